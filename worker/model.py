@@ -1,0 +1,129 @@
+"""The words of the trade: what a job, an order reference, an outcome and a credential are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class IdKind(StrEnum):
+    """Which id names the order: FIX OrderID (37) or OrigClOrdID (41)."""
+
+    VENUE = "venue_order_id"
+    CLIENT = "client_order_id"
+
+
+class OrdType(StrEnum):
+    """Kind of order, only as fine as venues tell cancels apart (FIX OrdType, 40)."""
+
+    ANY = "any"
+    LIMIT = "limit"
+    MARKET = "market"
+    TRIGGER = "trigger"
+    TRAILING_STOP = "trailing_stop"
+    TP_SL = "tp_sl"
+
+
+class OrdStatus(StrEnum):
+    """What the venue says the order is (FIX OrdStatus, 39)."""
+
+    NEW = "NEW"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    PENDING_CANCEL = "PENDING_CANCEL"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+
+#: States in which an order can still trade.
+OPEN_STATES = frozenset({OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.PENDING_CANCEL})
+
+
+class CancelStatus(StrEnum):
+    """The final word on one id; docs/contract.md section 4 says what a reader may rely on."""
+
+    CANCELED = "canceled"
+    FILLED = "filled"
+    CLOSED = "closed"
+    NOT_FOUND = "not_found"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    UNCONFIRMED = "unconfirmed"
+
+
+class Evidence(StrEnum):
+    """Where the final status comes from."""
+
+    REPLY = "reply"
+    LOOKUP = "lookup"
+    NONE = "none"
+
+
+class Priority(StrEnum):
+    """How a job is served: kill goes before routine."""
+
+    ROUTINE = "routine"
+    KILL = "kill"
+
+
+class Purpose(StrEnum):
+    """What a route does at the venue."""
+
+    CANCEL = "cancel"
+    LOOKUP = "lookup"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRef:
+    """How one order is named; never the order itself."""
+
+    id: str
+    kind: IdKind
+    symbol: str = ""
+    ord_type: OrdType = OrdType.ANY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelJob:
+    """One valid message from a producer; `refs` holds each id once."""
+
+    job_id: str
+    account: str
+    venue: str
+    priority: Priority
+    refs: tuple[OrderRef, ...]
+    accepted_at: datetime
+    deadline: datetime
+    reason: str = ""
+    requested_by: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    trace: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOutcome:
+    """The final word on one reference, before it is dressed as a message."""
+
+    ref: OrderRef
+    status: CancelStatus
+    reason: str = ""
+    ord_status: OrdStatus | None = None
+    evidence: Evidence = Evidence.NONE
+    attempts: int = 0
+    venue_code: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A venue key; the only object that ever holds a secret, so its repr and pickle hide it."""
+
+    api_key: str = field(repr=False)
+    api_secret: str = field(repr=False, default="")
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        """Refuse to travel: a credential stays in the process that read it."""
+        raise TypeError("a Credential is never serialised")
