@@ -95,7 +95,7 @@ class HttpRequest:
     """A request exactly as sent; `target` is path and query, `body` the very bytes."""
 
     method: str
-    target: str
+    target: str = field(repr=False)  # a signature may stand in the query
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -145,8 +145,11 @@ class Venue(ABC):
     states: ClassVar[Mapping[str, OrdStatus]]
     #: Shapes of ids, tried in this order where a job does not say the kind.
     id_shapes: ClassVar[Mapping[IdKind, re.Pattern[str]]]
-    #: How long reads may lag behind effects; look-ups that decide are repeated after it.
+    #: How long reads may lag behind effects (at most 1 s); absence counts only after it.
     read_lag_s: ClassVar[float] = 0.3
+    #: The venue keeps no record of (all) canceled orders: a routine cancel looks first, as that
+    #: is the only way to know afterwards that there was an order.
+    looks_first: ClassVar[bool] = False
     #: The venue knows a mode in which the key alone, with no secret, authenticates.
     secret_optional: ClassVar[bool] = False
 

@@ -105,9 +105,16 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelOutcome:
-    """The final word on one reference, before it is dressed as a message."""
+    """The final word on one id, before it is dressed as a message.
 
-    ref: OrderRef
+    `id`, `kind` and `ord_type` are strings: of an id that is refused at the door they are
+    the producer's own words.
+    """
+
+    id: str
+    kind: str = ""
+    symbol: str = ""
+    ord_type: str = OrdType.ANY
     status: CancelStatus
     reason: str = ""
     ord_status: OrdStatus | None = None

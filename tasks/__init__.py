@@ -1,0 +1,1 @@
+"""The Celery tasks: thin, they tell the story of a job."""

@@ -1,0 +1,38 @@
+"""The task of this worker: cancel the orders of one job and say what became of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+from celery.exceptions import Ignore
+
+from worker.consumer import TASK
+from worker.intake import Envelope, read_job, utc_now
+from worker.run import Disowned, Run, read_progress
+from worker.topology import JOBS, routing_key
+
+
+@shared_task(name=TASK, bind=True, max_retries=None)
+def cancel_orders(self: Any, job: dict[str, Any], progress: Any = None) -> dict[str, int]:
+    """Cancel what the job names; return how many ids ended in which status."""
+    runtime = self.app.runtime
+    headers = {key: getattr(self.request, key, None) for key in ("traceparent", "tracestate")}
+    envelope = Envelope(priority=self.request.cancel_priority, account="", headers=headers)
+    intake = read_job(job, envelope, runtime.settings.accounts, utc_now())
+    run = Run(runtime, intake, read_progress(progress))
+    try:
+        decision, left = run.go()
+    except Disowned:
+        raise Ignore from None
+    if decision is not None:
+        run.report.retry(len(left), decision.countdown_s, run.attempt, decision.why)
+        raise self.retry(
+            kwargs=run.again(left),
+            countdown=decision.countdown_s,
+            exchange=JOBS,
+            routing_key=routing_key(run.job.priority, run.job.account),
+            headers=dict(run.job.trace),
+        )
+    run.report.done(utc_now())
+    return dict(run.report.counts)

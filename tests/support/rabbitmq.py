@@ -1,0 +1,156 @@
+"""A private RabbitMQ node on loopback, started and killed at will."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+#: The node itself; the wrapper of the same name in /usr/sbin changes user and folders.
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+CONTROL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
+START_TIMEOUT_S = 90.0
+
+
+def installed() -> bool:
+    """Say whether a RabbitMQ server is installed on this machine."""
+    return SERVER.exists() and shutil.which("erl") is not None
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RabbitNode:
+    """One node with its own folder, ports and name; data survive `kill` and `start`."""
+
+    def __init__(self, folder: Path | None = None, *, epmd_port: int | None = None) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="rabbit-"))
+        self.port, self.dist_port = free_port(), free_port()
+        self.epmd_port = epmd_port or free_port()
+        self.management_port = free_port()
+        self.name = f"node{self.port}@localhost"
+        self._process: subprocess.Popen[bytes] | None = None
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self.folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
+            "management.tcp.ip = 127.0.0.1\n"
+            f"management.tcp.port = {self.management_port}\n"
+            "vm_memory_high_watermark.relative = 0.6\n"
+        )
+        cookie = self.folder / ".erlang.cookie"
+        cookie.write_text("sandboxcookie")
+        cookie.chmod(0o400)
+
+    @property
+    def url(self) -> str:
+        """Return the broker URL."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    @property
+    def management_url(self) -> str:
+        """Return the management API's base URL (user and password guest)."""
+        return f"http://127.0.0.1:{self.management_port}"
+
+    def _env(self) -> dict[str, str]:
+        folder = str(self.folder)
+        return {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "HOME": folder,
+            "LANG": "C.UTF-8",
+            "RABBITMQ_NODENAME": self.name,
+            "RABBITMQ_DIST_PORT": str(self.dist_port),
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self.epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_MNESIA_BASE": f"{folder}/data",
+            "RABBITMQ_LOG_BASE": f"{folder}/log",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/enabled_plugins",
+            "RABBITMQ_CONFIG_FILE": f"{folder}/rabbitmq.conf",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
+        }
+
+    def start(self) -> RabbitNode:
+        """Start the node and wait until it takes connections.
+
+        Raises:
+            RuntimeError: it ended, or did not listen in time; with the end of its log.
+        """
+        log = (self.folder / "start.log").open("ab")
+        self._process = subprocess.Popen(
+            [str(SERVER)], env=self._env(), stdout=log, stderr=log, start_new_session=True
+        )
+        give_up = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < give_up and self._process.poll() is None:
+            if self._answers():
+                return self
+            time.sleep(0.1)
+        raise RuntimeError(f"RabbitMQ did not start:\n{self.log_end()}")
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
+                probe.settimeout(2)
+                probe.sendall(b"AMQP\x00\x00\x09\x01")
+                return bool(probe.recv(1))
+        except OSError:
+            return False
+
+    def log_end(self) -> str:
+        """Return the last lines that the node wrote."""
+        return (self.folder / "start.log").read_text(errors="replace")[-2000:]
+
+    def control(self, *words: str, timeout_s: float = 60.0) -> str:
+        """Run rabbitmqctl against the node and return what it prints."""
+        done = subprocess.run(
+            [str(CONTROL), "-n", self.name, *words],
+            env=self._env(), capture_output=True, text=True, timeout=timeout_s, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+    def kill(self) -> None:
+        """End the node at once, as a power cut would."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the node in order."""
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        try:
+            os.killpg(self._process.pid, number)
+            self._process.wait(60)
+        except ProcessLookupError:
+            pass
+        self._process = None
+
+    def remove(self) -> None:
+        """End the node and its port mapper, and delete its folder."""
+        self.kill()
+        env = self._env()
+        subprocess.run(["epmd", "-kill"], env=env, capture_output=True, check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> RabbitNode:
+        return self.start()
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.remove()

@@ -1,0 +1,104 @@
+"""A real worker process with an accounts file, and what it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def accounts_file(accounts: Mapping[str, Mapping[str, Any]], path: Path) -> dict[str, str]:
+    """Write an accounts file and return the environment that holds its secrets.
+
+    Each account: venue, base_url, key, secret (or None), and `extra` TOML lines.
+    """
+    lines, env = [], {}
+    for name, account in accounts.items():
+        stem = name.upper().replace("-", "_")
+        env[f"{stem}_KEY"] = account["key"]
+        lines += [f"[accounts.{name}]", f'venue = "{account["venue"]}"']
+        lines += [f'api_key_env = "{stem}_KEY"', f'base_url = "{account["base_url"]}"']
+        if account.get("secret"):
+            env[f"{stem}_SECRET"] = account["secret"]
+            lines.append(f'api_secret_env = "{stem}_SECRET"')
+        lines += list(account.get("extra", ()))
+    path.write_text("\n".join(lines) + "\n")
+    return env | {"CANCEL_CONFIG": str(path)}
+
+
+class WorkerProcess:
+    """`celery -A worker worker` in a process of its own; its log is kept in a file."""
+
+    def __init__(
+        self, broker_url: str, env: Mapping[str, str], log: Path, *, name: str = "w1"
+    ) -> None:
+        self.log = log
+        self._name = name
+        self._env = {**os.environ, **env, "CELERY_BROKER_URL": broker_url, "CANCEL_LOG": "json"}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, ready: str = "worker_ready", timeout_s: float = 30.0) -> WorkerProcess:
+        """Start it and wait until its log holds the event `ready`."""
+        begin = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as out, self.log.with_suffix(".err").open("ab") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "worker", "worker", "-n", f"{self._name}@%h"],
+                env=self._env, cwd=ROOT, stdout=out, stderr=err,
+            )  # fmt: skip
+        give_up = time.monotonic() + timeout_s
+        while ready and time.monotonic() < give_up:
+            if f'"{ready}"' in self.log.read_bytes()[begin:].decode(errors="replace"):
+                return self
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        if ready:
+            raise RuntimeError(f"the worker did not get {ready}:\n{self.errors()}")
+        return self
+
+    def errors(self) -> str:
+        """Return the end of what it wrote on standard error and output."""
+        err = self.log.with_suffix(".err").read_text(errors="replace")
+        return err[-3000:] + self.log.read_text(errors="replace")[-3000:]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return its log, line by line; anything that is not JSON is an error."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the log lines of one event."""
+        return [line for line in self.lines() if line["event"] == name]
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self, timeout_s: float = 30.0) -> int:
+        """Ask it to end, as a supervisor would, and return its exit code."""
+        return self._signal(signal.SIGTERM, timeout_s)
+
+    def _signal(self, number: signal.Signals, timeout_s: float = 30.0) -> int:
+        if self.process is None or self.process.poll() is not None:
+            return self.process.returncode if self.process else 0
+        self.process.send_signal(number)
+        return self.process.wait(timeout_s)
+
+    def __enter__(self) -> WorkerProcess:
+        return self.start()
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.kill()

@@ -1,0 +1,139 @@
+"""The Celery application: made without touching anything, filled when a worker starts."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import structlog
+from celery import Celery, signals
+from kombu import Connection
+
+from worker import log, topology
+from worker.drive import Seen
+from worker.runtime import Runtime
+from worker.settings import ConfigError, Settings, environment, load, log_form
+
+#: How long a worker that starts waits for the broker, in seconds.
+BROKER_TIMEOUT_S = 5.0
+#: How often the embedded broker looks into its folder, in seconds.
+_FOLDER_POLL_S = 0.01
+
+
+def make_app() -> Celery:
+    """Return the application; it reads its settings when something runs it."""
+    app = Celery("cancel_worker")
+    app.config_from_object("celeryconfig")
+    app.events_cls = "worker.events:Events"
+    app.on_after_configure.connect(_use_folder, weak=False)
+    signals.celeryd_init.connect(_start, weak=False)
+    signals.setup_logging.connect(_keep_log, weak=False)
+    signals.worker_shutting_down.connect(_stop_sending, weak=False)
+    signals.worker_shutdown.connect(_close, weak=False)
+    return app
+
+
+def folder_options(broker_url: str) -> dict[str, Any]:
+    """Return kombu's options for the embedded broker `filesystem:///a/folder`."""
+    folder = urlsplit(broker_url).path
+    return {
+        "data_folder_in": folder,
+        "data_folder_out": folder,
+        "control_folder": f"{folder}/control",
+        "polling_interval": _FOLDER_POLL_S,
+        "store_processed": False,
+    }
+
+
+def _use_folder(sender: Celery, source: Any, **_: Any) -> None:
+    if source.broker_url.startswith("filesystem:"):
+        options = folder_options(source.broker_url)
+        os.makedirs(options["data_folder_in"], exist_ok=True)  # noqa: PTH103
+        os.makedirs(options["control_folder"], exist_ok=True)  # noqa: PTH103
+        sender.conf.broker_transport_options = options
+
+
+def _keep_log(**_: Any) -> None:
+    """Stay away, Celery: the log is set up already."""
+
+
+def _start(instance: Any, conf: Any, **_: Any) -> None:
+    """Read the settings, reach the broker and declare everything, or end with one line."""
+    app, env = instance.app, environment()
+    try:
+        form = log_form(env, sys.stdout.isatty())
+        settings = load(dict(env) | {"CELERY_BROKER_URL": conf.broker_url})
+    except ConfigError as error:
+        _end(str(error), os.EX_CONFIG)
+    log.set_up((a.credential for a in settings.accounts.values()), form, sys.stdout)
+    _declare(app, settings)
+    instance.quiet = True
+    conf.task_queues = _queues(settings)
+    app.amqp.queues.select([q.name for q in topology.common_queues(_embedded(settings))])
+    app.runtime = Runtime(settings, lambda: connect(app), _unobserved)
+    for warning in settings.warnings:
+        structlog.get_logger().warning("settings", detail=warning)
+    structlog.get_logger().info("worker_started", accounts=sorted(settings.accounts))
+
+
+def _unobserved(_seen: Seen) -> None:
+    """Nobody keeps figures."""
+
+
+def _embedded(settings: Settings) -> bool:
+    return topology.is_embedded(settings.broker_url)
+
+
+def _queues(settings: Settings) -> list[Any]:
+    embedded = _embedded(settings)
+    lanes = (topology.lane_queues(name, embedded) for name in settings.accounts)
+    return [*topology.common_queues(embedded), *(queue for lane in lanes for queue in lane)]
+
+
+def connect(app: Celery) -> Connection:
+    """Return a connection whose channels confirm only where they are told to."""
+    options = {"confirm_publish": False} if app.conf.broker_url.startswith("amqp") else {}
+    return app.connection_for_write(
+        heartbeat=0, connect_timeout=BROKER_TIMEOUT_S, transport_options=options
+    )
+
+
+def _declare(app: Celery, settings: Settings) -> None:
+    try:
+        with connect(app) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0.2)
+            topology.declare(connection, settings.accounts, _embedded(settings))
+    except Exception as error:  # noqa: BLE001 - each transport has its own; all mean the same
+        where = connection.as_uri()
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        _end(
+            f"{where}: the broker cannot be used ({why}); start it or set CELERY_BROKER_URL",
+            os.EX_UNAVAILABLE,
+        )
+
+
+def _end(line: str, code: int) -> NoReturn:
+    print(f"cancel-worker: {line}", file=sys.stderr)  # noqa: T201 - the log may not exist yet
+    sys.exit(code)
+
+
+def _stop_sending(**_: Any) -> None:
+    """A signal asked to stop; off the signal handler, as lanes have locks."""
+    runtime = _runtime()
+    if runtime is not None:
+        threading.Thread(target=runtime.stop, name="stop", daemon=True).start()
+
+
+def _close(**_: Any) -> None:
+    runtime = _runtime()
+    if runtime is not None:
+        runtime.close()
+
+
+def _runtime() -> Runtime | None:
+    from celery import current_app
+
+    return getattr(current_app, "runtime", None)

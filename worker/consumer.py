@@ -1,0 +1,346 @@
+"""Takes messages off the queues: a cancel job becomes a task where it stands.
+
+Celery reads the class from `worker_consumer`. A plain JSON job is rewritten in place as a
+Celery message, so acknowledging the task acknowledges the producer's own message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from celery.worker.consumer import Consumer
+
+from worker import topology
+from worker.follow import expire, start
+from worker.intake import Envelope, Intake, InvalidJob, job_id_of, read_job, read_json, utc_now
+from worker.model import CancelJob, Priority
+from worker.publish import Letter
+from worker.report import Report, reject, reject_outcome
+from worker.runtime import Runtime
+
+TASK = "tasks.cancel_orders"
+#: AMQP properties that a message keeps when it is moved.
+_KEPT = (
+    "content_type",
+    "content_encoding",
+    "message_id",
+    "correlation_id",
+    "reply_to",
+    "app_id",
+)
+#: A queue's messages here at once: enough to fill the batches of one to two seconds.
+MOST_PREFETCH = 192
+LEAST_PREFETCH = 8
+#: The broker closes a consumer that holds a message for 30 minutes; tokens are renewed sooner.
+TOKEN_RENEWAL_S = 600.0
+
+
+class CancelConsumer(Consumer):
+    """Celery's consumer, which looks at each message before Celery does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.runtime: Runtime = self.app.runtime
+        self.initial_prefetch_count = self._prefetch()
+        self._tokens: dict[str, Any] = {}
+        self._owner_queues = {
+            topology.owner_queue_name(name): name for name in self.runtime.settings.accounts
+        }
+        self._log = structlog.get_logger()
+
+    def _prefetch(self) -> int:
+        """Return how many messages of one queue may be here at once.
+
+        A waiting task holds a thread, so all lanes together must fit into the pool: then no
+        busy lane can keep another one waiting for a thread.
+        """
+        queues = 2 * len(self.runtime.settings.accounts)
+        return int(max(LEAST_PREFETCH, min(MOST_PREFETCH, self.pool.num_processes // queues)))
+
+    # -- start and connection loss -------------------------------------------------------
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
+        """Return what looks at each message; called at every connection to the broker."""
+        celery_handler = super().create_task_handler(*args, **kwargs)
+        self._tokens.clear()
+        self._declare()
+        handlers = {
+            topology.UNROUTED: self._on_unrouted,
+            topology.DEAD: self._on_dead,
+            **dict.fromkeys(self._owner_queues, self._on_token),
+        }
+
+        def on_message(message: Any) -> None:
+            queue = self._queue_of(message)
+            try:
+                handler = handlers.get(queue)
+                if handler is not None:
+                    handler(message, queue)
+                elif self._adopt(message):
+                    celery_handler(message)
+            except InvalidJob as error:
+                self._reject(message, error)
+
+        return on_message
+
+    def _declare(self) -> None:
+        accounts, embedded = self.runtime.settings.accounts, self.runtime.embedded
+        topology.declare(self.connection, accounts, embedded)
+        for name in accounts:
+            if embedded:
+                self._serve_lane(name)
+            else:
+                self.task_consumer.add_queue(topology.owner_queue(name))
+                self._post_token(name)
+        if self.hub is not None:
+            self.timer.call_repeatedly(TOKEN_RENEWAL_S, self._renew_tokens)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Stop sending: the broker gives the lanes to another worker now."""
+        for name in self._tokens:
+            self.runtime.give_up(name)
+        self._tokens.clear()
+        super().on_connection_error_after_connected(exc)
+
+    def _queue_of(self, message: Any) -> str:
+        tag = message.delivery_info.get("consumer_tag")
+        tags = self.task_consumer._active_tags
+        return next((name for name, known in tags.items() if known == tag), "")
+
+    # -- who owns a lane -----------------------------------------------------------------
+
+    def _on_token(self, token: Any, queue: str) -> None:
+        """Own the lane: the broker hands its one token to a single worker at a time."""
+        name = self._owner_queues[queue]
+        held = self._tokens.get(name)
+        self._tokens[name] = token
+        if held is not None:
+            held.ack()
+            return
+        if token.delivery_info.get("redelivered"):
+            self.runtime.driver(name).take_over()
+        self._serve_lane(name)
+        self._log.info(
+            "lane_owned",
+            account=name,
+            after_another=bool(token.delivery_info.get("redelivered")),
+        )
+
+    def _serve_lane(self, name: str) -> None:
+        for queue in topology.lane_queues(name, self.runtime.embedded):
+            self.task_consumer.add_queue(queue)
+        self.task_consumer.consume()
+
+    def _post_token(self, name: str) -> None:
+        key = topology.owner_queue_name(name)
+        self.runtime.publisher.post(Letter("", key, b"", {"content_type": "text/plain"}))
+
+    def _renew_tokens(self) -> None:
+        for name in self._tokens:
+            self._post_token(name)
+
+    # -- jobs ----------------------------------------------------------------------------
+
+    def _adopt(self, message: Any) -> bool:
+        """Make a job's message a Celery message; False if it is dealt with otherwise.
+
+        Raises:
+            InvalidJob: it is no job.
+        """
+        priority, account = _split_key(message.delivery_info.get("routing_key", ""))
+        envelope = _envelope(message, priority, account)
+        if "task" in message.headers:
+            kwargs = _kwargs_of(message)
+        else:
+            kwargs = {"job": _job_json(message, envelope.content_encoding)}
+        job = kwargs["job"]
+        if isinstance(job, dict) and job.get("job_id") is None and not envelope.message_id:
+            self._move(message, message.delivery_info["routing_key"], message_id=str(uuid4()))
+            return False
+        intake = read_job(job, envelope, self.runtime.settings.accounts, utc_now())
+        if intake.unknown_fields:
+            self._log.warning(
+                "unknown_fields", job_id=intake.job.job_id, fields=list(intake.unknown_fields)
+            )
+        kwargs["job"] = {**job, "job_id": intake.job.job_id}
+        _dress(message, intake.job, kwargs)
+        return True
+
+    def _on_unrouted(self, message: Any, _queue: str) -> None:
+        """Send a job that matched no lane to the lane that its body names."""
+        word = message.delivery_info.get("routing_key", "").split(".")[0]
+        envelope = _envelope(message, word, "")
+        job = _job_json(message, envelope.content_encoding)
+        named = message.delivery_info.get("routing_key", "").partition(".")[2]
+        given = job.get("job_id") if isinstance(job, dict) else None
+        fresh = envelope.message_id or str(uuid4())
+        whole = Envelope(priority=word, account=named, message_id=given or fresh)
+        intake = read_job(job, whole, self.runtime.settings.accounts, utc_now())
+        key = topology.routing_key(intake.job.priority, intake.job.account)
+        self._move(message, key, message_id=fresh)
+
+    def _on_dead(self, message: Any, _queue: str) -> None:
+        """Tell of a job that nobody could finish: what became of its ids is not known."""
+        why = message.headers.get("x-first-death-reason", "delivery_limit")
+        given_up = InvalidJob(str(why), f"given up after its worker failed ({why})")
+        try:
+            job = self._job_of(message).job
+        except InvalidJob as error:
+            given_up.job_id = error.job_id
+            self._reject(message, given_up)
+            return
+        report = Report(self.runtime.publisher, job, {})
+        for ref in job.refs:
+            report.outcome(expire(replace(start(ref), sent=True, why=str(why))), utc_now())
+        given_up.job_id = job.job_id
+        self._reject(message, given_up, also=report.take_posted())
+
+    def _job_of(self, message: Any) -> Intake:
+        priority, account = _split_key(message.delivery_info.get("routing_key", ""))
+        envelope = _envelope(message, priority, account)
+        job = _job_json(message, envelope.content_encoding)
+        return read_job(job, envelope, self.runtime.settings.accounts, utc_now())
+
+    # -- away from here ------------------------------------------------------------------
+
+    def _move(self, message: Any, key: str, message_id: str) -> None:
+        letter = Letter(
+            topology.JOBS,
+            key,
+            _body(message),
+            {**_properties(message), "message_id": message_id},
+            dict(message.headers),
+            mandatory=True,
+        )
+        self._ack_after(message, [self.runtime.publisher.post(letter)])
+
+    def _reject(
+        self, message: Any, error: InvalidJob, also: Sequence[Future[None]] = ()
+    ) -> None:
+        publisher, body = self.runtime.publisher, _body(message)
+        posted = [reject(publisher, body, _properties(message), dict(message.headers), error)]
+        posted += also
+        if error.job_id and not also:
+            venue, account = self._names(body)
+            posted.append(reject_outcome(publisher, error, venue, account, utc_now()))
+        self._ack_after(message, posted)
+
+    def _names(self, body: bytes) -> tuple[str, str]:
+        value = _json_or_none(body)
+        named = value.get("account") if isinstance(value, dict) else None
+        account = self.runtime.settings.accounts.get(named) if isinstance(named, str) else None
+        return (account.venue.name, account.name) if account else ("", "")
+
+    def _ack_after(self, message: Any, posted: list[Future[None]]) -> None:
+        """Let go of a message when all that replaces it is safe; keep it where it is not."""
+
+        def settled(last: Future[None]) -> None:
+            if last.exception() is not None:
+                # Not acknowledged, so the broker still has it and gives it to the next worker.
+                self._log.error("message_kept", why=type(last.exception()).__name__)
+            elif all(future.done() for future in posted) and not acked:
+                acked.append(True)
+                self.call_soon_ack(message.ack_log_error, self._log, self.connection_errors)
+
+        acked: list[bool] = []
+        for future in posted:
+            future.add_done_callback(settled)
+
+
+def _split_key(key: str) -> tuple[str, str]:
+    """Return priority and account of a key; delayed delivery puts digits before them."""
+    *_, priority, account = ["", *key.split(".")]
+    return priority, account
+
+
+def _envelope(message: Any, priority: str, account: str) -> Envelope:
+    return Envelope(
+        priority=priority,
+        account=account,
+        content_encoding=_encoding(message),
+        message_id=message.properties.get("message_id") or "",
+        headers=message.headers,
+    )
+
+
+def _encoding(message: Any) -> str:
+    # The embedded broker wraps bodies in base64 and says so in another place.
+    return str(message.properties.get("content_encoding") or message.content_encoding or "")
+
+
+def _body(message: Any) -> bytes:
+    body = message.body
+    return body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")
+
+
+def _properties(message: Any) -> dict[str, Any]:
+    found = {"content_type": message.content_type, "content_encoding": message.content_encoding}
+    found |= {key: message.properties.get(key) for key in _KEPT if message.properties.get(key)}
+    return {key: value for key, value in found.items() if value}
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return read_json(body)
+    except InvalidJob:
+        return None
+
+
+def _job_json(message: Any, content_encoding: str) -> Any:
+    if "task" in message.headers:
+        return _kwargs_of(message)["job"]
+    return read_json(_body(message), content_encoding)
+
+
+def _kwargs_of(message: Any) -> dict[str, Any]:
+    """Return the job, and what a retry carries, of a message that Celery wrote.
+
+    Raises:
+        InvalidJob: another task, another protocol, or no job in it.
+    """
+    if message.headers.get("task") != TASK:
+        raise InvalidJob("unknown_task", f"only {TASK} is run here")
+    value = read_json(_body(message), _encoding(message))
+    if not (isinstance(value, list) and len(value) == 3 and isinstance(value[1], dict)):
+        raise InvalidJob("bad_task", "not a Celery message of protocol 2")
+    kwargs: Mapping[str, Any] = value[1]
+    if value[0] or not kwargs.keys() <= {"job", "progress"} or "job" not in kwargs:
+        raise InvalidJob("bad_task", "the one argument is the keyword job", _inner_id(kwargs))
+    return dict(kwargs)
+
+
+def _inner_id(kwargs: Mapping[str, Any]) -> str:
+    return job_id_of(kwargs.get("job"))
+
+
+def _dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any]) -> None:
+    """Rewrite a message as the task that runs it; Flower shows its headers, so no payload."""
+    embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    message.body = json.dumps([[], dict(kwargs), embed])
+    message.content_type, message.content_encoding = "application/json", "utf-8"
+    message._decoded_cache = None
+    count, urgent = len(kwargs["job"]["orders"]), job.priority is Priority.KILL
+    task_id = message.headers.get("id") or str(uuid4())
+    message.properties["correlation_id"] = task_id
+    message.headers = {
+        **{
+            key: message.headers[key]
+            for key in ("retries", "root_id")
+            if key in message.headers
+        },
+        **job.trace,
+        "lang": "py",
+        "task": TASK,
+        "id": task_id,
+        "shadow": f"{'kill' if urgent else 'cancel'} {count} @ {job.venue}/{job.account}",
+        "argsrepr": "()",
+        "kwargsrepr": f"{{'job_id': {job.job_id!r}}}",
+        "cancel_priority": str(job.priority),
+        "ignore_result": True,
+    }

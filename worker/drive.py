@@ -1,0 +1,264 @@
+"""Drives one lane: takes what may leave, signs it, sends it, and hands back what follows."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from queue import SimpleQueue
+
+import structlog
+
+from venues.base import HttpReply, Verdict
+from worker.follow import Track
+from worker.judge import Judgement, judge, retry_after_s
+from worker.lane import MOST_IN_FLIGHT, Delivery, Lane, Sending, take_deliveries
+from worker.pace import NEVER, Pace
+from worker.send import InDoubt, NotSent, Transport
+from worker.settings import Account
+
+#: A request may carry ids of many jobs; its log line names so many of them.
+MOST_JOBS_NAMED = 20
+#: How long the timer thread sleeps at most; it is woken for everything sooner.
+_LONGEST_SLEEP_S = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A running task at its lane: who it is, and where its deliveries arrive."""
+
+    job_id: str
+    kill: bool
+    deadline: float  # monotonic seconds
+    trace: str = ""
+    leaving: str = ""
+    inbox: SimpleQueue[Delivery] = field(default_factory=SimpleQueue)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A finished request, for the figures: what it carried and what came of it."""
+
+    sending: Sending
+    result: str
+
+
+def _unobserved(_seen: Seen) -> None:
+    """Nobody keeps figures."""
+
+
+class Driver:
+    """The threads of one lane. All public methods may be called from any thread."""
+
+    def __init__(
+        self,
+        account: Account,
+        transport: Transport,
+        paces: dict[str, Pace],
+        changed: threading.Condition,
+        observe: Callable[[Seen], None] = _unobserved,
+    ) -> None:
+        self.account = account
+        self.lane = Lane(account.venue, paces, random.Random(), verify=account.verify)  # noqa: S311
+        self._transport = transport
+        self._observe = observe
+        # Shared by the lanes that draw from one address's quotas, else the lane's own.
+        self._changed = changed
+        self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT, f"send-{account.name}")
+        self._timer = threading.Thread(
+            target=self._tick, name=f"lane-{account.name}", daemon=True
+        )
+        self._stopped = False
+        self._last_ms = 0
+        self._clock_offset_ms = 0
+        self._clock_errors = 0
+        self._log = structlog.get_logger().bind(venue=account.venue.name, account=account.name)
+        self._timer.start()
+
+    # -- what tasks do -------------------------------------------------------------------
+
+    def submit(self, ticket: Ticket, tracks: Sequence[Track]) -> None:
+        """Hand ids in; what becomes of each arrives in the ticket's inbox."""
+        with self._changed:
+            self.lane.add(ticket, tracks, time.monotonic())
+            if self._stopped:
+                self.lane.withdraw(ticket, "stopping", time.monotonic())
+            self._pump()
+
+    def withdraw(self, ticket: Ticket, why: str) -> None:
+        """Ask for a task's ids back; those in flight come when their answer is in."""
+        with self._changed:
+            self.lane.withdraw(ticket, why, time.monotonic())
+            self._pump()
+
+    def give_up(self, why: str) -> None:
+        """Give every task its waiting ids back: this worker no longer owns the lane."""
+        with self._changed:
+            self.lane.withdraw_all(why, time.monotonic())
+            self._pump()
+
+    def take_over(self) -> None:
+        """Own the lane from now on, after somebody else."""
+        with self._changed:
+            self.lane.start_spent(time.monotonic())
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Send nothing more; ids in flight are still waited for by their tasks."""
+        with self._changed:
+            self._stopped = True
+            self.lane.withdraw_all("stopping", time.monotonic())
+            self._pump()
+
+    # -- the way of a request ------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Let leave what may; with the lock held."""
+        while not self._stopped and (sending := self.lane.next(time.monotonic())) is not None:
+            self._senders.submit(self._carry, sending)
+        self._hand_out()
+        self._changed.notify_all()
+
+    def _hand_out(self) -> None:
+        for delivery in take_deliveries(self.lane):
+            ticket = delivery.owner
+            if isinstance(ticket, Ticket):
+                ticket.inbox.put(delivery)
+
+    def _tick(self) -> None:
+        with self._changed:
+            while not self._stopped:
+                now = time.monotonic()
+                at = self.lane.next_at(now)
+                if at <= now:
+                    self._pump()
+                    continue
+                self._changed.wait(_LONGEST_SLEEP_S if at == NEVER else at - now)
+
+    def _carry(self, sending: Sending) -> None:
+        try:
+            self._send(sending)
+        except Exception:  # noqa: BLE001 - nobody may wait for ever, or be told a lie
+            self._log.exception("sender_failed", route=sending.batch.route.name)
+            self._failed(sending, self.lane.in_doubt, "internal_error")
+
+    def _send(self, sending: Sending) -> None:
+        venue, account = self.account.venue, self.account
+        request = venue.sign(venue.build(sending.batch), account.credential, self._now_ms())
+        try:
+            reply = self._transport.send(request, account.timeout_s)
+        except NotSent as error:
+            self._failed(sending, self.lane.not_sent, str(error))
+        except InDoubt as error:
+            self._failed(sending, self.lane.in_doubt, str(error))
+        else:
+            self._answered(sending, reply)
+
+    def _now_ms(self) -> int:
+        """Return the venue's time, and never the same twice: some take it for a nonce."""
+        with self._changed:
+            now_ms = int(time.time() * 1000) + self._clock_offset_ms
+            self._last_ms = max(now_ms, self._last_ms + 1)
+            return self._last_ms
+
+    def _failed(
+        self, sending: Sending, follow: Callable[[Sending, str, float], None], why: str
+    ) -> None:
+        self._note(sending, why=why)
+        self._observe(Seen(sending, why))
+        with self._changed:
+            follow(sending, why, time.monotonic())
+            self._pump()
+
+    def _answered(self, sending: Sending, reply: HttpReply) -> None:
+        received = time.monotonic()
+        said = judge(self.account.venue, sending.batch, reply)
+        verdicts = {judgement.verdict for judgement in said.values()}
+        first = next(iter(said.values()))
+        self._note(sending, http_status=reply.status, venue_code=first.venue_code)
+        self._observe(Seen(sending, first.verdict))
+        self._note_unmapped(sending, said.values())
+        with self._changed:
+            if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
+                self._pause(sending, reply, received, banned=Verdict.BANNED in verdicts)
+            if Verdict.CLOCK in verdicts:
+                self._set_clock(reply)
+            else:
+                self._clock_errors = 0
+            if Verdict.HALT in verdicts:
+                self._halt(next(j for j in said.values() if j.verdict is Verdict.HALT))
+            self.lane.answered(sending, said, received)
+            self._pump()
+
+    # -- what the account suffers --------------------------------------------------------
+
+    def _pause(self, sending: Sending, reply: HttpReply, now: float, *, banned: bool) -> None:
+        pause = self.lane.pause(now, retry_after_s(reply), banned=banned)
+        route, pause_s = sending.batch.route.name, round(pause.pause_s, 3)
+        self._log.warning(
+            "venue_throttled", route=route, pause_s=pause_s, attempt=pause.attempt
+        )
+        if banned:
+            self._log.error("account_halted", reason="banned", halt_s=pause_s)
+        # These jobs wait at the broker; the ids of others wait here, as many as are prefetched.
+        for owner in sending.owners():
+            self.lane.withdraw(owner, "banned" if banned else "throttled", now)
+
+    def _set_clock(self, reply: HttpReply) -> None:
+        """Believe the venue's clock once; if it still disagrees, nothing of ours can help."""
+        self._clock_errors += 1
+        venue_ms = _date_ms(reply)
+        if venue_ms is None or self._clock_errors > 1:
+            self._halt(Judgement(Verdict.HALT, reason="clock"))
+            return
+        self._clock_offset_ms = venue_ms - int(time.time() * 1000)
+        self._last_ms = 0
+        self._log.warning("clock_corrected", offset_ms=self._clock_offset_ms)
+
+    def _halt(self, said: Judgement) -> None:
+        if self.lane.halted:
+            return
+        reason = said.reason or "halted"
+        self._log.error(
+            "account_halted", reason=reason, venue_code=said.venue_code, text=said.text
+        )
+        self.lane.halt(reason)
+
+    # -- what is told --------------------------------------------------------------------
+
+    def _note(self, sending: Sending, **found: object) -> None:
+        owners = [owner for owner in sending.owners() if isinstance(owner, Ticket)]
+        attempt = max(item.track.attempts for item in sending.items)
+        self._log.info(
+            "venue_request",
+            route=sending.batch.route.name,
+            ids=len(sending.items),
+            jobs=len(owners),
+            job_ids=[owner.job_id for owner in owners[:MOST_JOBS_NAMED]],
+            traceparents=[owner.trace for owner in owners[:MOST_JOBS_NAMED] if owner.trace],
+            elapsed_ms=_ms(time.monotonic() - sending.started),
+            waited_ms=_ms(sending.waited_s),
+            attempt=attempt,
+            **({"http_status": None, "venue_code": ""} | found),
+        )
+
+    def _note_unmapped(self, sending: Sending, said: Iterable[Judgement]) -> None:
+        unmapped = {(j.venue_code, j.text) for j in said if j.unmapped}
+        for code, text in sorted(unmapped):
+            route = sending.batch.route.name
+            self._log.warning("unmapped_code", route=route, venue_code=code, text=text)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def _date_ms(reply: HttpReply) -> int | None:
+    try:
+        return int(parsedate_to_datetime(reply.headers.get("date", "")).timestamp() * 1000)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,469 @@
+"""The lane of one account: whose id leaves next, with whom, and when. Pure but for its state.
+
+A lane holds the waiting ids of all running tasks. Whenever the quotas of a route allow a
+request, the most pressing group of ids that fit together leaves, filled to the brim. The
+caller brings the clock (monotonic seconds) and a lock, sends, and reports back.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from venues.base import Batch, Quota, Route, Venue, Verdict
+from worker.follow import (
+    Again,
+    Asked,
+    Course,
+    Track,
+    doubted,
+    follow,
+    missed,
+    next_route,
+    refuse,
+    sent,
+)
+from worker.judge import Judgement
+from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
+from worker.pace import NEVER, Pace
+from worker.plan import group_key
+from worker.retry import LONGEST_SLEEP_S, Parked, backoff_s
+
+#: Requests of one account under way at once; quotas are usually tighter.
+MOST_IN_FLIGHT = 64
+#: A throttled account is quiet for at least this long.
+SHORTEST_PAUSE_S = 1.0
+#: A ban without a stated end is taken to last this long (CoinW's first ban: 30 s).
+BAN_S = 30.0
+
+
+class Owner(Protocol):
+    """A running task, as its lane sees it."""
+
+    kill: bool
+    deadline: float  # monotonic seconds
+    leaving: str  # why it wants its ids back, as soon as they are not in flight
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One id in the lane, once however many tasks ask for it."""
+
+    key: tuple[object, ...]
+    track: Track
+    owners: list[Owner]
+    seq: int
+    kill: bool
+    entered: float
+    since: float = 0.0  # when its present step could have left first
+    ticket: int = 0  # of its newest place in a queue; older places are void
+    group: Group | None = None
+    flying: bool = False
+
+    @property
+    def deadline(self) -> float:
+        """The last of its owners' deadlines: until then a cancel may be sent for it."""
+        return max((owner.deadline for owner in self.owners), default=-NEVER)
+
+
+@dataclass(slots=True)
+class Group:
+    """Ids that may share a request: same route, page and group key."""
+
+    route: Route
+    page: int
+    kills: list[tuple[int, int, Item]] = field(default_factory=list)
+    routines: list[tuple[int, int, Item]] = field(default_factory=list)
+    size: int = 0
+
+    def queues(self) -> tuple[list[tuple[int, int, Item]], ...]:
+        """Return the queues in the order in which they are served."""
+        return self.kills, self.routines
+
+    def head(self) -> Item | None:
+        """Return the most pressing id, or None if the group is empty."""
+        for queue in self.queues():
+            while queue and (queue[0][1] != queue[0][2].ticket):
+                heapq.heappop(queue)
+            if queue:
+                return queue[0][2]
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sending:
+    """A request under way."""
+
+    batch: Batch
+    items: tuple[Item, ...]
+    started: float
+    waited_s: float
+
+    def owners(self) -> set[Owner]:
+        """Return the tasks whose ids it carries."""
+        return {owner for item in self.items for owner in item.owners}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a task gets back for one id: the final word, or the id itself for later."""
+
+    owner: Owner
+    ref: OrderRef
+    result: CancelOutcome | Parked
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The account is quiet for `pause_s`; `attempt` counts the throttled answers in a row."""
+
+    pause_s: float
+    attempt: int
+
+
+class Lane:
+    """All waiting ids of one account, and the tokens of its quotas."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        paces: Mapping[str, Pace],
+        rng: random.Random,
+        *,
+        verify: bool = False,
+    ) -> None:
+        self.venue = venue
+        self.paces = paces
+        self.halted = ""
+        self.paused_until = -NEVER
+        self.in_flight = 0
+        self.deliveries: list[Delivery] = []
+        self._rng = rng
+        self._verify = verify
+        self._throttles = 0
+        self._seq = itertools.count()
+        self._tickets = itertools.count(1)
+        self._items: dict[tuple[object, ...], Item] = {}
+        self._groups: dict[tuple[object, ...], Group] = {}
+        self._later: list[tuple[float, int, Item]] = []
+
+    # -- what tasks do -------------------------------------------------------------------
+
+    def add(self, owner: Owner, tracks: Iterable[Track], now: float) -> None:
+        """Take a task's ids in; one that another task asked for is shared with it."""
+        for track in tracks:
+            if self.halted:
+                self._hand(owner, track, refuse(track, self.halted))
+            else:
+                self._add(owner, track, now)
+
+    def _add(self, owner: Owner, track: Track, now: float) -> None:
+        key: tuple[object, ...] = (track.ref.kind, track.ref.id)
+        item = self._items.get(key)
+        if item is not None and not _shareable(item):
+            key, item = (*key, next(self._tickets)), None
+        if item is None:
+            item = Item(key, track, [owner], next(self._seq), owner.kill, now)
+            self._items[key] = item
+            self._queue(item, now)
+            return
+        if owner not in item.owners:
+            item.owners.append(owner)
+        if owner.kill and not item.kill:
+            self._hurry(item, now)
+
+    def _hurry(self, item: Item, now: float) -> None:
+        """A kill job asks for an id that waits as routine: it goes as a kill now."""
+        item.kill = True
+        if not item.flying:
+            _unqueue(item)
+            self._queue(item, now)
+
+    def withdraw(self, owner: Owner, why: str, now: float) -> None:
+        """Give a task its waiting ids back; those in flight follow when their answer is in."""
+        owner.leaving = why
+        for item in [item for item in self._items.values() if owner in item.owners]:
+            if not item.flying:
+                self._part(owner, item, max(now, self.paused_until))
+
+    def _part(self, owner: Owner, item: Item, not_before: float) -> None:
+        item.owners.remove(owner)
+        self._hand(owner, item.track, Parked(item.track, not_before, owner.leaving))
+        if not item.owners:
+            self._forget(item)
+
+    def withdraw_all(self, why: str, now: float) -> None:
+        """Give every task its waiting ids back: the worker stops, or lost the lane."""
+        for owner in {owner for item in self._items.values() for owner in item.owners}:
+            self.withdraw(owner, why, now)
+
+    # -- what the sender does ------------------------------------------------------------
+
+    def next(self, now: float) -> Sending | None:
+        """Return the request that may leave now, its tokens taken; None if none may."""
+        self._wake(now)
+        if self.halted or now < self.paused_until or self.in_flight >= MOST_IN_FLIGHT:
+            return None
+        for group in self._by_rank():
+            if self._ready_at(group, now) <= now:
+                sending = self._fill(group, now)
+                if sending is not None:
+                    return sending
+        return None
+
+    def next_at(self, now: float) -> float:
+        """Return when `next` is worth asking again; NEVER: not before something happens."""
+        self._wake(now)
+        if self.halted:
+            return NEVER
+        full = self.in_flight >= MOST_IN_FLIGHT
+        times = [] if full else [self._ready_at(group, now) for group in self._by_rank()]
+        soonest = max(min(times, default=NEVER), self.paused_until)
+        return min(soonest, self._later[0][0]) if self._later else soonest
+
+    def answered(
+        self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
+    ) -> None:
+        """Take the judgements of a reply in, one for each reference of the batch."""
+        self._land(sending, now)
+        asked = Asked(
+            venue=self.venue,
+            route=sending.batch.route,
+            started=sending.started,
+            ended=now,
+            alone=len(sending.items) == 1,
+            verify=self._verify,
+        )
+        if not any(judged.verdict in _ACCOUNT_WIDE for judged in said.values()):
+            self._throttles = 0
+        for item, ref in zip(sending.items, sending.batch.refs, strict=True):
+            judged = said[ref]
+            if judged.verdict in _ACCOUNT_WIDE:
+                self._again(item, missed(item.track, _ACCOUNT_WIDE[judged.verdict], 1.0), now)
+            else:
+                self._course(item, follow(item.track, judged, asked), now)
+
+    def not_sent(self, sending: Sending, why: str, now: float) -> None:
+        """The request surely never reached the venue."""
+        self._land(sending, now)
+        for item in sending.items:
+            self._again(item, missed(item.track, why), now)
+
+    def in_doubt(self, sending: Sending, why: str, now: float) -> None:
+        """No whole reply came: the request may have had its effect."""
+        self._land(sending, now)
+        for item in sending.items:
+            self._again(item, doubted(item.track, why, now), now)
+
+    # -- what the account suffers --------------------------------------------------------
+
+    def pause(self, now: float, retry_after_s: float | None, *, banned: bool = False) -> Pause:
+        """The venue refused for rate: be quiet, no shorter than it asks for."""
+        self._throttles += 1
+        grown = backoff_s(self._throttles, SHORTEST_PAUSE_S, self._rng)
+        asked = retry_after_s or (BAN_S if banned else 0.0)
+        pause_s = max(SHORTEST_PAUSE_S, asked, grown)
+        self.paused_until = max(self.paused_until, now + pause_s)
+        return Pause(pause_s, self._throttles)
+
+    def halt(self, reason: str) -> None:
+        """Stop the account: every waiting id gets its final word, and every one that comes."""
+        self.halted = reason
+        for item in list(self._items.values()):
+            if not item.flying:
+                self._finish(item, refuse(item.track, reason))
+
+    def start_spent(self, now: float) -> None:
+        """Another worker may have used the quotas just now."""
+        for pace in self.paces.values():
+            pace.start_spent(now)
+
+    # -- figures -------------------------------------------------------------------------
+
+    def waiting(self) -> int:
+        """Return how many ids are in the lane and not in flight."""
+        return sum(not item.flying for item in self._items.values())
+
+    def oldest_s(self, now: float) -> float:
+        """Return how long the oldest id has been in the lane, in seconds."""
+        return now - min((item.entered for item in self._items.values()), default=now)
+
+    # -- inside --------------------------------------------------------------------------
+
+    def _queue(self, item: Item, not_before: float) -> None:
+        item.ticket = next(self._tickets)
+        item.since = not_before
+        heapq.heappush(self._later, (not_before, item.ticket, item))
+
+    def _enter(self, item: Item) -> None:
+        route = next_route(item.track, self.venue)
+        page = item.track.page if item.track.purpose is Purpose.LOOKUP else 1
+        key = (route.name, page, group_key(route, item.track.known))
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(route, page)
+        queue = group.kills if item.kill else group.routines
+        heapq.heappush(queue, (item.seq, item.ticket, item))
+        item.group = group
+        group.size += 1
+
+    def _wake(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            _, ticket, item = heapq.heappop(self._later)
+            if ticket == item.ticket:
+                self._enter(item)
+
+    def _by_rank(self) -> list[Group]:
+        """Return the groups with ids, most pressing first: kill, then cancel, then oldest."""
+        heads: list[tuple[bool, bool, int, Group]] = []
+        for key, group in list(self._groups.items()):
+            head = group.head()
+            if head is None:
+                del self._groups[key]
+                continue
+            lookup = group.route.purpose is Purpose.LOOKUP
+            heads.append((not head.kill, lookup, head.seq, group))
+        return [group for *_, group in sorted(heads, key=lambda rank: rank[:3])]
+
+    def _ready_at(self, group: Group, now: float) -> float:
+        head = group.head()
+        urgent = head is not None and head.kill
+        return max(
+            (
+                pace.ready_at(now, urgent=urgent, spare=self._spare(group, name, urgent))
+                for name, pace in self._drawn(group.route)
+            ),
+            default=now,
+        )
+
+    def _drawn(self, route: Route) -> Iterator[tuple[str, Pace]]:
+        return ((name, self.paces[name]) for name in route.quotas if name in self.paces)
+
+    def _spare(self, group: Group, quota: str, urgent: bool) -> int:
+        """Return how many tokens a look-up leaves to the cancels that wait for them."""
+        if group.route.purpose is Purpose.CANCEL:
+            return 0
+        return sum(
+            min(-(-other.size // other.route.max_ids), self._could_use(other.route, quota))
+            for other in self._groups.values()
+            if other.route.purpose is Purpose.CANCEL
+            and quota in other.route.quotas
+            and (other.kills or not urgent)
+        )
+
+    def _could_use(self, route: Route, quota: str) -> int:
+        """Return how many requests the route's other quotas allow in this quota's window."""
+        window_s = self.paces[quota].quota.window_s
+        others = (p.quota for name, p in self._drawn(route) if name != quota)
+        return min((_fits(other, window_s) for other in others), default=1 << 30)
+
+    def _fill(self, group: Group, now: float) -> Sending | None:
+        items: list[Item] = []
+        while len(items) < group.route.max_ids and (item := group.head()) is not None:
+            _unqueue(item)
+            if item.deadline > now:
+                items.append(item)
+            else:
+                self._expire(item, now)
+        if not items:
+            return None
+        for item in items:
+            item.flying = True
+            item.track = sent(item.track)
+        for _, pace in self._drawn(group.route):
+            pace.take(now)
+        self.in_flight += 1
+        waited_s = now - min(item.since for item in items)
+        refs = tuple(item.track.known for item in items)
+        return Sending(Batch(group.route, refs, group.page), tuple(items), now, waited_s)
+
+    def _expire(self, item: Item, now: float) -> None:
+        for owner in item.owners:
+            self._hand(owner, item.track, Parked(item.track, now, "deadline"))
+        self._forget(item)
+
+    def _land(self, sending: Sending, now: float) -> None:
+        self.in_flight -= 1
+        for _, pace in self._drawn(sending.batch.route):
+            pace.give_back(now)
+        for item in sending.items:
+            item.flying = False
+
+    def _course(self, item: Item, course: Course, now: float) -> None:
+        if isinstance(course, CancelOutcome):
+            self._finish(item, course)
+        else:
+            self._again(item, course, now)
+
+    def _again(self, item: Item, again: Again, now: float) -> None:
+        item.track = again.track
+        if self.halted:
+            self._finish(item, refuse(item.track, self.halted))
+            return
+        delay_s = again.delay_s
+        if again.back_off is not None:
+            delay_s = max(delay_s, backoff_s(*again.back_off, self._rng))
+        not_before = now + delay_s
+        for owner in [owner for owner in item.owners if owner.leaving]:
+            self._part(owner, item, max(not_before, self.paused_until))
+        if not item.owners:
+            return
+        if delay_s > LONGEST_SLEEP_S or again.track.why in _WAIT_AT_BROKER:
+            self._park(item, max(not_before, self.paused_until))
+        else:
+            self._queue(item, not_before)
+
+    def _park(self, item: Item, not_before: float) -> None:
+        for owner in item.owners:
+            self._hand(owner, item.track, Parked(item.track, not_before, item.track.why))
+        self._forget(item)
+
+    def _finish(self, item: Item, outcome: CancelOutcome) -> None:
+        for owner in item.owners:
+            self._hand(owner, item.track, outcome)
+        self._forget(item)
+
+    def _hand(self, owner: Owner, track: Track, result: CancelOutcome | Parked) -> None:
+        self.deliveries.append(Delivery(owner, track.ref, result))
+
+    def _forget(self, item: Item) -> None:
+        _unqueue(item)
+        self._items.pop(item.key, None)
+
+
+#: Verdicts that speak of the account, with the reason that its ids carry meanwhile.
+_ACCOUNT_WIDE = {
+    Verdict.THROTTLED: "throttled",
+    Verdict.BANNED: "banned",
+    Verdict.CLOCK: "clock",
+    Verdict.HALT: "halted",
+}
+#: Ids that were refused for rate wait at the broker, not in a thread.
+_WAIT_AT_BROKER = frozenset({"throttled", "banned"})
+
+
+def _unqueue(item: Item) -> None:
+    """Void the item's place, wherever it waits."""
+    item.ticket = 0
+    if item.group is not None:
+        item.group.size -= 1
+        item.group = None
+
+
+def _fits(quota: Quota, window_s: float) -> int:
+    return max(1, int(quota.limit * window_s / quota.window_s))
+
+
+def _shareable(item: Item) -> bool:
+    """A client order id may name a newer order by now, so only an unsent one is shared."""
+    return item.track.ref.kind is IdKind.VENUE or not (item.flying or item.track.attempts)
+
+
+def take_deliveries(lane: Lane) -> Sequence[Delivery]:
+    """Return what is to be handed to tasks, and forget it."""
+    taken, lane.deliveries = lane.deliveries, []
+    return taken

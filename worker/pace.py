@@ -1,0 +1,75 @@
+"""How often a venue may be asked: one quota, paced from the responses. Pure but for state."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from venues.base import Quota
+
+#: Quotas with a window up to this are spaced evenly for routine requests; longer ones
+#: (ban thresholds) keep a share free for a kill instead, so that one order waits for nothing.
+EVEN_WINDOW_S = 2.0
+#: The share of a long window's tokens that routine requests leave to a kill.
+KILL_SHARE = 0.2
+NEVER = float("inf")
+
+
+class Pace:
+    """The tokens of one quota: each comes back one window after its response.
+
+    The venue stamps a request somewhere between our send and our receipt. Fewer than
+    `limit` tokens are out whenever a request starts, so at most `limit` requests can have
+    been stamped in any window, whatever the jitter. All times are monotonic seconds.
+    """
+
+    def __init__(self, quota: Quota) -> None:
+        self.quota = quota
+        self._in_flight = 0
+        self._back_at: deque[float] = deque()
+        self._last_sent = -NEVER
+        long_window = quota.window_s > EVEN_WINDOW_S
+        self._gap_s = 0.0 if long_window else quota.window_s / quota.limit
+        self._kept = int(quota.limit * KILL_SHARE) if long_window else 0
+
+    def free(self, now: float) -> int:
+        """Return how many tokens are free at `now`."""
+        while self._back_at and self._back_at[0] <= now:
+            self._back_at.popleft()
+        return self.quota.limit - self._in_flight - len(self._back_at)
+
+    def ready_at(self, now: float, *, urgent: bool, spare: int = 0) -> float:
+        """Return when a token may be taken (now or later; NEVER: not before a response).
+
+        `urgent` takes any free token; otherwise requests are evenly spaced, or leave a share.
+        `spare` tokens more must stay free (a look-up leaves them to waiting cancels).
+        """
+        kept = spare + (0 if urgent else self._kept)
+        even_at = now if urgent else max(now, self._last_sent + self._gap_s)
+        return max(even_at, self._free_at(now, min(kept, self.quota.limit - 1) + 1))
+
+    def _free_at(self, now: float, wanted: int) -> float:
+        missing = wanted - self.free(now)
+        if missing <= 0:
+            return now
+        return self._back_at[missing - 1] if missing <= len(self._back_at) else NEVER
+
+    def take(self, now: float) -> None:
+        """A request starts."""
+        self._in_flight += 1
+        self._last_sent = now
+
+    def give_back(self, now: float) -> None:
+        """Its response came, or its time-out: the token returns one window later."""
+        self._in_flight -= 1
+        self._back_at.append(now + self.quota.window_s)
+
+    def start_spent(self, now: float) -> None:
+        """Take over from an owner whose last requests nobody knows.
+
+        A short window is waited out whole. Of a long one the tokens return evenly: nobody
+        waits ten seconds for a kill because another worker died.
+        """
+        limit, window_s = self.quota.limit, self.quota.window_s
+        short = window_s <= EVEN_WINDOW_S
+        spent = [now + (window_s if short else window_s * k / limit) for k in range(limit)]
+        self._back_at = deque(sorted([*self._back_at, *spent])[-limit:])

@@ -1,0 +1,165 @@
+"""Which routes an id may take, and which ids travel together: pure, once for all venues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from venues.base import Batch, Route, Venue
+from worker.model import IdKind, OrderRef, OrdType, Purpose
+
+#: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
+SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
+
+_A_CLIENT_ORDER_ID = "a client order id (the id that the trader gave the order)"
+_A_VENUE_ORDER_ID = "a venue order id (the id that the venue gave the order)"
+_KIND_TEXT = {IdKind.CLIENT: _A_CLIENT_ORDER_ID, IdKind.VENUE: _A_VENUE_ORDER_ID}
+
+
+@dataclass(frozen=True, slots=True)
+class AskedOrder:
+    """An order as a job names it: raw words, nothing checked but that they are strings."""
+
+    id: str
+    kind: str | None = None
+    ord_type: str = OrdType.ANY
+    symbol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an order cannot be asked for at this venue; the raw words, a code and a sentence."""
+
+    id: str
+    kind: str
+    symbol: str
+    ord_type: str
+    reason: str
+    text: str
+
+
+class _Refused(Exception):
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.text = text
+
+
+def name_order(venue: Venue, order: AskedOrder) -> OrderRef | Refusal:
+    """Return the reference by which the venue is asked for an order, or why it cannot be."""
+    kind = order.kind or ""
+    try:
+        ord_type = _ord_type_of(order)
+        _check_symbol(order)
+        kind = _kind_of(venue, order)
+        ref = OrderRef(order.id, IdKind(kind), order.symbol, ord_type)
+        _check_routes(venue, ref)
+    except _Refused as why:
+        return Refusal(order.id, kind, order.symbol, order.ord_type, why.reason, why.text)
+    return ref
+
+
+def _ord_type_of(order: AskedOrder) -> OrdType:
+    if order.ord_type not in set(OrdType):
+        words = ", ".join(OrdType)
+        raise _Refused("unknown_ord_type", f"{_said(order.ord_type)} is none of {words}")
+    return OrdType(order.ord_type)
+
+
+def _check_symbol(order: AskedOrder) -> None:
+    if order.symbol and not SYMBOL_SHAPE.fullmatch(order.symbol):
+        raise _Refused("bad_symbol", f"{_said(order.symbol)} cannot be a symbol")
+
+
+def _kind_of(venue: Venue, order: AskedOrder) -> IdKind:
+    if order.kind is None:
+        return _guessed_kind(venue, order.id)
+    if order.kind not in set(IdKind):
+        words = " or ".join(IdKind)
+        raise _Refused("unknown_kind", f"{_said(order.kind)} is not {words}")
+    kind = IdKind(order.kind)
+    if kind not in venue.id_shapes:
+        raise _unsupported(venue, kind)
+    if not venue.id_shapes[kind].fullmatch(order.id):
+        raise _Refused(
+            "bad_id", f"{_said(order.id)} cannot be {_KIND_TEXT[kind]} at {venue.name}"
+        )
+    return kind
+
+
+def _guessed_kind(venue: Venue, order_id: str) -> IdKind:
+    for kind, shape in venue.id_shapes.items():
+        if shape.fullmatch(order_id):
+            return kind
+    raise _Refused("bad_id", f"{_said(order_id)} has the shape of no order id at {venue.name}")
+
+
+def _unsupported(venue: Venue, kind: IdKind) -> _Refused:
+    return _Refused("unsupported_kind", f"{venue.name} cancels no order by {_KIND_TEXT[kind]}")
+
+
+def _check_routes(venue: Venue, ref: OrderRef) -> None:
+    of_kind = _routes(venue, Purpose.CANCEL, ref)
+    if not of_kind:
+        raise _unsupported(venue, ref.kind)
+    of_type = [r for r in of_kind if ref.ord_type in r.ord_types]
+    if not of_type:
+        raise _Refused("unsupported_ord_type", f"{venue.name} cancels no {ref.ord_type} order")
+    if not any(_has_symbol(r, ref) for r in of_type):
+        text = f"{venue.name} cancels {_KIND_TEXT[ref.kind]} only together with its symbol"
+        raise _Refused("missing_symbol", text)
+
+
+def _said(word: str) -> str:
+    return repr(word if len(word) <= 60 else word[:60] + "…")
+
+
+def _routes(venue: Venue, purpose: Purpose, ref: OrderRef) -> list[Route]:
+    return [r for r in venue.routes if r.purpose is purpose and ref.kind in r.id_kinds]
+
+
+def _has_symbol(route: Route, ref: OrderRef) -> bool:
+    return bool(ref.symbol) or not route.needs_symbol
+
+
+def cancel_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
+    """Return the routes that can cancel the order, in the order in which to try them."""
+    routes = _routes(venue, Purpose.CANCEL, ref)
+    return tuple(r for r in routes if ref.ord_type in r.ord_types and _has_symbol(r, ref))
+
+
+def lookup_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
+    """Return the routes that can show the order, the likely ones first.
+
+    A stated type is a hint: the routes of other types come last, but they come.
+    """
+    routes = [r for r in _routes(venue, Purpose.LOOKUP, ref) if _has_symbol(r, ref)]
+    return tuple(sorted(routes, key=lambda route: ref.ord_type not in route.ord_types))
+
+
+def unasked_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
+    """Return the look-up routes that cannot be asked because the symbol is not known."""
+    routes = _routes(venue, Purpose.LOOKUP, ref)
+    return tuple(r for r in routes if not _has_symbol(r, ref))
+
+
+def group_key(route: Route, ref: OrderRef) -> tuple[str, ...]:
+    """Return what a reference must share with the others of its request."""
+    return tuple(str(getattr(ref, name)) for name in route.group_by)
+
+
+def split(route: Route, refs: Iterable[OrderRef]) -> tuple[Batch, ...]:
+    """Return the fewest requests that carry the references, each once and in their order."""
+    groups: dict[tuple[str, ...], list[OrderRef]] = {}
+    for ref in refs:
+        groups.setdefault(group_key(route, ref), []).append(ref)
+    return tuple(
+        Batch(route, chunk)
+        for group in groups.values()
+        for chunk in _chunks(group, route.max_ids)
+    )
+
+
+def _chunks(refs: Sequence[OrderRef], size: int) -> list[tuple[OrderRef, ...]]:
+    return [tuple(refs[start : start + size]) for start in range(0, len(refs), size)]

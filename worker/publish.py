@@ -1,0 +1,155 @@
+"""Publishes messages with the broker's confirmation, many in flight at once, without end.
+
+One thread owns one connection. What is not confirmed, because the connection broke or the
+broker refused, is published again until it is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import structlog
+from kombu import Connection
+
+#: Messages under way to the broker at once.
+WINDOW = 1000
+#: A broker that confirms nothing for so long is taken for dead, and dialed again.
+CONFIRM_TIMEOUT_S = 15.0
+_POLL_S = 1.0
+_LONGEST_PAUSE_S = 5.0
+
+
+class Unroutable(Exception):
+    """A message that had to reach a queue reached none."""
+
+
+@dataclass(slots=True, eq=False)
+class Letter:
+    """A message on its way out; `done` is set when the broker has it for good."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    properties: Mapping[str, Any]
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    mandatory: bool = False
+    done: Future[None] = field(default_factory=Future)
+    returned: bool = False
+
+
+class Publisher:
+    """The way out. `post` may be called from any thread; `close` waits for what is posted."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._posted: SimpleQueue[Letter | None] = SimpleQueue()
+        self._waiting: deque[Letter] = deque()  # posted, or to be published again
+        self._unconfirmed: dict[int, Letter] = {}
+        self._tag = 0
+        self._open = True
+        self._log = structlog.get_logger()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    def post(self, letter: Letter) -> Future[None]:
+        """Queue a message; the future ends when it is confirmed, or raises Unroutable."""
+        self._posted.put(letter)
+        return letter.done
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Publish what is left, for at most `timeout_s` seconds, and end."""
+        self._open = False
+        self._posted.put(None)
+        self._thread.join(timeout_s)
+
+    # -- the thread ----------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause_s = 0.1
+        while self._open or self._waiting or not self._posted.empty():
+            try:
+                with self._connect() as connection:
+                    self._serve(connection, connection.channel())
+                pause_s = 0.1
+            except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be lost
+                self._log.warning("publisher_reconnects", why=type(error).__name__)
+                self._waiting.extendleft(reversed(self._unconfirmed.values()))
+                self._unconfirmed.clear()
+                time.sleep(pause_s)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+    def _serve(self, connection: Connection, channel: Any) -> None:
+        self._tag = 0
+        confirms = connection.transport.driver_type == "amqp"
+        if confirms:
+            channel.confirm_select()
+            channel.events["basic_ack"].add(self._on_ack)
+            channel.events["basic_nack"].add(self._on_nack)
+            channel.events["basic_return"].add(self._on_return)
+        producer = connection.Producer(channel, auto_declare=False)
+        while self._open or self._waiting or self._unconfirmed or not self._posted.empty():
+            self._gather(block=not self._unconfirmed)
+            while self._waiting and len(self._unconfirmed) < WINDOW:
+                self._publish(producer, self._waiting.popleft(), confirms)
+            if self._unconfirmed:
+                connection.drain_events(timeout=CONFIRM_TIMEOUT_S)
+
+    def _gather(self, *, block: bool) -> None:
+        block = block and not self._waiting
+        try:
+            while (letter := self._posted.get(block, _POLL_S)) is not None:
+                self._waiting.append(letter)
+                block = False
+        except Empty:
+            pass
+
+    def _publish(self, producer: Any, letter: Letter, confirms: bool) -> None:
+        self._tag += 1
+        self._unconfirmed[self._tag] = letter
+        producer.publish(
+            letter.body,
+            exchange=letter.exchange,
+            routing_key=letter.routing_key,
+            headers=dict(letter.headers),
+            mandatory=letter.mandatory,
+            delivery_mode=2,
+            retry=False,
+            **letter.properties,
+        )
+        if not confirms:
+            self._on_ack(self._tag, multiple=False)
+
+    def _settled(self, tag: int, multiple: bool) -> list[Letter]:
+        """Return the messages that the broker speaks of; a tag may stand for all before."""
+        if not multiple:
+            letter = self._unconfirmed.pop(tag, None)
+            return [letter] if letter else []
+        known = [known for known in self._unconfirmed if known <= tag]
+        return [self._unconfirmed.pop(known) for known in known]
+
+    def _on_ack(self, tag: int, multiple: bool) -> None:
+        for letter in self._settled(tag, multiple):
+            if letter.returned:
+                letter.done.set_exception(Unroutable(letter.routing_key))
+            else:
+                letter.done.set_result(None)
+
+    def _on_nack(self, tag: int, multiple: bool) -> None:
+        refused = self._settled(tag, multiple)
+        self._log.error("broker_refuses_messages", messages=len(refused))
+        self._waiting.extend(refused)
+        time.sleep(_POLL_S)
+
+    def _on_return(self, _error: Any, exchange: str, routing_key: str, message: Any) -> None:
+        """A returned message is named by its id; its confirmation follows."""
+        message_id = message.properties.get("message_id")
+        for letter in self._unconfirmed.values():
+            if letter.routing_key == routing_key and letter.exchange == exchange:
+                letter.returned |= letter.properties.get("message_id") == message_id

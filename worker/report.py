@@ -1,0 +1,195 @@
+"""Tells what became of each id: one log line and one confirmed message, with the same keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+
+from worker.intake import InvalidJob
+from worker.model import CancelJob, CancelOutcome, CancelStatus, Evidence, OrdStatus
+from worker.publish import Letter, Publisher
+from worker.topology import OUTCOMES, REJECTED
+
+#: AMQP holds a message id in at most 255 bytes.
+_MOST_ID_BYTES = 255
+#: Statuses that somebody should look at.
+_LOUD = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
+
+
+class OutcomeMessage(BaseModel):
+    """The final word on one id, as it is published and logged."""
+
+    model_config = ConfigDict(title="CancelOutcome")
+
+    job_id: str
+    venue: str = Field(description="Empty for a rejected job whose account is unknown.")
+    account: str
+    symbol: str
+    id: str = Field(description="Empty for a message that was no valid job.")
+    kind: str
+    ord_type: str
+    status: CancelStatus
+    reason: str
+    ord_status: OrdStatus | None = Field(description="What the venue last said the order is.")
+    evidence: Evidence
+    attempts: Annotated[int, Field(ge=0)]
+    venue_code: str
+    text: str
+    requested_by: str
+    tags: dict[str, str]
+    accepted_at: str
+    finished_at: str
+    latency_ms: float
+
+
+def message_id(job_id: str, order_id: str) -> str:
+    """Return `<job_id>/<id>`; where that is too long for AMQP, a digest takes its end."""
+    plain = f"{job_id}/{order_id}"
+    if len(plain.encode()) <= _MOST_ID_BYTES:
+        return plain
+    digest = hashlib.sha256(plain.encode()).hexdigest()
+    return plain.encode()[: _MOST_ID_BYTES - 65].decode("utf-8", "ignore") + "/" + digest
+
+
+def rfc_3339(moment: datetime) -> str:
+    """Return a UTC time with milliseconds and a Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Report:
+    """Where a job's outcomes go; counts them on the way."""
+
+    def __init__(self, publisher: Publisher, job: CancelJob, counts: Mapping[str, int]) -> None:
+        self._publisher = publisher
+        self._job = job
+        self.counts: Counter[str] = Counter(counts)
+        self._log = structlog.get_logger().bind(
+            job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
+        )
+        self._posted: list[Future[None]] = []
+
+    def accepted(self, ids: int) -> None:
+        """Log that a job was taken."""
+        job = self._job
+        self._log.info(
+            "job_accepted",
+            ids=ids,
+            priority=job.priority,
+            deadline=rfc_3339(job.deadline),
+            reason=job.reason,
+            requested_by=job.requested_by,
+            tags=dict(job.tags),
+        )
+
+    def outcome(self, outcome: CancelOutcome, now: datetime) -> None:
+        """Log and publish the final word on one id."""
+        message = self._message(outcome, now)
+        fields = message | {"job_reason": self._job.reason}
+        tell = self._log.error if outcome.status in _LOUD else self._log.info
+        tell("cancel_outcome", **fields)
+        self.counts[outcome.status] += 1
+        self._posted.append(self._publisher.post(_letter(message, self._job.trace)))
+
+    def _message(self, outcome: CancelOutcome, now: datetime) -> dict[str, Any]:
+        job = self._job
+        return asdict(outcome) | {
+            "job_id": job.job_id,
+            "venue": job.venue,
+            "account": job.account,
+            "requested_by": job.requested_by,
+            "tags": dict(job.tags),
+            "accepted_at": rfc_3339(job.accepted_at),
+            "finished_at": rfc_3339(now),
+            "latency_ms": round((now - job.accepted_at).total_seconds() * 1000, 1),
+        }
+
+    def retry(self, ids: int, countdown_s: int, attempt: int, why: str) -> None:
+        """Log that ids go back to the broker for another attempt."""
+        self._log.warning(
+            "cancel_retry", ids=ids, countdown_s=countdown_s, attempt=attempt, why=why
+        )
+
+    def settle(self) -> None:
+        """Wait until the broker has every outcome for good."""
+        for posted in self._posted:
+            posted.result()
+        self._posted.clear()
+
+    def take_posted(self) -> list[Future[None]]:
+        """Return what is on its way to the broker, for somebody else to wait for."""
+        taken, self._posted = self._posted, []
+        return taken
+
+    def done(self, now: datetime) -> None:
+        """Log that every id of the job has its final word."""
+        latency_ms = round((now - self._job.accepted_at).total_seconds() * 1000, 1)
+        self._log.info("job_done", latency_ms=latency_ms, **self.counts)
+
+
+def _letter(message: Mapping[str, Any], trace: Mapping[str, str]) -> Letter:
+    names = (message["venue"] or "_", message["account"] or "_", message["status"])
+    return Letter(
+        exchange=OUTCOMES,
+        routing_key=".".join(names),
+        body=json.dumps(message, separators=(",", ":")).encode(),
+        properties={
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+            "message_id": message_id(message["job_id"], message["id"]),
+        },
+        headers=trace,
+    )
+
+
+def reject(
+    publisher: Publisher,
+    body: bytes,
+    properties: Mapping[str, Any],
+    headers: Mapping[str, Any],
+    error: InvalidJob,
+) -> Future[None]:
+    """Log a message that is no job and publish it, byte for byte, to `cancel.rejected`."""
+    structlog.get_logger().error(
+        "job_rejected", job_id=error.job_id, reason=error.reason, detail=error.detail
+    )
+    detail = error.detail.encode("utf-8", "replace").decode()[:500]
+    letter = Letter(
+        exchange=REJECTED,
+        routing_key="",
+        body=body,
+        properties=properties,
+        headers={**headers, "x-reason": error.reason, "x-detail": detail},
+        mandatory=True,
+    )
+    return publisher.post(letter)
+
+
+def reject_outcome(
+    publisher: Publisher, error: InvalidJob, venue: str, account: str, now: datetime
+) -> Future[None]:
+    """Publish and log the outcome of a job that was refused as a whole."""
+    message = asdict(
+        CancelOutcome(
+            id="", status=CancelStatus.REJECTED, reason=error.reason, text=error.detail[:200]
+        )
+    ) | {
+        "job_id": error.job_id,
+        "venue": venue,
+        "account": account,
+        "requested_by": "",
+        "tags": {},
+        "accepted_at": rfc_3339(now),
+        "finished_at": rfc_3339(now),
+        "latency_ms": 0.0,
+    }
+    structlog.get_logger().info("cancel_outcome", **message)
+    return publisher.post(_letter(message, {}))

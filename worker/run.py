@@ -1,0 +1,170 @@
+"""Runs one job through its lane: ids go in, outcomes come out, what is left is returned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from queue import Empty
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from worker.drive import Ticket
+from worker.follow import Track, expire, start
+from worker.intake import Intake, utc_now
+from worker.lane import Delivery
+from worker.model import CancelJob, CancelOutcome, Priority
+from worker.report import Report, rfc_3339
+from worker.retry import Parked, RetryDecision, decide
+from worker.runtime import Runtime
+
+#: A task holds its message no longer: the broker takes a message back after 30 minutes.
+LONGEST_HOLD_S = 900.0
+
+
+class Disowned(Exception):
+    """The connection was lost and with it the job: the broker gives it to the next owner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a job that goes back to the broker takes along."""
+
+    accepted_at: datetime
+    deadline: datetime
+    attempt: int = 1
+    counts: dict[str, int] = field(default_factory=dict)
+    tracks: tuple[Track, ...] = ()
+
+
+_PROGRESS = TypeAdapter(Progress)
+
+
+def read_progress(value: Any) -> Progress | None:
+    """Return the progress in a task message; None if it carries none that can be read."""
+    return None if value is None else _PROGRESS.validate_python(value)
+
+
+class Run:
+    """One delivery of one job."""
+
+    def __init__(self, runtime: Runtime, intake: Intake, progress: Progress | None) -> None:
+        job = intake.job
+        self.job = _resumed(job, progress) if progress else job
+        self.attempt = progress.attempt if progress else 1
+        self.report = Report(runtime.publisher, self.job, progress.counts if progress else {})
+        self._driver = runtime.driver(job.account)
+        look_first = runtime.settings.accounts[job.account].venue.looks_first
+        self._tracks = _tracks(self.job, progress, look_first=look_first)
+        if progress is None:
+            self.report.accepted(len(job.refs) + len(intake.refused))
+            for outcome in intake.refused:
+                self.report.outcome(outcome, utc_now())
+
+    def go(self) -> tuple[RetryDecision | None, list[Parked]]:
+        """Cancel, and return when what is left goes again, with what is left.
+
+        Raises:
+            Disowned: the broker gives the job to another worker.
+        """
+        deadline = time.monotonic() + (self.job.deadline - utc_now()).total_seconds()
+        left = self._carry(deadline) if self._tracks else []
+        if any(parked.why == "disowned" for parked in left):
+            self.report.settle()
+            raise Disowned
+        decision = decide(left, time.monotonic(), deadline)
+        if decision is None:
+            for parked in left:
+                self.report.outcome(expire(parked.track), utc_now())
+        self.report.settle()
+        return decision, left
+
+    def _carry(self, deadline: float) -> list[Parked]:
+        now = time.monotonic()
+        if now >= deadline:
+            return [Parked(track, now, "deadline") for track in self._tracks]
+        ticket = Ticket(
+            job_id=self.job.job_id,
+            kill=self.job.priority is Priority.KILL,
+            deadline=deadline,
+            trace=self.job.trace.get("traceparent", ""),
+        )
+        self._driver.submit(ticket, self._tracks)
+        return self._collect(ticket, min(deadline, now + LONGEST_HOLD_S))
+
+    def _collect(self, ticket: Ticket, until: float) -> list[Parked]:
+        left: list[Parked] = []
+        for _ in self._tracks:
+            result = self._next(ticket, until).result
+            if isinstance(result, CancelOutcome):
+                self.report.outcome(result, utc_now())
+            else:
+                left.append(result)
+        return left
+
+    def _next(self, ticket: Ticket, until: float) -> Delivery:
+        while True:
+            # Once the ids are asked back, those in flight still come: each request ends.
+            wait_s = None if ticket.leaving else max(0.0, until - time.monotonic())
+            try:
+                return ticket.inbox.get(timeout=wait_s)
+            except Empty:
+                why = "deadline" if ticket.deadline <= time.monotonic() else "held_long"
+                self._driver.withdraw(ticket, why)
+
+    def again(self, left: Sequence[Parked]) -> dict[str, Any]:
+        """Return the arguments of the task that goes on with what is left."""
+        # Another process has another clock; by then no read lags behind what was done here.
+        tracks = tuple(replace(parked.track, settled_at=0.0) for parked in left)
+        progress = Progress(
+            accepted_at=self.job.accepted_at,
+            deadline=self.job.deadline,
+            attempt=self.attempt + 1,
+            counts=dict(self.report.counts),
+            tracks=tracks,
+        )
+        return {
+            "job": _job_json(self.job, tracks),
+            "progress": _PROGRESS.dump_python(progress, mode="json"),
+        }
+
+
+def _resumed(job: CancelJob, progress: Progress) -> CancelJob:
+    return CancelJob(
+        job_id=job.job_id,
+        account=job.account,
+        venue=job.venue,
+        priority=job.priority,
+        refs=job.refs,
+        accepted_at=progress.accepted_at,
+        deadline=progress.deadline,
+        reason=job.reason,
+        requested_by=job.requested_by,
+        tags=job.tags,
+        trace=job.trace,
+    )
+
+
+def _tracks(job: CancelJob, progress: Progress | None, *, look_first: bool) -> list[Track]:
+    known = {track.ref.id: track for track in progress.tracks} if progress else {}
+    look = look_first and job.priority is Priority.ROUTINE
+    return [known.get(ref.id) or start(ref, look_first=look) for ref in job.refs]
+
+
+def _job_json(job: CancelJob, tracks: Sequence[Track]) -> Mapping[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "account": job.account,
+        "orders": [_order_json(track) for track in tracks],
+        "deadline": rfc_3339(job.deadline),
+        "reason": job.reason,
+        "requested_by": job.requested_by,
+        "tags": dict(job.tags),
+    }
+
+
+def _order_json(track: Track) -> dict[str, str]:
+    ref = track.ref
+    return {"id": ref.id, "kind": ref.kind, "ord_type": ref.ord_type, "symbol": ref.symbol}

@@ -1,0 +1,80 @@
+"""What a running worker holds: its settings, its lanes, its way out. Made once, at start."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from kombu import Connection
+
+from worker.drive import Driver, Seen
+from worker.pace import Pace
+from worker.publish import Publisher
+from worker.send import Transport
+from worker.settings import Account, Settings
+from worker.topology import is_embedded
+
+
+class Runtime:
+    """The lanes of all accounts, and what they share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connect: Callable[[], Connection],
+        observe: Callable[[Seen], None] = lambda _seen: None,
+    ) -> None:
+        self.settings = settings
+        self.embedded = is_embedded(settings.broker_url)
+        self.publisher = Publisher(connect)
+        self._observe = observe
+        self._lock = threading.Lock()
+        self._drivers: dict[str, Driver] = {}
+        self._transports: dict[str, Transport] = {}
+        self._shared: dict[tuple[str, str], Pace] = {}
+        self._hosts: dict[str, threading.Condition] = {}
+
+    def driver(self, account: str) -> Driver:
+        """Return the lane of an account, made at its first use."""
+        with self._lock:
+            if account not in self._drivers:
+                self._drivers[account] = self._make(self.settings.accounts[account])
+            return self._drivers[account]
+
+    def drivers(self) -> dict[str, Driver]:
+        """Return the lanes made so far."""
+        with self._lock:
+            return dict(self._drivers)
+
+    def _make(self, account: Account) -> Driver:
+        transport = self._transports.setdefault(account.base_url, Transport(account.base_url))
+        paces = {
+            name: self._shared.setdefault((account.base_url, name), Pace(quota))
+            if quota.scope == "address"
+            else Pace(quota)
+            for name, quota in account.quotas.items()
+        }
+        return Driver(account, transport, paces, self._lock_of(account), self._observe)
+
+    def _lock_of(self, account: Account) -> threading.Condition:
+        """Lanes that share tokens share a lock; a lane of its own is disturbed by nobody."""
+        if any(quota.scope == "address" for quota in account.quotas.values()):
+            return self._hosts.setdefault(account.base_url, threading.Condition())
+        return threading.Condition()
+
+    def give_up(self, account: str) -> None:
+        """Another worker owns the lane now, or will: send nothing more for it."""
+        driver = self.drivers().get(account)
+        if driver is not None:
+            driver.give_up("disowned")
+
+    def stop(self) -> None:
+        """Send nothing more; what is in flight is finished by its tasks."""
+        for driver in self.drivers().values():
+            driver.stop()
+
+    def close(self) -> None:
+        """Publish what is left and end."""
+        self.publisher.close()
+        for transport in self._transports.values():
+            transport.close()

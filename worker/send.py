@@ -1,0 +1,165 @@
+"""Sends one signed request and returns the reply, or says whether it may have arrived."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import (
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    SSLError,
+)
+
+from venues.base import HttpReply, HttpRequest
+
+#: No venue's answer to a cancel or a look-up comes near this.
+MOST_BODY_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
+_TEXT_CHARS = 2000
+
+
+class NotSent(Exception):
+    """The connection was never made: the venue cannot have seen the request."""
+
+
+class InDoubt(Exception):
+    """The request left, and no whole reply came back: it may have had its effect."""
+
+
+class Transport:
+    """Connections to one venue host, kept open and shared by all accounts that use it.
+
+    Redirects are not followed, proxies and cookies of the environment are not used,
+    certificates are checked, and nothing is ever sent twice.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        connections: int = 64,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._base_url = base_url
+        self._clock = clock
+        self._adapter = HTTPAdapter(
+            pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=False
+        )
+
+    def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
+        """Send the very bytes of `request`; wait at most `timeout_s` seconds for each part.
+
+        Raises:
+            NotSent: no connection was made.
+            InDoubt: no whole reply within twice the time, or one beyond every size.
+        """
+        give_up = self._clock() + 2 * timeout_s
+        try:
+            response = self._adapter.send(
+                self._prepared(request),
+                stream=True,
+                timeout=(timeout_s, timeout_s),
+                verify=True,
+            )
+        except requests.RequestException as error:
+            _explain(error)
+        try:
+            body = self._read(response, give_up)
+        finally:
+            response.close()
+        return _reply(response, body)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._adapter.close()
+
+    def _prepared(self, request: HttpRequest) -> requests.PreparedRequest:
+        # Filled in by hand: requests would encode the target again and so break the signature.
+        prepared = requests.PreparedRequest()
+        prepared.method = request.method
+        prepared.url = self._base_url + request.target
+        prepared.body = request.body or None
+        headers = {"Accept-Encoding": "identity", "User-Agent": "cancel-worker"}
+        prepared.headers = requests.structures.CaseInsensitiveDict(
+            headers | dict(request.headers)
+        )
+        if request.body:
+            prepared.headers["Content-Length"] = str(len(request.body))
+        return prepared
+
+    def _read(self, response: requests.Response, give_up: float) -> bytes:
+        body = bytearray()
+        try:
+            while chunk := response.raw.read(_CHUNK_BYTES, decode_content=True):
+                body += chunk
+                if len(body) > MOST_BODY_BYTES:
+                    raise InDoubt("body_too_large")
+                if self._clock() > give_up:
+                    raise InDoubt("timeout")
+        except (HTTPError, OSError) as error:
+            raise InDoubt(_word(error)) from None
+        _check_whole(response, len(body))
+        return bytes(body)
+
+
+def _check_whole(response: requests.Response, size: int) -> None:
+    announced = response.headers.get("Content-Length", "")
+    encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+    if announced.isdigit() and int(announced) != size and not encoded:
+        raise InDoubt("half_body")
+
+
+def _explain(error: requests.RequestException) -> NoReturn:
+    """Say whether the request can have arrived; the error's own text may hold a signature."""
+    reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
+    if isinstance(error, requests.ConnectTimeout):
+        raise NotSent("connect_timeout") from None
+    if isinstance(reason, NewConnectionError | NameResolutionError):
+        raise NotSent("unreachable") from None
+    if isinstance(reason, SSLError) and _of_certificate(reason):
+        raise NotSent("certificate") from None
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
+        raise NotSent("bad_request") from None
+    raise InDoubt("timeout" if isinstance(error, requests.Timeout) else _word(reason)) from None
+
+
+def _of_certificate(error: SSLError) -> bool:
+    """Only a refused certificate proves that nothing was sent; the rest may come later."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args)
+
+
+def _word(error: object) -> str:
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        return "timeout"
+    if isinstance(error, ProtocolError | OSError):
+        return "connection_lost"
+    return type(error).__name__
+
+
+def _reply(response: requests.Response, body: bytes) -> HttpReply:
+    text = body.decode("utf-8", "replace")
+    return HttpReply(
+        status=response.status_code,
+        headers={name.lower(): value for name, value in response.headers.items()},
+        json=_json(text),
+        text=text[:_TEXT_CHARS],
+    )
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")

@@ -1,0 +1,250 @@
+"""The accounts file and the environment, read once at start and checked to the last key."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from venues import all_venues
+from venues.base import Quota, Venue
+from worker.model import Credential
+
+DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
+DEFAULT_CONFIG = "./cancel.toml"
+_RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s")
+AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class ConfigError(Exception):
+    """The accounts file or the environment is wrong; one line: where, what, mend."""
+
+
+class _Account(BaseModel):
+    """One `[accounts.NAME]` table of the accounts file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    venue: str
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    api_secret_env: str | None = None
+    api_secret_file: str | None = None
+    base_url: str | None = None
+    timeout: float = Field(default=5.0, gt=0, le=60)
+    verify: Literal["when_needed", "always"] = "when_needed"
+    quotas: dict[str, str] = {}
+
+
+class _File(BaseModel):
+    """The accounts file as a whole."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    accounts: dict[AccountName, _Account] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A name that jobs use, with all that it takes to speak to its venue."""
+
+    name: str
+    venue: Venue
+    credential: Credential
+    base_url: str
+    timeout_s: float = 5.0
+    verify: bool = False
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the worker was started with; `warnings` are lines for its log."""
+
+    broker_url: str
+    accounts: Mapping[str, Account]
+    warnings: tuple[str, ...] = ()
+
+
+def load(env: Mapping[str, str]) -> Settings:
+    """Read the accounts file that `env` names.
+
+    Raises:
+        ConfigError: in one line, where the fault is and how to mend it.
+    """
+    path = Path(env.get("CANCEL_CONFIG") or DEFAULT_CONFIG)
+    tables = _read(path)
+    warnings: list[str] = []
+    accounts = {
+        name: _account(name, table, env, str(path), warnings)
+        for name, table in tables.accounts.items()
+    }
+    return Settings(broker_url=broker_url(env), accounts=accounts, warnings=tuple(warnings))
+
+
+def broker_url(env: Mapping[str, str]) -> str:
+    """Return the broker's address from the environment, or the contract's default."""
+    return env.get("CELERY_BROKER_URL") or DEFAULT_BROKER_URL
+
+
+def _read(path: Path) -> _File:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file; copy cancel.toml.example there or set CANCEL_CONFIG"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error.__class__.__name__}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    try:
+        return _File.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    """Return the first fault, without the offending value: it might be a key."""
+    fault = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(part) for part in fault["loc"]) or "accounts"
+    return f"{where}: {fault['msg'].lower()}"
+
+
+def _account(
+    name: str, table: _Account, env: Mapping[str, str], path: str, warnings: list[str]
+) -> Account:
+    where = f"{path}: accounts.{name}"
+    venue = all_venues().get(table.venue)
+    if venue is None:
+        known = ", ".join(sorted(all_venues()))
+        raise ConfigError(f"{where}.venue: no venue {table.venue!r}; known are {known}")
+    key = _secret(where, "api_key", table.api_key_env, table.api_key_file, env)
+    if not key:
+        raise ConfigError(f"{where}: no key; set api_key_env or api_key_file")
+    secret = _secret(where, "api_secret", table.api_secret_env, table.api_secret_file, env)
+    if not secret and not venue.secret_optional:
+        raise ConfigError(f"{where}: no secret; set api_secret_env or api_secret_file")
+    return Account(
+        name=name,
+        venue=venue,
+        credential=Credential(key, secret),
+        base_url=_base_url(where, table.base_url or venue.base_url),
+        timeout_s=table.timeout,
+        verify=table.verify == "always",
+        quotas=_quotas(where, venue, table.quotas, warnings),
+    )
+
+
+def _secret(
+    where: str, what: str, variable: str | None, file: str | None, env: Mapping[str, str]
+) -> str:
+    if variable and file:
+        raise ConfigError(f"{where}: both {what}_env and {what}_file; keep one")
+    if variable:
+        return _checked(where, f"{what}_env", env.get(variable, ""), f"variable {variable}")
+    if file:
+        return _checked(where, f"{what}_file", _file_text(where, what, file), f"file {file}")
+    return ""
+
+
+def _file_text(where: str, what: str, file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        kind = error.__class__.__name__
+        raise ConfigError(f"{where}.{what}_file: {file} cannot be read ({kind})") from None
+
+
+def _checked(where: str, key: str, value: str, source: str) -> str:
+    if not value:
+        raise ConfigError(f"{where}.{key}: {source} is empty or not set; put the value there")
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise ConfigError(f"{where}.{key}: {source} holds a space or an unprintable character")
+    return value
+
+
+def _base_url(where: str, url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port_ok = parts.port != 0
+    except ValueError:
+        raise ConfigError(f"{where}.base_url: not a URL") from None
+    plain = parts.path in ("", "/") and not parts.query and not parts.fragment
+    if not (parts.hostname and port_ok and plain) or parts.username or parts.password:
+        raise ConfigError(f"{where}.base_url: give scheme, host and port only")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname)):
+        raise ConfigError(f"{where}.base_url: use https (http only to a loopback address)")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _quotas(
+    where: str, venue: Venue, overrides: Mapping[str, str], warnings: list[str]
+) -> dict[str, Quota]:
+    quotas = dict(venue.quotas)
+    for name, rate in overrides.items():
+        if name not in quota_names():
+            known = ", ".join(sorted(quota_names()))
+            raise ConfigError(f"{where}.quotas.{name}: no such quota; known are {known}")
+        given = parse_rate(rate)
+        if given is None:
+            raise ConfigError(f'{where}.quotas.{name}: write it like "10/1s", or "off"')
+        if name not in venue.quotas:
+            warnings.append(f"{where}.quotas.{name}: {venue.name} has no such quota")
+        elif given == "off":
+            del quotas[name]
+        else:
+            limit, window_s = given
+            quotas[name] = Quota(limit, window_s, venue.quotas[name].scope)
+    return quotas
+
+
+def quota_names() -> set[str]:
+    """Return the names of quotas that any venue has."""
+    return {name for venue in all_venues().values() for name in venue.quotas}
+
+
+def parse_rate(rate: str) -> tuple[int, float] | Literal["off"] | None:
+    """Return requests and seconds of a rate like "10/1s"; None if it is not one."""
+    if rate == "off":
+        return "off"
+    found = _RATE.fullmatch(rate)
+    if found is None or float(found["window"]) <= 0:
+        return None
+    return int(found["limit"]), float(found["window"])
+
+
+def log_form(env: Mapping[str, str], is_tty: bool) -> Literal["json", "console"]:
+    """Return how the log is written: as the environment says, else by where it goes.
+
+    Raises:
+        ConfigError: `CANCEL_LOG` is neither json nor console.
+    """
+    asked = env.get("CANCEL_LOG", "")
+    if asked not in ("", "json", "console"):
+        raise ConfigError(f"CANCEL_LOG: {asked!r} is neither json nor console")
+    if asked:
+        return "json" if asked == "json" else "console"
+    return "console" if is_tty else "json"
+
+
+def environment() -> Mapping[str, Any]:
+    """Return the process's environment; the one place that reads it."""
+    return os.environ

@@ -1,0 +1,127 @@
+"""Every exchange and queue of the product, with its arguments and the reason for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kombu import Connection, Exchange, Queue
+
+from worker.model import Priority
+
+JOBS = "cancel.jobs"
+OUTCOMES = "cancel.outcomes"
+REJECTED = "cancel.rejected"
+UNROUTED = "cancel.unrouted"
+DEAD = "cancel.dead"
+
+#: A message whose worker dies so often is poison and goes to `cancel.dead`.
+DELIVERY_LIMIT = 20
+
+# Topic where direct would do: Celery's delayed delivery returns only to topic exchanges.
+OUTCOMES_EXCHANGE = Exchange(OUTCOMES, type="topic", durable=True)
+REJECTED_EXCHANGE = Exchange(REJECTED, type="fanout", durable=True)
+UNROUTED_EXCHANGE = Exchange(UNROUTED, type="fanout", durable=True)
+DEAD_EXCHANGE = Exchange(DEAD, type="fanout", durable=True)
+
+_QUORUM = {"x-queue-type": "quorum"}
+_SAFE = {
+    **_QUORUM,
+    "x-delivery-limit": DELIVERY_LIMIT,
+    "x-dead-letter-exchange": DEAD,
+    # The default loses a message when the broker dies between two queues.
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+_ONE_OWNER = {"x-single-active-consumer": True}
+
+
+def jobs_exchange(embedded: bool) -> Exchange:
+    """Return where jobs come in; only a real broker knows alternate exchanges."""
+    arguments = None if embedded else {"alternate-exchange": UNROUTED}
+    return Exchange(JOBS, type="topic", durable=True, arguments=arguments)
+
+
+def lane_queue_name(account: str, priority: Priority) -> str:
+    """Return the name of the queue that holds an account's jobs of one priority."""
+    return f"cancel.{account}.{priority}"
+
+
+def owner_queue_name(account: str) -> str:
+    """Return the name of the queue whose one token says who owns the account's lane."""
+    return f"cancel.{account}.owner"
+
+
+def routing_key(priority: Priority, account: str) -> str:
+    """Return the routing key of a job."""
+    return f"{priority}.{account}"
+
+
+def lane_queues(account: str, embedded: bool) -> list[Queue]:
+    """Return an account's two job queues, kill first."""
+    return [
+        Queue(
+            lane_queue_name(account, priority),
+            jobs_exchange(embedded),
+            routing_key=routing_key(priority, account),
+            queue_arguments=_arguments(_SAFE | _ONE_OWNER, embedded),
+        )
+        for priority in (Priority.KILL, Priority.ROUTINE)
+    ]
+
+
+def owner_queue(account: str) -> Queue:
+    """Return the queue of an account's owner token."""
+    return Queue(owner_queue_name(account), exchange="", queue_arguments=_QUORUM | _ONE_OWNER)
+
+
+def unrouted_queue(embedded: bool) -> Queue:
+    """Return the queue of jobs that no lane's key matched."""
+    if not embedded:
+        return Queue(UNROUTED, UNROUTED_EXCHANGE, queue_arguments=_SAFE)
+    exchange = jobs_exchange(embedded)
+    return Queue(UNROUTED, exchange, routing_key=Priority.ROUTINE, bindings=())
+
+
+def dead_queue() -> Queue:
+    """Return the queue of jobs that killed their worker too often."""
+    return Queue(DEAD, DEAD_EXCHANGE, queue_arguments=_QUORUM)
+
+
+def rejected_queue(embedded: bool) -> Queue:
+    """Return the queue of messages that are no jobs; people empty it."""
+    return Queue(REJECTED, REJECTED_EXCHANGE, queue_arguments=_arguments(_QUORUM, embedded))
+
+
+def common_queues(embedded: bool) -> list[Queue]:
+    """Return the queues that every worker serves, whatever lanes it owns."""
+    return [unrouted_queue(embedded), *([] if embedded else [dead_queue()])]
+
+
+def declare(connection: Connection, accounts: Iterable[str], embedded: bool) -> None:
+    """Declare everything; what is there already with the same arguments stays as it is."""
+    with connection.channel() as channel:
+        for exchange in (OUTCOMES_EXCHANGE, UNROUTED_EXCHANGE, jobs_exchange(embedded)):
+            exchange(channel).declare()
+        for queue in _all_queues(accounts, embedded):
+            queue(channel).declare()
+        if embedded:
+            queue = unrouted_queue(embedded)(channel)
+            queue.bind_to(JOBS, routing_key=str(Priority.KILL))
+
+
+def _all_queues(accounts: Iterable[str], embedded: bool) -> list[Queue]:
+    queues = [rejected_queue(embedded), *common_queues(embedded)]
+    for account in accounts:
+        queues += lane_queues(account, embedded)
+        queues += [] if embedded else [owner_queue(account)]
+    return queues
+
+
+def _arguments(arguments: dict[str, Any], embedded: bool) -> dict[str, Any]:
+    return {} if embedded else arguments
+
+
+def is_embedded(broker_url: str) -> bool:
+    """Say whether the broker is kombu's own (a folder or memory), not RabbitMQ."""
+    return not broker_url.startswith(("amqp", "pyamqp"))
