@@ -1,0 +1,221 @@
+"""The book: the orders of every sandbox venue, the truth that outcomes are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+Key: TypeAlias = tuple[str, str]
+
+
+class State(StrEnum):
+    """What an order is."""
+
+    OPEN = "open"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+
+class OrdType(StrEnum):
+    """What decides a venue's endpoint or word for an order."""
+
+    LIMIT = "limit"
+    MARKET = "market"
+    TRIGGER = "trigger"
+    TRAILING_STOP = "trailing_stop"
+    TP_SL = "tp_sl"
+
+
+LIVE = frozenset({State.OPEN, State.PARTIALLY_FILLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What an order was from `at_s` (monotonic) on."""
+
+    at_s: float
+    state: State
+    purged: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    """One order; `asked` counts the cancel requests that named it, `canceled_times` effects."""
+
+    venue: str
+    api_key: str
+    id: str
+    symbol: str
+    ord_type: OrdType = OrdType.LIMIT
+    state: State = State.OPEN
+    client_order_id: str = ""
+    parent_id: str = ""
+    side: str = "buy"
+    triggered: bool = False
+    quantity: int = 1000
+    filled: int = 0
+    purged: bool = False
+    created_ms: int = 0
+    updated_ms: int = 0
+    canceled_by: str = ""
+    canceled_at_s: float | None = None
+    asked: int = 0
+    canceled_times: int = 0
+    past: list[Moment] = field(default_factory=list)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the order can still trade."""
+        return self.state in LIVE and not self.purged
+
+    def seen(self, at_s: float | None) -> State | None:
+        """Tell the state as of `at_s` (now if None); None where no record is kept."""
+        if at_s is None or not self.past:
+            return None if self.purged else self.state
+        then = next((m for m in reversed(self.past) if m.at_s <= at_s), self.past[0])
+        return None if then.purged else then.state
+
+    def lives(self, at_s: float | None) -> bool:
+        """Whether the order is shown as open at that time."""
+        return self.seen(at_s) in LIVE
+
+
+@dataclass(slots=True)
+class Shelf:
+    """One account's orders: the live ones, and the closed ones in the order of closing."""
+
+    live: dict[str, Order] = field(default_factory=dict)
+    closed: dict[str, Order] = field(default_factory=dict)
+    by_client: dict[str, list[Order]] = field(default_factory=dict)
+    children: dict[str, list[Order]] = field(default_factory=dict)
+
+    def put(self, order: Order) -> None:
+        """File an order where its state belongs."""
+        self.live.pop(order.id, None)
+        self.closed.pop(order.id, None)
+        (self.live if order.is_live else self.closed)[order.id] = order
+
+    def shown(self, at_s: float | None) -> Iterable[Order]:
+        """The orders that may be shown as open at that time: now, only the live ones."""
+        return self.live.values() if at_s is None else self
+
+    def __iter__(self) -> Iterator[Order]:
+        yield from self.live.values()
+        yield from self.closed.values()
+
+
+class Book:
+    """All orders; the state changes by an effective cancel or by the control API alone."""
+
+    def __init__(self) -> None:
+        self._orders: dict[Key, Order] = {}
+        self._shelves: dict[Key, Shelf] = {}
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def shelf(self, venue: str, api_key: str) -> Shelf:
+        """Return the account's shelf, empty if it has none."""
+        shelf = self._shelves.get((venue, api_key))
+        return self._shelves.setdefault((venue, api_key), Shelf()) if shelf is None else shelf
+
+    def add(self, order: Order) -> None:
+        """Put an order on the book, in place of an older one of the same id."""
+        self._drop(order.venue, order.id)
+        shelf = self.shelf(order.venue, order.api_key)
+        self._orders[order.venue, order.id] = order
+        shelf.put(order)
+        if order.client_order_id:
+            shelf.by_client.setdefault(order.client_order_id, []).append(order)
+        if order.parent_id:
+            shelf.children.setdefault(order.parent_id, []).append(order)
+
+    def _drop(self, venue: str, order_id: str) -> None:
+        old = self._orders.pop((venue, order_id), None)
+        if old is None:
+            return
+        shelf = self.shelf(venue, old.api_key)
+        shelf.live.pop(old.id, None)
+        shelf.closed.pop(old.id, None)
+        for index, name in (
+            (shelf.by_client, old.client_order_id),
+            (shelf.children, old.parent_id),
+        ):
+            index[name] = [o for o in index.get(name, ()) if o is not old]
+
+    def get(self, venue: str, order_id: str) -> Order | None:
+        """Return the order of that id, whoever owns it."""
+        return self._orders.get((venue, order_id))
+
+    def find(self, venue: str, api_key: str, order_id: str) -> Order | None:
+        """Return the account's order of that id; another account's is unknown."""
+        order = self._orders.get((venue, order_id))
+        return order if order is not None and order.api_key == api_key else None
+
+    def by_client(self, venue: str, api_key: str, client_order_id: str) -> Order | None:
+        """Return the account's most recent order of that client id."""
+        orders = self.shelf(venue, api_key).by_client.get(client_order_id)
+        return orders[-1] if orders else None
+
+    def named(self, venue: str, api_key: str, ref: str) -> Order | None:
+        """Return the order that `ref` names, as venue id or as client id."""
+        return self.find(venue, api_key, ref) or self.by_client(venue, api_key, ref)
+
+    def set_state(
+        self,
+        order: Order,
+        state: State,
+        *,
+        now_s: float,
+        now_ms: int,
+        filled: int | None = None,
+        purged: bool = False,
+    ) -> None:
+        """Make the order something else, and remember what it was."""
+        if not order.past:
+            order.past.append(Moment(0.0, order.state, order.purged))
+        order.state, order.purged, order.updated_ms = state, purged, now_ms
+        order.filled = filled if filled is not None else implied_fill(order, state)
+        order.past.append(Moment(now_s, state, purged))
+        self.shelf(order.venue, order.api_key).put(order)
+
+    def cancel(self, order: Order, *, now_s: float, now_ms: int) -> None:
+        """Cancel a live order because a request said so, with what hangs on it."""
+        self.set_state(order, State.CANCELED, now_s=now_s, now_ms=now_ms, filled=order.filled)
+        order.canceled_by, order.canceled_at_s = "request", now_s
+        order.canceled_times += 1
+        for child in self.shelf(order.venue, order.api_key).children.get(order.id, ()):
+            if child.is_live:
+                self.cancel(child, now_s=now_s, now_ms=now_ms)
+
+    def select(
+        self, *, venue: str = "", api_key: str = "", ids: Iterable[str] = ()
+    ) -> list[Order]:
+        """List the orders that match every given filter, in the order of seeding."""
+        wanted = frozenset(ids)
+        return [
+            order
+            for order in self._orders.values()
+            if (not venue or order.venue == venue)
+            and (not api_key or order.api_key == api_key)
+            and (not wanted or order.id in wanted or order.client_order_id in wanted)
+        ]
+
+    def clear(self) -> None:
+        """Forget every order."""
+        self._orders.clear()
+        self._shelves.clear()
+
+
+def implied_fill(order: Order, state: State) -> int:
+    """Tell how much of an order must have traded for it to be in that state."""
+    if state is State.FILLED:
+        return order.quantity
+    if state is State.PARTIALLY_FILLED:
+        return order.filled or max(1, order.quantity // 2)
+    return order.filled

@@ -1,0 +1,205 @@
+"""The server: every venue on one loopback port, the control API beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import signal
+import socket
+import struct
+import sys
+import time
+from typing import Any
+
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+
+from .control import answer as answer_control
+from .engine import REDIRECTED, Verdict, judge, one_way_s
+from .venue import Call, Reply, Venue, find_venues
+from .world import World
+
+CONTROL = "/_sandbox/"
+
+#: the largest body of a request
+MOST_BYTES = 256 * 1024 * 1024
+
+#: seconds that requests in flight get at the end
+GRACE_S = 0.1
+
+
+class Connection(web.RequestHandler):
+    """A client's connection, which notes when bytes came in."""
+
+    received_s = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        """Stamp the arrival before anything else is done."""
+        self.received_s = time.monotonic()
+        super().data_received(data)
+
+
+def make_request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    """Make a request whose body may be as large as a bulk of orders is."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(
+        message, payload, protocol, writer, task, loop, client_max_size=MOST_BYTES
+    )
+
+
+class Sandbox(web.Server):
+    """The aiohttp server of one world."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(
+            self.serve, request_factory=make_request, access_log=None, lingering_time=0
+        )
+        self.world = world
+
+    def __call__(self) -> web.RequestHandler:
+        """Take a connection."""
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request, of a venue's client or of the control API's."""
+        received_s = getattr(request.protocol, "received_s", 0.0)
+        path, _, raw_query = request.raw_path.partition("?")
+        body = await request.read()
+        if path.startswith(CONTROL):
+            name = path.removeprefix(CONTROL)
+            status, value = answer_control(
+                self.world, request.method, name, request.query, body
+            )
+            return web.Response(
+                body=json.dumps(value).encode(), status=status, content_type="application/json"
+            )
+        venue = venue_of(self.world, path)
+        if venue is None:
+            return self.stray(path)
+        call = Call(
+            method=request.method,
+            path=path,
+            raw_query=raw_query,
+            headers=request.headers,
+            body=body,
+        )
+        return await self.travel(request, venue, call, received_s)
+
+    def stray(self, path: str) -> web.Response:
+        """Answer what is no venue's; a followed redirect is recorded."""
+        if path.startswith(REDIRECTED):
+            self.world.incident("redirect_followed", "", "", path=path)
+            return web.Response(body=b'{"code":0,"msg":""}', content_type="application/json")
+        return web.Response(status=404, body=b"no venue has this path")
+
+    async def travel(
+        self, request: web.BaseRequest, venue: Venue, call: Call, received_s: float
+    ) -> web.StreamResponse:
+        """Let the request travel to the venue, take its effect there, and travel back."""
+        await nap(one_way_s(self.world))
+        call.at_s, call.now_ms = time.monotonic(), self.world.now_ms()
+        verdict = judge(self.world, venue, call, received_s)
+        await nap(one_way_s(self.world) + verdict.hold_s)
+        return await deliver(request, verdict)
+
+
+def venue_of(world: World, path: str) -> Venue | None:
+    """Find the venue that a path belongs to."""
+    return next((v for v in world.venues.values() if path.startswith(v.prefix)), None)
+
+
+async def nap(seconds: float) -> None:
+    """Wait, if there is anything to wait for."""
+    if seconds > 0:
+        await asyncio.sleep(seconds)
+
+
+async def deliver(request: web.BaseRequest, verdict: Verdict) -> web.StreamResponse:
+    """Send the verdict's reply the way it says."""
+    reply = verdict.reply
+    if verdict.way == "half":
+        return await send_half(request, reply)
+    if verdict.way in ("hold", "reset"):
+        cut(request)
+    return web.Response(body=reply.body, status=reply.status, headers=headers_of(reply))
+
+
+def headers_of(reply: Reply) -> dict[str, str]:
+    """Return the reply's headers."""
+    return {"Content-Type": reply.content_type, **reply.headers}
+
+
+def cut(request: web.BaseRequest) -> None:
+    """Break the connection with a TCP reset, nothing said."""
+    transport = request.transport
+    if transport is None:
+        return
+    sock = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+async def send_half(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+    """Promise the whole body, send half of it and hang up."""
+    response = web.StreamResponse(status=reply.status, headers=headers_of(reply))
+    response.content_length = len(reply.body) + 1
+    response.force_close()
+    await response.prepare(request)
+    await response.write(reply.body[: len(reply.body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
+def check_host(host: str) -> str:
+    """Return the host if it is loopback; raise ValueError where it is not."""
+    if host == "localhost":
+        return host
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return host
+    except ValueError:
+        pass
+    raise ValueError(
+        f"the sandbox listens on loopback only, not on {host}: say --host 127.0.0.1"
+    )
+
+
+def make_world(config: dict[str, Any]) -> World:
+    """Build a world and fill it with what the configuration has."""
+    world = World(find_venues())
+    world.configure(config.get("settings", {}))
+    for raw in config.get("accounts", ()):
+        world.add_account(raw)
+    for raw in config.get("orders", ()):
+        world.seed(raw)
+    for raw in config.get("faults", ()):
+        world.order_fault(raw)
+    return world
+
+
+async def run(world: World, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    runner = web.ServerRunner(Sandbox(world), shutdown_timeout=GRACE_S)
+    await runner.setup()
+    await web.TCPSite(runner, host, port, backlog=1024).start()
+    name, actual = runner.addresses[0][:2]
+    shown = f"[{name}]" if ":" in name else name
+    ready = {"event": "sandbox_ready", "url": f"http://{shown}:{actual}"}
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+    await stopped.wait()
+    await runner.cleanup()

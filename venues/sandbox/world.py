@@ -1,0 +1,223 @@
+"""Everything that one sandbox knows: settings, accounts, book, limits, faults, requests."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from .book import Book, Order, OrdType, State
+from .faults import Fault, Faults
+from .limits import Limits
+from .venue import Call, Option, Venue
+
+#: how many requests are remembered
+MOST_REQUESTS = 500_000
+
+PERMISSIONS = frozenset({"read", "trade"})
+
+#: settings of the sandbox itself; a venue's own are named `venue.option`
+GENERAL = {
+    "rtt_ms": Option(0.0),
+    "jitter_ms": Option(0.0),
+    "seed": Option(0),
+    "clock_ms": Option(None, nullable=True),
+    "count_refused": Option(False, (False, True)),
+    "record_ids": Option(True, (False, True)),
+    "limits": Option({}),
+    "key_limits": Option({}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A key that the venue knows; without a secret it can only be used unsigned."""
+
+    venue: str
+    api_key: str
+    secret: bytes | None
+    permissions: frozenset[str] = PERMISSIONS
+
+
+class Request(NamedTuple):
+    """One venue request, as it was judged."""
+
+    received_s: float
+    at_s: float
+    venue: str
+    api_key: str
+    method: str
+    path: str
+    route: str
+    ids_count: int
+    ids: tuple[str, ...]
+    outcome: str
+    status: int
+
+
+class World:
+    """The state of one sandbox, shared by its venues and its control API."""
+
+    def __init__(self, venues: Mapping[str, Venue]) -> None:
+        self.venues = dict(venues)
+        self.options = GENERAL | {
+            f"{venue.name}.{name}": option
+            for venue in venues.values()
+            for name, option in venue.options.items()
+        }
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again with nothing but the defaults."""
+        self.settings = {name: option.default for name, option in self.options.items()}
+        self.accounts: dict[tuple[str, str], Account] = {}
+        self.book = Book()
+        self.limits = Limits({v.name: v.limits for v in self.venues.values()})
+        self.limits.watched = {(v.name, n) for v in self.venues.values() for n in v.watched}
+        self.faults = Faults()
+        self.requests: deque[Request] = deque(maxlen=MOST_REQUESTS)
+        self.incidents: list[dict[str, Any]] = []
+        self.nonces: dict[tuple[str, str], set[str]] = {}
+        self.dice = random.Random(0)  # noqa: S311
+
+    def now_ms(self) -> int:
+        """Tell the venues' wall clock, which a setting can stop."""
+        stopped = self.settings["clock_ms"]
+        return int(time.time() * 1000) if stopped is None else int(stopped)
+
+    def setting(self, venue: str, name: str) -> Any:
+        """Tell a venue's setting."""
+        return self.settings[f"{venue}.{name}"]
+
+    def configure(self, changes: Any) -> None:
+        """Change settings; raise ValueError and change none if one is bad."""
+        if not isinstance(changes, dict):
+            raise ValueError("settings are a JSON object")  # noqa: TRY004
+        for name, value in changes.items():
+            check_setting(self.options, name, value)
+        wanted = self.settings | changes
+        for venue, quotas in wanted["limits"].items():
+            self._check_limits(venue, {} if isinstance(quotas, str) else quotas)
+        for venue, keys in wanted["key_limits"].items():
+            for quotas in keys.values():
+                self._check_limits(venue, quotas)
+        self.limits.configure(wanted["limits"], wanted["key_limits"])
+        self.settings = wanted
+        self.limits.count_refused = bool(wanted["count_refused"])
+        if "seed" in changes:
+            self.dice = random.Random(wanted["seed"])  # noqa: S311
+            self.faults.reseed(wanted["seed"])
+
+    def _check_limits(self, venue: str, quotas: Mapping[str, Any]) -> None:
+        names = self.venue(venue).limit_names
+        if unknown := sorted(set(quotas) - names):
+            raise ValueError(
+                f"{venue} has no limit {', '.join(unknown)}; there are {sorted(names)}"
+            )
+
+    def order_fault(self, raw: Any) -> Fault:
+        """Take a fault; raise ValueError where it is not one, or of no venue."""
+        if isinstance(raw, dict) and raw.get("venue"):
+            self.venue(raw["venue"])
+        return self.faults.order(raw)
+
+    def add_account(self, raw: Any) -> Account:
+        """Take an account; raise ValueError where it is not one."""
+        known = {"venue", "api_key", "api_secret", "permissions"}
+        check_fields("account", raw, known, {"venue", "api_key"})
+        self.venue(raw["venue"])
+        permissions = frozenset(raw.get("permissions") or PERMISSIONS)
+        if permissions - PERMISSIONS:
+            raise ValueError(f"permissions are among {', '.join(sorted(PERMISSIONS))}")
+        secret = raw.get("api_secret")
+        account = Account(
+            raw["venue"], raw["api_key"], secret.encode() if secret else None, permissions
+        )
+        self.accounts[account.venue, account.api_key] = account
+        return account
+
+    def venue(self, name: Any) -> Venue:
+        """Return the venue of that name; raise ValueError where there is none."""
+        if name not in self.venues:
+            raise ValueError(f"venue must be one of {', '.join(self.venues)}, not {name!r}")
+        return self.venues[name]
+
+    def seed(self, raw: Any) -> Order:
+        """Put one order on the book; raise ValueError where it is not one."""
+        order = read_order(raw, self.now_ms())
+        if not self.venue(order.venue).gives(order.id):
+            raise ValueError(f"{order.venue} could not have given the id {order.id!r}")
+        self.book.add(order)
+        return order
+
+    def cancel(self, call: Call, order: Order) -> bool:
+        """Cancel a live order unless a fault bends that; return what the reply may claim."""
+        if not order.is_live:
+            return False
+        if call.bend.takes_effect():
+            self.book.cancel(order, now_s=call.at_s, now_ms=call.now_ms)
+            return True
+        return call.bend.lies
+
+    def incident(self, kind: str, venue: str, api_key: str, **detail: Any) -> None:
+        """Record what must never happen, or what somebody will want to know of."""
+        self.incidents.append(
+            {"at_s": time.monotonic(), "kind": kind, "venue": venue, "api_key": api_key}
+            | detail
+        )
+
+    def requests_since(self, since_s: float) -> list[dict[str, Any]]:
+        """List the requests received after a monotonic time."""
+        first = next(
+            (i for i, r in enumerate(self.requests) if r.received_s > since_s),
+            len(self.requests),
+        )
+        return [r._asdict() for r in islice(self.requests, first, None)]
+
+
+def check_setting(options: Mapping[str, Option], name: str, value: Any) -> None:
+    """Raise ValueError where there is no such setting or it may not be that."""
+    if name not in options:
+        raise ValueError(f"no setting {name!r}; there are {', '.join(sorted(options))}")
+    options[name].check(name, value)
+
+
+def check_fields(what: str, raw: Any, known: set[str], needed: set[str]) -> None:
+    """Raise ValueError where an object lacks a field or has one too many."""
+    if not isinstance(raw, dict):
+        raise ValueError(f"an {what} is a JSON object")  # noqa: TRY004
+    if missing := sorted(needed - set(raw)):
+        raise ValueError(f"{what} lacks {', '.join(missing)}")
+    if unknown := sorted(set(raw) - known):
+        raise ValueError(f"{what} has no field {', '.join(unknown)}")
+
+
+_ORDER_FIELDS = {
+    *("venue", "api_key", "id", "symbol", "ord_type", "state", "client_order_id", "parent_id"),
+    *("side", "triggered", "quantity", "filled", "purged", "created_ms", "updated_ms"),
+}
+
+
+def read_order(raw: Any, now_ms: int) -> Order:
+    """Check an order's JSON; raise ValueError where it is not one."""
+    check_fields("order", raw, _ORDER_FIELDS, {"venue", "api_key", "id", "symbol"})
+    values = raw | {
+        "id": str(raw["id"]),
+        "ord_type": OrdType(raw.get("ord_type", OrdType.LIMIT)),
+        "state": State(raw.get("state", State.OPEN)),
+        "created_ms": raw.get("created_ms", now_ms),
+        "updated_ms": raw.get("updated_ms", now_ms),
+    }
+    order = Order(**values)
+    if order.state is State.CANCELED:
+        order.canceled_by = "seed"
+    if "filled" not in raw:
+        order.filled = {
+            State.FILLED: order.quantity,
+            State.PARTIALLY_FILLED: order.quantity // 2,
+        }.get(order.state, 0)
+    return order
