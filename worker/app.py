@@ -6,21 +6,18 @@ import os
 import sys
 import threading
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 import structlog
 from celery import Celery, signals
 from kombu import Connection
 
-from worker import log, topology
+from worker import folder, log, topology
 from worker.drive import Seen
 from worker.runtime import Runtime
 from worker.settings import ConfigError, Settings, environment, load, log_form
 
 #: How long a worker that starts waits for the broker, in seconds.
 BROKER_TIMEOUT_S = 5.0
-#: How often the embedded broker looks into its folder, in seconds.
-_FOLDER_POLL_S = 0.01
 
 
 def make_app() -> Celery:
@@ -36,24 +33,9 @@ def make_app() -> Celery:
     return app
 
 
-def folder_options(broker_url: str) -> dict[str, Any]:
-    """Return kombu's options for the embedded broker `filesystem:///a/folder`."""
-    folder = urlsplit(broker_url).path
-    return {
-        "data_folder_in": folder,
-        "data_folder_out": folder,
-        "control_folder": f"{folder}/control",
-        "polling_interval": _FOLDER_POLL_S,
-        "store_processed": False,
-    }
-
-
 def _use_folder(sender: Celery, source: Any, **_: Any) -> None:
-    if source.broker_url.startswith("filesystem:"):
-        options = folder_options(source.broker_url)
-        os.makedirs(options["data_folder_in"], exist_ok=True)  # noqa: PTH103
-        os.makedirs(options["control_folder"], exist_ok=True)  # noqa: PTH103
-        sender.conf.broker_transport_options = options
+    if folder.is_folder(source.broker_url):
+        sender.conf.broker_transport_options = folder.options(source.broker_url)
 
 
 def _keep_log(**_: Any) -> None:

@@ -274,7 +274,7 @@ def _gone(track: Track, venue: Venue) -> CancelOutcome:
         return _outcome(track, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
     if track.seen_open:
         return _outcome(track, CancelStatus.CLOSED, "no_record", Evidence.LOOKUP)
-    reason = "no_record_after_cancel" if track.sent else "unknown_order"
+    reason = "no_record_after_cancel" if track.sent and venue.looks_first else "unknown_order"
     return _outcome(track, CancelStatus.NOT_FOUND, reason, Evidence.LOOKUP)
 
 

@@ -1,0 +1,102 @@
+"""Reads the fixture files: one JSON file per venue, found by the venue's name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from venues import all_venues
+from venues.base import Batch, HttpReply, Route, Venue
+from worker.model import Credential, IdKind, OrderRef, OrdType
+
+FOLDER = Path(__file__).parent
+VENUES = tuple(all_venues().values())
+
+
+@dataclass(frozen=True)
+class Case:
+    """One entry of a fixture file, together with its venue and what the file says for all."""
+
+    venue: Venue
+    file: dict[str, Any]
+    said: dict[str, Any]
+
+    @property
+    def route(self) -> Route:
+        return route_of(self.venue, self.said["route"])
+
+    @property
+    def batch(self) -> Batch:
+        refs = tuple(self.ref(item) for item in self.said["refs"])
+        return Batch(self.route, refs, self.said.get("page", 1))
+
+    def ref(self, item: str | dict[str, str]) -> OrderRef:
+        given = {"id": item} if isinstance(item, str) else item
+        return OrderRef(
+            given["id"],
+            IdKind(given["kind"]) if "kind" in given else kind_of(self.venue, given["id"]),
+            given.get("symbol", self.file["symbol"]),
+            OrdType(given.get("ord_type", "any")),
+        )
+
+    @property
+    def credential(self) -> Credential:
+        return Credential(self.file["key"], self.said.get("secret", self.file["secret"]))
+
+    @property
+    def reply(self) -> HttpReply:
+        """The reply as a client would have it: no JSON where the body is none."""
+        said = self.said
+        body = unfold(said.get("json"))
+        text = said["text"] if "text" in said else json.dumps(body)
+        return HttpReply(said["status"], said.get("headers", {}), body, text)
+
+
+def kind_of(venue: Venue, order_id: str) -> IdKind:
+    return next(kind for kind, shape in venue.id_shapes.items() if shape.fullmatch(order_id))
+
+
+def route_of(venue: Venue, name: str) -> Route:
+    return next(route for route in venue.routes if route.name == name)
+
+
+def unfold(body: Any) -> Any:
+    """Write out `{"repeat": 100, "item": …}`, which stands for a list of a hundred items."""
+    if isinstance(body, dict):
+        if body.keys() == {"repeat", "item"}:
+            return [body["item"]] * body["repeat"]
+        return {key: unfold(value) for key, value in body.items()}
+    return body
+
+
+def fixture_path(venue: Venue) -> Path:
+    return FOLDER / f"{venue.name}.json"
+
+
+@cache
+def fixture_of(venue: Venue) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(fixture_path(venue).read_text("utf-8"))
+    return content
+
+
+def cases(section: str) -> list[Any]:
+    """Return the entries of a section of every file, as pytest parameters.
+
+    A venue without a file has none here; a test of its own says so.
+    """
+    return [
+        pytest.param(Case(venue, fixture_of(venue), said), id=f"{venue.name}: {said['name']}")
+        for venue in VENUES
+        if fixture_path(venue).exists()
+        for said in fixture_of(venue)[section]
+    ]
+
+
+def replies_of(venue: Venue) -> list[Case]:
+    file = fixture_of(venue)
+    return [Case(venue, file, said) for said in file["replies"]]

@@ -1,0 +1,251 @@
+"""CoinW USDT perpetual futures: a batch cancel that answers nothing per id.
+
+Docs
+    https://www.coinw.com/api-doc/en/futures-trading/trade/cancel-batch-orders
+    https://www.coinw.com/api-doc/en/futures-trading/trade/cancel-an-order
+    https://www.coinw.com/api-doc/en/futures-trading/check/get-order-information
+    https://www.coinw.com/api-doc/en/futures-trading/check/get-current-orders
+    https://www.coinw.com/api-doc/en/futures-trading/check/get-historical-orders-7days
+    https://www.coinw.com/api-doc/en/common/precautions (limits), .../common/error-codes
+    https://github.com/JKorf/CoinW.Net (rows, words, limits where the pages are silent)
+
+Quirks
+    - Code 0 of a batch says nothing per id; what one bad id does to the rest: not documented.
+    - No look-up by id shows a closed order. One list per type shows the open ones (`execute`
+      may show `plan` ones, too); history shows 7 days, and of canceled orders only those that
+      had traded. Trailing and TP/SL orders leave no record at all.
+    - An unknown *order* is answered with 9012 "Position not found."
+    - A trigger order has no documented `posType`, so it goes by the single route.
+    - Ids exceed 2^53; open rows have them as JSON numbers, history rows as strings.
+    - Rows of trailing orders say `moveStopProfitLoss` where requests say `moveStop`, and have
+      no `orderStatus`. A row's `status` is open or close of the *position*.
+    - DELETE carries a signed JSON body. GET is signed with literal commas, not URL-encoded.
+    - The text of an error is in `msg` or `message`; the HTTP status that comes with an error is
+      not documented.
+    - A client order id (`thirdOrderId`) can neither cancel nor be looked up. /batchClose and
+      the DELETEs of positions *trade*: they are no routes here, and must never become any.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from venues.base import (
+    Answer,
+    Answers,
+    Batch,
+    HttpReply,
+    HttpRequest,
+    Quota,
+    Route,
+    Rule,
+    Venue,
+    Verdict,
+)
+from worker.model import Credential, IdKind, OrdStatus, OrdType, Purpose
+
+#: Rows of one page of a list: the most that public clients ask for (no maximum documented).
+PAGE_SIZE = 100
+#: `posType` of a cancel (page Cancel Batch Orders); `any` goes without.
+POS_TYPES = {
+    OrdType.LIMIT: "plan",
+    OrdType.MARKET: "execute",
+    OrdType.TRAILING_STOP: "moveStop",
+    OrdType.TP_SL: "stopProfitLoss",
+}
+#: The word of a row (page Get Current Orders; CoinW.Net FuturesOrderType).
+ROW_TYPES = {
+    "plan": OrdType.LIMIT,
+    "execute": OrdType.MARKET,
+    "planTrigger": OrdType.TRIGGER,
+    "moveStopProfitLoss": OrdType.TRAILING_STOP,
+    "stopProfitLoss": OrdType.TP_SL,
+}
+SHARED = ("account", "escalation", "address")
+
+
+def _open(word: str, ord_type: OrdType) -> Route:
+    """Return the look-up among open orders of one type (page Get Order Information)."""
+    return Route(
+        name=f"open_{ord_type}",
+        purpose=Purpose.LOOKUP,
+        method="GET",
+        path="/v1/perpum/order",
+        ord_types=frozenset({ord_type, OrdType.ANY}),
+        max_ids=20,  # the same page
+        quotas=("lookup", *SHARED),
+        variant=word,
+    )
+
+
+class CoinW(Venue):
+    """CoinW futures."""
+
+    name = "coinw"
+    base_url = "https://api.coinw.com"  # page Authentication & Code Snippet > Futures
+    looks_first = True  # canceled orders that never traded leave no record (see Quirks)
+    id_shapes = {
+        # A Long in the one spelling that rows have: with a leading zero it would never match.
+        IdKind.VENUE: re.compile(r"[1-9][0-9]{0,18}"),
+        # `thirdOrderId`, to tell a client order id from nonsense; its shape: not documented.
+        IdKind.CLIENT: re.compile(r"[A-Za-z0-9_.:-]{1,64}"),
+    }
+    routes = (
+        Route(
+            name="cancel_batch",
+            purpose=Purpose.CANCEL,
+            method="DELETE",
+            path="/v1/perpum/batchOrders",
+            ord_types=frozenset({*POS_TYPES, OrdType.ANY}),
+            max_ids=20,  # page Cancel Batch Orders
+            group_by=("ord_type",),
+            quotas=("cancel_batch", *SHARED),
+        ),
+        Route(
+            name="cancel_one",
+            purpose=Purpose.CANCEL,
+            method="DELETE",
+            path="/v1/perpum/order",
+            quotas=("cancel_one", *SHARED),
+        ),
+        _open("plan", OrdType.LIMIT),
+        Route(
+            name="history",
+            purpose=Purpose.LOOKUP,
+            method="GET",
+            # Without `instrument`: a misspelt symbol must not make an order look gone.
+            path="/v1/perpum/orders/history",
+            ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.TRIGGER, OrdType.ANY}),
+            max_ids=100,  # the list has no filter by id, so any number may be sought in it
+            max_pages=10,
+            quotas=("history", *SHARED),
+        ),
+        _open("execute", OrdType.MARKET),
+        _open("moveStop", OrdType.TRAILING_STOP),
+        _open("stopProfitLoss", OrdType.TP_SL),
+        Route(
+            name="open_trigger",
+            purpose=Purpose.LOOKUP,
+            method="GET",
+            path="/v1/perpum/orders/open",
+            ord_types=frozenset({OrdType.TRIGGER, OrdType.ANY}),
+            max_ids=100,  # as in history
+            group_by=("symbol",),
+            needs_symbol=True,
+            max_pages=10,
+            quotas=("lookup", *SHARED),
+            variant="planTrigger",
+        ),
+    )
+    quotas = {
+        "cancel_batch": Quota(10, 1.0),  # page Cancel Batch Orders
+        "cancel_one": Quota(10, 1.0),  # page Cancel an Order
+        "lookup": Quota(10, 1.0),  # pages Get Order Information, Get Current Orders
+        # GetOrderHistory7DaysAsync in CoinW.Net, CoinWRestClientFuturesApiTrading.cs
+        "history": Quota(5, 2.0),
+        "account": Quota(100, 1.0),  # precautions: all futures calls of a user but market data
+        # Precautions: over 60 (user) or 80 (address) in 10 s the limits are halved, then bans
+        # follow; whether requests or errors are counted, sources disagree. Some room is left.
+        "escalation": Quota(55, 10.0),
+        "address": Quota(75, 10.0, "address"),
+    }
+    rules = (  # page Error Codes, and where noted CoinWErrors.cs of CoinW.Net
+        Rule("0", Verdict.ACCEPTED),
+        Rule("9012", Verdict.UNKNOWN_ORDER, "unknown_order"),  # page Cancel an Order
+        Rule("29001", Verdict.THROTTLED, "throttled"),  # precautions
+        Rule("429", Verdict.THROTTLED, "throttled"),  # CoinWErrors.cs
+        Rule("402", Verdict.REFUSED, "bad_request"),
+        Rule("1", Verdict.REFUSED, "bad_request"),  # CoinWErrors.cs
+        Rule("500", Verdict.IN_DOUBT, "venue_error"),  # "usually a wrong URL": no plain refusal
+        Rule("9111", Verdict.IN_DOUBT, "symbol_not_tradable"),  # CoinWErrors.cs
+        Rule("6000", Verdict.HALT, "auth"),  # CoinWErrors.cs
+        Rule("6001", Verdict.HALT, "auth"),  # CoinWErrors.cs
+        Rule("6003", Verdict.HALT, "permission"),
+    )
+    states = {  # CoinW.Net FuturesOrderStatus.cs and its fixtures, which differ in case
+        "unFinish": OrdStatus.NEW,
+        "part": OrdStatus.PARTIALLY_FILLED,
+        "finish": OrdStatus.FILLED,
+        "Finish": OrdStatus.FILLED,
+        "cancel": OrdStatus.CANCELED,
+        "Cancel": OrdStatus.CANCELED,
+        "cancelAll": OrdStatus.CANCELED,
+    }
+
+    def build(self, batch: Batch) -> HttpRequest:
+        """Put the ids into a JSON body (cancels) or into the query (look-ups)."""
+        route = batch.route
+        if route.purpose is Purpose.LOOKUP:
+            return HttpRequest(route.method, f"{route.path}?{_query(batch)}")
+        body = json.dumps(_cancel_body(batch), separators=(",", ":")).encode()
+        return HttpRequest(route.method, route.path, body, {"Content-Type": "application/json"})
+
+    def sign(self, request: HttpRequest, credential: Credential, now_ms: int) -> HttpRequest:
+        """Sign timestamp, method, target and body: Base64 of HMAC-SHA256."""
+        payload = f"{now_ms}{request.method}{request.target}".encode() + request.body
+        mac = hmac.digest(credential.api_secret.encode(), payload, hashlib.sha256)
+        signed = {
+            "sign": base64.b64encode(mac).decode(),
+            "api_key": credential.api_key,
+            "timestamp": str(now_ms),
+        }
+        return replace(request, headers={**request.headers, **signed})
+
+    def parse(self, batch: Batch, reply: HttpReply) -> Answers:
+        """Return the code of the whole, or the rows of a list."""
+        body = reply.json
+        code = str(body["code"])
+        if code != "0" or batch.route.purpose is Purpose.CANCEL:
+            text = body.get("msg") or body.get("message") or ""
+            return Answers(whole=Answer(code=code, text=str(text)))
+        if batch.route.max_pages == 1:
+            return Answers(by_id=_by_id(batch, body["data"]))
+        return _page(batch, body["data"])
+
+
+def _cancel_body(batch: Batch) -> dict[str, Any]:
+    if batch.route.name == "cancel_one":
+        return {"id": batch.refs[0].id}
+    pos_type = POS_TYPES.get(batch.refs[0].ord_type)
+    named = {"posType": pos_type} if pos_type else {}
+    return {**named, "sourceIds": [ref.id for ref in batch.refs]}
+
+
+def _query(batch: Batch) -> str:
+    page = f"page={batch.page}&pageSize={PAGE_SIZE}"
+    if batch.route.name == "history":
+        return page
+    if batch.route.needs_symbol:
+        return f"instrument={batch.refs[0].symbol}&positionType={batch.route.variant}&{page}"
+    ids = ",".join(ref.id for ref in batch.refs)
+    return f"positionType={batch.route.variant}&sourceIds={ids}"
+
+
+def _by_id(batch: Batch, rows: Any) -> dict[str, Answer]:
+    if not isinstance(rows, list):
+        raise TypeError("a list of orders was expected")
+    return {str(row["id"]): _of_row(batch, row) for row in rows}
+
+
+def _of_row(batch: Batch, row: dict[str, Any]) -> Answer:
+    # What the lists of open orders show is open, also where a row has no word for it.
+    is_open = batch.route.name != "history"
+    state = row.get("orderStatus", "unFinish") if is_open else row["orderStatus"]
+    ord_type = ROW_TYPES.get(row.get("posType") or row.get("originalType") or "")
+    return Answer(state=str(state), symbol=str(row.get("instrument", "")), ord_type=ord_type)
+
+
+def _page(batch: Batch, data: dict[str, Any]) -> Answers:
+    rows, total = data["rows"], int(data["total"])
+    by_id = _by_id(batch, rows)
+    before = (batch.page - 1) * PAGE_SIZE
+    if len(rows) < min(PAGE_SIZE, total - before):
+        # The venue shows less than it was asked for: what is not shown is not proven absent.
+        return Answers(whole=Answer(text="the page is shorter than its total"), by_id=by_id)
+    return Answers(by_id=by_id, more=before + PAGE_SIZE < total)

@@ -1,0 +1,211 @@
+"""ZTDX perpetuals, the Binance-like `fapi`: a batch cancel that claims more than it did.
+
+Docs
+    https://docs.p99.world/futures/usdt-margined/trades-rest/batch-cancel-orders
+    https://docs.p99.world/futures/usdt-margined/trades-rest/cancel-order
+    https://docs.p99.world/futures/usdt-margined/trades-rest/open-orders
+    https://docs.p99.world/auth
+    https://github.com/RiabowTech/Riabow-dex-backend ("the source": public code of these routes
+    at 67efb0a, developer_trade.rs and middleware.rs; the venue may run a newer one)
+
+Quirks
+    - The batch writes CANCELED whatever its matching engine said, so it is never believed. The
+      single cancel refuses what the engine does not confirm.
+    - Ids must be *quoted* in the list: numbers, as in the docs' cURL, answer 200 `[]` and
+      nothing is canceled. Unknown and closed ids are left out of the answer (the source), or
+      closed ones stand in it with their state (docs).
+    - `origClientOrderIdList` is documented but not read by the source: 200 `[]`.
+    - In a batch's answer the source writes the UUID as `clientOrderId`; then a batch by client
+      order id names nobody, and every id is looked up.
+    - A client order id is unique among *active* orders only; a look-up shows the latest.
+    - `orderId` is a UUID in live answers, a number in the docs' tables.
+    - Every call needs `symbol`; the source uses it for routing, not as a check.
+    - -2011 means many things, told apart by its text. A trigger order that *fired* may have
+      left an order that rests: look it up.
+    - Errors come as `{code, msg}`, from the auth layer as `{error: {code, message}}`, as plain
+      text for a missing parameter, and as nginx pages.
+    - A body would be signed, also of a DELETE: send none. Unknown states fall back to NEW.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+from venues.base import (
+    Answer,
+    Answers,
+    Batch,
+    HttpReply,
+    HttpRequest,
+    Quota,
+    Route,
+    Rule,
+    Venue,
+    Verdict,
+)
+from worker.model import Credential, IdKind, OrderRef, OrdStatus, Purpose
+
+#: How old a request may be when it arrives, in ms (https://docs.p99.world/auth: the default).
+RECV_WINDOW_MS = 5000
+BOTH_KINDS = frozenset(IdKind)
+
+
+class Ztdx(Venue):
+    """ZTDX perpetuals."""
+
+    name = "ztdx"
+    base_url = "https://api.ztdx.io"  # page Batch Cancel Orders
+    id_shapes = {
+        # UUIDs (page Open Orders, live answer) and LONGs (page Batch Cancel Orders, tables).
+        IdKind.VENUE: re.compile(
+            r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[1-9][0-9]{0,18}"
+        ),
+        IdKind.CLIENT: re.compile(r"[A-Za-z0-9_.-]{1,36}"),  # the source, at placement
+    }
+    routes = (
+        Route(
+            name="cancel_batch",
+            purpose=Purpose.CANCEL,
+            method="DELETE",
+            path="/fapi/v1/batchOrders",
+            id_kinds=BOTH_KINDS,
+            max_ids=10,  # page Batch Cancel Orders
+            group_by=("symbol", "kind"),
+            needs_symbol=True,
+            quotas=("cancel_batch", "account"),
+            believed=False,
+        ),
+        Route(
+            name="cancel_one",
+            purpose=Purpose.CANCEL,
+            method="DELETE",
+            path="/fapi/v1/order",
+            id_kinds=BOTH_KINDS,
+            needs_symbol=True,
+            quotas=("cancel_one", "account"),
+        ),
+        Route(
+            name="order",
+            purpose=Purpose.LOOKUP,
+            method="GET",
+            path="/fapi/v1/order",
+            id_kinds=BOTH_KINDS,
+            needs_symbol=True,
+            quotas=("lookup", "account"),
+        ),
+    )
+    # Limits are not documented: nginx shapes the traffic, at numbers not told. Five a second of
+    # a key is this project's choice, half of the 600 a minute that hummingbot allows itself.
+    quotas = {
+        "cancel_batch": Quota(5, 1.0),
+        "cancel_one": Quota(5, 1.0),
+        "lookup": Quota(5, 1.0),
+        "account": Quota(5, 1.0),
+    }
+    rules = (  # the source: developer_trade.rs for numbers, middleware.rs for words
+        Rule("-2011", Verdict.STATE, "too_late", "Status: filled", OrdStatus.FILLED),
+        Rule("-2011", Verdict.STATE, "already_canceled", "Status: cancel", OrdStatus.CANCELED),
+        Rule("-2011", Verdict.STATE, "rejected_by_venue", "Status: rej", OrdStatus.REJECTED),
+        Rule("-2011", Verdict.STATE, "expired", "Status: expired", OrdStatus.EXPIRED),
+        Rule("-2011", Verdict.STATE, "already_canceled", "already cancel", OrdStatus.CANCELED),
+        Rule("-2011", Verdict.STATE, "expired", "already expired", OrdStatus.EXPIRED),
+        Rule("-2011", Verdict.IN_DOUBT, "trigger_fired", "fired"),
+        Rule("-2011", Verdict.IN_DOUBT, "trigger_fired", "already executed"),
+        Rule("-2011", Verdict.IN_DOUBT, "not_in_engine", "not in matching engine"),
+        Rule("-2011", Verdict.IN_DOUBT, "not_cancelable"),
+        Rule("-2013", Verdict.UNKNOWN_ORDER, "unknown_order"),
+        Rule("-1100", Verdict.REFUSED, "bad_request"),
+        Rule("-1102", Verdict.REFUSED, "bad_request"),
+        Rule("-1121", Verdict.REFUSED, "bad_symbol"),
+        Rule("-1130", Verdict.REFUSED, "bad_request"),
+        # The framework's plain text for a parameter that is missing or of a wrong type.
+        Rule("", Verdict.REFUSED, "bad_request", "Failed to deserialize query string"),
+        Rule("-1021", Verdict.CLOCK, "clock"),  # https://docs.p99.world/auth
+        Rule("INVALID_TIMESTAMP", Verdict.CLOCK, "clock"),  # https://docs.p99.world/auth
+        Rule("SIGNATURE_INVALID", Verdict.CLOCK, "clock", "recv window"),
+        Rule("SIGNATURE_INVALID", Verdict.HALT, "auth"),
+        Rule("INVALID_API_KEY", Verdict.HALT, "auth"),
+        Rule("API_KEY_DISABLED", Verdict.HALT, "auth"),
+        Rule("UNAUTHORIZED", Verdict.HALT, "auth"),
+        Rule("INVALID_TOKEN", Verdict.HALT, "auth"),
+        Rule("IP_NOT_ALLOWED", Verdict.HALT, "permission"),
+        # Database, engine, or the proxy between shards, which may hide a cancel that was done.
+        Rule("-1001", Verdict.IN_DOUBT, "venue_error"),
+        Rule("INTERNAL_ERROR", Verdict.IN_DOUBT, "venue_error"),
+    )
+    states = {  # the source; EXPIRED: page Batch Cancel Orders
+        "NEW": OrdStatus.NEW,
+        "PARTIALLY_FILLED": OrdStatus.PARTIALLY_FILLED,
+        "FILLED": OrdStatus.FILLED,
+        "CANCELED": OrdStatus.CANCELED,
+        "REJECTED": OrdStatus.REJECTED,
+        "EXPIRED": OrdStatus.EXPIRED,
+    }
+
+    def build(self, batch: Batch) -> HttpRequest:
+        """Put symbol and ids into the query, percent-encoded."""
+        name, value = _named(batch)
+        query = f"symbol={quote(batch.refs[0].symbol, safe='')}&{name}={quote(value, safe='')}"
+        target = f"{batch.route.path}?{query}&recvWindow={RECV_WINDOW_MS}"
+        return HttpRequest(batch.route.method, target)
+
+    def sign(self, request: HttpRequest, credential: Credential, now_ms: int) -> HttpRequest:
+        """Sign the query with its timestamp: hex of HMAC-SHA256, appended last."""
+        target = f"{request.target}&timestamp={now_ms}"
+        payload = target.partition("?")[2].encode()
+        mac = hmac.new(credential.api_secret.encode(), payload, hashlib.sha256).hexdigest()
+        headers = {**request.headers, "X-MBX-APIKEY": credential.api_key}
+        return replace(request, target=f"{target}&signature={mac}", headers=headers)
+
+    def parse(self, batch: Batch, reply: HttpReply) -> Answers:
+        """Return the orders that the reply names, or its error."""
+        body = reply.json
+        if body is None:
+            page = reply.text.lstrip().startswith("<")
+            return Answers(whole=Answer(text="" if page else reply.text))
+        if isinstance(body, dict) and ("code" in body or "error" in body):
+            return Answers(whole=_error(body))
+        return Answers(by_id=_by_id(batch, body))
+
+
+def _named(batch: Batch) -> tuple[str, str]:
+    ref = batch.refs[0]
+    name = "orderId" if ref.kind is IdKind.VENUE else "origClientOrderId"
+    if batch.route.name != "cancel_batch":
+        return name, ref.id
+    return f"{name}List", json.dumps([ref.id for ref in batch.refs], separators=(",", ":"))
+
+
+def _error(body: Mapping[str, Any]) -> Answer:
+    if "code" in body:
+        return Answer(code=str(body["code"]), text=str(body.get("msg", "")))
+    return Answer(code=str(body["error"]["code"]), text=str(body["error"].get("message", "")))
+
+
+def _by_id(batch: Batch, body: Any) -> dict[str, Answer]:
+    if batch.route.name != "cancel_batch":
+        return _one(batch.refs[0], body)
+    return {ref.id: _of_row(row) for row in body for ref in batch.refs if _is_about(row, ref)}
+
+
+def _one(ref: OrderRef, order: Mapping[str, Any]) -> dict[str, Answer]:
+    if not _is_about(order, ref):
+        raise ValueError("the answer is about another order")
+    return {ref.id: _of_row(order)}
+
+
+def _is_about(row: Mapping[str, Any], ref: OrderRef) -> bool:
+    if ref.kind is IdKind.CLIENT:
+        return bool(row["clientOrderId"] == ref.id)
+    return str(row["orderId"]).lower() == ref.id.lower()
+
+
+def _of_row(row: Mapping[str, Any]) -> Answer:
+    return Answer(state=str(row["status"]), symbol=str(row.get("symbol", "")))
