@@ -10,7 +10,7 @@ from celery.exceptions import Ignore
 from worker.consumer import TASK
 from worker.intake import Envelope, read_job, utc_now
 from worker.run import Disowned, Run, read_progress
-from worker.topology import JOBS, routing_key
+from worker.topology import lane_queue_name
 
 
 @shared_task(name=TASK, bind=True, max_retries=None)
@@ -30,8 +30,7 @@ def cancel_orders(self: Any, job: dict[str, Any], progress: Any = None) -> dict[
         raise self.retry(
             kwargs=run.again(left),
             countdown=decision.countdown_s,
-            exchange=JOBS,
-            routing_key=routing_key(run.job.priority, run.job.account),
+            queue=lane_queue_name(run.job.account, run.job.priority),
             headers=dict(run.job.trace),
         )
     run.report.done(utc_now())

@@ -44,7 +44,7 @@ class Transport(filesystem.Transport):
 def options(broker_url: str) -> dict[str, Any]:
     """Return kombu's options for `filesystem:///a/folder`, whose folders are made here."""
     folder = urlsplit(broker_url).path
-    found = {
+    found: dict[str, Any] = {
         "data_folder_in": folder,
         "data_folder_out": folder,
         "control_folder": f"{folder}/control",
