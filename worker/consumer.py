@@ -169,7 +169,7 @@ class CancelConsumer(Consumer):
                 "unknown_fields", job_id=intake.job.job_id, fields=list(intake.unknown_fields)
             )
         kwargs["job"] = {**job, "job_id": intake.job.job_id}
-        _dress(message, intake.job, kwargs)
+        _dress(message, intake.job, kwargs, keep_eta=self.runtime.embedded)
         return True
 
     def _on_unrouted(self, message: Any, _queue: str) -> None:
@@ -319,8 +319,11 @@ def _inner_id(kwargs: Mapping[str, Any]) -> str:
     return job_id_of(kwargs.get("job"))
 
 
-def _dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any]) -> None:
-    """Rewrite a message as the task that runs it; Flower shows its headers, so no payload."""
+def _dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any], *, keep_eta: bool) -> None:
+    """Rewrite a message as the task that runs it; Flower shows its headers, so no payload.
+
+    A real broker has waited out a retry's countdown; the embedded one leaves it to Celery.
+    """
     embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     message.body = json.dumps([[], dict(kwargs), embed])
     message.content_type, message.content_encoding = "application/json", "utf-8"
@@ -328,12 +331,9 @@ def _dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any]) -> None:
     count, urgent = len(kwargs["job"]["orders"]), job.priority is Priority.KILL
     task_id = message.headers.get("id") or str(uuid4())
     message.properties["correlation_id"] = task_id
+    kept = ("retries", "root_id", *(("eta",) if keep_eta else ()))
     message.headers = {
-        **{
-            key: message.headers[key]
-            for key in ("retries", "root_id")
-            if key in message.headers
-        },
+        **{key: message.headers[key] for key in kept if key in message.headers},
         **job.trace,
         "lang": "py",
         "task": TASK,
