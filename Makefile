@@ -1,0 +1,45 @@
+# The few commands that help. Each makes what it needs; `make setup` alone does only that.
+PYTHON := .venv/bin/python
+.PHONY: help setup system demo test check bench chaos simulate docs lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.complete ## make .venv with everything that is locked
+
+.venv/.complete: requirements.lock pyproject.toml scripts/setup.sh
+	@bash scripts/setup.sh
+
+system: ## install what the tests need beside Python (broker, browser, database)
+	@bash scripts/system.sh
+
+demo: setup ## the main job on this machine: sandbox venues, a worker, a table of the truth
+	@$(PYTHON) -m demo
+
+test: setup system ## every test, against a RabbitMQ that the tests start themselves
+	@$(PYTHON) -m pytest
+
+check: setup ## format, lint, types
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m mypy
+
+bench: setup system ## time to cancel, against the bound and against the alternatives
+	@$(PYTHON) -m bench
+
+chaos: setup system ## kill workers and brokers for as long as it takes, and count what was lost
+	@$(PYTHON) -m chaos --kills 200 --broker-kills 10 --ids 10000
+
+simulate: setup ## the lane's laws over 10,000 seeds
+	@$(PYTHON) -m tests.simulation --seeds 10000
+
+docs: setup ## write the machine-readable contract anew
+	@$(PYTHON) -m docs.generate
+
+lock: setup ## lock the newest versions that pyproject.toml allows
+	@$(PYTHON) -m piptools compile -q --all-extras --strip-extras --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --no-header --no-annotate --allow-unsafe \
+		--output-file requirements.lock pyproject.toml
+
+clean: ## forget .venv and all caches
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

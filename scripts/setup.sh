@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Makes .venv with the locked packages and this project; run by make.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '%s\n' "$*" >&2; }
+
+find_python() {
+  local name
+  for name in python3.13 python3.12 python3.11 python3; do
+    if command -v "$name" >/dev/null &&
+      "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      printf '%s' "$name"
+      return
+    fi
+  done
+  say "setup: no Python 3.11 or newer found; install it (Debian: apt-get install python3) and run make again"
+  exit 1
+}
+
+python=$(find_python)
+if [ ! -x .venv/bin/python ]; then
+  if ! "$python" -m venv .venv >/dev/null 2>&1; then
+    rm -rf .venv
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      say "setup: installing python3-venv"
+      apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
+      "$python" -m venv .venv
+    else
+      say "setup: $python cannot make a virtual environment; install python3-venv and run make again"
+      exit 1
+    fi
+  fi
+fi
+say "setup: installing the locked packages into .venv"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+touch .venv/.complete
