@@ -12,9 +12,15 @@ from celery import Celery, signals
 from kombu import Connection
 
 from worker import folder, log, topology
-from worker.drive import Seen
 from worker.runtime import Runtime
-from worker.settings import ConfigError, Settings, environment, load, log_form
+from worker.settings import (
+    ConfigError,
+    Settings,
+    environment,
+    load,
+    log_form,
+    metrics_address,
+)
 
 #: How long a worker that starts waits for the broker, in seconds.
 BROKER_TIMEOUT_S = 5.0
@@ -28,6 +34,7 @@ def make_app() -> Celery:
     app.on_after_configure.connect(_use_folder, weak=False)
     signals.celeryd_init.connect(_start, weak=False)
     signals.setup_logging.connect(_keep_log, weak=False)
+    signals.worker_ready.connect(_say_ready, weak=False)
     signals.worker_shutting_down.connect(_stop_sending, weak=False)
     signals.worker_shutdown.connect(_close, weak=False)
     return app
@@ -47,6 +54,7 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     app, env = instance.app, environment()
     try:
         form = log_form(env, sys.stdout.isatty())
+        figures_at = metrics_address(env)
         settings = load(dict(env) | {"CELERY_BROKER_URL": conf.broker_url})
     except ConfigError as error:
         _end(str(error), os.EX_CONFIG)
@@ -55,14 +63,26 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     instance.quiet = True
     conf.task_queues = _queues(settings)
     app.amqp.queues.select([q.name for q in topology.common_queues(_embedded(settings))])
-    app.runtime = Runtime(settings, lambda: connect(app), _unobserved)
+    app.runtime = Runtime(settings, lambda: connect(app))
+    _keep_figures(app.runtime, figures_at)
     for warning in settings.warnings:
         structlog.get_logger().warning("settings", detail=warning)
     structlog.get_logger().info("worker_started", accounts=sorted(settings.accounts))
 
 
-def _unobserved(_seen: Seen) -> None:
-    """Nobody keeps figures."""
+def _keep_figures(runtime: Runtime, address: tuple[str, int] | None) -> None:
+    """Keep figures and show them, where the environment asks for it."""
+    if address is None:
+        return
+    # Here, as its import alone reads from /proc.
+    from worker.metrics import serve
+
+    try:
+        runtime.observer = serve(runtime, address)
+    except OSError as error:
+        where, why = ":".join(map(str, address)), error.strerror or type(error).__name__
+        line = f"cannot listen on {where} ({why}); give each worker a port of its own"
+        _end(f"CANCEL_METRICS: {line}", os.EX_CONFIG)
 
 
 def _embedded(settings: Settings) -> bool:
@@ -100,6 +120,10 @@ def _declare(app: Celery, settings: Settings) -> None:
 def _end(line: str, code: int) -> NoReturn:
     print(f"cancel-worker: {line}", file=sys.stderr)  # noqa: T201 - the log may not exist yet
     sys.exit(code)
+
+
+def _say_ready(sender: Any, **_: Any) -> None:
+    structlog.get_logger().info("worker_ready", name=sender.hostname)
 
 
 def _stop_sending(**_: Any) -> None:

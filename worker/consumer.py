@@ -21,7 +21,7 @@ from worker.follow import expire, start
 from worker.intake import Envelope, Intake, InvalidJob, job_id_of, read_job, read_json, utc_now
 from worker.model import CancelJob, Priority
 from worker.publish import Letter
-from worker.report import Report, reject, reject_outcome
+from worker.report import ROUTING_KEY_HEADER, Report, reject, reject_outcome
 from worker.runtime import Runtime
 
 TASK = "tasks.cancel_orders"
@@ -123,19 +123,25 @@ class CancelConsumer(Consumer):
         if held is not None:
             held.ack()
             return
-        if token.delivery_info.get("redelivered"):
+        # Later, as this may run while somebody waits for the broker's answer on this channel:
+        # to wait for another one inside would leave both without an end.
+        self.call_soon(self._own, name, token)
+
+    def _own(self, name: str, token: Any) -> None:
+        # By now a newer token may stand for this one; none means the connection is lost.
+        if name not in self._tokens:
+            return
+        after_another = bool(token.delivery_info.get("redelivered"))
+        if after_another:
             self.runtime.driver(name).take_over()
         self._serve_lane(name)
-        self._log.info(
-            "lane_owned",
-            account=name,
-            after_another=bool(token.delivery_info.get("redelivered")),
-        )
+        self._log.info("lane_owned", account=name, after_another=after_another)
 
     def _serve_lane(self, name: str) -> None:
         for queue in topology.lane_queues(name, self.runtime.embedded):
             self.task_consumer.add_queue(queue)
         self.task_consumer.consume()
+        self.runtime.own(name)
 
     def _post_token(self, name: str) -> None:
         key = topology.owner_queue_name(name)
@@ -195,7 +201,7 @@ class CancelConsumer(Consumer):
             given_up.job_id = error.job_id
             self._reject(message, given_up)
             return
-        report = Report(self.runtime.publisher, job, {})
+        report = Report(self.runtime.publisher, job, {}, self.runtime.observer.outcome)
         for ref in job.refs:
             report.outcome(expire(replace(start(ref), sent=True, why=str(why))), utc_now())
         given_up.job_id = job.job_id
@@ -224,7 +230,10 @@ class CancelConsumer(Consumer):
         self, message: Any, error: InvalidJob, also: Sequence[Future[None]] = ()
     ) -> None:
         publisher, body = self.runtime.publisher, _body(message)
-        posted = [reject(publisher, body, _properties(message), dict(message.headers), error)]
+        self.runtime.observer.rejected(error.reason)
+        key = message.delivery_info.get("routing_key", "")
+        headers = {**message.headers, ROUTING_KEY_HEADER: key}
+        posted = [reject(publisher, body, _properties(message), headers, error)]
         posted += also
         if error.job_id and not also:
             venue, account = self._names(body)

@@ -17,6 +17,7 @@ from venues.base import HttpReply, Verdict
 from worker.follow import Track
 from worker.judge import Judgement, judge, retry_after_s
 from worker.lane import MOST_IN_FLIGHT, Delivery, Lane, Sending, take_deliveries
+from worker.observe import NOBODY, Figures, Seen
 from worker.pace import NEVER, Pace
 from worker.send import InDoubt, NotSent, Transport
 from worker.settings import Account
@@ -39,18 +40,6 @@ class Ticket:
     inbox: SimpleQueue[Delivery] = field(default_factory=SimpleQueue)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A finished request, for the figures: what it carried and what came of it."""
-
-    sending: Sending
-    result: str
-
-
-def _unobserved(_seen: Seen) -> None:
-    """Nobody keeps figures."""
-
-
 class Driver:
     """The threads of one lane. All public methods may be called from any thread."""
 
@@ -60,7 +49,7 @@ class Driver:
         transport: Transport,
         paces: dict[str, Pace],
         changed: threading.Condition,
-        observe: Callable[[Seen], None] = _unobserved,
+        observe: Callable[[Seen], None] = NOBODY.request,
     ) -> None:
         self.account = account
         self.lane = Lane(account.venue, paces, random.Random(), verify=account.verify)  # noqa: S311
@@ -113,6 +102,13 @@ class Driver:
             self._stopped = True
             self.lane.withdraw_all("stopping", time.monotonic())
             self._pump()
+
+    def figures(self) -> Figures:
+        """Return how the lane stands now."""
+        with self._changed:
+            now, lane = time.monotonic(), self.lane
+            paused = now < lane.paused_until
+            return Figures(lane.waiting(), lane.oldest_s(now), bool(lane.halted), paused)
 
     # -- the way of a request ------------------------------------------------------------
 
@@ -169,7 +165,7 @@ class Driver:
         self, sending: Sending, follow: Callable[[Sending, str, float], None], why: str
     ) -> None:
         self._note(sending, why=why)
-        self._observe(Seen(sending, why))
+        self._told(sending, why)
         with self._changed:
             follow(sending, why, time.monotonic())
             self._pump()
@@ -180,7 +176,7 @@ class Driver:
         verdicts = {judgement.verdict for judgement in said.values()}
         first = next(iter(said.values()))
         self._note(sending, http_status=reply.status, venue_code=first.venue_code)
-        self._observe(Seen(sending, first.verdict))
+        self._told(sending, _gist(verdicts))
         self._note_unmapped(sending, said.values())
         with self._changed:
             if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
@@ -246,11 +242,25 @@ class Driver:
             **({"http_status": None, "venue_code": ""} | found),
         )
 
+    def _told(self, sending: Sending, result: str) -> None:
+        elapsed_s = time.monotonic() - sending.started
+        self._observe(Seen(self.account, sending, result, elapsed_s))
+
     def _note_unmapped(self, sending: Sending, said: Iterable[Judgement]) -> None:
         unmapped = {(j.venue_code, j.text) for j in said if j.unmapped}
         for code, text in sorted(unmapped):
             route = sending.batch.route.name
             self._log.warning("unmapped_code", route=route, venue_code=code, text=text)
+
+
+#: Verdicts that speak of the account; one of them tells what became of a whole request.
+_OF_ACCOUNT = (Verdict.HALT, Verdict.BANNED, Verdict.THROTTLED, Verdict.CLOCK)
+
+
+def _gist(verdicts: set[Verdict]) -> str:
+    """Return one word for what a reply said about all its ids."""
+    wide = [verdict for verdict in _OF_ACCOUNT if verdict in verdicts]
+    return (wide or list(verdicts))[0] if wide or len(verdicts) == 1 else "mixed"
 
 
 def _ms(seconds: float) -> float:

@@ -29,7 +29,8 @@ MOST_BYTES = 1 << 20
 MOST_ORDERS = 10_000
 #: How long a job has if it does not say.
 DEFAULT_DEADLINE = timedelta(minutes=5)
-_ENCODINGS = frozenset({"", "utf-8", "utf8"})
+#: kombu says "binary" for bytes that it was given as they are.
+_ENCODINGS = frozenset({"", "utf-8", "utf8", "binary"})
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 Label = Annotated[str, StringConstraints(max_length=256)]

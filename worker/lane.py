@@ -37,7 +37,7 @@ from worker.retry import LONGEST_SLEEP_S, Parked, backoff_s
 MOST_IN_FLIGHT = 64
 #: A throttled account is quiet for at least this long.
 SHORTEST_PAUSE_S = 1.0
-#: A ban without a stated end is taken to last this long (CoinW's first ban: 30 s).
+#: A ban without a stated end is taken to last this long: the shortest that a venue documents.
 BAN_S = 30.0
 
 

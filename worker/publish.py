@@ -121,7 +121,8 @@ class Publisher:
             mandatory=letter.mandatory,
             delivery_mode=2,
             retry=False,
-            **letter.properties,
+            # Named, or kombu would serialise the bytes once more.
+            **({"content_type": "application/octet-stream"} | dict(letter.properties)),
         )
         if not confirms:
             self._on_ack(self._tag, multiple=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,12 +15,15 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from worker.intake import InvalidJob
-from worker.model import CancelJob, CancelOutcome, CancelStatus, Evidence, OrdStatus
+from worker.model import CancelJob, CancelOutcome, CancelStatus, Evidence, OrdStatus, Priority
+from worker.observe import NOBODY
 from worker.publish import Letter, Publisher
 from worker.topology import OUTCOMES, REJECTED
 
 #: AMQP holds a message id in at most 255 bytes.
 _MOST_ID_BYTES = 255
+#: Header of a rejected message: the key that it was sent with, so that it can be sent again.
+ROUTING_KEY_HEADER = "x-routing-key"
 #: Statuses that somebody should look at.
 _LOUD = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
 
@@ -68,9 +71,16 @@ def rfc_3339(moment: datetime) -> str:
 class Report:
     """Where a job's outcomes go; counts them on the way."""
 
-    def __init__(self, publisher: Publisher, job: CancelJob, counts: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        job: CancelJob,
+        counts: Mapping[str, int],
+        told: Callable[[Mapping[str, Any], Priority], None] = NOBODY.outcome,
+    ) -> None:
         self._publisher = publisher
         self._job = job
+        self._told = told
         self.counts: Counter[str] = Counter(counts)
         self._log = structlog.get_logger().bind(
             job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
@@ -97,6 +107,7 @@ class Report:
         tell = self._log.error if outcome.status in _LOUD else self._log.info
         tell("cancel_outcome", **fields)
         self.counts[outcome.status] += 1
+        self._told(message, self._job.priority)
         self._posted.append(self._publisher.post(_letter(message, self._job.trace)))
 
     def _message(self, outcome: CancelOutcome, now: datetime) -> dict[str, Any]:

@@ -54,7 +54,8 @@ class Run:
         job = intake.job
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
-        self.report = Report(runtime.publisher, self.job, progress.counts if progress else {})
+        counts = progress.counts if progress else {}
+        self.report = Report(runtime.publisher, self.job, counts, runtime.observer.outcome)
         self._driver = runtime.driver(job.account)
         look_first = runtime.settings.accounts[job.account].venue.looks_first
         self._tracks = _tracks(self.job, progress, look_first=look_first)

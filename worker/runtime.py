@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from kombu import Connection
 
-from worker.drive import Driver, Seen
+from worker.drive import Driver
+from worker.observe import NOBODY, Observer
 from worker.pace import Pace
 from worker.publish import Publisher
 from worker.send import Transport
@@ -22,12 +23,13 @@ class Runtime:
         self,
         settings: Settings,
         connect: Callable[[], Connection],
-        observe: Callable[[Seen], None] = lambda _seen: None,
+        observer: Observer = NOBODY,
     ) -> None:
         self.settings = settings
         self.embedded = is_embedded(settings.broker_url)
         self.publisher = Publisher(connect)
-        self._observe = observe
+        self.observer = observer
+        self._owned: set[str] = set()
         self._lock = threading.Lock()
         self._drivers: dict[str, Driver] = {}
         self._transports: dict[str, Transport] = {}
@@ -54,7 +56,7 @@ class Runtime:
             else Pace(quota)
             for name, quota in account.quotas.items()
         }
-        return Driver(account, transport, paces, self._lock_of(account), self._observe)
+        return Driver(account, transport, paces, self._lock_of(account), self.observer.request)
 
     def _lock_of(self, account: Account) -> threading.Condition:
         """Lanes that share tokens share a lock; a lane of its own is disturbed by nobody."""
@@ -62,8 +64,17 @@ class Runtime:
             return self._hosts.setdefault(account.base_url, threading.Condition())
         return threading.Condition()
 
+    def own(self, account: str) -> None:
+        """Note that the account's lane is this worker's from now on."""
+        self._owned.add(account)
+
+    def owns(self, account: str) -> bool:
+        """Say whether this worker is the one that serves the account's lane."""
+        return account in self._owned
+
     def give_up(self, account: str) -> None:
         """Another worker owns the lane now, or will: send nothing more for it."""
+        self._owned.discard(account)
         driver = self.drivers().get(account)
         if driver is not None:
             driver.give_up("disowned")

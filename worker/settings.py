@@ -90,6 +90,22 @@ def load(env: Mapping[str, str]) -> Settings:
     return Settings(broker_url=broker_url(env), accounts=accounts, warnings=tuple(warnings))
 
 
+def load_each(env: Mapping[str, str]) -> dict[str, Account | ConfigError]:
+    """Read each account by itself, so that the faults of all of them show at once.
+
+    Raises:
+        ConfigError: the file as a whole cannot be read.
+    """
+    path = Path(env.get("CANCEL_CONFIG") or DEFAULT_CONFIG)
+    found: dict[str, Account | ConfigError] = {}
+    for name, table in _read(path).accounts.items():
+        try:
+            found[name] = _account(name, table, env, str(path), [])
+        except ConfigError as error:
+            found[name] = error
+    return found
+
+
 def broker_url(env: Mapping[str, str]) -> str:
     """Return the broker's address from the environment, or the contract's default."""
     return env.get("CELERY_BROKER_URL") or DEFAULT_BROKER_URL
@@ -243,6 +259,27 @@ def log_form(env: Mapping[str, str], is_tty: bool) -> Literal["json", "console"]
     if asked:
         return "json" if asked == "json" else "console"
     return "console" if is_tty else "json"
+
+
+def metrics_address(env: Mapping[str, str]) -> tuple[str, int] | None:
+    """Return host and port where figures are shown; None where nobody asked for them.
+
+    Raises:
+        ConfigError: `CANCEL_METRICS` is not an address.
+    """
+    asked = env.get("CANCEL_METRICS", "")
+    if not asked:
+        return None
+    try:
+        parts = urlsplit(f"//{asked}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port or parts.netloc != asked or parts.username is not None:
+        raise ConfigError(
+            f"CANCEL_METRICS: {asked!r} is no address; write it like 127.0.0.1:9464"
+        )
+    return host, port
 
 
 def environment() -> Mapping[str, Any]:

@@ -18,6 +18,9 @@ DEAD = "cancel.dead"
 #: A message whose worker dies so often is poison and goes to `cancel.dead`.
 DELIVERY_LIMIT = 20
 
+#: For queues whose messages may come back as often as they like.
+MANY_DELIVERIES = 1_000_000
+
 # Topic where direct would do: Celery's delayed delivery returns only to topic exchanges.
 OUTCOMES_EXCHANGE = Exchange(OUTCOMES, type="topic", durable=True)
 REJECTED_EXCHANGE = Exchange(REJECTED, type="fanout", durable=True)
@@ -90,7 +93,9 @@ def dead_queue() -> Queue:
 
 def rejected_queue(embedded: bool) -> Queue:
     """Return the queue of messages that are no jobs; people empty it."""
-    return Queue(REJECTED, REJECTED_EXCHANGE, queue_arguments=_arguments(_QUORUM, embedded))
+    # To look at a message is to take it and give it back; by default RabbitMQ 4 drops it then.
+    arguments = _QUORUM | {"x-delivery-limit": MANY_DELIVERIES}
+    return Queue(REJECTED, REJECTED_EXCHANGE, queue_arguments=_arguments(arguments, embedded))
 
 
 def common_queues(embedded: bool) -> list[Queue]:

@@ -47,7 +47,9 @@ class Outcomes:
     def __init__(self, url: str, key: str = "#") -> None:
         self._connection = connect(url)
         self._channel = self._connection.channel()
-        self._channel.exchange_declare("cancel.outcomes", "topic", durable=True, auto_delete=False)
+        self._channel.exchange_declare(
+            "cancel.outcomes", "topic", durable=True, auto_delete=False
+        )
         name, *_ = self._channel.queue_declare(exclusive=True)
         self._channel.queue_bind(name, "cancel.outcomes", key)
         self.messages: list[Any] = []

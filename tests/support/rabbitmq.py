@@ -11,6 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import requests
 
 #: The node itself; the wrapper of the same name in /usr/sbin changes user and folders.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -55,6 +59,40 @@ class RabbitNode:
     def url(self) -> str:
         """Return the broker URL."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def vhost(self, name: str) -> str:
+        """Make a virtual host, a broker of its own for those who use it; return its URL."""
+        self.manage("PUT", f"vhosts/{quote(name, safe='')}")
+        self.manage(
+            "PUT",
+            f"permissions/{quote(name, safe='')}/guest",
+            {"configure": ".*", "write": ".*", "read": ".*"},
+        )
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/{name}"
+
+    def policy(self, vhost: str, pattern: str, **definition: Any) -> None:
+        """Bend the queues of a virtual host whose names fit a pattern."""
+        body = {"pattern": pattern, "definition": definition, "apply-to": "queues"}
+        self.manage("PUT", f"policies/{quote(vhost, safe='')}/bent", body)
+
+    def manage(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the management API, which listens a little later than the node itself."""
+        give_up = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                reply = requests.request(
+                    method,
+                    f"{self.management_url}/api/{path}",
+                    json=body,
+                    auth=("guest", "guest"),
+                    timeout=10,
+                )
+                reply.raise_for_status()
+                return reply.json() if reply.content else None
+            except (requests.ConnectionError, requests.HTTPError):
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.1)
 
     @property
     def management_url(self) -> str:
@@ -118,6 +156,11 @@ class RabbitNode:
             env=self._env(), capture_output=True, text=True, timeout=timeout_s, check=True,
         )  # fmt: skip
         return done.stdout
+
+    def join(self, other: RabbitNode) -> None:
+        """Become a node of another one's cluster; both must use one port mapper."""
+        for words in (("stop_app",), ("join_cluster", other.name), ("start_app",)):
+            self.control(*words)
 
     def kill(self) -> None:
         """End the node at once, as a power cut would."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,10 +39,17 @@ class WorkerProcess:
     """`celery -A worker worker` in a process of its own; its log is kept in a file."""
 
     def __init__(
-        self, broker_url: str, env: Mapping[str, str], log: Path, *, name: str = "w1"
+        self,
+        broker_url: str,
+        env: Mapping[str, str],
+        log: Path,
+        *,
+        name: str = "w1",
+        args: Sequence[str] = (),
     ) -> None:
         self.log = log
-        self._name = name
+        self._command = [sys.executable, "-m", "celery", "-A", "worker", "worker"]
+        self._command += ["-n", f"{name}@%h", *args]
         self._env = {**os.environ, **env, "CELERY_BROKER_URL": broker_url, "CANCEL_LOG": "json"}
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -51,9 +58,8 @@ class WorkerProcess:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as out, self.log.with_suffix(".err").open("ab") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "worker", "worker", "-n", f"{self._name}@%h"],
-                env=self._env, cwd=ROOT, stdout=out, stderr=err,
-            )  # fmt: skip
+                self._command, env=self._env, cwd=ROOT, stdout=out, stderr=err
+            )
         give_up = time.monotonic() + timeout_s
         while ready and time.monotonic() < give_up:
             if f'"{ready}"' in self.log.read_bytes()[begin:].decode(errors="replace"):
@@ -71,8 +77,12 @@ class WorkerProcess:
         return err[-3000:] + self.log.read_text(errors="replace")[-3000:]
 
     def lines(self) -> list[dict[str, Any]]:
-        """Return its log, line by line; anything that is not JSON is an error."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line]
+        """Return its log, line by line; anything that is not JSON is an error.
+
+        What was being written when the process was killed is no line yet.
+        """
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line]
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the log lines of one event."""
@@ -93,7 +103,7 @@ class WorkerProcess:
         return self.process.wait(timeout_s)
 
     def __enter__(self) -> WorkerProcess:
-        return self.start()
+        return self if self.process else self.start()
 
     def __exit__(
         self,

@@ -1,0 +1,79 @@
+"""A TCP proxy on loopback that can go silent: bytes are swallowed and nobody is told."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from types import TracebackType
+
+_CHUNK_BYTES = 1 << 16
+
+
+class Proxy:
+    """Stands between a client and `127.0.0.1:<port>`; `silence` cuts without a word."""
+
+    def __init__(self, port: int) -> None:
+        self._target = ("127.0.0.1", port)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._silent: set[socket.socket] = set()
+        self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, name="proxy", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """Return the port to connect to."""
+        return int(self._listener.getsockname()[1])
+
+    def silence(self) -> None:
+        """Swallow everything on the connections that are open now; new ones work."""
+        with self._lock:
+            self._silent.update(self._open)
+
+    def close(self) -> None:
+        """Close every connection, and take no new one."""
+        # Without the shutdown the thread in `accept` would keep the port.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for sock in self._open:
+                sock.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
+            with self._lock:
+                self._open += [client, server]
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(_CHUNK_BYTES):
+                if source not in self._silent:
+                    sink.sendall(chunk)
+        if source not in self._silent:
+            for sock in (source, sink):
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> Proxy:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,195 @@
+"""Keeps a worker's figures for Prometheus and shows them over HTTP.
+
+Labels hold names from the accounts file, words of ours and nothing that a producer or a
+venue wrote, so their number is bounded and no secret can be among them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from venues.base import Verdict
+from worker.drive import Driver
+from worker.model import CancelStatus, Priority
+from worker.observe import Figures, Observer, Seen
+from worker.runtime import Runtime
+from worker.settings import Account
+
+#: Seconds from accepting a job to an id's final word: idle, paced, backed off, deadline.
+_TO_FINAL_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
+#: Seconds that a request waited for a token; quotas of the venues know windows of 1 to 10 s.
+_WAIT_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+#: Seconds of one venue request, up to twice the longest time-out in ordinary use.
+_REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_MISSED = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
+_SHUT_OUT = {Verdict.THROTTLED, Verdict.BANNED}
+#: Words of ours; whatever else comes as a reason is counted under one name.
+_WORD = re.compile(r"[A-Za-z0-9_]{1,40}")
+_LANE = ("venue", "account")
+_IDLE = Figures(waiting=0, oldest_s=0.0, halted=False, paused=False)
+
+
+class Metrics(Observer):
+    """Counts what it is told; every series that an alert needs is there from the start."""
+
+    def __init__(self, accounts: Iterable[Account]) -> None:
+        registry = self.registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._outcomes = Counter(
+            "cancel_outcomes",
+            "Ids with their final word.",
+            (*_LANE, "status"),
+            registry=registry,
+        )
+        self._to_final = Histogram(
+            "cancel_time_to_final_seconds",
+            "Seconds from accepting a job to the final word on an id.",
+            ("venue", "priority"),
+            buckets=_TO_FINAL_S,
+            registry=registry,
+        )
+        self._misses = Counter(
+            "cancel_deadline_misses",
+            "Ids that ended failed or unconfirmed, by reason.",
+            (*_LANE, "status", "reason"),
+            registry=registry,
+        )
+        self._rejected = Counter(
+            "cancel_jobs_rejected",
+            "Messages that were no jobs.",
+            ("reason",),
+            registry=registry,
+        )
+        self._requests = Counter(
+            "cancel_venue_requests",
+            "Venue requests, by what came of them.",
+            (*_LANE, "route", "result"),
+            registry=registry,
+        )
+        self._ids = Counter(
+            "cancel_venue_request_ids",
+            "Ids that venue requests carried.",
+            ("venue", "route"),
+            registry=registry,
+        )
+        self._request_s = Histogram(
+            "cancel_venue_request_seconds",
+            "Seconds from the start of a venue request to its end.",
+            ("venue", "route"),
+            buckets=_REQUEST_S,
+            registry=registry,
+        )
+        self._wait_s = Histogram(
+            "cancel_token_wait_seconds",
+            "Seconds that the oldest id of a request waited for the request to leave.",
+            ("venue", "route"),
+            buckets=_WAIT_S,
+            registry=registry,
+        )
+        self._throttled = Counter(
+            "cancel_throttled",
+            "Venue requests refused for rate.",
+            _LANE,
+            registry=registry,
+        )
+        for account in accounts:
+            self._begin(account)
+
+    def _begin(self, account: Account) -> None:
+        """Start at zero: a series that appears with its first event shows no increase."""
+        lane = (account.venue.name, account.name)
+        self._throttled.labels(*lane)
+        for status in CancelStatus:
+            self._outcomes.labels(*lane, status)
+
+    def request(self, seen: Seen) -> None:
+        """Count a venue request and the ids that it carried."""
+        sending, lane = seen.sending, (seen.account.venue.name, seen.account.name)
+        where = (lane[0], sending.batch.route.name)
+        self._requests.labels(*lane, where[1], _word(seen.result)).inc()
+        self._ids.labels(*where).inc(len(sending.items))
+        self._request_s.labels(*where).observe(seen.elapsed_s)
+        self._wait_s.labels(*where).observe(sending.waited_s)
+        if seen.result in _SHUT_OUT:
+            self._throttled.labels(*lane).inc()
+
+    def outcome(self, message: Mapping[str, Any], priority: Priority) -> None:
+        """Count the final word on an id, and how long it took."""
+        lane, status = (message["venue"], message["account"]), message["status"]
+        self._outcomes.labels(*lane, status).inc()
+        self._to_final.labels(lane[0], priority).observe(message["latency_ms"] / 1000)
+        if status in _MISSED:
+            self._misses.labels(*lane, status, _word(message["reason"])).inc()
+
+    def rejected(self, reason: str) -> None:
+        """Count a message that was no job."""
+        self._rejected.labels(_word(reason)).inc()
+
+
+class Lanes(Collector):
+    """Asks every lane how it stands, whenever somebody looks."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def collect(self) -> Iterator[Metric]:
+        """Return one row per account for each figure."""
+        drivers, accounts = self._runtime.drivers(), self._runtime.settings.accounts
+        rows = {name: _figures(drivers.get(name)) for name in accounts}
+        for name, help_text, value in _GAUGES:
+            family = GaugeMetricFamily(name, help_text, labels=_LANE)
+            for account, figures in rows.items():
+                family.add_metric([accounts[account].venue.name, account], value(figures))
+            yield family
+        owned = GaugeMetricFamily(
+            "cancel_lane_owned", "1: this worker serves it.", labels=_LANE
+        )
+        for account in accounts:
+            lane = [accounts[account].venue.name, account]
+            owned.add_metric(lane, self._runtime.owns(account))
+        yield owned
+
+
+_GAUGES: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
+    ("cancel_waiting_ids", "Ids in the lane and not in flight.", lambda f: f.waiting),
+    ("cancel_oldest_id_seconds", "Age of the oldest id in the lane.", lambda f: f.oldest_s),
+    ("cancel_account_halted", "1: the key or its permission was refused.", lambda f: f.halted),
+    (
+        "cancel_account_paused",
+        "1: quiet after a throttled answer or a ban.",
+        lambda f: f.paused,
+    ),
+)
+
+
+def serve(runtime: Runtime, address: tuple[str, int]) -> Metrics:
+    """Show the figures of a worker at `http://address/metrics`; return who keeps them.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    metrics = Metrics(runtime.settings.accounts.values())
+    metrics.registry.register(Lanes(runtime))
+    host, port = address
+    start_http_server(port, host, metrics.registry)
+    return metrics
+
+
+def _figures(driver: Driver | None) -> Figures:
+    return driver.figures() if driver else _IDLE
+
+
+def _word(text: str) -> str:
+    return text if _WORD.fullmatch(text) else "other"
