@@ -52,7 +52,7 @@ class Quota:
     scope: Literal["account", "address"] = "account"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Route:
     """One endpoint: what it takes, in what company, and which quotas it draws from.
 

@@ -36,18 +36,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from venues.base import (
-    Answer,
-    Answers,
-    Batch,
-    HttpReply,
-    HttpRequest,
-    Quota,
-    Route,
-    Rule,
-    Venue,
-    Verdict,
-)
+from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
+from venues.base import Quota, Route, Rule, Venue, Verdict
 from worker.model import Credential, IdKind, OrdStatus, OrdType, Purpose
 
 #: Rows of one page of a list: the most that public clients ask for (no maximum documented).
@@ -71,17 +61,11 @@ SHARED = ("account", "escalation", "address")
 
 
 def _open(word: str, ord_type: OrdType) -> Route:
-    """Return the look-up among open orders of one type (page Get Order Information)."""
+    """Return the look-up among open orders of one type (page Get Order Information: 20 ids)."""
     return Route(
-        name=f"open_{ord_type}",
-        purpose=Purpose.LOOKUP,
-        method="GET",
-        path="/v1/perpum/order",
-        ord_types=frozenset({ord_type, OrdType.ANY}),
-        max_ids=20,  # the same page
-        quotas=("lookup", *SHARED),
-        variant=word,
-    )
+        f"open_{ord_type}", Purpose.LOOKUP, "GET", "/v1/perpum/order", variant=word,
+        ord_types=frozenset({ord_type, OrdType.ANY}), max_ids=20, quotas=("lookup", *SHARED),
+    )  # fmt: skip
 
 
 class CoinW(Venue):
@@ -98,51 +82,31 @@ class CoinW(Venue):
     }
     routes = (
         Route(
-            name="cancel_batch",
-            purpose=Purpose.CANCEL,
-            method="DELETE",
-            path="/v1/perpum/batchOrders",
-            ord_types=frozenset({*POS_TYPES, OrdType.ANY}),
-            max_ids=20,  # page Cancel Batch Orders
-            group_by=("ord_type",),
-            quotas=("cancel_batch", *SHARED),
+            "cancel_batch", Purpose.CANCEL, "DELETE", "/v1/perpum/batchOrders",
+            ord_types=frozenset({*POS_TYPES, OrdType.ANY}), group_by=("ord_type",),
+            max_ids=20, quotas=("cancel_batch", *SHARED),  # page Cancel Batch Orders
         ),
         Route(
-            name="cancel_one",
-            purpose=Purpose.CANCEL,
-            method="DELETE",
-            path="/v1/perpum/order",
+            "cancel_one", Purpose.CANCEL, "DELETE", "/v1/perpum/order",
             quotas=("cancel_one", *SHARED),
         ),
         _open("plan", OrdType.LIMIT),
-        Route(
-            name="history",
-            purpose=Purpose.LOOKUP,
-            method="GET",
-            # Without `instrument`: a misspelt symbol must not make an order look gone.
-            path="/v1/perpum/orders/history",
+        Route(  # without `instrument`: a misspelt symbol must not make an order look gone
+            "history", Purpose.LOOKUP, "GET", "/v1/perpum/orders/history",
             ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.TRIGGER, OrdType.ANY}),
-            max_ids=100,  # the list has no filter by id, so any number may be sought in it
-            max_pages=10,
-            quotas=("history", *SHARED),
+            # The list has no filter by id, so any number may be sought in it.
+            max_ids=100, max_pages=10, quotas=("history", *SHARED),
         ),
         _open("execute", OrdType.MARKET),
         _open("moveStop", OrdType.TRAILING_STOP),
         _open("stopProfitLoss", OrdType.TP_SL),
         Route(
-            name="open_trigger",
-            purpose=Purpose.LOOKUP,
-            method="GET",
-            path="/v1/perpum/orders/open",
-            ord_types=frozenset({OrdType.TRIGGER, OrdType.ANY}),
-            max_ids=100,  # as in history
-            group_by=("symbol",),
-            needs_symbol=True,
-            max_pages=10,
-            quotas=("lookup", *SHARED),
-            variant="planTrigger",
+            "open_trigger", Purpose.LOOKUP, "GET", "/v1/perpum/orders/open",
+            ord_types=frozenset({OrdType.TRIGGER, OrdType.ANY}), group_by=("symbol",),
+            needs_symbol=True, variant="planTrigger",
+            max_ids=100, max_pages=10, quotas=("lookup", *SHARED),  # as in history
         ),
-    )
+    )  # fmt: skip
     quotas = {
         "cancel_batch": Quota(10, 1.0),  # page Cancel Batch Orders
         "cancel_one": Quota(10, 1.0),  # page Cancel an Order

@@ -32,18 +32,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from venues.base import (
-    Answer,
-    Answers,
-    Batch,
-    HttpReply,
-    HttpRequest,
-    Quota,
-    Route,
-    Rule,
-    Venue,
-    Verdict,
-)
+from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
+from venues.base import Quota, Route, Rule, Venue, Verdict
 from worker.model import Credential, IdKind, OrdStatus, Purpose
 
 
@@ -63,35 +53,20 @@ class Kuna(Venue):
     }
     routes = (
         Route(
-            name="cancel_batch",
-            purpose=Purpose.CANCEL,
-            method="POST",
-            path="/v4/order/private/cancel/multi",
-            max_ids=20,  # not documented: this project's choice
-            quotas=("cancel_batch", "account"),
+            "cancel_batch", Purpose.CANCEL, "POST", "/v4/order/private/cancel/multi",
+            max_ids=20, quotas=("cancel_batch", "account"),  # 20: not documented, our choice
         ),
         Route(
-            name="cancel_one",
-            purpose=Purpose.CANCEL,
-            method="POST",
-            path="/v4/order/private/cancel",
+            "cancel_one", Purpose.CANCEL, "POST", "/v4/order/private/cancel",
             quotas=("cancel_one", "account"),
         ),
         Route(
-            name="details",
-            purpose=Purpose.LOOKUP,
-            method="GET",
-            path="/v4/order/private/details/{id}",
+            "details", Purpose.LOOKUP, "GET", "/v4/order/private/details/{id}",
             quotas=("lookup", "account"),
         ),
-    )
+    )  # fmt: skip
     # Not documented. Kuna.Net keeps to 300 a minute, so five in any second.
-    quotas = {
-        "cancel_batch": Quota(5, 1.0),
-        "cancel_one": Quota(5, 1.0),
-        "lookup": Quota(5, 1.0),
-        "account": Quota(5, 1.0),
-    }
+    quotas = dict.fromkeys(("cancel_batch", "cancel_one", "lookup", "account"), Quota(5, 1.0))
     rules = (  # error tables of the pages Cancel multiple orders and Cancel order by id
         Rule("success=true", Verdict.ACCEPTED),
         Rule("success=false", Verdict.IN_DOUBT, "not_canceled"),  # no reason is given with it

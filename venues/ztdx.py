@@ -38,18 +38,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from venues.base import (
-    Answer,
-    Answers,
-    Batch,
-    HttpReply,
-    HttpRequest,
-    Quota,
-    Route,
-    Rule,
-    Venue,
-    Verdict,
-)
+from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
+from venues.base import Quota, Route, Rule, Venue, Verdict
 from worker.model import Credential, IdKind, OrderRef, OrdStatus, Purpose
 
 #: How old a request may be when it arrives, in ms (https://docs.p99.world/auth: the default).
@@ -71,44 +61,22 @@ class Ztdx(Venue):
     }
     routes = (
         Route(
-            name="cancel_batch",
-            purpose=Purpose.CANCEL,
-            method="DELETE",
-            path="/fapi/v1/batchOrders",
-            id_kinds=BOTH_KINDS,
-            max_ids=10,  # page Batch Cancel Orders
-            group_by=("symbol", "kind"),
-            needs_symbol=True,
-            quotas=("cancel_batch", "account"),
-            believed=False,
+            "cancel_batch", Purpose.CANCEL, "DELETE", "/fapi/v1/batchOrders", BOTH_KINDS,
+            max_ids=10, group_by=("symbol", "kind"), needs_symbol=True, believed=False,
+            quotas=("cancel_batch", "account"),  # 10: page Batch Cancel Orders
         ),
         Route(
-            name="cancel_one",
-            purpose=Purpose.CANCEL,
-            method="DELETE",
-            path="/fapi/v1/order",
-            id_kinds=BOTH_KINDS,
-            needs_symbol=True,
-            quotas=("cancel_one", "account"),
+            "cancel_one", Purpose.CANCEL, "DELETE", "/fapi/v1/order", BOTH_KINDS,
+            needs_symbol=True, quotas=("cancel_one", "account"),
         ),
         Route(
-            name="order",
-            purpose=Purpose.LOOKUP,
-            method="GET",
-            path="/fapi/v1/order",
-            id_kinds=BOTH_KINDS,
-            needs_symbol=True,
-            quotas=("lookup", "account"),
+            "order", Purpose.LOOKUP, "GET", "/fapi/v1/order", BOTH_KINDS,
+            needs_symbol=True, quotas=("lookup", "account"),
         ),
-    )
+    )  # fmt: skip
     # Limits are not documented: nginx shapes the traffic, at numbers not told. Five a second of
     # a key is this project's choice, half of the 600 a minute that hummingbot allows itself.
-    quotas = {
-        "cancel_batch": Quota(5, 1.0),
-        "cancel_one": Quota(5, 1.0),
-        "lookup": Quota(5, 1.0),
-        "account": Quota(5, 1.0),
-    }
+    quotas = dict.fromkeys(("cancel_batch", "cancel_one", "lookup", "account"), Quota(5, 1.0))
     rules = (  # the source: developer_trade.rs for numbers, middleware.rs for words
         Rule("-2011", Verdict.STATE, "too_late", "Status: filled", OrdStatus.FILLED),
         Rule("-2011", Verdict.STATE, "already_canceled", "Status: cancel", OrdStatus.CANCELED),
@@ -140,13 +108,9 @@ class Ztdx(Venue):
         Rule("-1001", Verdict.IN_DOUBT, "venue_error"),
         Rule("INTERNAL_ERROR", Verdict.IN_DOUBT, "venue_error"),
     )
-    states = {  # the source; EXPIRED: page Batch Cancel Orders
-        "NEW": OrdStatus.NEW,
-        "PARTIALLY_FILLED": OrdStatus.PARTIALLY_FILLED,
-        "FILLED": OrdStatus.FILLED,
-        "CANCELED": OrdStatus.CANCELED,
-        "REJECTED": OrdStatus.REJECTED,
-        "EXPIRED": OrdStatus.EXPIRED,
+    #: The words are FIX's own (the source; EXPIRED: page Batch Cancel Orders).
+    states = {
+        str(status): status for status in OrdStatus if status is not OrdStatus.PENDING_CANCEL
     }
 
     def build(self, batch: Batch) -> HttpRequest:
