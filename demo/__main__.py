@@ -29,13 +29,15 @@ from worker.topology import JOBS, OUTCOMES, is_embedded, routing_key
 #: Everything must be answered by then, in seconds.
 PATIENCE_S = 18.0
 _WORKER_START_S = 10.0
+#: Columns where there is no terminal to ask.
+WIDTH = 130
 _COLORS = {"canceled": "green", "filled": "yellow", "rejected": "magenta"}
 Outcome = Mapping[str, Any]
 
 
 def main() -> int:
     """Play the demo and return its exit code."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     with (
         tempfile.TemporaryDirectory(prefix="cancel-demo-") as folder,
         start_sandbox() as sandbox,

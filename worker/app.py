@@ -59,6 +59,8 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     except ConfigError as error:
         _end(str(error), os.EX_CONFIG)
     log.set_up((a.credential for a in settings.accounts.values()), form, sys.stdout)
+    # Celery says "Warm shutdown" on the real standard output, past every setting.
+    sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
     _declare(app, settings)
     instance.quiet = True
     conf.task_queues = _queues(settings)
@@ -111,10 +113,10 @@ def _declare(app: Celery, settings: Settings) -> None:
     except Exception as error:  # noqa: BLE001 - each transport has its own; all mean the same
         where = connection.as_uri()
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        _end(
-            f"{where}: the broker cannot be used ({why}); start it or set CELERY_BROKER_URL",
-            os.EX_UNAVAILABLE,
-        )
+        mend = "start it or set CELERY_BROKER_URL"
+        if "PRECONDITION_FAILED" in why:
+            mend = "what stands there has other arguments: empty it and delete it"
+        _end(f"{where}: the broker cannot be used ({why}); {mend}", os.EX_UNAVAILABLE)
 
 
 def _end(line: str, code: int) -> NoReturn:

@@ -363,12 +363,19 @@ class Lane:
 
     def _fill(self, group: Group, now: float) -> Sending | None:
         items: list[Item] = []
+        twins: list[Item] = []
+        refs: set[OrderRef] = set()
         while len(items) < group.route.max_ids and (item := group.head()) is not None:
             _unqueue(item)
-            if item.deadline > now:
-                items.append(item)
-            else:
+            if item.deadline <= now:
                 self._expire(item, now)
+            elif item.track.ref in refs:
+                twins.append(item)
+            else:
+                refs.add(item.track.ref)
+                items.append(item)
+        for item in twins:
+            self._queue(item, now)
         if not items:
             return None
         for item in items:
@@ -378,8 +385,8 @@ class Lane:
             pace.take(now)
         self.in_flight += 1
         waited_s = now - min(item.since for item in items)
-        refs = tuple(item.track.known for item in items)
-        return Sending(Batch(group.route, refs, group.page), tuple(items), now, waited_s)
+        known = tuple(item.track.known for item in items)
+        return Sending(Batch(group.route, known, group.page), tuple(items), now, waited_s)
 
     def _expire(self, item: Item, now: float) -> None:
         for owner in item.owners:
