@@ -5,15 +5,15 @@ Docs
     https://www.coinw.com/api-doc/en/futures-trading/trade/cancel-an-order
     https://www.coinw.com/api-doc/en/futures-trading/check/get-order-information
     https://www.coinw.com/api-doc/en/futures-trading/check/get-current-orders
-    https://www.coinw.com/api-doc/en/futures-trading/check/get-historical-orders-7days
+    https://www.coinw.com/api-doc/en/futures-trading/check/get-historical-orders-7days, -3months
     https://www.coinw.com/api-doc/en/common/precautions (limits), .../common/error-codes
     https://github.com/JKorf/CoinW.Net (rows, words, limits where the pages are silent)
 
 Quirks
     - Code 0 of a batch says nothing per id; what one bad id does to the rest: not documented.
     - No look-up by id shows a closed order. One list per type shows the open ones (`execute`
-      may show `plan` ones, too); history shows 7 days, and of canceled orders only those that
-      had traded. Trailing and TP/SL orders leave no record at all.
+      may show `plan` ones, too); history shows 7 days, archive 3 months, and of canceled orders
+      only those that had traded. Trailing and TP/SL orders leave no record at all.
     - An unknown *order* is answered with 9012 "Position not found."
     - A trigger order has no documented `posType`, so it goes by the single route.
     - Ids exceed 2^53; open rows have them as JSON numbers, history rows as strings.
@@ -58,6 +58,8 @@ ROW_TYPES = {
     "stopProfitLoss": OrdType.TP_SL,
 }
 SHARED = ("account", "escalation", "address")
+#: Routes that show what is over, and no open order.
+RECORDS = frozenset({"history", "archive"})
 
 
 def _open(word: str, ord_type: OrdType) -> Route:
@@ -106,12 +108,16 @@ class CoinW(Venue):
             needs_symbol=True, variant="planTrigger",
             max_ids=100, max_pages=10, quotas=("lookup", *SHARED),  # as in history
         ),
+        Route(  # three months; asked last, of ids that are nowhere else
+            "archive", Purpose.LOOKUP, "GET", "/v1/perpum/orders/archive",
+            ord_types=frozenset(), max_ids=100, max_pages=10, quotas=("history", *SHARED),
+        ),
     )  # fmt: skip
     quotas = {
         "cancel_batch": Quota(10, 1.0),  # page Cancel Batch Orders
         "cancel_one": Quota(10, 1.0),  # page Cancel an Order
         "lookup": Quota(10, 1.0),  # pages Get Order Information, Get Current Orders
-        # GetOrderHistory7DaysAsync in CoinW.Net, CoinWRestClientFuturesApiTrading.cs
+        # GetOrderHistory7DaysAsync, GetOrderHistory3MonthsAsync in CoinW.Net; drawn by both.
         "history": Quota(5, 2.0),
         "account": Quota(100, 1.0),  # precautions: all futures calls of a user but market data
         # Precautions: over 60 (user) or 80 (address) in 10 s the limits are halved, then bans
@@ -183,7 +189,7 @@ def _cancel_body(batch: Batch) -> dict[str, Any]:
 
 def _query(batch: Batch) -> str:
     page = f"page={batch.page}&pageSize={PAGE_SIZE}"
-    if batch.route.name == "history":
+    if batch.route.name in RECORDS:
         return page
     if batch.route.needs_symbol:
         return f"instrument={batch.refs[0].symbol}&positionType={batch.route.variant}&{page}"
@@ -199,7 +205,7 @@ def _by_id(batch: Batch, rows: Any) -> dict[str, Answer]:
 
 def _of_row(batch: Batch, row: dict[str, Any]) -> Answer:
     # What the lists of open orders show is open, also where a row has no word for it.
-    is_open = batch.route.name != "history"
+    is_open = batch.route.name not in RECORDS
     state = row.get("orderStatus", "unFinish") if is_open else row["orderStatus"]
     ord_type = ROW_TYPES.get(row.get("posType") or row.get("originalType") or "")
     return Answer(state=str(state), symbol=str(row.get("instrument", "")), ord_type=ord_type)
