@@ -77,6 +77,9 @@ class Route:
     believed: bool = True
     #: A paged list is read at most so far; an id not seen by then is not proven absent.
     max_pages: int = 1
+    #: An order moves only to lists of a higher stage (waits for its trigger, rests, has ended).
+    #: They are read from low to high, or an order that moves meanwhile would be seen in none.
+    stage: int = 0
     #: The venue's own word that tells two routes of one path apart.
     variant: str = ""
 

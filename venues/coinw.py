@@ -67,6 +67,7 @@ def _open(word: str, ord_type: OrdType) -> Route:
     return Route(
         f"open_{ord_type}", Purpose.LOOKUP, "GET", "/v1/perpum/order", variant=word,
         ord_types=frozenset({ord_type, OrdType.ANY}), max_ids=20, quotas=("lookup", *SHARED),
+        stage=1 if ord_type in (OrdType.LIMIT, OrdType.MARKET) else 0,
     )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ class CoinW(Venue):
             "history", Purpose.LOOKUP, "GET", "/v1/perpum/orders/history",
             ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.TRIGGER, OrdType.ANY}),
             # The list has no filter by id, so any number may be sought in it.
-            max_ids=100, max_pages=10, quotas=("history", *SHARED),
+            max_ids=100, max_pages=10, quotas=("history", *SHARED), stage=2,
         ),
         _open("execute", OrdType.MARKET),
         _open("moveStop", OrdType.TRAILING_STOP),
@@ -111,6 +112,7 @@ class CoinW(Venue):
         Route(  # three months; asked last, of ids that are nowhere else
             "archive", Purpose.LOOKUP, "GET", "/v1/perpum/orders/archive",
             ord_types=frozenset(), max_ids=100, max_pages=10, quotas=("history", *SHARED),
+            stage=2,
         ),
     )  # fmt: skip
     quotas = {

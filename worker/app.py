@@ -11,7 +11,7 @@ import structlog
 from celery import Celery, signals
 from kombu import Connection
 
-from worker import folder, log, topology
+from worker import folder, log, topology, wire
 from worker.runtime import Runtime
 from worker.settings import (
     ConfigError,
@@ -59,6 +59,7 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     except ConfigError as error:
         _end(str(error), os.EX_CONFIG)
     log.set_up((a.credential for a in settings.accounts.values()), form, sys.stdout)
+    wire.install()
     # Celery says "Warm shutdown" on the real standard output, past every setting.
     sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
     _declare(app, settings)

@@ -279,8 +279,10 @@ def _envelope(message: Any, priority: str, account: str) -> Envelope:
 
 
 def _encoding(message: Any) -> str:
+    packed = message.headers.get("compression")
     # The embedded broker wraps bodies in base64 and says so in another place.
-    return str(message.properties.get("content_encoding") or message.content_encoding or "")
+    named = message.properties.get("content_encoding") or message.content_encoding
+    return str(packed or named or "")
 
 
 def _body(message: Any) -> bytes:

@@ -6,9 +6,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from queue import SimpleQueue
 
 import structlog
@@ -16,14 +16,17 @@ import structlog
 from venues.base import HttpReply, Verdict
 from worker.follow import Track
 from worker.judge import Judgement, judge, retry_after_s
-from worker.lane import MOST_IN_FLIGHT, Delivery, Lane, Sending, take_deliveries
+from worker.lane import Delivery, Lane, Sending, take_deliveries
 from worker.observe import NOBODY, Figures, Seen
 from worker.pace import NEVER, Pace
 from worker.send import InDoubt, NotSent, Transport
+from worker.senders import Senders
 from worker.settings import Account
 
 #: A request may carry ids of many jobs; its log line names so many of them.
 MOST_JOBS_NAMED = 20
+#: A clock that is this wrong (ms) may be why a venue refuses a signature.
+CLOCK_OFF_MS = 5000
 #: How long the timer thread sleeps at most; it is woken for everything sooner.
 _LONGEST_SLEEP_S = 60.0
 
@@ -57,13 +60,14 @@ class Driver:
         self._observe = observe
         # Shared by the lanes that draw from one address's quotas, else the lane's own.
         self._changed = changed
-        self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT, f"send-{account.name}")
+        self._senders = Senders(f"send-{account.name}")
         self._timer = threading.Thread(
             target=self._tick, name=f"lane-{account.name}", daemon=True
         )
         self._stopped = False
         self._last_ms = 0
         self._clock_offset_ms = 0
+        self._clock_set_at = -NEVER
         self._clock_errors = 0
         self._log = structlog.get_logger().bind(venue=account.venue.name, account=account.name)
         self._timer.start()
@@ -115,7 +119,7 @@ class Driver:
     def _pump(self) -> None:
         """Let leave what may; with the lock held."""
         while not self._stopped and (sending := self.lane.next(time.monotonic())) is not None:
-            self._senders.submit(self._carry, sending)
+            self._senders.carry(partial(self._carry, sending))
         self._hand_out()
         self._changed.notify_all()
 
@@ -181,12 +185,13 @@ class Driver:
         with self._changed:
             if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
                 self._pause(sending, reply, received, banned=Verdict.BANNED in verdicts)
-            if Verdict.CLOCK in verdicts:
-                self._set_clock(reply)
+            halt = Verdict.HALT in verdicts
+            if Verdict.CLOCK in verdicts or (halt and self._is_off(sending, reply)):
+                self._set_clock(sending, reply)
+            elif halt:
+                self._halt(next(j for j in said.values() if j.verdict is Verdict.HALT))
             else:
                 self._clock_errors = 0
-            if Verdict.HALT in verdicts:
-                self._halt(next(j for j in said.values() if j.verdict is Verdict.HALT))
             self.lane.answered(sending, said, received)
             self._pump()
 
@@ -204,14 +209,25 @@ class Driver:
         for owner in sending.owners():
             self.lane.withdraw(owner, "banned" if banned else "throttled", now)
 
-    def _set_clock(self, reply: HttpReply) -> None:
+    def _is_off(self, sending: Sending, reply: HttpReply) -> bool:
+        """Say whether our clock, not the key, explains a refusal: not every venue says so."""
+        if sending.started <= self._clock_set_at:
+            return True
+        venue_ms = _date_ms(reply)
+        now_ms = int(time.time() * 1000) + self._clock_offset_ms
+        return venue_ms is not None and abs(venue_ms - now_ms) > CLOCK_OFF_MS
+
+    def _set_clock(self, sending: Sending, reply: HttpReply) -> None:
         """Believe the venue's clock once; if it still disagrees, nothing of ours can help."""
+        if sending.started <= self._clock_set_at:
+            return  # it was signed by the clock that has been corrected since
         self._clock_errors += 1
         venue_ms = _date_ms(reply)
         if venue_ms is None or self._clock_errors > 1:
             self._halt(Judgement(Verdict.HALT, reason="clock"))
             return
         self._clock_offset_ms = venue_ms - int(time.time() * 1000)
+        self._clock_set_at = time.monotonic()
         self._last_ms = 0
         self._log.warning("clock_corrected", offset_ms=self._clock_offset_ms)
 

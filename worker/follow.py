@@ -76,6 +76,25 @@ def start(ref: OrderRef, *, look_first: bool = False) -> Track:
     )
 
 
+def joined(track: Track, other: Track) -> Track:
+    """Return the track with what another job learned of the same id; its own step stays."""
+    learn_type = other.type_known and not track.type_known
+    return replace(
+        track,
+        symbol=track.symbol or other.symbol,
+        ord_type=other.ord_type if learn_type else track.ord_type,
+        type_known=track.type_known or other.type_known,
+        attempts=max(track.attempts, other.attempts),
+        sent=track.sent or other.sent,
+        seen_open=track.seen_open or other.seen_open,
+        absent=() if learn_type else track.absent,  # the type says which lists are to be read
+        page=1 if learn_type else track.page,
+        still_open=track.still_open or (other.still_open and not track.sent),
+        ord_status=track.ord_status or other.ord_status,
+        why=track.why or other.why,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Again:
     """The id goes on: its next step may start `delay_s` from now.
@@ -120,7 +139,8 @@ def _unread_routes(track: Track, venue: Venue) -> list[Route]:
     likely_only = track.early or _type_is_sure(track)
     routes = lookup_routes(venue, track.known)
     likely = [r for r in routes if track.ord_type in r.ord_types] if likely_only else []
-    return [r for r in likely or routes if r.name not in track.absent]
+    unread = [r for r in likely or routes if r.name not in track.absent]
+    return unread if track.early else sorted(unread, key=lambda route: route.stage)
 
 
 def _type_is_sure(track: Track) -> bool:
@@ -256,17 +276,34 @@ def _open(track: Track, said: Judgement, asked: Asked) -> Again:
 
 
 def _absent(track: Track, said: Judgement, asked: Asked) -> Course:
+    if _read_too_early(track, asked):
+        return _absent_too_early(track, asked)
     if said.more:
         return Again(replace(track, page=track.page + 1))
-    if track.early and not _read_too_early(track, asked):
-        track = replace(track, early=False, absent=())
-    track = replace(track, absent=(*track.absent, asked.route.name), page=1)
-    if _unread_routes(track, asked.venue):
-        return Again(track)
+    track = replace(track, page=1)
     if track.early:
-        again = replace(track, early=False, absent=())
-        return Again(again, delay_s=_lag_s(track, asked))
-    return _gone(replace(track, still_open=False), asked.venue)
+        track = replace(track, early=False, absent=())
+    if any(r.stage < asked.route.stage for r in _unread_routes(track, asked.venue)):
+        return Again(track)
+    track = replace(track, absent=(*track.absent, asked.route.name))
+    unread = _unread_routes(track, asked.venue)
+    if not unread:
+        return _gone(replace(track, still_open=False), asked.venue)
+    if unread[0].stage > asked.route.stage:
+        # It may have moved on a moment ago: the next list must not lag behind this one.
+        track = replace(track, settled_at=asked.ended)
+    return Again(track, delay_s=_lag_s(track, asked))
+
+
+def _absent_too_early(track: Track, asked: Asked) -> Again:
+    """Look on where it is likely to be; absence proves nothing yet, so no page is turned."""
+    track = replace(track, page=1)
+    if track.early:
+        track = replace(track, absent=(*track.absent, asked.route.name))
+        if _unread_routes(track, asked.venue):
+            return Again(track)
+        track = replace(track, early=False, absent=())
+    return Again(track, delay_s=_lag_s(track, asked))
 
 
 def _gone(track: Track, venue: Venue) -> CancelOutcome:

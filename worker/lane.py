@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from worker.follow import (
     Track,
     doubted,
     follow,
+    joined,
     missed,
     next_route,
     refuse,
@@ -55,7 +57,7 @@ class Item:
 
     key: tuple[object, ...]
     track: Track
-    owners: list[Owner]
+    owners: dict[Owner, None]  # in the order in which they came
     seq: int
     kill: bool
     entered: float
@@ -103,9 +105,9 @@ class Sending:
     started: float
     waited_s: float
 
-    def owners(self) -> set[Owner]:
-        """Return the tasks whose ids it carries."""
-        return {owner for item in self.items for owner in item.owners}
+    def owners(self) -> list[Owner]:
+        """Return the tasks whose ids it carries, each once."""
+        return list(dict.fromkeys(owner for item in self.items for owner in item.owners))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ class Lane:
         self._seq = itertools.count()
         self._tickets = itertools.count(1)
         self._items: dict[tuple[object, ...], Item] = {}
+        self._of: dict[Owner, dict[Item, None]] = {}
+        self._flying = 0
         self._groups: dict[tuple[object, ...], Group] = {}
         self._later: list[tuple[float, int, Item]] = []
 
@@ -167,14 +171,21 @@ class Lane:
         if item is not None and not _shareable(item):
             key, item = (*key, next(self._tickets)), None
         if item is None:
-            item = Item(key, track, [owner], next(self._seq), owner.kill, now)
-            self._items[key] = item
+            item = self._items[key] = Item(key, track, {}, next(self._seq), owner.kill, now)
             self._queue(item, now)
-            return
-        if owner not in item.owners:
-            item.owners.append(owner)
+        else:
+            self._learn(item, track, now)
+        item.owners[owner] = None
+        self._of.setdefault(owner, {})[item] = None
         if owner.kill and not item.kill:
             self._hurry(item, now)
+
+    def _learn(self, item: Item, track: Track, now: float) -> None:
+        """Another job may know more of the id, and so change with whom it travels."""
+        known, item.track = item.track.known, joined(item.track, track)
+        if item.track.known != known and not item.flying:
+            _unqueue(item)
+            self._queue(item, max(now, item.since))
 
     def _hurry(self, item: Item, now: float) -> None:
         """A kill job asks for an id that waits as routine: it goes as a kill now."""
@@ -186,19 +197,20 @@ class Lane:
     def withdraw(self, owner: Owner, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
         owner.leaving = why
-        for item in [item for item in self._items.values() if owner in item.owners]:
+        for item in list(self._of.get(owner, ())):
             if not item.flying:
                 self._part(owner, item, max(now, self.paused_until))
 
     def _part(self, owner: Owner, item: Item, not_before: float) -> None:
-        item.owners.remove(owner)
+        del item.owners[owner]
+        self._disown(owner, item)
         self._hand(owner, item.track, Parked(item.track, not_before, owner.leaving))
         if not item.owners:
             self._forget(item)
 
     def withdraw_all(self, why: str, now: float) -> None:
         """Give every task its waiting ids back: the worker stops, or lost the lane."""
-        for owner in {owner for item in self._items.values() for owner in item.owners}:
+        for owner in list(self._of):
             self.withdraw(owner, why, now)
 
     # -- what the sender does ------------------------------------------------------------
@@ -208,11 +220,9 @@ class Lane:
         self._wake(now)
         if self.halted or now < self.paused_until or self.in_flight >= MOST_IN_FLIGHT:
             return None
-        for group in self._by_rank():
+        for group in self._by_rank(now):
             if self._ready_at(group, now) <= now:
-                sending = self._fill(group, now)
-                if sending is not None:
-                    return sending
+                return self._fill(group, now)
         return None
 
     def next_at(self, now: float) -> float:
@@ -221,7 +231,7 @@ class Lane:
         if self.halted:
             return NEVER
         full = self.in_flight >= MOST_IN_FLIGHT
-        times = [] if full else [self._ready_at(group, now) for group in self._by_rank()]
+        times = [] if full else [self._ready_at(group, now) for group in self._by_rank(now)]
         soonest = max(min(times, default=NEVER), self.paused_until)
         return min(soonest, self._later[0][0]) if self._later else soonest
 
@@ -238,7 +248,8 @@ class Lane:
             alone=len(sending.items) == 1,
             verify=self._verify,
         )
-        if not any(judged.verdict in _ACCOUNT_WIDE for judged in said.values()):
+        refused = any(judged.verdict in _ACCOUNT_WIDE for judged in said.values())
+        if not refused and sending.started >= self.paused_until:
             self._throttles = 0
         for item, ref in zip(sending.items, sending.batch.refs, strict=True):
             judged = said[ref]
@@ -262,8 +273,12 @@ class Lane:
     # -- what the account suffers --------------------------------------------------------
 
     def pause(self, now: float, retry_after_s: float | None, *, banned: bool = False) -> Pause:
-        """The venue refused for rate: be quiet, no shorter than it asks for."""
-        self._throttles += 1
+        """The venue refused for rate: be quiet, no shorter than it asks for.
+
+        What is refused during a pause had left before it: that is one refusal, not many.
+        """
+        if now >= self.paused_until:
+            self._throttles += 1
         grown = backoff_s(self._throttles, SHORTEST_PAUSE_S, self._rng)
         asked = retry_after_s or (BAN_S if banned else 0.0)
         pause_s = max(SHORTEST_PAUSE_S, asked, grown)
@@ -286,11 +301,12 @@ class Lane:
 
     def waiting(self) -> int:
         """Return how many ids are in the lane and not in flight."""
-        return sum(not item.flying for item in self._items.values())
+        return len(self._items) - self._flying
 
     def oldest_s(self, now: float) -> float:
         """Return how long the oldest id has been in the lane, in seconds."""
-        return now - min((item.entered for item in self._items.values()), default=now)
+        oldest = next(iter(self._items.values()), None)
+        return now - oldest.entered if oldest else 0.0
 
     # -- inside --------------------------------------------------------------------------
 
@@ -317,42 +333,47 @@ class Lane:
             if ticket == item.ticket:
                 self._enter(item)
 
-    def _by_rank(self) -> list[Group]:
+    def _head(self, group: Group, now: float) -> Item | None:
+        """Return the most pressing id of a group that still may leave."""
+        while (head := group.head()) is not None and head.deadline <= now:
+            self._expire(head, now)
+        return head
+
+    def _by_rank(self, now: float) -> list[Group]:
         """Return the groups with ids, most pressing first: kill, then cancel, then oldest."""
         heads: list[tuple[bool, bool, int, Group]] = []
         for key, group in list(self._groups.items()):
-            head = group.head()
+            head = self._head(group, now)
             if head is None:
                 del self._groups[key]
                 continue
-            lookup = group.route.purpose is Purpose.LOOKUP
-            heads.append((not head.kill, lookup, head.seq, group))
+            heads.append((not head.kill, _is_lookup(group.route), head.seq, group))
         return [group for *_, group in sorted(heads, key=lambda rank: rank[:3])]
 
     def _ready_at(self, group: Group, now: float) -> float:
-        head = group.head()
-        urgent = head is not None and head.kill
-        return max(
-            (
-                pace.ready_at(now, urgent=urgent, spare=self._spare(group, name, urgent))
-                for name, pace in self._drawn(group.route)
-            ),
-            default=now,
+        urgent, lookup = _is_urgent(group), _is_lookup(group.route)
+        times = (
+            pace.ready_at(
+                now,
+                urgent=urgent,
+                lookup=lookup,
+                spare=self._spare(name, urgent) if lookup else 0,
+            )
+            for name, pace in self._drawn(group.route)
         )
+        return max(times, default=now)
 
     def _drawn(self, route: Route) -> Iterator[tuple[str, Pace]]:
         return ((name, self.paces[name]) for name in route.quotas if name in self.paces)
 
-    def _spare(self, group: Group, quota: str, urgent: bool) -> int:
+    def _spare(self, quota: str, urgent: bool) -> int:
         """Return how many tokens a look-up leaves to the cancels that wait for them."""
-        if group.route.purpose is Purpose.CANCEL:
-            return 0
         return sum(
             min(-(-other.size // other.route.max_ids), self._could_use(other.route, quota))
             for other in self._groups.values()
-            if other.route.purpose is Purpose.CANCEL
+            if not _is_lookup(other.route)
             and quota in other.route.quotas
-            and (other.kills or not urgent)
+            and (not urgent or _is_urgent(other))
         )
 
     def _could_use(self, route: Route, quota: str) -> int:
@@ -361,32 +382,32 @@ class Lane:
         others = (p.quota for name, p in self._drawn(route) if name != quota)
         return min((_fits(other, window_s) for other in others), default=1 << 30)
 
-    def _fill(self, group: Group, now: float) -> Sending | None:
-        items: list[Item] = []
-        twins: list[Item] = []
-        refs: set[OrderRef] = set()
-        while len(items) < group.route.max_ids and (item := group.head()) is not None:
-            _unqueue(item)
-            if item.deadline <= now:
-                self._expire(item, now)
-            elif item.track.ref in refs:
-                twins.append(item)
-            else:
-                refs.add(item.track.ref)
-                items.append(item)
-        for item in twins:
-            self._queue(item, now)
-        if not items:
-            return None
+    def _fill(self, group: Group, now: float) -> Sending:
+        items = self._take(group, now)
         for item in items:
             item.flying = True
             item.track = sent(item.track)
+        self._flying += len(items)
         for _, pace in self._drawn(group.route):
-            pace.take(now)
+            pace.take(now, lookup=_is_lookup(group.route))
         self.in_flight += 1
         waited_s = now - min(item.since for item in items)
-        known = tuple(item.track.known for item in items)
-        return Sending(Batch(group.route, known, group.page), tuple(items), now, waited_s)
+        refs = tuple(item.track.known for item in items)
+        return Sending(Batch(group.route, refs, group.page), tuple(items), now, waited_s)
+
+    def _take(self, group: Group, now: float) -> list[Item]:
+        """Take as many ids out of a group as a request holds, each id once."""
+        items: list[Item] = []
+        twins: list[Item] = []
+        ids: set[tuple[IdKind, str]] = set()
+        while len(items) < group.route.max_ids and (item := self._head(group, now)) is not None:
+            _unqueue(item)
+            named = (item.track.ref.kind, item.track.ref.id)
+            (twins if named in ids else items).append(item)
+            ids.add(named)
+        for twin in twins:
+            self._queue(twin, now)
+        return items
 
     def _expire(self, item: Item, now: float) -> None:
         for owner in item.owners:
@@ -397,6 +418,7 @@ class Lane:
         self.in_flight -= 1
         for _, pace in self._drawn(sending.batch.route):
             pace.give_back(now)
+        self._flying -= len(sending.items)
         for item in sending.items:
             item.flying = False
 
@@ -440,6 +462,14 @@ class Lane:
     def _forget(self, item: Item) -> None:
         _unqueue(item)
         self._items.pop(item.key, None)
+        for owner in item.owners:
+            self._disown(owner, item)
+
+    def _disown(self, owner: Owner, item: Item) -> None:
+        asked = self._of[owner]
+        del asked[item]
+        if not asked:
+            del self._of[owner]
 
 
 #: Verdicts that speak of the account, with the reason that its ids carry meanwhile.
@@ -461,8 +491,18 @@ def _unqueue(item: Item) -> None:
         item.group = None
 
 
+def _is_urgent(group: Group) -> bool:
+    head = group.head()
+    return head is not None and head.kill
+
+
+def _is_lookup(route: Route) -> bool:
+    return route.purpose is Purpose.LOOKUP
+
+
 def _fits(quota: Quota, window_s: float) -> int:
-    return max(1, int(quota.limit * window_s / quota.window_s))
+    """Return how many requests a quota allows in so many seconds, from when all are free."""
+    return quota.limit * math.ceil(window_s / quota.window_s)
 
 
 def _shareable(item: Item) -> bool:

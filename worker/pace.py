@@ -27,6 +27,7 @@ class Pace:
         self._in_flight = 0
         self._back_at: deque[float] = deque()
         self._last_sent = -NEVER
+        self._last_cancel = -NEVER
         long_window = quota.window_s > EVEN_WINDOW_S
         self._gap_s = 0.0 if long_window else quota.window_s / quota.limit
         self._kept = int(quota.limit * KILL_SHARE) if long_window else 0
@@ -37,14 +38,18 @@ class Pace:
             self._back_at.popleft()
         return self.quota.limit - self._in_flight - len(self._back_at)
 
-    def ready_at(self, now: float, *, urgent: bool, spare: int = 0) -> float:
+    def ready_at(
+        self, now: float, *, urgent: bool, lookup: bool = False, spare: int = 0
+    ) -> float:
         """Return when a token may be taken (now or later; NEVER: not before a response).
 
         `urgent` takes any free token; otherwise requests are evenly spaced, or leave a share.
-        `spare` tokens more must stay free (a look-up leaves them to waiting cancels).
+        Look-ups keep their distance from cancels, not cancels from look-ups, and `spare`
+        tokens more must stay free (a look-up leaves them to waiting cancels).
         """
         kept = spare + (0 if urgent else self._kept)
-        even_at = now if urgent else max(now, self._last_sent + self._gap_s)
+        last = self._last_sent if lookup else self._last_cancel
+        even_at = now if urgent else max(now, last + self._gap_s)
         return max(even_at, self._free_at(now, min(kept, self.quota.limit - 1) + 1))
 
     def _free_at(self, now: float, wanted: int) -> float:
@@ -53,10 +58,12 @@ class Pace:
             return now
         return self._back_at[missing - 1] if missing <= len(self._back_at) else NEVER
 
-    def take(self, now: float) -> None:
+    def take(self, now: float, *, lookup: bool = False) -> None:
         """A request starts."""
         self._in_flight += 1
         self._last_sent = now
+        if not lookup:
+            self._last_cancel = now
 
     def give_back(self, now: float) -> None:
         """Its response came, or its time-out: the token returns one window later."""

@@ -87,8 +87,12 @@ def unrouted_queue(embedded: bool) -> Queue:
 
 
 def dead_queue() -> Queue:
-    """Return the queue of jobs that killed their worker too often."""
-    return Queue(DEAD, DEAD_EXCHANGE, queue_arguments=_QUORUM)
+    """Return the queue of jobs that killed their worker too often.
+
+    One that kills the worker here, too, goes to the people without being told of.
+    """
+    arguments = _SAFE | {"x-dead-letter-exchange": REJECTED}
+    return Queue(DEAD, DEAD_EXCHANGE, queue_arguments=arguments)
 
 
 def rejected_queue(embedded: bool) -> Queue:

@@ -151,7 +151,7 @@ class World:
         self.publish(f"{priority}.{desk.name}", json.dumps(job).encode())
         return job_id
 
-    def publish(self, key: str, body: bytes, **properties: Any) -> None:
+    def publish(self, key: str | bytes, body: bytes, **properties: Any) -> None:
         """Publish any bytes, again until they are confirmed: a producer does no less."""
         given = {"content_type": "application/json", "delivery_mode": 2} | properties
         last: BaseException | None = None
@@ -249,6 +249,7 @@ class World:
         found = []
         with connect(self.url) as connection:
             channel = connection.channel()
+            channel.auto_decode = False  # bodies as they are
             while (message := channel.basic_get(name)) is not None:
                 found.append(message)
         return found
@@ -257,4 +258,3 @@ class World:
         """End what still runs."""
         for worker in self.workers:
             worker.kill()
-

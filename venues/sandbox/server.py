@@ -11,6 +11,8 @@ import socket
 import struct
 import sys
 import time
+from dataclasses import replace
+from email.utils import formatdate
 from typing import Any
 
 from aiohttp import StreamReader, web
@@ -109,7 +111,7 @@ class Sandbox(web.Server):
         call.at_s, call.now_ms = time.monotonic(), self.world.now_ms()
         verdict = judge(self.world, venue, call, received_s)
         await nap(one_way_s(self.world) + verdict.hold_s)
-        return await deliver(request, verdict)
+        return await deliver(request, verdict, formatdate(call.now_ms / 1000, usegmt=True))
 
 
 def venue_of(world: World, path: str) -> Venue | None:
@@ -123,9 +125,11 @@ async def nap(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-async def deliver(request: web.BaseRequest, verdict: Verdict) -> web.StreamResponse:
-    """Send the verdict's reply the way it says."""
-    reply = verdict.reply
+async def deliver(
+    request: web.BaseRequest, verdict: Verdict, date: str
+) -> web.StreamResponse:
+    """Send the verdict's reply the way it says, dated by the venues' clock."""
+    reply = replace(verdict.reply, headers={"Date": date, **verdict.reply.headers})
     if verdict.way == "half":
         return await send_half(request, reply)
     if verdict.way in ("hold", "reset"):

@@ -1,0 +1,119 @@
+"""The simulated venue: counts every request, has its faults, and answers from its book."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tests.simulation.book import SimOrder
+from tests.simulation.laws import LawBroken
+from tests.simulation.meters import METERS, Meter
+from tests.simulation.scenario import TOYS, Fault, Scenario
+from tests.simulation.voices import VOICES, Before, View, ok
+from venues.base import Answer, Answers, Batch, HttpReply, Route
+from worker.model import OrderRef, OrdStatus, OrdType, Purpose
+from worker.pace import EVEN_WINDOW_S
+
+#: How much of the lag that a venue admits its reads really have, at most.
+WORST_LAG = 0.99
+
+
+class Exchange:
+    """One venue with the orders of all its accounts."""
+
+    def __init__(self, scenario: Scenario, rng: Random) -> None:
+        self.voice = VOICES[scenario.venue.name]
+        self._scenario = scenario
+        self._rng = rng
+        self._orders = {(order.kind, order.id): order for order in scenario.orders}
+        self._meters: dict[tuple[str, str], Meter] = {}
+        #: What the venue took of the last request: to be canceled, at once or a little later.
+        self.taken: set[OrderRef] = set()
+
+    def find(self, ref: OrderRef) -> SimOrder | None:
+        """Return the order that the reference names."""
+        return self._orders.get((ref.kind, ref.id))
+
+    def change_owner(self, now: float) -> None:
+        """Another worker sends from now on."""
+        for meter in self._meters.values():
+            meter.change_owner(now)
+
+    def serve(self, account: str, batch: Batch, fault: Fault, now: float) -> HttpReply:
+        """Take a request in: count it, do it or not, and answer."""
+        self._count(account, batch.route, now)
+        self.taken = set()
+        refused = _refusal(fault, self._rng)
+        if refused is not None:
+            return refused
+        reply = self._done(batch, fault, now)
+        return HttpReply(502, {}, None, "<html>") if fault is Fault.ERROR_AFTER else reply
+
+    def _count(self, account: str, route: Route, now: float) -> None:
+        for name in route.quotas:
+            quota = self._scenario.quotas.get(name)
+            if quota is None:
+                continue
+            key = (name, "" if quota.scope == "address" else account)
+            if key not in self._meters:
+                kind = METERS[self._scenario.kinds[name]]
+                self._meters[key] = kind(quota, quota.window_s <= EVEN_WINDOW_S)
+            if not self._meters[key].hit(now):
+                raise LawBroken("limit", f"{name} of {account} is over {quota}", now)
+
+    def _done(self, batch: Batch, fault: Fault, now: float) -> HttpReply:
+        if batch.route.purpose is Purpose.LOOKUP:
+            return self._look(batch, now)
+        if any(ref.id in self._scenario.bad_ids for ref in batch.refs):
+            if self._scenario.venue in TOYS:
+                return ok(Answers(whole=Answer(code="bad")))
+            return HttpReply(500, {}, None, "a bad id")
+        before: dict[str, OrdStatus | None] = {}
+        for ref in batch.refs:
+            before[ref.id] = self._cancel(batch.route, ref, fault, now)
+        return self.voice.canceled(batch, self._left(before, fault))
+
+    def _cancel(
+        self, route: Route, ref: OrderRef, fault: Fault, now: float
+    ) -> OrdStatus | None:
+        order = self.find(ref)
+        if order is None:
+            return None
+        was = order.status(now)
+        believed = self.voice.proves(route) and not self._scenario.verify
+        wrong = ref.ord_type not in (OrdType.ANY, order.ord_type)
+        typed = "ord_type" in route.group_by and wrong
+        if order.is_open(now) and not typed and (believed or fault is not Fault.LIE):
+            order.cancel(now, 0.0 if believed else self._scenario.effect_s)
+            self.taken.add(ref)
+        return was
+
+    def _left(self, before: Before, fault: Fault) -> Before:
+        if fault is not Fault.SILENT or len(before) < 2:
+            return before
+        return {key: was for key, was in before.items() if self._rng.random() < 0.6}
+
+    def _look(self, batch: Batch, now: float) -> HttpReply:
+        lag_s = self._scenario.venue.read_lag_s * WORST_LAG * self._rng.random()
+        when = now - lag_s
+        asked = {ref.id: self.find(ref) for ref in batch.refs}
+        record: list[SimOrder] = []
+        if batch.route.max_pages > 1:
+            ended = (o for o in self._orders.values() if o.ended_at() <= when)
+            record = sorted(filter(self.voice.records, ended), key=lambda o: -o.ended_at())
+        return self.voice.shown(batch, View(asked, record, when))
+
+
+def _refusal(fault: Fault, rng: Random) -> HttpReply | None:
+    """Return the answer of a venue that did nothing; None if it does what it was asked."""
+    if fault is Fault.THROTTLED:
+        asked = {} if rng.random() < 0.5 else {"retry-after": str(rng.randint(1, 4))}
+        return HttpReply(429, asked, None, "slow down")
+    if fault is Fault.DOWN:
+        return ok(Answers(whole=Answer(code="down")))
+    refusals = {
+        Fault.BANNED: HttpReply(418, {"retry-after": "6"}, None, "banned"),
+        Fault.ERROR: HttpReply(503, {}, None, "<html>down</html>"),
+        Fault.PAGE: HttpReply(200, {}, None, "<html>hello</html>"),
+        Fault.HALT: HttpReply(403, {}, None, "no permission"),
+    }
+    return refusals.get(fault)

@@ -1,0 +1,176 @@
+"""The laws that every run must keep, each checked against a count of the simulation's own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tests.simulation.meters import EPSILON_S
+from venues.base import Quota, Route
+from worker.follow import next_route
+from worker.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
+from worker.model import Purpose
+from worker.pace import EVEN_WINDOW_S, KILL_SHARE
+from worker.plan import group_key
+
+
+class LawBroken(AssertionError):
+    """A law does not hold: which, and what was seen."""
+
+    def __init__(self, law: str, seen: str, now: float) -> None:
+        super().__init__(f"law {law!r} at {now:.6f}: {seen}")
+        self.law = law
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What a worker knows of one quota: counted here once more, apart from the worker's pace."""
+
+    quota: Quota
+    blind_until: float = 0.0  # it took over and does not know what was sent before
+    in_flight: int = 0
+    last_sent: float = -float("inf")
+    last_cancel: float = -float("inf")
+    ended: deque[float] = field(default_factory=deque)
+
+    def sent(self, route: Route, now: float) -> None:
+        self.in_flight += 1
+        self.last_sent = now
+        if route.purpose is Purpose.CANCEL:
+            self.last_cancel = now
+
+    def landed(self, now: float) -> None:
+        self.in_flight -= 1
+        self.ended.append(now)
+
+    def free(self, now: float) -> int:
+        """Return how many requests may start now."""
+        while self.ended and self.ended[0] + self.quota.window_s <= now - EPSILON_S:
+            self.ended.popleft()
+        return self.quota.limit - self.in_flight - len(self.ended)
+
+    def open_to(self, route: Route, kill: bool, now: float) -> bool:
+        """Return whether a request may start now, if it has nothing to leave to others."""
+        if self.blind_until > now:
+            return False
+        if kill:
+            return self.free(now) > 0
+        limit, window_s = self.quota.limit, self.quota.window_s
+        if window_s > EVEN_WINDOW_S:
+            return self.free(now) > int(limit * KILL_SHARE)
+        last = self.last_cancel if route.purpose is Purpose.CANCEL else self.last_sent
+        return self.free(now) > 0 and now - last >= window_s / limit + EPSILON_S
+
+
+@dataclass(slots=True)
+class Watch:
+    """Watches one lane of one worker."""
+
+    lane: Lane
+    ledgers: Mapping[str, Ledger]
+    quiet_until: float = 0.0  # the venue asked for so long
+    halted: bool = False
+
+    def before_send(self, sending: Sending, now: float) -> None:
+        """Check a request that is about to leave, then count it."""
+        if now < self.quiet_until - EPSILON_S or self.halted:
+            raise LawBroken("quiet", f"sent before {self.quiet_until:.6f}", now)
+        self._check_ids(sending, now)
+        self._check_filled(sending, now)
+        if not sending.items[0].kill:
+            self._check_kill_first(now)
+        if sending.batch.route.purpose is Purpose.LOOKUP:
+            self._check_cancels_first(sending, now)
+        for ledger in self._drawn(sending.batch.route):
+            ledger.sent(sending.batch.route, now)
+
+    def landed(self, sending: Sending, now: float) -> None:
+        """Count the end of a request."""
+        for ledger in self._drawn(sending.batch.route):
+            ledger.landed(now)
+
+    def _drawn(self, route: Route) -> Iterable[Ledger]:
+        return [self.ledgers[name] for name in route.quotas if name in self.ledgers]
+
+    def _open_to(self, route: Route, kill: bool, now: float) -> bool:
+        return all(ledger.open_to(route, kill, now) for ledger in self._drawn(route))
+
+    def _check_ids(self, sending: Sending, now: float) -> None:
+        refs, route = sending.batch.refs, sending.batch.route
+        named = {(ref.kind, ref.id) for ref in refs}
+        if not 1 <= len(refs) <= route.max_ids or len(named) < len(refs):
+            raise LawBroken("batch", f"{len(refs)} ids, of them {len(named)} others", now)
+        if len({group_key(route, ref) for ref in refs}) > 1:
+            raise LawBroken("batch", "ids that do not fit together", now)
+        if any(item.deadline <= now for item in sending.items):
+            raise LawBroken("deadline", "an id leaves after its deadline", now)
+
+    def _check_filled(self, sending: Sending, now: float) -> None:
+        """No request is smaller than it could have been."""
+        batch = sending.batch
+        if len(batch.refs) == batch.route.max_ids:
+            return
+        refs = {item.track.ref for item in sending.items}
+        mates = [
+            item
+            for item in self._waiting(now)
+            if item.track.ref not in refs and self._fits(item, sending)
+        ]
+        if mates:
+            raise LawBroken("filled", f"{len(batch.refs)} leave, {len(mates)} could too", now)
+
+    def _fits(self, item: Item, sending: Sending) -> bool:
+        batch, track = sending.batch, item.track
+        page = track.page if track.purpose is Purpose.LOOKUP else 1
+        return (
+            next_route(track, self.lane.venue) is batch.route
+            and page == batch.page
+            and group_key(batch.route, track.known) == group_key(batch.route, batch.refs[0])
+        )
+
+    def _waiting(self, now: float) -> list[Item]:
+        return [
+            item
+            for item in self.lane._items.values()
+            if not item.flying and item.since <= now < item.deadline
+        ]
+
+    def _heads(self, now: float) -> list[tuple[Group, Item]]:
+        heads = [(group, group.head()) for group in self.lane._groups.values()]
+        return [(group, head) for group, head in heads if head and head.deadline > now]
+
+    def _check_kill_first(self, now: float) -> None:
+        """A request of routine ids leaves only if no kill could leave in its place."""
+        kills = [group for group, head in self._heads(now) if head.kill]
+        cancels = any(group.route.purpose is Purpose.CANCEL for group in kills)
+        for group in kills:
+            may_wait = group.route.purpose is Purpose.LOOKUP and cancels
+            if not may_wait and self._open_to(group.route, True, now):
+                raise LawBroken("kill first", f"a kill waits at {group.route.name}", now)
+
+    def _check_cancels_first(self, sending: Sending, now: float) -> None:
+        """A look-up leaves only if no cancel of its rank could leave in its place."""
+        kill = sending.items[0].kill
+        for group, head in self._heads(now):
+            if group.route.purpose is Purpose.LOOKUP or (kill and not head.kill):
+                continue
+            if self._open_to(group.route, head.kill, now):
+                raise LawBroken("cancels first", f"one waits at {group.route.name}", now)
+
+    def at_rest(self, now: float) -> None:
+        """Check that what stays could not leave: nothing is lost, nothing oversleeps."""
+        if self.lane.halted:
+            return
+        lost = [i for i in self._waiting(now) if i.group is None and i.since <= now]
+        if lost:
+            raise LawBroken("progress", f"{lost[0].track.ref.id} is in no queue", now)
+        if now < self.lane.paused_until or self.lane.in_flight >= MOST_IN_FLIGHT:
+            return
+        heads = self._heads(now)
+        cancels = any(group.route.purpose is Purpose.CANCEL for group, _ in heads)
+        for group, head in heads:
+            if group.route.purpose is Purpose.LOOKUP and cancels:
+                continue
+            if self._open_to(group.route, head.kill, now):
+                raise LawBroken("progress", f"{group.route.name} could leave and stays", now)

@@ -1,0 +1,167 @@
+"""The laws hold for many seeds, a seed replays itself, and each law notices what breaks it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+
+from tests.simulation.bound import check_bound, ratio_to_bound
+from tests.simulation.laws import LawBroken
+from tests.simulation.seeds import run_seed
+from venues.base import Quota
+from worker.follow import Track
+from worker.lane import Group, Item, Lane, Owner, Pause
+from worker.model import CancelOutcome, CancelStatus
+from worker.pace import Pace
+from worker.retry import Parked
+
+#: Seeds of an ordinary run; `python -m tests.simulation --seeds 10000` runs more.
+SEEDS = 2000
+SEEDS_A_TEST = 200
+#: A spoiled part is noticed within so many seeds.
+SEEDS_TO_NOTICE = 200
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_A_TEST))
+def test_the_laws_hold(first: int) -> None:
+    for seed in range(first, first + SEEDS_A_TEST):
+        run_seed(seed)
+
+
+def test_a_seed_replays_the_same_run() -> None:
+    for seed in range(30):
+        one, other = run_seed(seed), run_seed(seed)
+
+        assert one.requests == other.requests
+        assert one.truth.answers == other.truth.answers
+
+
+class PaceFromSend(Pace):
+    """Lets a token return one window after its request was sent."""
+
+    def __init__(self, quota: Quota) -> None:
+        super().__init__(quota)
+        self._sent: deque[float] = deque()
+
+    def take(self, now: float, *, lookup: bool = False) -> None:
+        super().take(now, lookup=lookup)
+        self._sent.append(now)
+
+    def give_back(self, now: float) -> None:
+        super().give_back(self._sent.popleft())
+
+
+class SlowPace(Pace):
+    """Keeps a request back for longer than it must."""
+
+    def give_back(self, now: float) -> None:
+        super().give_back(now + 0.3)
+
+
+class ForgetfulPace(Pace):
+    """Takes a lane over as if nobody had sent before."""
+
+    def start_spent(self, now: float) -> None:
+        return
+
+
+class SmallRequests(Lane):
+    """Sends one id at a time."""
+
+    def _take(self, group: Group, now: float) -> list[Item]:
+        items = super()._take(group, now)
+        for item in items[1:]:
+            self._queue(item, now)
+        return items[:1]
+
+
+class NoHurry(Lane):
+    """Serves the oldest group first, kill or not."""
+
+    def _by_rank(self, now: float) -> list[Group]:
+        return list(reversed(super()._by_rank(now)))
+
+
+class Sleepy(Lane):
+    """Oversleeps."""
+
+    def next_at(self, now: float) -> float:
+        return super().next_at(now) + 0.05
+
+
+class Restless(Lane):
+    """Does not keep quiet when it is asked to."""
+
+    def pause(self, now: float, retry_after_s: float | None, *, banned: bool = False) -> Pause:
+        pause = super().pause(now, retry_after_s, banned=banned)
+        self.paused_until = now + 0.1
+        return pause
+
+
+class Careless(Lane):
+    """Loses every tenth answer."""
+
+    def _hand(self, owner: Owner, track: Track, result: CancelOutcome | Parked) -> None:
+        if not track.ref.id.endswith("7"):
+            super()._hand(owner, track, result)
+
+
+class Liar(Lane):
+    """Says canceled of everything that it has a final word on."""
+
+    def _hand(self, owner: Owner, track: Track, result: CancelOutcome | Parked) -> None:
+        if isinstance(result, CancelOutcome):
+            result = CancelOutcome(
+                id=result.id, status=CancelStatus.CANCELED, evidence=result.evidence
+            )
+        super()._hand(owner, track, result)
+
+
+SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (
+    ("limit", PaceFromSend, Lane),
+    ("limit", ForgetfulPace, Lane),
+    ("progress", SlowPace, Lane),
+    ("filled", Pace, SmallRequests),
+    ("kill first", Pace, NoHurry),
+    ("progress", Pace, Sleepy),
+    ("quiet", Pace, Restless),
+    ("once", Pace, Careless),
+    ("truth", Pace, Liar),
+)
+
+
+@pytest.mark.parametrize(("law", "pace_kind", "lane_kind"), SPOILED)
+def test_a_law_notices_what_breaks_it(
+    law: str, pace_kind: type[Pace], lane_kind: type[Lane]
+) -> None:
+    broken: set[str] = set()
+    for seed in range(SEEDS_TO_NOTICE):
+        try:
+            run_seed(seed, pace_kind, lane_kind)
+        except LawBroken as error:
+            broken.add(error.law)
+        if law in broken:
+            break
+
+    assert law in broken
+
+
+def test_the_bound_notices_a_late_cancel() -> None:
+    worlds = (run_seed(seed) for seed in range(SEEDS_TO_NOTICE))
+    world = next(world for world in worlds if ratio_to_bound(world) > 0.5)
+    for asked in world.first_cancels:
+        world.first_cancels[asked] += 5.0
+
+    with pytest.raises(LawBroken, match="bound"):
+        check_bound(world)
+
+
+def test_a_broken_law_names_what_replays_it() -> None:
+    with pytest.raises(LawBroken) as broken:
+        for seed in range(SEEDS_TO_NOTICE):
+            run_seed(seed, lane_kind=Liar)
+
+    (note,) = broken.value.__notes__
+    assert note.startswith("replay: python -m tests.simulation --seed ")

@@ -1,0 +1,138 @@
+"""Venues made for the simulation: one that names all, one that is mute, one that boasts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from venues.base import (
+    Answer,
+    Answers,
+    Batch,
+    HttpReply,
+    HttpRequest,
+    Quota,
+    Route,
+    Rule,
+    Venue,
+    Verdict,
+)
+from worker.model import Credential, IdKind, OrdStatus, OrdType, Purpose
+
+#: What a toy says of an order, in the words of our own table.
+STATES = {str(status): status for status in OrdStatus}
+RULES = (
+    Rule("0", Verdict.ACCEPTED),
+    Rule("unknown", Verdict.UNKNOWN_ORDER, "unknown_order"),
+    Rule("bad", Verdict.REFUSED, "bad_request"),
+    Rule("down", Verdict.NOT_DONE, "maintenance"),
+)
+BOTH_KINDS = frozenset(IdKind)
+PAGE_SIZE = 20
+SHARED = ("account", "escalation", "address")
+
+
+class Toy(Venue):
+    """What the toys share: replies are already parsed, and nothing is built or signed."""
+
+    base_url = "https://toy.invalid"
+    id_shapes = {IdKind.VENUE: re.compile(r"o\d+"), IdKind.CLIENT: re.compile(r"c\d+")}
+    rules = RULES
+    states = STATES
+
+    def build(self, batch: Batch) -> HttpRequest:
+        raise NotImplementedError
+
+    def sign(self, request: HttpRequest, credential: Credential, now_ms: int) -> HttpRequest:
+        raise NotImplementedError
+
+    def parse(self, batch: Batch, reply: HttpReply) -> Answers:
+        if not isinstance(reply.json, Answers):
+            raise TypeError("no answers")
+        return reply.json
+
+
+def _cancel(name: str, most: int, **more: Any) -> Route:
+    route = Route(name=name, purpose=Purpose.CANCEL, method="POST", path=f"/{name}")
+    return replace(route, max_ids=most, quotas=(name, *SHARED), **more)
+
+
+def _lookup(name: str, most: int, **more: Any) -> Route:
+    route = Route(name=name, purpose=Purpose.LOOKUP, method="GET", path=f"/{name}")
+    return replace(route, max_ids=most, quotas=("lookup", *SHARED), **more)
+
+
+#: Every quota that a toy's routes name; a scenario draws the numbers.
+TOY_QUOTAS = {
+    "cancel_batch": Quota(10, 1.0),
+    "cancel_one": Quota(10, 1.0),
+    "lookup": Quota(10, 1.0),
+    "account": Quota(20, 1.0),
+    "escalation": Quota(55, 10.0),
+    "address": Quota(75, 10.0, "address"),
+}
+
+
+class Plain(Toy):
+    """Names each id and its state, by both kinds of id; grouped by symbol and kind."""
+
+    name = "plain"
+    routes = (
+        _cancel(
+            "cancel_batch",
+            8,
+            group_by=("symbol", "kind"),
+            id_kinds=BOTH_KINDS,
+            needs_symbol=True,
+        ),
+        _cancel("cancel_one", 1, id_kinds=BOTH_KINDS),
+        _lookup("lookup", 5, id_kinds=BOTH_KINDS),
+    )
+    quotas = TOY_QUOTAS
+
+
+class Mute(Toy):
+    """Answers a batch with one word for all; open lists by type, and a paged record."""
+
+    name = "mute"
+    looks_first = True
+    routes = (
+        _cancel("cancel_batch", 20, group_by=("ord_type",)),
+        _cancel("cancel_one", 1),
+        _lookup("open_limit", 20, stage=1, ord_types=frozenset({OrdType.LIMIT, OrdType.ANY})),
+        _lookup(
+            "history",
+            50,
+            ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY}),
+            max_pages=8,
+            stage=2,
+        ),
+        _lookup("open_market", 20, stage=1, ord_types=frozenset({OrdType.MARKET, OrdType.ANY})),
+        _lookup("open_trailing", 20, ord_types=frozenset({OrdType.TRAILING_STOP, OrdType.ANY})),
+    )
+    quotas = TOY_QUOTAS
+
+
+class Hasty(Mute):
+    """The same, without a look before the cancel."""
+
+    name = "hasty"
+    looks_first = False
+
+
+class Boast(Toy):
+    """Claims in a batch what it did not do; one look-up an order."""
+
+    name = "boast"
+    routes = (
+        _cancel("cancel_batch", 10, believed=False),
+        _cancel("cancel_one", 1),
+        _lookup("lookup", 1),
+    )
+    quotas = TOY_QUOTAS
+
+
+def answer(status: OrdStatus | None, code: str = "unknown") -> Answer:
+    """Return a toy's word on an order."""
+    return Answer(state=str(status)) if status else Answer(code=code)

@@ -1,0 +1,112 @@
+"""The law of truth: every id of every job answered once, as the simulated book has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tests.simulation.exchange import Exchange
+from tests.simulation.laws import LawBroken
+from tests.simulation.scenario import Scenario, SimJob
+from worker.model import OPEN_STATES, CancelOutcome, CancelStatus, Evidence, OrderRef, OrdStatus
+
+#: Statuses that a second worker must come to again, if the venue keeps a record.
+_PROVEN = (CancelStatus.CANCELED, CancelStatus.FILLED, CancelStatus.CLOSED)
+Asked = tuple[str, OrderRef]
+
+
+@dataclass(slots=True)
+class Truth:
+    """What was answered, held against the venue's book."""
+
+    scenario: Scenario
+    exchange: Exchange
+    #: Of which job's ids the venue took a cancel, and which ids ever left in one.
+    took: set[Asked] = field(default_factory=set)
+    tried: set[OrderRef] = field(default_factory=set)
+    halted: set[str] = field(default_factory=set)
+    #: Jobs of which a dead worker may have answered a part.
+    told_twice: set[str] = field(default_factory=set)
+    answers: dict[Asked, CancelOutcome] = field(default_factory=dict)
+
+    def answered(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float) -> None:
+        """Take one outcome in and check it."""
+        first = self.answers.setdefault((job.job_id, ref), outcome)
+        if first is not outcome:
+            self._check_same(job, first, outcome, now)
+        wrong = self._fault(job, ref, outcome, now)
+        if wrong:
+            raise LawBroken("truth", f"{ref.id} {outcome.status}/{outcome.reason}: {wrong}", now)
+
+    def _check_same(
+        self, job: SimJob, first: CancelOutcome, outcome: CancelOutcome, now: float
+    ) -> None:
+        if job.job_id not in self.told_twice:
+            raise LawBroken("once", f"{outcome.id} of {job.job_id} is answered twice", now)
+        proven = first.status in _PROVEN and outcome.status in _PROVEN
+        recorded = first.status is not CancelStatus.CLOSED
+        if proven and recorded and first.status is not outcome.status:
+            seen = f"{outcome.id} is {first.status}, then {outcome.status}"
+            raise LawBroken("same", seen, now)
+
+    def all_answered(self, jobs: Iterable[SimJob], now: float) -> None:
+        """Check that nothing is left without an answer."""
+        for job in jobs:
+            left = [ref.id for ref in job.refs if (job.job_id, ref) not in self.answers]
+            if left:
+                raise LawBroken("once", f"{len(left)} ids of {job.job_id} have no answer", now)
+
+    def _fault(
+        self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float
+    ) -> str:
+        """Return what is wrong with an outcome; empty if it is true."""
+        order = self.exchange.find(ref)
+        is_state = order.status(now) if order else None
+        match outcome.status:
+            case CancelStatus.CANCELED:
+                good = is_state is OrdStatus.CANCELED
+            case CancelStatus.FILLED:
+                good = is_state is OrdStatus.FILLED
+            case CancelStatus.CLOSED:
+                good = self._is_closed(ref, outcome, now)
+            case CancelStatus.NOT_FOUND:
+                good = is_state not in OPEN_STATES and not self._recorded(ref, now)
+            case _:
+                return self._unproven(job, ref, outcome, now)
+        if outcome.evidence is Evidence.NONE:
+            return "no evidence"
+        return "" if good else f"the book says {is_state}"
+
+    def _recorded(self, ref: OrderRef, now: float) -> bool:
+        order = self.exchange.find(ref)
+        return order is not None and order.ended_at() <= now and self.exchange.voice.records(order)
+
+    def _is_closed(self, ref: OrderRef, outcome: CancelOutcome, now: float) -> bool:
+        order = self.exchange.find(ref)
+        if order is None or order.is_open(now):
+            return False
+        if outcome.reason == "expired":
+            return order.status(now) is OrdStatus.EXPIRED
+        return not self._recorded(ref, now)
+
+    def _unproven(
+        self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float
+    ) -> str:
+        """Return why a status that claims no knowledge may not be given."""
+        if outcome.status is CancelStatus.REJECTED:
+            may = job.account in self.halted or ref.id in self.scenario.bad_ids
+            return "" if may else "nobody refused it"
+        if self.scenario.calm:
+            return "nothing stood in the way"
+        if outcome.status is CancelStatus.UNCONFIRMED:
+            over = now >= job.deadline or job.account in self.halted
+            over = over or outcome.reason == "symbol_missing_for_lookup"
+            if ref not in self.tried:
+                return "no cancel was sent"
+            return "" if over else "there was time left"
+        if now < job.deadline:
+            return "there was time left"
+        if outcome.reason == "still_open":
+            return "" if outcome.ord_status in OPEN_STATES else "no state"
+        known = (job.job_id, ref) in self.took and job.job_id not in self.told_twice
+        return "a cancel was taken" if known else ""

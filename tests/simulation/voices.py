@@ -1,0 +1,225 @@
+"""How each simulated venue words what happened: facts in, a reply in its own shape out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tests.simulation.book import SimOrder
+from tests.simulation.toys import PAGE_SIZE, answer
+from venues import coinw
+from venues.base import Answer, Answers, Batch, HttpReply, Route
+from worker.model import OPEN_STATES, IdKind, OrdStatus, OrdType
+
+#: What each id of a cancel was before it; None: no such order.
+Before = Mapping[str, OrdStatus | None]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a look-up sees: the orders asked for, the whole record, and the time it shows."""
+
+    asked: Mapping[str, SimOrder | None]
+    record: Sequence[SimOrder]
+    when: float
+
+
+class Voice(Protocol):
+    def proves(self, route: Route) -> bool:
+        """Return whether a reply of this route names states that are to be believed."""
+
+    def records(self, order: SimOrder) -> bool:
+        """Return whether the order can still be looked up once it has ended."""
+
+    def canceled(self, batch: Batch, before: Before) -> HttpReply:
+        """Answer a cancel; ids that are left out of `before` are left out of the answer."""
+
+    def shown(self, batch: Batch, view: View) -> HttpReply:
+        """Answer a look-up."""
+
+
+def ok(json: object, status: int = 200) -> HttpReply:
+    return HttpReply(status, {}, json)
+
+
+def _after(before: OrdStatus | None) -> OrdStatus | None:
+    return OrdStatus.CANCELED if before in OPEN_STATES else before
+
+
+class PlainVoice:
+    """Each id with its state, after a cancel and in a look-up."""
+
+    def proves(self, route: Route) -> bool:
+        return route.believed
+
+    def records(self, order: SimOrder) -> bool:
+        return True
+
+    def canceled(self, batch: Batch, before: Before) -> HttpReply:
+        return ok(Answers(by_id={key: answer(_after(was)) for key, was in before.items()}))
+
+    def shown(self, batch: Batch, view: View) -> HttpReply:
+        said = {
+            key: _typed(order, view.when) if order else answer(None)
+            for key, order in view.asked.items()
+        }
+        return ok(Answers(by_id=said))
+
+
+class BoastVoice(PlainVoice):
+    """A batch names as canceled what was open, and is silent of the rest."""
+
+    def canceled(self, batch: Batch, before: Before) -> HttpReply:
+        if batch.route.believed:
+            return super().canceled(batch, before)
+        return ok(Answers(by_id={k: answer(_after(w)) for k, w in before.items() if _open(w)}))
+
+
+class MuteVoice:
+    """One word for all; open lists by type, and a record of what had traded."""
+
+    def proves(self, route: Route) -> bool:
+        return False
+
+    def records(self, order: SimOrder) -> bool:
+        if order.ord_type not in (OrdType.LIMIT, OrdType.MARKET):
+            return False
+        canceled = order.canceled_at < order.ends_at
+        return order.traded if canceled else order.ending is OrdStatus.FILLED
+
+    def canceled(self, batch: Batch, before: Before) -> HttpReply:
+        done = batch.route.max_ids > 1 or any(_open(was) for was in before.values())
+        return ok(Answers(whole=Answer(code="0" if done else "unknown")))
+
+    def shown(self, batch: Batch, view: View) -> HttpReply:
+        if batch.route.name == "history":
+            start = (batch.page - 1) * PAGE_SIZE
+            rows = view.record[start : start + PAGE_SIZE]
+            said = {order.id: answer(order.status(view.when)) for order in rows}
+            return ok(Answers(by_id=said, more=start + PAGE_SIZE < len(view.record)))
+        return ok(Answers(by_id={o.id: _typed(o, view.when) for o in _listed(batch, view)}))
+
+
+def _open(status: OrdStatus | None) -> bool:
+    return status in OPEN_STATES
+
+
+def _typed(order: SimOrder, when: float) -> Answer:
+    state = str(order.status(when))
+    return Answer(state=state, ord_type=order.ord_type, symbol=order.symbol)
+
+
+def _listed(batch: Batch, view: View) -> list[SimOrder]:
+    """Return the orders that a list of open orders of the route's type shows."""
+    return [
+        order
+        for order in view.asked.values()
+        if order and order.is_open(view.when) and order.ord_type in batch.route.ord_types
+    ]
+
+
+class CoinWVoice(MuteVoice):
+    """CoinW's envelopes and rows."""
+
+    _WORDS = {kind: word for word, kind in coinw.ROW_TYPES.items()}
+
+    def canceled(self, batch: Batch, before: Before) -> HttpReply:
+        done = batch.route.max_ids > 1 or any(_open(was) for was in before.values())
+        return ok({"code": 0, "msg": ""} if done else {"code": 9012, "msg": "no"})
+
+    def shown(self, batch: Batch, view: View) -> HttpReply:
+        if batch.route.max_pages == 1:
+            return ok({"code": 0, "data": [self._row(o) for o in _listed(batch, view)]})
+        is_history = batch.route.name == "history"
+        rows = view.record if is_history else _listed(batch, view)
+        start = (batch.page - 1) * coinw.PAGE_SIZE
+        page = [self._history_row(o, view.when) for o in rows[start : start + coinw.PAGE_SIZE]]
+        return ok({"code": 0, "data": {"rows": page, "total": len(rows)}})
+
+    def _row(self, order: SimOrder) -> dict[str, Any]:
+        word = self._WORDS[order.ord_type]
+        return {"id": int(order.id), "posType": word, "orderStatus": "unFinish"}
+
+    def _history_row(self, order: SimOrder, when: float) -> dict[str, Any]:
+        words = {OrdStatus.FILLED: "finish", OrdStatus.CANCELED: "cancel"}
+        word = words.get(order.status(when), "unFinish")
+        return self._row(order) | {"id": order.id, "orderStatus": word}
+
+
+class ZtdxVoice(PlainVoice):
+    """ZTDX's rows: a batch claims all that was open, and by client order id names nobody."""
+
+    def proves(self, route: Route) -> bool:
+        return route.believed
+
+    def canceled(self, batch: Batch, before: Before) -> HttpReply:
+        rows = [self._row(batch, key, was) for key, was in before.items() if _open(was)]
+        if batch.route.name == "cancel_batch":
+            return ok(rows)
+        (was,) = before.values()
+        return ok(rows[0]) if rows else _ztdx_refusal(was)
+
+    def _row(self, batch: Batch, key: str, was: OrdStatus | None) -> dict[str, str]:
+        by_client_id = batch.refs[0].kind is IdKind.CLIENT
+        named = "someone" if by_client_id and batch.route.name == "cancel_batch" else key
+        return {"orderId": key, "clientOrderId": named, "status": str(_after(was))}
+
+    def shown(self, batch: Batch, view: View) -> HttpReply:
+        ((key, order),) = view.asked.items()
+        if order is None:
+            return _ztdx_refusal(None)
+        return ok({"orderId": key, "clientOrderId": key, "status": order.status(view.when)})
+
+
+def _ztdx_refusal(was: OrdStatus | None) -> HttpReply:
+    if was is None:
+        return ok({"code": -2013, "msg": "Order does not exist."}, 400)
+    word = {OrdStatus.FILLED: "filled", OrdStatus.EXPIRED: "expired"}.get(was, "cancelled")
+    return ok({"code": -2011, "msg": f"Order cannot be cancelled. Status: {word}"}, 400)
+
+
+class KunaVoice(PlainVoice):
+    """Kuna's envelopes: a success names no state, a refusal is an HTTP 500."""
+
+    _WORDS = {
+        OrdStatus.FILLED: "Closed",
+        OrdStatus.CANCELED: "Canceled",
+        OrdStatus.EXPIRED: "Expired",
+    }
+
+    def proves(self, route: Route) -> bool:
+        return False
+
+    def canceled(self, batch: Batch, before: Before) -> HttpReply:
+        if batch.route.name == "cancel_batch":
+            rows = [{"id": key, "success": _open(was)} for key, was in before.items()]
+            return ok({"data": rows})
+        (was,) = before.values()
+        return ok({"data": {"success": True}}) if _open(was) else self._refusal(was)
+
+    def _refusal(self, was: OrdStatus | None) -> HttpReply:
+        if was is None:
+            error = {"code": "NOT_FOUND", "message": "Order not found"}
+        else:
+            text = f"Order with status {self._WORDS[was]} can't be canceled"
+            error = {"code": "BAD_REQUEST", "message": text}
+        return ok({"errors": [error]}, 500)
+
+    def shown(self, batch: Batch, view: View) -> HttpReply:
+        ((key, order),) = view.asked.items()
+        if order is None:
+            return self._refusal(None)
+        word = self._WORDS.get(order.status(view.when), "Open")
+        return ok({"data": {"id": key, "status": word, "pair": "BTC_USDT"}})
+
+
+VOICES: dict[str, Voice] = {
+    "plain": PlainVoice(),
+    "boast": BoastVoice(),
+    "mute": MuteVoice(),
+    "hasty": MuteVoice(),
+    "coinw": CoinWVoice(),
+    "ztdx": ZtdxVoice(),
+    "kuna": KunaVoice(),
+}

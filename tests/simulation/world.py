@@ -1,0 +1,344 @@
+"""One run: producers, broker, two workers one after the other, and the network to the venue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from tests.simulation.agenda import Agenda
+from tests.simulation.exchange import Exchange
+from tests.simulation.laws import LawBroken, Ledger, Watch
+from tests.simulation.scenario import START_S, Ending, Fault, Scenario, SimJob
+from tests.simulation.truth import Truth
+from venues.base import HttpReply, Verdict
+from worker.follow import Track, expire, start
+from worker.judge import judge, retry_after_s
+from worker.lane import SHORTEST_PAUSE_S, Lane, Sending, take_deliveries
+from worker.model import CancelOutcome, OrderRef, Purpose
+from worker.pace import NEVER, Pace
+from worker.retry import SHORTEST_COUNTDOWN_S, Parked, decide
+
+#: A run that takes more events than this turns in a circle.
+MOST_EVENTS = 60_000
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One delivery of one job, as worker/run.py does it, but without a thread."""
+
+    job: SimJob
+    desk: Desk
+    tracks: tuple[Track, ...]
+    kill: bool
+    deadline: float
+    leaving: str = ""
+    waiting: int = 0
+    left: list[Parked] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Desk:
+    """One account's lane in one worker, as worker/drive.py drives it."""
+
+    account: str
+    lane: Lane
+    watch: Watch
+    runs: set[Run] = field(default_factory=set)
+    wakes_at: float = NEVER
+    dead: bool = False
+    stopped: bool = False
+
+
+class World:
+    """All of one scenario; `run` lets it happen."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        pace_kind: type[Pace] = Pace,
+        lane_kind: type[Lane] = Lane,
+    ) -> None:
+        self.scenario = scenario
+        self.agenda = Agenda(START_S)
+        self.exchange = Exchange(scenario, Random(scenario.seed + 1))
+        self.truth = Truth(scenario, self.exchange)
+        self.requests = 0
+        #: When each id of a job first left in a cancel.
+        self.first_cancels: dict[tuple[str, OrderRef], float] = {}
+        self._kinds = (pace_kind, lane_kind)
+        self._rng = Random(scenario.seed + 2)
+        self._desks = self._worker()
+        self._at_broker: list[tuple[SimJob, tuple[Track, ...]]] = []
+        self._last_arrival = START_S
+
+    # -- the two workers -----------------------------------------------------------------
+
+    def _worker(self) -> dict[str, Desk]:
+        """Return the lanes of a worker: quotas of the address are shared by them."""
+        shared = {n: q for n, q in self.scenario.quotas.items() if q.scope == "address"}
+        paces = {name: self._kinds[0](quota) for name, quota in shared.items()}
+        ledgers = {name: Ledger(quota) for name, quota in shared.items()}
+        return {name: self._desk(name, paces, ledgers) for name in self.scenario.accounts}
+
+    def _desk(
+        self, account: str, shared: Mapping[str, Pace], ledgers: Mapping[str, Ledger]
+    ) -> Desk:
+        quotas = self.scenario.quotas
+        paces = {name: shared.get(name) or self._kinds[0](quota) for name, quota in quotas.items()}
+        counts = {name: ledgers.get(name) or Ledger(quota) for name, quota in quotas.items()}
+        rng = Random(self._rng.random())
+        lane = self._kinds[1](self.scenario.venue, paces, rng, verify=self.scenario.verify)
+        return Desk(account, lane, Watch(lane, counts))
+
+    def run(self) -> World:
+        """Let everything happen and check what is left at the end."""
+        scenario = self.scenario
+        for job in scenario.jobs:
+            self.agenda.at(job.arrives, lambda job=job: self._deliver(job, _fresh(job, scenario)))
+        for when in self.scenario.probes:
+            self.agenda.at(when, self._probe)
+        if self.scenario.hand_over:
+            self.agenda.at(self.scenario.hand_over[0], self._end_first_worker)
+        if not self.agenda.run(MOST_EVENTS):
+            raise LawBroken("progress", "it turns in a circle", self.agenda.now)
+        self.truth.all_answered(self.scenario.jobs, self.agenda.now)
+        return self
+
+    def _probe(self) -> None:
+        """Look at every lane at a time of nobody's choosing."""
+        now = self.agenda.now
+        for desk in self._desks.values():
+            if not (desk.dead or desk.stopped):
+                if desk.lane.next_at(now) < min(desk.wakes_at, now):
+                    raise LawBroken("progress", f"asleep until {desk.wakes_at:.6f}", now)
+                desk.watch.at_rest(now)
+
+    def _end_first_worker(self) -> None:
+        _, starts, ending = self.scenario.hand_over or (0, 0.0, Ending.KILLED)
+        now = self.agenda.now
+        lost: list[Run] = []
+        for desk in self._desks.values():
+            lost += self._end_desk(desk, ending, now)
+        # A new owner cannot know what the old one's last requests will meet on their way.
+        starts = max(starts, self._last_arrival)
+        old, self._desks = self._desks, {}
+        for run in sorted(lost, key=lambda run: run.job.job_id):
+            self.truth.told_twice.add(run.job.job_id)
+            self._at_broker.append((run.job, run.tracks))
+        self.agenda.at(starts, self._start_second_worker)
+        for desk in old.values():
+            self._settle(desk)
+
+    def _end_desk(self, desk: Desk, ending: Ending, now: float) -> list[Run]:
+        """End one lane; return the deliveries that the broker will make once more."""
+        desk.stopped = True
+        if ending is Ending.STOPPED:
+            desk.lane.withdraw_all("stopping", now)
+            return []
+        if ending is Ending.DISOWNED:
+            lost = [run for run in desk.runs]
+            desk.lane.withdraw_all("disowned", now)
+            return lost
+        desk.dead = True
+        return list(desk.runs)
+
+    def _start_second_worker(self) -> None:
+        now = self.agenda.now
+        self.exchange.change_owner(now)
+        self._desks = self._worker()
+        for desk in self._desks.values():
+            desk.lane.start_spent(now)
+            for ledger in desk.watch.ledgers.values():
+                ledger.blind_until = now + 2 * ledger.quota.window_s
+        waiting, self._at_broker = self._at_broker, []
+        for job, tracks in waiting:
+            self._deliver(job, tracks)
+
+    # -- the broker and the tasks --------------------------------------------------------
+
+    def _deliver(self, job: SimJob, tracks: tuple[Track, ...]) -> None:
+        """Give a job to the worker that owns its lane."""
+        now = self.agenda.now
+        if not self._desks:
+            self._at_broker.append((job, tracks))
+            return
+        desk = self._desks[job.account]
+        run = Run(job, desk, tracks, job.kill, job.deadline, waiting=len(tracks))
+        if now >= job.deadline:
+            run.left = [Parked(track, now, "deadline") for track in tracks]
+            self._end_run(run)
+            return
+        desk.runs.add(run)
+        desk.lane.add(run, tracks, now)
+        self.agenda.at(job.deadline, lambda: self._at_deadline(run))
+        self._pump(desk)
+
+    def _at_deadline(self, run: Run) -> None:
+        if run in run.desk.runs and not run.leaving and not run.desk.dead:
+            run.desk.lane.withdraw(run, "deadline", self.agenda.now)
+            self._pump(run.desk)
+
+    def _take(self, run: Run, ref: OrderRef, result: CancelOutcome | Parked) -> None:
+        if isinstance(result, CancelOutcome):
+            self.truth.answered(run.job, ref, result, self.agenda.now)
+        else:
+            run.left.append(result)
+        run.waiting -= 1
+        if run.waiting == 0:
+            run.desk.runs.discard(run)
+            self._end_run(run)
+
+    def _end_run(self, run: Run) -> None:
+        now, job = self.agenda.now, run.job
+        if any(parked.why == "disowned" for parked in run.left):
+            return
+        decision = decide(run.left, now, job.deadline)
+        if decision is None:
+            for parked in run.left:
+                self.truth.answered(job, parked.track.ref, expire(parked.track), now)
+            return
+        again_at = now + decision.countdown_s
+        earliest = max(parked.not_before for parked in run.left)
+        if decision.countdown_s < SHORTEST_COUNTDOWN_S or again_at < min(earliest, job.deadline):
+            raise LawBroken("retry", f"goes again after {decision.countdown_s} s", now)
+        tracks = tuple(replace(parked.track, settled_at=0.0) for parked in run.left)
+        self.agenda.at(again_at, lambda: self._deliver(job, tracks))
+
+    # -- the lane and the network --------------------------------------------------------
+
+    def _pump(self, desk: Desk) -> None:
+        """Let leave what may, here and where tokens of the address are shared."""
+        self._let_leave(desk)
+        if any(quota.scope == "address" for quota in self.scenario.quotas.values()):
+            for other in self._desks.values():
+                if other is not desk:
+                    self._let_leave(other)
+
+    def _let_leave(self, desk: Desk) -> None:
+        now = self.agenda.now
+        while not desk.stopped and self._send_one(desk, now):
+            pass
+        self._settle(desk)
+        if desk.stopped:
+            return
+        desk.watch.at_rest(now)
+        wakes_at = desk.lane.next_at(now)
+        if wakes_at <= now:
+            raise LawBroken("progress", "it wakes again and again", now)
+        if wakes_at != NEVER and wakes_at != desk.wakes_at:
+            self.agenda.at(wakes_at, lambda: self._wake(desk, wakes_at))
+        desk.wakes_at = wakes_at
+
+    def _wake(self, desk: Desk, when: float) -> None:
+        if desk.wakes_at == when and not desk.stopped:
+            desk.wakes_at = NEVER
+            self._pump(desk)
+
+    def _send_one(self, desk: Desk, now: float) -> bool:
+        wakes_at = desk.lane.next_at(now)
+        sending = desk.lane.next(now)
+        if sending is None:
+            return False
+        if wakes_at > now:
+            raise LawBroken("progress", f"would have slept until {wakes_at:.6f}", now)
+        desk.watch.before_send(sending, now)
+        self._depart(desk, sending, now)
+        return True
+
+    def _settle(self, desk: Desk) -> None:
+        for delivery in take_deliveries(desk.lane):
+            run = delivery.owner
+            assert isinstance(run, Run)
+            if not desk.dead:
+                self._take(run, delivery.ref, delivery.result)
+
+    def _depart(self, desk: Desk, sending: Sending, now: float) -> None:
+        self.requests += 1
+        fault = self._fault()
+        rtt_s = self._rng.uniform(*self.scenario.rtt_s)
+        up_s = rtt_s * self._rng.random()
+        if sending.batch.route.purpose is Purpose.CANCEL:
+            self._note_cancel(sending, fault, now)
+        if fault is Fault.NOT_SENT:
+            self.agenda.at(now + up_s, lambda: self._failed(desk, sending, "unreachable", fault))
+        elif fault is Fault.LOST:
+            waits_s = self._rng.choice((rtt_s, self.scenario.timeout_s))
+            self.agenda.at(now + waits_s, lambda: self._failed(desk, sending, "timeout", fault))
+        else:
+            self._last_arrival = max(self._last_arrival, now + up_s)
+            self.agenda.at(now + up_s, lambda: self._arrive(desk, sending, fault, now + rtt_s))
+
+    def _fault(self) -> Fault:
+        point = self._rng.random()
+        for fault, share in self.scenario.faults.items():
+            point -= share
+            if point < 0:
+                return fault
+        return Fault.NONE
+
+    def _note_cancel(self, sending: Sending, fault: Fault, now: float) -> None:
+        for item in sending.items:
+            for run in item.owners:
+                assert isinstance(run, Run)
+                key = (run.job.job_id, item.track.ref)
+                self.first_cancels.setdefault(key, now)
+                if fault is not Fault.NOT_SENT:
+                    self.truth.tried.add(item.track.ref)
+
+    def _arrive(self, desk: Desk, sending: Sending, fault: Fault, replies_at: float) -> None:
+        now = self.agenda.now
+        reply = self.exchange.serve(desk.account, sending.batch, fault, now)
+        self._note_taken(sending)
+        if fault is Fault.UNANSWERED:
+            gives_up = sending.started + self.scenario.timeout_s
+            self.agenda.at(gives_up, lambda: self._failed(desk, sending, "timeout", fault))
+        else:
+            self.agenda.at(replies_at, lambda: self._answered(desk, sending, reply))
+
+    def _note_taken(self, sending: Sending) -> None:
+        for item in sending.items:
+            if item.track.ref in self.exchange.taken:
+                for run in item.owners:
+                    assert isinstance(run, Run)
+                    self.truth.took.add((run.job.job_id, item.track.ref))
+
+    def _failed(self, desk: Desk, sending: Sending, why: str, fault: Fault) -> None:
+        if desk.dead:
+            return
+        now = self.agenda.now
+        desk.watch.landed(sending, now)
+        if fault is Fault.NOT_SENT:
+            desk.lane.not_sent(sending, why, now)
+        else:
+            desk.lane.in_doubt(sending, why, now)
+        self._pump(desk)
+
+    def _answered(self, desk: Desk, sending: Sending, reply: HttpReply) -> None:
+        if desk.dead:
+            return
+        now = self.agenda.now
+        desk.watch.landed(sending, now)
+        said = judge(self.scenario.venue, sending.batch, reply)
+        verdicts = {judgement.verdict for judgement in said.values()}
+        if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
+            self._pause(desk, sending, reply, banned=Verdict.BANNED in verdicts)
+        if Verdict.HALT in verdicts:
+            desk.watch.halted = True
+            self.truth.halted.add(desk.account)
+            desk.lane.halt("permission")
+        desk.lane.answered(sending, said, now)
+        self._pump(desk)
+
+    def _pause(self, desk: Desk, sending: Sending, reply: HttpReply, *, banned: bool) -> None:
+        now = self.agenda.now
+        desk.lane.pause(now, retry_after_s(reply), banned=banned)
+        quiet_s = max(SHORTEST_PAUSE_S, retry_after_s(reply) or 0.0)
+        desk.watch.quiet_until = max(desk.watch.quiet_until, now + quiet_s)
+        for owner in sending.owners():
+            desk.lane.withdraw(owner, "banned" if banned else "throttled", now)
+
+
+def _fresh(job: SimJob, scenario: Scenario) -> tuple[Track, ...]:
+    look = scenario.venue.looks_first and not job.kill
+    return tuple(start(ref, look_first=look) for ref in job.refs)

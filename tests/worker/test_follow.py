@@ -1,0 +1,314 @@
+"""The course of one id, answer by answer, over the simulation's toy venues."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.simulation.toys import Boast, Hasty, Mute, Plain
+from venues.base import Route, Venue, Verdict
+from worker.follow import (
+    MOST_REFUSALS,
+    QUICK_TRIES,
+    Again,
+    Asked,
+    Course,
+    Track,
+    doubted,
+    expire,
+    follow,
+    joined,
+    missed,
+    next_route,
+    refuse,
+    sent,
+    start,
+)
+from worker.judge import Judgement
+from worker.model import CancelOutcome, CancelStatus, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+
+REF = OrderRef("o1", IdKind.VENUE, "AAA")
+LIMIT = OrderRef("o1", IdKind.VENUE, "AAA", OrdType.LIMIT)
+PLAIN, MUTE, HASTY, BOAST = Plain(), Mute(), Hasty(), Boast()
+LAG_S = Plain.read_lag_s
+ABSENT = Judgement(Verdict.ABSENT)
+ACCEPTED = Judgement(Verdict.ACCEPTED)
+#: A read that started so late does not lag behind what was sent before.
+LATE_S = 1000.0
+
+
+def is_now(status: OrdStatus, **more: object) -> Judgement:
+    return replace(Judgement(Verdict.STATE, ord_status=status), **more)  # type: ignore[arg-type]
+
+
+def asked(venue: Venue, route: Route, started: float = LATE_S, **more: bool) -> Asked:
+    return Asked(venue=venue, route=route, started=started, ended=started + 0.05, **more)
+
+
+def step(track: Track, venue: Venue, said: Judgement, at: float = LATE_S, **more: bool) -> Course:
+    """Send the id by its next route and take the answer in."""
+    return follow(sent(track), said, asked(venue, next_route(track, venue), at, **more))
+
+
+def again(course: Course) -> Track:
+    assert isinstance(course, Again)
+    return course.track
+
+
+def final(course: Course) -> tuple[CancelStatus, str]:
+    assert isinstance(course, CancelOutcome)
+    return course.status, course.reason
+
+
+def looking_up(venue: Venue, ref: OrderRef = REF, **more: bool) -> Track:
+    """Return the track of an id whose cancel was accepted long ago."""
+    return replace(again(step(start(ref), venue, ACCEPTED, 10.0)), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "reason"),
+    [
+        (OrdStatus.CANCELED, CancelStatus.CANCELED, ""),
+        (OrdStatus.FILLED, CancelStatus.FILLED, "too_late"),
+        (OrdStatus.EXPIRED, CancelStatus.CLOSED, "expired"),
+        (OrdStatus.REJECTED, CancelStatus.CLOSED, "rejected_by_venue"),
+    ],
+)
+def test_a_state_that_ended_is_final_from_a_reply_and_from_a_look_up(
+    state: OrdStatus, status: CancelStatus, reason: str
+) -> None:
+    assert final(step(start(REF), PLAIN, is_now(state))) == (status, reason)
+    assert final(step(looking_up(PLAIN), PLAIN, is_now(state))) == (status, reason)
+
+
+def test_a_first_refusal_says_that_it_was_canceled_before() -> None:
+    said = is_now(OrdStatus.CANCELED, reason="already_canceled")
+
+    assert final(step(start(REF), PLAIN, said)) == (CancelStatus.CANCELED, "already_canceled")
+
+    ours = replace(start(REF), sent=True)
+
+    assert final(step(ours, PLAIN, said)) == (CancelStatus.CANCELED, "")
+
+
+@pytest.mark.parametrize(
+    "said", [ACCEPTED, Judgement(Verdict.UNKNOWN_ORDER), Judgement(Verdict.IN_DOUBT)]
+)
+def test_what_proves_nothing_is_looked_up(said: Judgement) -> None:
+    track = again(step(start(REF), PLAIN, said))
+
+    assert track.purpose is Purpose.LOOKUP
+    assert track.sent is (said.verdict is not Verdict.UNKNOWN_ORDER)
+
+
+def test_whoever_verifies_looks_up_also_what_the_reply_named() -> None:
+    course = step(start(REF), PLAIN, is_now(OrdStatus.CANCELED), verify=True)
+
+    assert again(course).purpose is Purpose.LOOKUP
+
+
+def test_a_refusal_is_final_for_one_that_went_alone() -> None:
+    said = Judgement(Verdict.REFUSED, reason="bad_request")
+
+    assert final(step(start(REF), PLAIN, said, alone=True)) == (
+        CancelStatus.REJECTED,
+        "bad_request",
+    )
+
+
+def test_a_refused_batch_goes_again_one_by_one() -> None:
+    track = again(step(start(REF), PLAIN, Judgement(Verdict.REFUSED)))
+
+    assert next_route(track, PLAIN).name == "cancel_one"
+
+
+def test_refusals_of_batches_come_to_an_end() -> None:
+    track = replace(start(REF), tried=MOST_REFUSALS)
+
+    assert final(step(track, PLAIN, Judgement(Verdict.REFUSED)))[0] is CancelStatus.REJECTED
+
+
+def test_a_refusal_after_a_cancel_in_doubt_is_looked_up() -> None:
+    track = replace(start(REF), sent=True)
+
+    assert again(step(track, PLAIN, Judgement(Verdict.REFUSED), alone=True)).purpose is (
+        Purpose.LOOKUP
+    )
+
+
+def test_an_order_that_is_still_open_is_canceled_by_the_next_route() -> None:
+    track = again(step(looking_up(BOAST), BOAST, is_now(OrdStatus.NEW)))
+
+    assert (track.purpose, track.still_open) == (Purpose.CANCEL, True)
+    assert next_route(track, BOAST).name == "cancel_one"
+
+
+def test_a_read_that_may_lag_is_repeated_before_another_cancel() -> None:
+    track = looking_up(BOAST)
+    course = step(track, BOAST, is_now(OrdStatus.NEW), at=track.settled_at)
+
+    assert again(course).purpose is Purpose.LOOKUP
+    assert isinstance(course, Again)
+    assert course.delay_s == pytest.approx(LAG_S - 0.05)
+
+
+def test_a_wrongly_named_type_is_no_lag() -> None:
+    track = looking_up(MUTE, LIMIT)
+    said = is_now(OrdStatus.NEW, ord_type=OrdType.MARKET)
+    track = again(step(track, MUTE, said, at=track.settled_at))
+
+    assert (track.purpose, track.known.ord_type) == (Purpose.CANCEL, OrdType.MARKET)
+
+
+def test_further_tries_on_an_open_order_wait_longer_each_time() -> None:
+    quick = step(looking_up(PLAIN), PLAIN, is_now(OrdStatus.NEW))
+    slow = step(
+        replace(looking_up(PLAIN), tried=QUICK_TRIES), PLAIN, is_now(OrdStatus.NEW)
+    )
+
+    assert isinstance(quick, Again)
+    assert isinstance(slow, Again)
+    assert (quick.back_off, slow.back_off) == (None, (1, 0.5))
+
+
+def test_a_pending_cancel_is_asked_about_again() -> None:
+    course = step(looking_up(PLAIN), PLAIN, is_now(OrdStatus.PENDING_CANCEL))
+
+    assert isinstance(course, Again)
+    assert (course.track.purpose, course.back_off) == (Purpose.LOOKUP, (1, 0.5))
+
+
+def read_through(track: Track, venue: Venue) -> tuple[list[tuple[str, float]], CancelOutcome]:
+    """Let every look-up be answered without the id; return the routes, delays and the end."""
+    read: list[tuple[str, float]] = []
+    now = LATE_S
+    while True:
+        route = next_route(track, venue)
+        course = follow(track, ABSENT, asked(venue, route, now))
+        if isinstance(course, CancelOutcome):
+            return [*read, (route.name, 0.0)], course
+        read.append((route.name, course.delay_s))
+        track, now = course.track, now + 0.05 + course.delay_s
+
+
+def test_lists_are_read_in_the_order_in_which_an_order_moves_and_no_sooner_than_they_show_it() -> (
+    None
+):
+    """An order that ends between two reads would else be seen neither open nor in the record."""
+    read, outcome = read_through(replace(looking_up(HASTY), early=False), HASTY)
+
+    assert [name for name, _ in read] == ["open_trailing", "open_limit", "open_market", "history"]
+    assert [delay_s for _, delay_s in read] == [pytest.approx(LAG_S), 0.0, pytest.approx(LAG_S), 0]
+    assert outcome.status is CancelStatus.NOT_FOUND
+    assert outcome.reason == "no_record_after_cancel"
+
+
+def test_the_record_alone_proves_nothing() -> None:
+    read, _ = read_through(looking_up(HASTY, LIMIT), HASTY)
+    names = [name for name, _ in read]
+
+    assert names[-1] == "history"
+    assert names.index("open_trailing") < len(names) - 1
+
+
+def test_a_read_too_early_is_no_proof_and_turns_no_page() -> None:
+    track = replace(looking_up(HASTY, LIMIT), absent=("open_limit",))
+    course = step(track, HASTY, replace(ABSENT, more=True), at=track.settled_at)
+    track = again(course)
+
+    assert (track.page, track.early, track.absent) == (1, False, ())
+
+
+def test_a_list_that_goes_on_is_read_on() -> None:
+    track = replace(
+        looking_up(HASTY), early=False, absent=("open_trailing", "open_limit", "open_market")
+    )
+    track = again(step(track, HASTY, replace(ABSENT, more=True)))
+
+    assert (track.page, next_route(track, HASTY).name) == (2, "history")
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "reason"),
+    [
+        ({"sent": True}, CancelStatus.NOT_FOUND, "no_record_after_cancel"),
+        ({"sent": False}, CancelStatus.NOT_FOUND, "unknown_order"),
+        ({"seen_open": True}, CancelStatus.CLOSED, "no_record"),
+    ],
+)
+def test_what_is_nowhere_is_gone(
+    facts: dict[str, bool], status: CancelStatus, reason: str
+) -> None:
+    assert final(step(looking_up(PLAIN, **facts), PLAIN, ABSENT)) == (status, reason)
+
+
+def test_a_look_before_the_cancel_ends_in_a_cancel_or_in_the_state_that_it_found() -> None:
+    track = start(LIMIT, look_first=True)
+
+    assert final(step(track, MUTE, is_now(OrdStatus.FILLED)))[0] is CancelStatus.FILLED
+
+    seen = again(step(track, MUTE, is_now(OrdStatus.NEW)))
+
+    assert (seen.purpose, seen.seen_open) == (Purpose.CANCEL, True)
+
+    once = again(step(track, MUTE, ABSENT))
+    twice = again(step(once, MUTE, ABSENT))
+
+    assert next_route(once, MUTE).name == "history"
+    assert twice.purpose is Purpose.CANCEL
+    assert again(doubted(track, "timeout", 5.0)).purpose is Purpose.CANCEL
+
+
+def test_doubts_and_misses_wait_longer_each_time() -> None:
+    track = looking_up(PLAIN)
+    once = doubted(track, "timeout", 5.0)
+    twice = doubted(once.track, "timeout", 6.0)
+
+    assert (once.back_off, twice.back_off) == ((1, 0.5), (2, 0.5))
+    assert missed(missed(start(REF), "http_503").track, "http_503").back_off == (2, 0.5)
+
+
+def test_what_another_job_learned_is_kept_and_the_step_stays() -> None:
+    other = replace(
+        looking_up(MUTE), seen_open=True, still_open=True, ord_type=OrdType.MARKET, type_known=True
+    )
+    track = joined(start(OrderRef("o1", IdKind.VENUE)), other)
+
+    assert (track.purpose, track.sent, track.seen_open) == (Purpose.CANCEL, True, True)
+    assert (track.attempts, track.symbol, track.ord_type) == (1, "AAA", OrdType.MARKET)
+    assert expire(track).reason == "still_open"
+
+
+def test_a_learned_type_says_anew_which_lists_are_to_be_read() -> None:
+    """The lists of the learned type may all be read already, and then none would be next."""
+    track = replace(looking_up(HASTY), early=False, absent=("open_limit", "history"))
+    other = replace(start(REF), ord_type=OrdType.LIMIT, type_known=True)
+
+    assert next_route(joined(track, other), HASTY).name == "open_limit"
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "reason"),
+    [
+        ({}, CancelStatus.FAILED, "deadline"),
+        ({"why": "throttled"}, CancelStatus.FAILED, "throttled"),
+        ({"sent": True}, CancelStatus.UNCONFIRMED, "deadline"),
+        ({"sent": True, "still_open": True}, CancelStatus.FAILED, "still_open"),
+    ],
+)
+def test_at_the_deadline_what_is_not_known_is_said_to_be_not_known(
+    facts: dict[str, bool], status: CancelStatus, reason: str
+) -> None:
+    outcome = expire(replace(start(REF), **facts))  # type: ignore[arg-type]
+
+    assert (outcome.status, outcome.reason) == (status, reason)
+
+
+@pytest.mark.parametrize(
+    ("was_sent", "status"), [(False, CancelStatus.REJECTED), (True, CancelStatus.UNCONFIRMED)]
+)
+def test_a_halted_account_refuses_what_was_not_sent(
+    was_sent: bool, status: CancelStatus
+) -> None:
+    assert refuse(replace(start(REF), sent=was_sent), "auth").status is status

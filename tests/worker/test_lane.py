@@ -1,0 +1,271 @@
+"""One account's lane: who leaves next, with whom, and what comes back to whom."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from tests.simulation.toys import Boast, Hasty, Plain
+from venues.base import Quota, Venue, Verdict
+from worker.follow import Track, start
+from worker.judge import Judgement
+from worker.lane import Delivery, Lane, Sending, take_deliveries
+from worker.model import CancelOutcome, CancelStatus, IdKind, OrderRef, OrdStatus
+from worker.pace import NEVER, Pace
+from worker.retry import Parked
+
+CANCELED = Judgement(Verdict.STATE, ord_status=OrdStatus.CANCELED)
+FAST = {"cancel_batch": Quota(10, 1.0), "account": Quota(20, 1.0)}
+
+
+@dataclass(eq=False)
+class Task:
+    """A running task, as its lane sees it."""
+
+    kill: bool = False
+    deadline: float = 1000.0
+    leaving: str = ""
+
+
+def lane_of(quotas: Mapping[str, Quota], venue: Venue | None = None) -> Lane:
+    paces = {name: Pace(quota) for name, quota in quotas.items()}
+    return Lane(venue or Plain(), paces, random.Random(1))
+
+
+def tracks(*ids: object, kind: IdKind = IdKind.VENUE, symbol: str = "AAA") -> list[Track]:
+    return [start(OrderRef(str(order_id), kind, symbol)) for order_id in ids]
+
+
+def leaves(lane: Lane, now: float) -> Sending:
+    sending = lane.next(now)
+    assert sending is not None
+    return sending
+
+
+def ids(sending: Sending) -> list[str]:
+    return [ref.id for ref in sending.batch.refs]
+
+
+def answer(lane: Lane, sending: Sending, said: Judgement, now: float) -> None:
+    lane.answered(sending, dict.fromkeys(sending.batch.refs, said), now)
+
+
+def results(lane: Lane, task: Task) -> list[CancelOutcome | Parked]:
+    return [one.result for one in take_deliveries(lane) if one.owner is task]
+
+
+def parked_reasons(deliveries: list[Delivery]) -> set[str]:
+    return {one.result.why for one in deliveries if isinstance(one.result, Parked)}
+
+
+def test_ids_of_all_tasks_leave_together_oldest_first() -> None:
+    lane = lane_of(FAST)
+    for number in range(10):
+        lane.add(Task(), tracks(number), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == list("01234567")
+
+
+def test_one_id_leaves_at_once_and_the_next_are_gathered_while_a_token_is_awaited() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), tracks("a"), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == ["a"]
+
+    lane.add(Task(), tracks("b"), 5.02)
+    lane.add(Task(), tracks("c"), 5.07)
+
+    assert lane.next(5.07) is None
+    assert lane.next_at(5.07) == pytest.approx(5.1)
+    assert ids(leaves(lane, lane.next_at(5.07))) == ["b", "c"]
+
+
+def test_what_does_not_fit_together_leaves_apart() -> None:
+    lane = lane_of({})
+    lane.add(Task(), [*tracks("a"), *tracks("b", symbol="BBB"), *tracks("c")], 5.0)
+
+    assert [ids(leaves(lane, 5.0)) for _ in range(2)] == [["a", "c"], ["b"]]
+
+
+def test_a_kill_goes_first_and_routine_ids_fill_its_request() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), tracks(*range(20)), 5.0)
+    lane.add(Task(kill=True), tracks("k"), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == ["k", *"0123456"]
+
+
+def test_a_kill_does_not_wait_for_the_even_pace() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), tracks(*range(20)), 5.0)
+    leaves(lane, 5.0)
+
+    assert lane.next(5.0) is None
+
+    lane.add(Task(kill=True), tracks("k"), 5.0)
+
+    assert ids(leaves(lane, 5.0))[0] == "k"
+
+
+def test_an_id_asked_for_by_both_is_sent_once_as_a_kill_and_answered_to_both() -> None:
+    lane, routine, kill = lane_of(FAST), Task(), Task(kill=True)
+    lane.add(routine, tracks(*range(20)), 5.0)
+    lane.add(kill, tracks(19), 5.0)
+    sending = leaves(lane, 5.0)
+    answer(lane, sending, CANCELED, 5.1)
+    deliveries = take_deliveries(lane)
+
+    assert ids(sending)[0] == "19"
+    assert {one.owner for one in deliveries if one.ref.id == "19"} == {routine, kill}
+    assert lane.waiting() == 12
+
+
+def test_a_kill_whose_deadline_passed_takes_no_routine_id_along_ahead_of_its_time() -> None:
+    lane, late = lane_of(FAST), Task(kill=True, deadline=5.05)
+    lane.add(Task(), tracks(*range(20)), 5.0)
+    leaves(lane, 5.0)
+    lane.add(late, tracks("k"), 5.0)
+
+    assert lane.next(5.06) is None
+    assert parked_reasons(list(take_deliveries(lane))) == {"deadline"}
+
+
+def test_a_look_up_leaves_the_tokens_to_waiting_cancels() -> None:
+    lane = lane_of({"cancel_batch": Quota(2, 1.0), "account": Quota(3, 1.0)}, Boast())
+    task = Task(kill=True)
+    lane.add(task, tracks(*range(20)), 5.0)
+    first, _second = leaves(lane, 5.0), leaves(lane, 5.0)
+    answer(lane, first, Judgement(Verdict.ACCEPTED), 5.1)
+    lane.add(task, tracks(*range(20, 60)), 5.1)
+
+    assert lane.next(5.1) is None
+
+
+@pytest.mark.parametrize("why", ["throttled", "deadline", "stopping"])
+def test_a_task_gets_its_waiting_ids_back_at_once_and_those_in_flight_later(why: str) -> None:
+    lane, task, other = lane_of(FAST), Task(), Task()
+    lane.add(task, tracks(*range(10)), 5.0)
+    lane.add(other, tracks(9), 5.0)
+    sending = leaves(lane, 5.0)
+    lane.withdraw(task, why, 5.1)
+
+    assert [one.why for one in results(lane, task) if isinstance(one, Parked)] == [why] * 2
+    assert lane.waiting() == 1
+
+    answer(lane, sending, Judgement(Verdict.NOT_DONE), 5.2)
+
+    assert len(results(lane, task)) == 8
+
+
+def test_what_the_other_task_knows_is_not_lost_when_both_ask_for_one_id() -> None:
+    """A cancel of the first job may have had its effect: the id cannot end as failed."""
+    lane, first, second = lane_of(FAST), Task(), Task(deadline=9.0)
+    lane.add(first, tracks("a"), 5.0)
+    lane.in_doubt(leaves(lane, 5.0), "timeout", 5.5)
+    lane.withdraw(first, "throttled", 5.5)
+    (left,) = results(lane, first)
+    assert isinstance(left, Parked)
+    lane.add(second, tracks("a"), 6.0)
+    lane.add(Task(), [left.track], 6.5)
+    lane.withdraw(second, "deadline", 6.6)
+    (result,) = results(lane, second)
+
+    assert isinstance(result, Parked)
+    assert result.track.sent
+
+
+def test_two_jobs_for_one_client_order_id_do_not_put_it_twice_into_a_request() -> None:
+    lane = lane_of({})
+    lane.add(Task(), tracks("c1", kind=IdKind.CLIENT), 5.0)
+    lane.not_sent(leaves(lane, 5.0), "unreachable", 5.0)
+    lane.add(Task(), tracks("c1", kind=IdKind.CLIENT), 5.1)
+    lane.add(Task(), tracks("c2", kind=IdKind.CLIENT), 5.1)
+    batches = [sorted(ids(leaves(lane, 9.0))), ids(leaves(lane, 9.0))]
+
+    assert batches == [["c1", "c2"], ["c1"]]
+
+
+def test_nothing_leaves_during_a_pause() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), tracks(*range(20)), 5.0)
+    lane.pause(5.0, 3.0)
+
+    assert lane.next(7.99) is None
+    assert lane.next_at(5.0) >= 8.0
+    assert ids(leaves(lane, lane.next_at(5.0)))
+
+
+def test_refusals_of_what_had_left_before_a_pause_are_one_refusal() -> None:
+    lane = lane_of(FAST)
+
+    assert [lane.pause(5.0 + k / 100, None).attempt for k in range(10)] == [1] * 10
+    assert lane.paused_until < 7.2
+    assert lane.pause(20.0, None).attempt == 2
+
+
+def test_an_answer_to_what_had_left_before_a_pause_does_not_end_the_row() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(kill=True), tracks(*range(20)), 5.0)
+    first = leaves(lane, 5.0)
+    lane.pause(5.1, None)
+    answer(lane, first, CANCELED, 5.2)
+
+    assert lane.pause(20.0, None).attempt == 2
+
+
+def test_a_halt_gives_every_id_its_final_word() -> None:
+    lane, task = lane_of(FAST), Task()
+    lane.add(task, tracks(*range(10)), 5.0)
+    sending = leaves(lane, 5.0)
+    lane.halt("auth")
+    lane.add(task, tracks("new"), 5.1)
+    answer(lane, sending, Judgement(Verdict.HALT), 5.2)
+    ends = results(lane, task)
+
+    assert {one.status for one in ends if isinstance(one, CancelOutcome)} == {
+        CancelStatus.REJECTED
+    }
+    assert len(ends) == 11
+    assert (lane.next(9.0), lane.next_at(9.0), lane.waiting()) == (None, NEVER, 0)
+
+
+def test_who_takes_over_sends_nothing_for_a_window() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(kill=True), tracks("a"), 5.0)
+    lane.start_spent(5.0)
+
+    assert lane.next(5.99) is None
+    assert lane.next_at(5.0) == 6.0
+
+
+def test_the_figures_count_what_waits() -> None:
+    lane = lane_of(FAST)
+
+    assert (lane.waiting(), lane.oldest_s(5.0)) == (0, 0.0)
+
+    lane.add(Task(), tracks(*range(10)), 5.0)
+    leaves(lane, 5.0)
+    lane.add(Task(), tracks("late"), 6.0)
+
+    assert (lane.waiting(), lane.oldest_s(7.0)) == (3, 2.0)
+
+
+def test_a_hundred_thousand_ids_cost_no_more_each_than_a_few() -> None:
+    """Withdrawing a task, or asking what leaves next, does not look at the ids of others."""
+    lane = lane_of({"cancel_batch": Quota(1, 1.0)}, Hasty())
+    owners = [Task() for _ in range(100_000)]
+    for number, task in enumerate(owners):
+        lane.add(task, tracks(number), 5.0)
+    leaves(lane, 5.0)
+    started = time.process_time()
+    for task in owners[-1000:]:
+        lane.withdraw(task, "throttled", 5.1)
+        lane.next(5.1)
+        lane.next_at(5.1)
+    took_s = time.process_time() - started
+
+    assert took_s < 1.0  # a look at all ids each time takes minutes
