@@ -31,7 +31,7 @@ broker_connection_retry = True
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 #: A connection that was cut without a word is noticed within two of these (seconds).
-broker_heartbeat = 10
+broker_heartbeat = 5
 #: In-flight ids end by themselves within their time-out; their outcomes are true and are sent.
 worker_cancel_long_running_tasks_on_connection_loss = False
 #: It would set the prefetch of each queue to the size of the whole pool after a reconnect.

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -100,6 +101,13 @@ class CancelConsumer(Consumer):
                 self._post_token(name)
         if self.hub is not None:
             self.timer.call_repeatedly(TOKEN_RENEWAL_S, self._renew_tokens)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Dial the broker until it answers, with short pauses: no lane moves meanwhile."""
+        conn.ensure_connection = partial(
+            conn.ensure_connection, interval_start=0.2, interval_step=0.4, interval_max=2.0
+        )
+        return super().ensure_connected(conn)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Stop sending: the broker gives the lanes to another worker now."""
@@ -353,5 +361,6 @@ def _dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any], *, keep_eta:
         "argsrepr": "()",
         "kwargsrepr": f"{{'job_id': {job.job_id!r}}}",
         "cancel_priority": str(job.priority),
+        "cancel_again": bool(message.delivery_info.get("redelivered")),
         "ignore_result": True,
     }

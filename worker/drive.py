@@ -6,9 +6,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import partial
 from queue import SimpleQueue
 
 import structlog
@@ -16,11 +16,10 @@ import structlog
 from venues.base import HttpReply, Verdict
 from worker.follow import Track
 from worker.judge import Judgement, judge, retry_after_s
-from worker.lane import Delivery, Lane, Sending, take_deliveries
+from worker.lane import MOST_IN_FLIGHT, Delivery, Lane, Sending, take_deliveries
 from worker.observe import NOBODY, Figures, Seen
 from worker.pace import NEVER, Pace
 from worker.send import InDoubt, NotSent, Transport
-from worker.senders import Senders
 from worker.settings import Account
 
 #: A request may carry ids of many jobs; its log line names so many of them.
@@ -60,7 +59,7 @@ class Driver:
         self._observe = observe
         # Shared by the lanes that draw from one address's quotas, else the lane's own.
         self._changed = changed
-        self._senders = Senders(f"send-{account.name}")
+        self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT, f"send-{account.name}")
         self._timer = threading.Thread(
             target=self._tick, name=f"lane-{account.name}", daemon=True
         )
@@ -119,7 +118,7 @@ class Driver:
     def _pump(self) -> None:
         """Let leave what may; with the lock held."""
         while not self._stopped and (sending := self.lane.next(time.monotonic())) is not None:
-            self._senders.carry(partial(self._carry, sending))
+            self._senders.submit(self._carry, sending)
         self._hand_out()
         self._changed.notify_all()
 

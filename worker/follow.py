@@ -36,7 +36,7 @@ class Track:
     looking: bool = False  # this look-up comes before the first cancel
     attempts: int = 0  # cancel requests that carried this id
     tried: int = 0  # of these, how many were answered and left it open: picks the route
-    sent: bool = False  # a cancel may have taken effect
+    sent: bool = False  # a cancel may have taken effect; perhaps of a worker that died
     sent_as: OrdType = OrdType.ANY  # the type that the last cancel named
     settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel
     seen_open: bool = False
@@ -56,6 +56,8 @@ class Track:
     @property
     def known(self) -> OrderRef:
         """The reference with what the venue taught us of it."""
+        if (self.symbol, self.ord_type) == (self.ref.symbol, self.ref.ord_type):
+            return self.ref
         return replace(self.ref, symbol=self.symbol, ord_type=self.ord_type)
 
 

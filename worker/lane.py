@@ -12,8 +12,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from venues.base import Batch, Quota, Route, Venue, Verdict
 from worker.follow import (
@@ -34,6 +33,18 @@ from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
 from worker.pace import NEVER, Pace
 from worker.plan import group_key
 from worker.retry import LONGEST_SLEEP_S, Parked, backoff_s
+from worker.waiting import (
+    Delivery,
+    Group,
+    Item,
+    Owner,
+    Sending,
+    is_urgent,
+    shareable,
+    unqueue,
+)
+
+__all__ = ["Delivery", "Group", "Item", "Lane", "Owner", "Pause", "Sending", "take_deliveries"]
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
@@ -41,82 +52,6 @@ MOST_IN_FLIGHT = 64
 SHORTEST_PAUSE_S = 1.0
 #: A ban without a stated end is taken to last this long: the shortest that a venue documents.
 BAN_S = 30.0
-
-
-class Owner(Protocol):
-    """A running task, as its lane sees it."""
-
-    kill: bool
-    deadline: float  # monotonic seconds
-    leaving: str  # why it wants its ids back, as soon as they are not in flight
-
-
-@dataclass(slots=True, eq=False)
-class Item:
-    """One id in the lane, once however many tasks ask for it."""
-
-    key: tuple[object, ...]
-    track: Track
-    owners: dict[Owner, None]  # in the order in which they came
-    seq: int
-    kill: bool
-    entered: float
-    since: float = 0.0  # when its present step could have left first
-    ticket: int = 0  # of its newest place in a queue; older places are void
-    group: Group | None = None
-    flying: bool = False
-
-    @property
-    def deadline(self) -> float:
-        """The last of its owners' deadlines: until then a cancel may be sent for it."""
-        return max((owner.deadline for owner in self.owners), default=-NEVER)
-
-
-@dataclass(slots=True)
-class Group:
-    """Ids that may share a request: same route, page and group key."""
-
-    route: Route
-    page: int
-    kills: list[tuple[int, int, Item]] = field(default_factory=list)
-    routines: list[tuple[int, int, Item]] = field(default_factory=list)
-    size: int = 0
-
-    def queues(self) -> tuple[list[tuple[int, int, Item]], ...]:
-        """Return the queues in the order in which they are served."""
-        return self.kills, self.routines
-
-    def head(self) -> Item | None:
-        """Return the most pressing id, or None if the group is empty."""
-        for queue in self.queues():
-            while queue and (queue[0][1] != queue[0][2].ticket):
-                heapq.heappop(queue)
-            if queue:
-                return queue[0][2]
-        return None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sending:
-    """A request under way."""
-
-    batch: Batch
-    items: tuple[Item, ...]
-    started: float
-    waited_s: float
-
-    def owners(self) -> list[Owner]:
-        """Return the tasks whose ids it carries, each once."""
-        return list(dict.fromkeys(owner for item in self.items for owner in item.owners))
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What a task gets back for one id: the final word, or the id itself for later."""
-
-    owner: Owner
-    ref: OrderRef
-    result: CancelOutcome | Parked
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +103,7 @@ class Lane:
     def _add(self, owner: Owner, track: Track, now: float) -> None:
         key: tuple[object, ...] = (track.ref.kind, track.ref.id)
         item = self._items.get(key)
-        if item is not None and not _shareable(item):
+        if item is not None and not shareable(item):
             key, item = (*key, next(self._tickets)), None
         if item is None:
             item = self._items[key] = Item(key, track, {}, next(self._seq), owner.kill, now)
@@ -184,14 +119,14 @@ class Lane:
         """Another job may know more of the id, and so change with whom it travels."""
         known, item.track = item.track.known, joined(item.track, track)
         if item.track.known != known and not item.flying:
-            _unqueue(item)
+            unqueue(item)
             self._queue(item, max(now, item.since))
 
     def _hurry(self, item: Item, now: float) -> None:
         """A kill job asks for an id that waits as routine: it goes as a kill now."""
         item.kill = True
         if not item.flying:
-            _unqueue(item)
+            unqueue(item)
             self._queue(item, now)
 
     def withdraw(self, owner: Owner, why: str, now: float) -> None:
@@ -351,7 +286,7 @@ class Lane:
         return [group for *_, group in sorted(heads, key=lambda rank: rank[:3])]
 
     def _ready_at(self, group: Group, now: float) -> float:
-        urgent, lookup = _is_urgent(group), _is_lookup(group.route)
+        urgent, lookup = is_urgent(group), _is_lookup(group.route)
         times = (
             pace.ready_at(
                 now,
@@ -373,7 +308,7 @@ class Lane:
             for other in self._groups.values()
             if not _is_lookup(other.route)
             and quota in other.route.quotas
-            and (not urgent or _is_urgent(other))
+            and (not urgent or is_urgent(other))
         )
 
     def _could_use(self, route: Route, quota: str) -> int:
@@ -401,7 +336,7 @@ class Lane:
         twins: list[Item] = []
         ids: set[tuple[IdKind, str]] = set()
         while len(items) < group.route.max_ids and (item := self._head(group, now)) is not None:
-            _unqueue(item)
+            unqueue(item)
             named = (item.track.ref.kind, item.track.ref.id)
             (twins if named in ids else items).append(item)
             ids.add(named)
@@ -460,7 +395,7 @@ class Lane:
         self.deliveries.append(Delivery(owner, track.ref, result))
 
     def _forget(self, item: Item) -> None:
-        _unqueue(item)
+        unqueue(item)
         self._items.pop(item.key, None)
         for owner in item.owners:
             self._disown(owner, item)
@@ -483,19 +418,6 @@ _ACCOUNT_WIDE = {
 _WAIT_AT_BROKER = frozenset({"throttled", "banned"})
 
 
-def _unqueue(item: Item) -> None:
-    """Void the item's place, wherever it waits."""
-    item.ticket = 0
-    if item.group is not None:
-        item.group.size -= 1
-        item.group = None
-
-
-def _is_urgent(group: Group) -> bool:
-    head = group.head()
-    return head is not None and head.kill
-
-
 def _is_lookup(route: Route) -> bool:
     return route.purpose is Purpose.LOOKUP
 
@@ -503,11 +425,6 @@ def _is_lookup(route: Route) -> bool:
 def _fits(quota: Quota, window_s: float) -> int:
     """Return how many requests a quota allows in so many seconds, from when all are free."""
     return quota.limit * math.ceil(window_s / quota.window_s)
-
-
-def _shareable(item: Item) -> bool:
-    """A client order id may name a newer order by now, so only an unsent one is shared."""
-    return item.track.ref.kind is IdKind.VENUE or not (item.flying or item.track.attempts)
 
 
 def take_deliveries(lane: Lane) -> Sequence[Delivery]:

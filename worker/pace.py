@@ -11,6 +11,9 @@ from venues.base import Quota
 EVEN_WINDOW_S = 2.0
 #: The share of a long window's tokens that routine requests leave to a kill.
 KILL_SHARE = 0.2
+#: Routine that has used a short window for so long without a rest leaves one token to a kill.
+#: It costs a long backlog a tenth of its pace; a shorter one keeps the whole.
+LONG_USE_S = 30.0
 NEVER = float("inf")
 
 
@@ -28,6 +31,7 @@ class Pace:
         self._back_at: deque[float] = deque()
         self._last_sent = -NEVER
         self._last_cancel = -NEVER
+        self._used_since = NEVER
         long_window = quota.window_s > EVEN_WINDOW_S
         self._gap_s = 0.0 if long_window else quota.window_s / quota.limit
         self._kept = int(quota.limit * KILL_SHARE) if long_window else 0
@@ -47,10 +51,13 @@ class Pace:
         Look-ups keep their distance from cancels, not cancels from look-ups, and `spare`
         tokens more must stay free (a look-up leaves them to waiting cancels).
         """
-        kept = spare + (0 if urgent else self._kept)
+        kept = spare + (0 if urgent else self._kept_for_a_kill(now))
         last = self._last_sent if lookup else self._last_cancel
         even_at = now if urgent else max(now, last + self._gap_s)
         return max(even_at, self._free_at(now, min(kept, self.quota.limit - 1) + 1))
+
+    def _kept_for_a_kill(self, now: float) -> int:
+        return self._kept or int(now - self._used_since >= LONG_USE_S)
 
     def _free_at(self, now: float, wanted: int) -> float:
         missing = wanted - self.free(now)
@@ -60,6 +67,8 @@ class Pace:
 
     def take(self, now: float, *, lookup: bool = False) -> None:
         """A request starts."""
+        if self.free(now) == self.quota.limit:
+            self._used_since = now
         self._in_flight += 1
         self._last_sent = now
         if not lookup:

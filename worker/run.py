@@ -50,7 +50,15 @@ def read_progress(value: Any) -> Progress | None:
 class Run:
     """One delivery of one job."""
 
-    def __init__(self, runtime: Runtime, intake: Intake, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        intake: Intake,
+        progress: Progress | None,
+        *,
+        again: bool = False,
+    ) -> None:
+        """Prepare; `again` says that another worker, or this one, had the message before."""
         job = intake.job
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
@@ -58,7 +66,7 @@ class Run:
         self.report = Report(runtime.publisher, self.job, counts, runtime.observer.outcome)
         self._driver = runtime.driver(job.account)
         look_first = runtime.settings.accounts[job.account].venue.looks_first
-        self._tracks = _tracks(self.job, progress, look_first=look_first)
+        self._tracks = _tracks(self.job, progress, look_first=look_first, again=again)
         if progress is None:
             self.report.accepted(len(job.refs) + len(intake.refused))
             for outcome in intake.refused:
@@ -148,10 +156,13 @@ def _resumed(job: CancelJob, progress: Progress) -> CancelJob:
     )
 
 
-def _tracks(job: CancelJob, progress: Progress | None, *, look_first: bool) -> list[Track]:
+def _tracks(
+    job: CancelJob, progress: Progress | None, *, look_first: bool, again: bool
+) -> list[Track]:
     known = {track.ref.id: track for track in progress.tracks} if progress else {}
     look = look_first and job.priority is Priority.ROUTINE
-    return [known.get(ref.id) or start(ref, look_first=look) for ref in job.refs]
+    tracks = [known.get(ref.id) or start(ref, look_first=look) for ref in job.refs]
+    return [replace(track, sent=track.sent or again) for track in tracks]
 
 
 def _job_json(job: CancelJob, tracks: Sequence[Track]) -> Mapping[str, Any]:

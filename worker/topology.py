@@ -14,6 +14,7 @@ OUTCOMES = "cancel.outcomes"
 REJECTED = "cancel.rejected"
 UNROUTED = "cancel.unrouted"
 DEAD = "cancel.dead"
+RECORD = "cancel.record"
 
 #: A message whose worker dies so often is poison and goes to `cancel.dead`.
 DELIVERY_LIMIT = 20

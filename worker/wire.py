@@ -1,9 +1,10 @@
-"""The AMQP transport, hardened: no message can break it by the way it is dressed.
+"""The AMQP transport, hardened: no message can break it, and no silence can hold it.
 
 Before Celery or our consumer see a message, the client library decodes its body by
 `content_encoding`, kombu unpacks it by its `compression` header, and what is not UTF-8 or no
 date in its properties raises and ends the worker. Here a body stays as it was sent, and what
-cannot be read of the rest is replaced.
+cannot be read of the rest is replaced. And whoever waits for the broker's answer on a
+connection that was cut without a word, even to say goodbye, would wait for ever: here not.
 """
 
 from __future__ import annotations
@@ -16,6 +17,11 @@ import amqp
 from amqp import serialization, spec
 from kombu.transport import TRANSPORT_ALIASES, pyamqp
 
+#: A broker that leaves a question unanswered for so long (seconds) is gone.
+ANSWER_TIMEOUT_S = 10.0
+#: A goodbye needs no answer; it is only polite to wait for one.
+GOODBYE_TIMEOUT_S = 1.0
+_GOODBYES = (spec.Connection.CloseOk, spec.Channel.CloseOk)
 _COMPRESSION = "compression"
 #: What reading a producer's properties may raise.
 _UNREADABLE = (ValueError, OverflowError, OSError, struct.error, IndexError, amqp.AMQPError)
@@ -32,7 +38,22 @@ class Message(pyamqp.Message):
             self.headers[_COMPRESSION] = packed
 
 
-class Channel(pyamqp.Channel):
+class Impatient:
+    """Waits for an answer only so long."""
+
+    def wait(
+        self,
+        method: Any,
+        callback: Any = None,
+        timeout: float | None = None,
+        returns_tuple: bool = False,
+    ) -> Any:
+        """Wait for one of some methods; raise a TimeoutError if none comes."""
+        limit_s = timeout or (GOODBYE_TIMEOUT_S if method in _GOODBYES else ANSWER_TIMEOUT_S)
+        return super().wait(method, callback, limit_s, returns_tuple)  # type: ignore[misc]
+
+
+class Channel(Impatient, pyamqp.Channel):
     """A channel that hands bodies over as bytes, whatever the routing key."""
 
     Message = Message
@@ -47,7 +68,7 @@ class Channel(pyamqp.Channel):
         return super().dispatch_method(method_sig, payload, content)
 
 
-class Connection(pyamqp.Connection):
+class Connection(Impatient, pyamqp.Connection):
     """A connection with the channels above."""
 
     Channel = Channel
@@ -88,7 +109,9 @@ def with_text_key(deliver: bytes) -> bytes:
 def read_properties(buffer: Any, offset: int) -> tuple[dict[str, Any], int]:
     """Return a message's properties, with what cannot be read replaced or left out."""
     try:
-        found: tuple[dict[str, Any], int] = serialization.decode_properties_basic(buffer, offset)
+        found: tuple[dict[str, Any], int] = serialization.decode_properties_basic(
+            buffer, offset
+        )
     except _UNREADABLE:
         return _what_can_be_read(bytes(buffer), offset)
     return found

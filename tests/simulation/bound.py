@@ -37,6 +37,8 @@ def ratio_to_bound(world: World) -> float:
 def _ratio(world: World, job: SimJob) -> float:
     if world.scenario.venue.looks_first and not job.kill:
         return 0.0  # its cancels wait for look-ups, which have quotas of their own
+    if any(quota.limit == 1 for quota in _shared(world)):
+        return 0.0  # of one token none can be kept for cancels: look-ups take turns with them
     routes = _requests(world, job)
     took_s = max(world.first_cancels[job.job_id, ref] for ref in job.refs) - job.arrives
     quotas, slowest_s = world.scenario.quotas, world.scenario.rtt_s[1]
@@ -44,6 +46,15 @@ def _ratio(world: World, job: SimJob) -> float:
         _bound_s(route, count, quotas, slowest_s, job.kill) for route, count in routes.items()
     )
     return took_s / (bound_s + EPSILON_S)
+
+
+def _shared(world: World) -> list[Quota]:
+    """Return the quotas from which both cancels and look-ups draw."""
+    drawn = {purpose: set[str]() for purpose in Purpose}
+    for route in world.scenario.venue.routes:
+        drawn[route.purpose].update(route.quotas)
+    both = drawn[Purpose.CANCEL] & drawn[Purpose.LOOKUP]
+    return [quota for name, quota in world.scenario.quotas.items() if name in both]
 
 
 def _requests(world: World, job: SimJob) -> dict[Route, int]:

@@ -11,7 +11,7 @@ from venues.base import Quota, Route
 from worker.follow import next_route
 from worker.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
 from worker.model import Purpose
-from worker.pace import EVEN_WINDOW_S, KILL_SHARE
+from worker.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S
 from worker.plan import group_key
 
 
@@ -25,16 +25,19 @@ class LawBroken(AssertionError):
 
 @dataclass(slots=True)
 class Ledger:
-    """What a worker knows of one quota: counted here once more, apart from the worker's pace."""
+    """What a worker knows of one quota, counted once more apart from its pace."""
 
     quota: Quota
     blind_until: float = 0.0  # it took over and does not know what was sent before
     in_flight: int = 0
     last_sent: float = -float("inf")
     last_cancel: float = -float("inf")
+    used_since: float = float("inf")
     ended: deque[float] = field(default_factory=deque)
 
     def sent(self, route: Route, now: float) -> None:
+        if self.free(now) == self.quota.limit:
+            self.used_since = now
         self.in_flight += 1
         self.last_sent = now
         if route.purpose is Purpose.CANCEL:
@@ -60,7 +63,9 @@ class Ledger:
         if window_s > EVEN_WINDOW_S:
             return self.free(now) > int(limit * KILL_SHARE)
         last = self.last_cancel if route.purpose is Purpose.CANCEL else self.last_sent
-        return self.free(now) > 0 and now - last >= window_s / limit + EPSILON_S
+        long_use = now - self.used_since >= LONG_USE_S - EPSILON_S
+        left_to_a_kill = min(limit - 1, int(long_use))
+        return self.free(now) > left_to_a_kill and now - last >= window_s / limit + EPSILON_S
 
 
 @dataclass(slots=True)

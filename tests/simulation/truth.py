@@ -36,7 +36,9 @@ class Truth:
             self._check_same(job, first, outcome, now)
         wrong = self._fault(job, ref, outcome, now)
         if wrong:
-            raise LawBroken("truth", f"{ref.id} {outcome.status}/{outcome.reason}: {wrong}", now)
+            raise LawBroken(
+                "truth", f"{ref.id} {outcome.status}/{outcome.reason}: {wrong}", now
+            )
 
     def _check_same(
         self, job: SimJob, first: CancelOutcome, outcome: CancelOutcome, now: float
@@ -56,9 +58,7 @@ class Truth:
             if left:
                 raise LawBroken("once", f"{len(left)} ids of {job.job_id} have no answer", now)
 
-    def _fault(
-        self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float
-    ) -> str:
+    def _fault(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float) -> str:
         """Return what is wrong with an outcome; empty if it is true."""
         order = self.exchange.find(ref)
         is_state = order.status(now) if order else None
@@ -79,7 +79,9 @@ class Truth:
 
     def _recorded(self, ref: OrderRef, now: float) -> bool:
         order = self.exchange.find(ref)
-        return order is not None and order.ended_at() <= now and self.exchange.voice.records(order)
+        return (
+            order is not None and order.ended_at() <= now and self.exchange.voice.records(order)
+        )
 
     def _is_closed(self, ref: OrderRef, outcome: CancelOutcome, now: float) -> bool:
         order = self.exchange.find(ref)
@@ -89,9 +91,7 @@ class Truth:
             return order.status(now) is OrdStatus.EXPIRED
         return not self._recorded(ref, now)
 
-    def _unproven(
-        self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float
-    ) -> str:
+    def _unproven(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float) -> str:
         """Return why a status that claims no knowledge may not be given."""
         if outcome.status is CancelStatus.REJECTED:
             may = job.account in self.halted or ref.id in self.scenario.bad_ids

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from random import Random
 
 from tests.simulation.agenda import Agenda
+from tests.simulation.desk import Desk, Run, make_worker
 from tests.simulation.exchange import Exchange
-from tests.simulation.laws import LawBroken, Ledger, Watch
+from tests.simulation.laws import LawBroken
 from tests.simulation.scenario import START_S, Ending, Fault, Scenario, SimJob
 from tests.simulation.truth import Truth
 from venues.base import HttpReply, Verdict
@@ -21,33 +22,6 @@ from worker.retry import SHORTEST_COUNTDOWN_S, Parked, decide
 
 #: A run that takes more events than this turns in a circle.
 MOST_EVENTS = 60_000
-
-
-@dataclass(slots=True, eq=False)
-class Run:
-    """One delivery of one job, as worker/run.py does it, but without a thread."""
-
-    job: SimJob
-    desk: Desk
-    tracks: tuple[Track, ...]
-    kill: bool
-    deadline: float
-    leaving: str = ""
-    waiting: int = 0
-    left: list[Parked] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class Desk:
-    """One account's lane in one worker, as worker/drive.py drives it."""
-
-    account: str
-    lane: Lane
-    watch: Watch
-    runs: set[Run] = field(default_factory=set)
-    wakes_at: float = NEVER
-    dead: bool = False
-    stopped: bool = False
 
 
 class World:
@@ -75,27 +49,13 @@ class World:
     # -- the two workers -----------------------------------------------------------------
 
     def _worker(self) -> dict[str, Desk]:
-        """Return the lanes of a worker: quotas of the address are shared by them."""
-        shared = {n: q for n, q in self.scenario.quotas.items() if q.scope == "address"}
-        paces = {name: self._kinds[0](quota) for name, quota in shared.items()}
-        ledgers = {name: Ledger(quota) for name, quota in shared.items()}
-        return {name: self._desk(name, paces, ledgers) for name in self.scenario.accounts}
-
-    def _desk(
-        self, account: str, shared: Mapping[str, Pace], ledgers: Mapping[str, Ledger]
-    ) -> Desk:
-        quotas = self.scenario.quotas
-        paces = {name: shared.get(name) or self._kinds[0](quota) for name, quota in quotas.items()}
-        counts = {name: ledgers.get(name) or Ledger(quota) for name, quota in quotas.items()}
-        rng = Random(self._rng.random())
-        lane = self._kinds[1](self.scenario.venue, paces, rng, verify=self.scenario.verify)
-        return Desk(account, lane, Watch(lane, counts))
+        return make_worker(self.scenario, *self._kinds, self._rng)
 
     def run(self) -> World:
         """Let everything happen and check what is left at the end."""
         scenario = self.scenario
         for job in scenario.jobs:
-            self.agenda.at(job.arrives, lambda job=job: self._deliver(job, _fresh(job, scenario)))
+            self.agenda.at(job.arrives, partial(self._deliver, job, _fresh(job, scenario)))
         for when in self.scenario.probes:
             self.agenda.at(when, self._probe)
         if self.scenario.hand_over:
@@ -137,7 +97,7 @@ class World:
             desk.lane.withdraw_all("stopping", now)
             return []
         if ending is Ending.DISOWNED:
-            lost = [run for run in desk.runs]
+            lost = list(desk.runs)
             desk.lane.withdraw_all("disowned", now)
             return lost
         desk.dead = True
@@ -169,7 +129,7 @@ class World:
             run.left = [Parked(track, now, "deadline") for track in tracks]
             self._end_run(run)
             return
-        desk.runs.add(run)
+        desk.runs[run] = None
         desk.lane.add(run, tracks, now)
         self.agenda.at(job.deadline, lambda: self._at_deadline(run))
         self._pump(desk)
@@ -186,7 +146,7 @@ class World:
             run.left.append(result)
         run.waiting -= 1
         if run.waiting == 0:
-            run.desk.runs.discard(run)
+            run.desk.runs.pop(run, None)
             self._end_run(run)
 
     def _end_run(self, run: Run) -> None:
@@ -200,7 +160,9 @@ class World:
             return
         again_at = now + decision.countdown_s
         earliest = max(parked.not_before for parked in run.left)
-        if decision.countdown_s < SHORTEST_COUNTDOWN_S or again_at < min(earliest, job.deadline):
+        if decision.countdown_s < SHORTEST_COUNTDOWN_S or again_at < min(
+            earliest, job.deadline
+        ):
             raise LawBroken("retry", f"goes again after {decision.countdown_s} s", now)
         tracks = tuple(replace(parked.track, settled_at=0.0) for parked in run.left)
         self.agenda.at(again_at, lambda: self._deliver(job, tracks))
@@ -261,7 +223,9 @@ class World:
         if sending.batch.route.purpose is Purpose.CANCEL:
             self._note_cancel(sending, fault, now)
         if fault is Fault.NOT_SENT:
-            self.agenda.at(now + up_s, lambda: self._failed(desk, sending, "unreachable", fault))
+            self.agenda.at(
+                now + up_s, lambda: self._failed(desk, sending, "unreachable", fault)
+            )
         elif fault is Fault.LOST:
             waits_s = self._rng.choice((rtt_s, self.scenario.timeout_s))
             self.agenda.at(now + waits_s, lambda: self._failed(desk, sending, "timeout", fault))

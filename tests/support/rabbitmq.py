@@ -184,7 +184,12 @@ class RabbitNode:
         """End the node and its port mapper, and delete its folder."""
         self.kill()
         env = self._env()
-        subprocess.run(["epmd", "-kill"], env=env, capture_output=True, check=False)
+        # It refuses for as long as it takes the killed node for alive.
+        for _ in range(50):
+            ended = subprocess.run(["epmd", "-kill"], env=env, capture_output=True, check=False)
+            if b"living nodes" not in ended.stdout + ended.stderr:
+                break
+            time.sleep(0.1)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> RabbitNode:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venues.base import Quota
-from worker.pace import NEVER, Pace
+from worker.pace import LONG_USE_S, NEVER, Pace
 
 TEN = Quota(10, 1.0)
 LONG = Quota(50, 10.0)
@@ -106,7 +106,9 @@ def test_to_a_new_owner_a_long_window_comes_back_evenly() -> None:
     assert pace.free(15.0) == 50
 
 
-steps = st.lists(st.tuples(st.floats(0.0, 0.4), st.booleans(), st.floats(0.0, 1.0)), max_size=60)
+steps = st.lists(
+    st.tuples(st.floats(0.0, 0.4), st.booleans(), st.floats(0.0, 1.0)), max_size=60
+)
 
 
 @given(st.integers(1, 6), steps)
@@ -124,3 +126,17 @@ def test_no_window_ever_holds_more_than_the_limit(
     stamps.sort()
 
     assert all(b - a > 1.0 - 1e-9 for a, b in zip(stamps, stamps[limit:], strict=False))
+
+
+def test_a_long_backlog_leaves_one_token_to_a_kill() -> None:
+    """Ten a second, never a rest: after half a minute a kill finds a token at once."""
+    pace = Pace(Quota(10, 1.0))
+    now, waits = 0.0, []
+    while now < 2 * LONG_USE_S:
+        now = pace.ready_at(now, urgent=False)
+        waits.append((now, pace.ready_at(now, urgent=True, spare=1) - now))
+        pace.take(now)
+        pace.give_back(now + 0.05)
+
+    assert max(wait for at, wait in waits if at < LONG_USE_S) > 0
+    assert max(wait for at, wait in waits if at > LONG_USE_S + 1) == 0

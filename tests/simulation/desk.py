@@ -1,0 +1,58 @@
+"""A simulated worker: the lanes of all accounts, and the deliveries that run at them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.simulation.laws import Ledger, Watch
+from tests.simulation.scenario import Scenario, SimJob
+from worker.follow import Track
+from worker.lane import Lane
+from worker.pace import NEVER, Pace
+from worker.retry import Parked
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One delivery of one job, as worker/run.py does it, but without a thread."""
+
+    job: SimJob
+    desk: Desk
+    tracks: tuple[Track, ...]
+    kill: bool
+    deadline: float
+    leaving: str = ""
+    waiting: int = 0
+    left: list[Parked] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Desk:
+    """One account's lane in one worker, as worker/drive.py drives it."""
+
+    account: str
+    lane: Lane
+    watch: Watch
+    runs: dict[Run, None] = field(default_factory=dict)  # in the order of their arrival
+    wakes_at: float = NEVER
+    dead: bool = False
+    stopped: bool = False
+
+
+def make_worker(
+    scenario: Scenario, pace_kind: type[Pace], lane_kind: type[Lane], rng: Random
+) -> dict[str, Desk]:
+    """Return the lanes of a worker; quotas of the address are shared by them."""
+    shared = {n: q for n, q in scenario.quotas.items() if q.scope == "address"}
+    paces = {name: pace_kind(quota) for name, quota in shared.items()}
+    ledgers = {name: Ledger(quota) for name, quota in shared.items()}
+    own = {n: q for n, q in scenario.quotas.items() if q.scope == "account"}
+    desks: dict[str, Desk] = {}
+    for account in scenario.accounts:
+        drawn: Mapping[str, Pace] = paces | {n: pace_kind(q) for n, q in own.items()}
+        lane = lane_kind(scenario.venue, drawn, Random(rng.random()), verify=scenario.verify)
+        counted = ledgers | {name: Ledger(quota) for name, quota in own.items()}
+        desks[account] = Desk(account, lane, Watch(lane, counted))
+    return desks

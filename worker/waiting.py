@@ -1,0 +1,108 @@
+"""What waits in a lane: ids, the groups that may travel together, and who asked for them."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from venues.base import Batch, Route
+from worker.follow import Track
+from worker.model import CancelOutcome, IdKind, OrderRef
+from worker.pace import NEVER
+from worker.retry import Parked
+
+
+class Owner(Protocol):
+    """A running task, as its lane sees it."""
+
+    kill: bool
+    deadline: float  # monotonic seconds
+    leaving: str  # why it wants its ids back, as soon as they are not in flight
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One id in the lane, once however many tasks ask for it."""
+
+    key: tuple[object, ...]
+    track: Track
+    owners: dict[Owner, None]  # in the order in which they came
+    seq: int
+    kill: bool
+    entered: float
+    since: float = 0.0  # when its present step could have left first
+    ticket: int = 0  # of its newest place in a queue; older places are void
+    group: Group | None = None
+    flying: bool = False
+
+    @property
+    def deadline(self) -> float:
+        """The last of its owners' deadlines: until then a cancel may be sent for it."""
+        return max((owner.deadline for owner in self.owners), default=-NEVER)
+
+
+@dataclass(slots=True)
+class Group:
+    """Ids that may share a request: same route, page and group key."""
+
+    route: Route
+    page: int
+    kills: list[tuple[int, int, Item]] = field(default_factory=list)
+    routines: list[tuple[int, int, Item]] = field(default_factory=list)
+    size: int = 0
+
+    def queues(self) -> tuple[list[tuple[int, int, Item]], ...]:
+        """Return the queues in the order in which they are served."""
+        return self.kills, self.routines
+
+    def head(self) -> Item | None:
+        """Return the most pressing id, or None if the group is empty."""
+        for queue in self.queues():
+            while queue and (queue[0][1] != queue[0][2].ticket):
+                heapq.heappop(queue)
+            if queue:
+                return queue[0][2]
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sending:
+    """A request under way."""
+
+    batch: Batch
+    items: tuple[Item, ...]
+    started: float
+    waited_s: float
+
+    def owners(self) -> list[Owner]:
+        """Return the tasks whose ids it carries, each once."""
+        return list(dict.fromkeys(owner for item in self.items for owner in item.owners))
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a task gets back for one id: the final word, or the id itself for later."""
+
+    owner: Owner
+    ref: OrderRef
+    result: CancelOutcome | Parked
+
+
+def unqueue(item: Item) -> None:
+    """Void the item's place, wherever it waits."""
+    item.ticket = 0
+    if item.group is not None:
+        item.group.size -= 1
+        item.group = None
+
+
+def is_urgent(group: Group) -> bool:
+    """Return whether a kill heads the group."""
+    head = group.head()
+    return head is not None and head.kill
+
+
+def shareable(item: Item) -> bool:
+    """A client order id may name a newer order by now, so only an unsent one is shared."""
+    return item.track.ref.kind is IdKind.VENUE or not (item.flying or item.track.attempts)
