@@ -34,7 +34,7 @@ simulate: setup ## the lane's laws over 10,000 seeds
 	@$(PYTHON) -m tests.simulation --seeds 10000
 
 docs: setup ## write the machine-readable contract anew
-	@$(PYTHON) -m docs.generate
+	@$(PYTHON) scripts/generate_docs.py
 
 lock: setup ## lock the newest versions that pyproject.toml allows
 	@$(PYTHON) -m piptools compile -q --all-extras --strip-extras --no-emit-index-url \

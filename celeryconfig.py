@@ -30,6 +30,9 @@ broker_connection_retry = True
 #: The start fails with one line instead (worker/app.py); a supervisor starts it again.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+#: After a cut, the worker's own mailbox is locked until the broker, too, has noticed; after a
+#: node's death a queue may have no leader yet. Both pass, so dial again instead of ending.
+broker_channel_error_retry = True
 #: A connection that was cut without a word is noticed within two of these (seconds).
 broker_heartbeat = 5
 #: In-flight ids end by themselves within their time-out; their outcomes are true and are sent.

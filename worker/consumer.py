@@ -45,8 +45,22 @@ TOKEN_RENEWAL_S = 600.0
 class CancelConsumer(Consumer):
     """Celery's consumer, which looks at each message before Celery does."""
 
+    class Blueprint(Consumer.Blueprint):
+        """What is done at each connection, but for the step that would set up delays.
+
+        It does so at every broker of the URL, and blocks for 18 seconds, longer than heartbeats
+        may pause, at one that is down: a worker never came back to a cluster that lost a node.
+        """
+
+        default_steps = [
+            step
+            for step in Consumer.Blueprint.default_steps
+            if not step.endswith(":DelayedDelivery")
+        ]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        # Workers have nothing to tell each other, and a greeting would cost a second.
+        super().__init__(*args, **{**kwargs, "without_mingle": True, "without_gossip": True})
         self.runtime: Runtime = self.app.runtime
         self.initial_prefetch_count = self._prefetch()
         self._tokens: dict[str, Any] = {}
@@ -93,6 +107,8 @@ class CancelConsumer(Consumer):
     def _declare(self) -> None:
         accounts, embedded = self.runtime.settings.accounts, self.runtime.embedded
         topology.declare(self.connection, accounts, embedded)
+        if not embedded:
+            topology.declare_delays(self.connection, accounts)
         for name in accounts:
             if embedded:
                 self._serve_lane(name)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from kombu import Connection, Exchange, Queue
+from kombu.transport import native_delayed_delivery
 
 from worker.model import Priority
 
@@ -37,6 +38,8 @@ _SAFE = {
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
 }
+#: Where Celery's delayed messages come out again.
+_DELAYED = native_delayed_delivery.CELERY_DELAYED_DELIVERY_EXCHANGE
 _ONE_OWNER = {"x-single-active-consumer": True}
 
 
@@ -118,6 +121,19 @@ def declare(connection: Connection, accounts: Iterable[str], embedded: bool) -> 
         if embedded:
             queue = unrouted_queue(embedded)(channel)
             queue.bind_to(JOBS, routing_key=str(Priority.KILL))
+
+
+def declare_delays(connection: Connection, accounts: Iterable[str]) -> None:
+    """Declare Celery's exchanges and queues of delayed messages, and the way back from them."""
+    native_delayed_delivery.declare_native_delayed_delivery_exchanges_and_queues(
+        connection, "quorum"
+    )
+    with connection.channel() as channel:
+        for queue in (queue for name in accounts for queue in lane_queues(name, False)):
+            # As Celery has it: the digits of the delay still stand before the key.
+            key = f"#.{queue.routing_key}"
+            jobs_exchange(False)(channel).bind_to(_DELAYED, routing_key=key)
+            queue(channel).bind_to(JOBS, routing_key=key)
 
 
 def _all_queues(accounts: Iterable[str], embedded: bool) -> list[Queue]:
