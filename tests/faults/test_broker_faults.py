@@ -1,0 +1,132 @@
+"""The broker goes away, blocks, refuses or falls silent: nothing is lost, and work goes on."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.producer import connect
+from tests.support.proxy import Proxy
+from tests.support.rabbitmq import RabbitNode
+from tests.support.world import Desk, World
+from venues.sandbox.client import SandboxClient
+
+#: The sandbox enforces ten a second; Kuna's own table is more careful.
+FAST = 'quotas = {account = "10/1s", cancel_batch = "10/1s", lookup = "10/1s"}'
+
+
+@pytest.fixture
+def shaky(
+    broken_rabbit: RabbitNode,
+    sandbox: SandboxClient,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> Iterator[World]:
+    """A world on a node that the test may stop and kill."""
+    name = re.sub(r"[^a-z0-9_]", "_", request.node.name)
+    world = World(broken_rabbit.vhost(name), sandbox, tmp_path)
+    world.audit()
+    yield world
+    world.close()
+
+
+def load(world: World, name: str, jobs: int = 8) -> Desk:
+    desk = world.desk(name, "kuna", FAST)
+    for _ in range(jobs):
+        world.send(desk, world.seed(desk, 10))
+    return desk
+
+
+@pytest.mark.parametrize("end", [RabbitNode.stop, RabbitNode.kill], ids=["stopped", "killed"])
+def test_broker_goes_and_comes_back(
+    shaky: World, broken_rabbit: RabbitNode, end: Callable[[RabbitNode], None]
+) -> None:
+    """The worker stays, owns its lanes again, and every job gets its outcomes."""
+    desk = load(shaky, f"back-{end.__name__}")
+    worker = shaky.worker().start(ready="venue_request")
+    end(broken_rabbit)
+    time.sleep(1.0)
+    broken_rabbit.start()
+    back = time.monotonic()
+    shaky.hear_all(60)
+    took_s = time.monotonic() - back
+
+    found = shaky.check()
+    assert found.clean, found
+    assert found.statuses == {"canceled": 80}
+    assert took_s < 25
+    assert worker.process is not None
+    assert worker.process.poll() is None
+    assert len(shaky.lines("lane_owned", account=desk.name)) == 2
+
+
+def test_memory_alarm(shaky: World, broken_rabbit: RabbitNode) -> None:
+    """Blocked publishes are waited for; what the venue said meanwhile is not lost."""
+    load(shaky, "alarm")
+    shaky.worker().start(ready="venue_request")
+    broken_rabbit.control("set_vm_memory_high_watermark", "0.0001")
+    time.sleep(3.0)
+    heard = len(shaky.told)
+    broken_rabbit.control("set_vm_memory_high_watermark", "0.6")
+    shaky.hear_all(60)
+
+    found = shaky.check()
+    assert heard < 80
+    assert found.clean, found
+    assert found.statuses == {"canceled": 80}
+
+
+def test_connection_cut_without_a_word(shaky: World, broken_rabbit: RabbitNode) -> None:
+    """A silent connection is noticed by its heartbeats, and another worker takes the lane.
+
+    No thread waits on it for ever: the cut worker still ends when it is told to.
+    """
+    retried = shaky.desk("retried", "kuna", FAST, timeout_s=5.0)
+    with Proxy(broken_rabbit.port) as proxy:
+        shaky.worker_url = shaky.url.replace(str(broken_rabbit.port), str(proxy.port))
+        first = shaky.worker("w1").start()
+        shaky.sandbox.fault("throttle", api_key=retried.key, retry_after_s=1)
+        shaky.hear_job(shaky.send(retried, shaky.seed(retried, 1)))
+        load(shaky, "silent")
+        shaky.sandbox.fault("throttle", api_key=retried.key, retry_after_s=1)
+        shaky.sandbox.fault("slow", api_key=retried.key, delay_s=2)
+        shaky.send(retried, shaky.seed(retried, 1))
+        give_up = time.monotonic() + 10
+        while len(shaky.requests(retried)) < 4 and time.monotonic() < give_up:
+            time.sleep(0.05)
+        proxy.silence()
+        shaky.worker_url = ""
+        shaky.worker("w2").start(ready="worker_ready")
+        shaky.hear_all(90)
+        begin = time.monotonic()
+        code = first.stop()
+        took_s = time.monotonic() - begin
+
+        found = shaky.check()
+        assert found.clean, found
+        assert found.statuses == {"canceled": 82}
+        assert len(shaky.lines("cancel_retry", account="retried")) >= 2
+        assert (code, took_s < 20) == (0, True)
+
+
+def test_queue_that_takes_no_more(world: World) -> None:
+    """A full queue's refusal is an error in the log, and the outcome is published again."""
+    desk = world.desk("refused", "kuna")
+    with connect(world.url) as connection:
+        channel = connection.channel()
+        full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        channel.queue_declare("full", durable=True, auto_delete=False, arguments=full)
+        channel.queue_bind("full", "cancel.outcomes", "#")
+        world.send(desk, world.seed(desk, 4))
+        world.worker().start(ready="broker_refuses_messages")
+        assert world.lines("job_done") == []
+        channel.queue_delete("full")
+    world.hear_all()
+
+    found = world.check()
+    assert found.clean, found
+    assert {line["level"] for line in world.lines("broker_refuses_messages")} == {"error"}

@@ -1,0 +1,175 @@
+"""Jobs that come twice, unnamed, by another road or poisoned: each id ends once and alike."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from chaos.checker import Asked
+from tests.support.rabbitmq import RabbitNode
+from tests.support.world import SYMBOLS, Desk, World
+from venues.sandbox.client import SandboxClient
+
+
+@pytest.fixture(scope="module")
+def desks(
+    rabbit: RabbitNode, sandbox: SandboxClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """A world with a worker and a desk for each test."""
+    world = World(rabbit.vhost("jobs"), sandbox, tmp_path_factory.mktemp("jobs"))
+    world.audit()
+    for name in ("twice", "shared", "nameless", "astray", "celery", "patient"):
+        world.desk(name, "ztdx")
+    world.worker().start(ready="worker_ready")
+    yield world
+    world.close()
+
+
+def body(desk: Desk, ids: list[str], **fields: Any) -> bytes:
+    job = {"account": desk.name, "orders": ids, "symbol": SYMBOLS[desk.venue], **fields}
+    return json.dumps(job).encode()
+
+
+def statuses(world: World, job_id: str) -> set[str]:
+    return {told.status for told in world.told if told.body["job_id"] == job_id}
+
+
+def test_same_job_twice(desks: World) -> None:
+    """It is answered again: same message ids, same status, though the work is done."""
+    desk = desks.desks["twice"]
+    ids = [*desks.seed(desk, 2), *desks.seed(desk, 1, state="filled")]
+    for _ in range(2):
+        desks.send(desk, ids, job_id="twice")
+    desks.hear(lambda: len([t for t in desks.told if t.body["job_id"] == "twice"]) == 6)
+
+    found = desks.check()
+    assert found.contradictory == []
+    assert found.false == []
+    assert statuses(desks, "twice") == {"canceled", "filled"}
+
+
+def test_two_jobs_for_one_id(desks: World) -> None:
+    """A kill and a routine job that share an id both get its status."""
+    desk = desks.desks["shared"]
+    (shared,) = desks.seed(desk, 1)
+    desks.send(desk, [shared], job_id="shared-1")
+    desks.send(desk, [shared], job_id="shared-2", priority="kill")
+    desks.hear_job("shared-1")
+    desks.hear_job("shared-2")
+
+    assert statuses(desks, "shared-1") == statuses(desks, "shared-2") == {"canceled"}
+    assert desks.order(desk, shared).canceled_times == 1
+
+
+def test_job_without_any_name(desks: World) -> None:
+    """It is given one before anything is done, so that a redelivery keeps it."""
+    desk = desks.desks["nameless"]
+    (order_id,) = desks.seed(desk, 1)
+    desks.publish("routine.nameless", body(desk, [order_id]))
+    desks.hear(lambda: any(t.body["id"] == order_id for t in desks.told))
+
+    (told,) = [t for t in desks.told if t.body["id"] == order_id]
+    job_id = told.body["job_id"]
+    desks.asked.append(Asked(job_id, desk.venue, order_id))
+    assert len(job_id) == 36
+    assert told.status == "canceled"
+    assert len(desks.lines("job_accepted", account="nameless")) == 1
+
+
+@pytest.mark.parametrize("key", ["routine", "kill", "routine.elsewhere"])
+def test_job_that_no_queue_takes(desks: World, key: str) -> None:
+    """A bare key is moved to the account's queue; a key of another account is rejected."""
+    desk, job_id = desks.desks["astray"], f"astray-{key}"
+    (order_id,) = desks.seed(desk, 1)
+    desks.publish(key, body(desk, [order_id], job_id=job_id))
+    desks.hear(lambda: bool(statuses(desks, job_id)))
+
+    moved = "." not in key
+    desks.asked.append(Asked(job_id, desk.venue, order_id if moved else ""))
+    assert statuses(desks, job_id) == ({"canceled"} if moved else {"rejected"})
+
+
+def test_job_of_a_celery_producer(desks: World) -> None:
+    """`send_task` is taken; what Celery could add to it (callbacks, expiry) changes nothing."""
+    desk = desks.desks["celery"]
+    (order_id,) = desks.seed(desk, 1)
+    job = json.loads(body(desk, [order_id], job_id="celery"))
+    desks.asked.append(Asked("celery", desk.venue, order_id))
+    producer = Celery(broker=desks.url)
+    producer.conf.task_default_exchange_type = "topic"
+    producer.send_task(
+        "tasks.cancel_orders",
+        kwargs={"job": job},
+        exchange="cancel.jobs",
+        routing_key="kill.celery",
+        expires=3600,
+        link=producer.signature("tasks.other"),
+        priority=3,
+    )
+    producer.close()
+    desks.hear_job("celery")
+
+    assert statuses(desks, "celery") == {"canceled"}
+
+
+def test_celery_headers_of_any_kind(desks: World) -> None:
+    """What Celery would use as a key or a number need not be one."""
+    desk = desks.desks["celery"]
+    (order_id,) = desks.seed(desk, 1)
+    desks.asked.append(Asked("odd", desk.venue, order_id))
+    job = json.loads(body(desk, [order_id], job_id="odd"))
+    odd = {"task": "tasks.cancel_orders", "id": [1], "root_id": {}, "retries": "many"}
+    desks.publish(
+        "kill.celery", json.dumps([[], {"job": job}, {}]).encode(), application_headers=odd
+    )
+    desks.hear_job("odd")
+
+    assert statuses(desks, "odd") == {"canceled"}
+
+
+def test_deadline_while_a_retry_waits(desks: World) -> None:
+    """A job whose retry waits at the broker is answered at its deadline, not after the wait."""
+    desk = desks.desks["patient"]
+    desks.sandbox.fault("throttle", api_key=desk.key, retry_after_s=60)
+    deadline = datetime.now(UTC) + timedelta(seconds=2.5)
+    begin = time.monotonic()
+    job_id = desks.send(desk, desks.seed(desk, 2), deadline=deadline.isoformat())
+    outcomes = desks.hear_job(job_id)
+    took_s = time.monotonic() - begin
+
+    assert {(o["status"], o["reason"]) for o in outcomes.values()} == {("failed", "throttled")}
+    assert 2.4 < took_s < 6
+
+
+def test_job_that_kills_its_worker(world: World, rabbit: RabbitNode) -> None:
+    """It kills no more workers than the limit allows; then its ids are told."""
+    desk = world.desk("poison", "ztdx")
+    name = world.url.rpartition("/")[2]
+    rabbit.policy(name, r"^cancel\.poison\.", **{"delivery-limit": 2})
+    world.sandbox.fault("slow", api_key=desk.key, delay_s=30, times=None)
+    ids = world.seed(desk, 2)
+    job_id = world.send(desk, ids)
+    for number in range(3):
+        with world.worker(f"w{number}").start(ready="job_accepted"):
+            pass
+    world.worker("last").start(ready="worker_ready")
+    outcomes = world.hear_job(job_id)
+
+    (poison,) = world.queue("cancel.rejected")
+    assert json.loads(poison.body)["job_id"] == job_id
+    assert poison.headers["x-reason"] == "delivery_limit"
+    assert {o["status"] for o in outcomes.values()} == {"unconfirmed"}
+    assert world.check().clean
+
+
+def test_every_name_is_true(desks: World) -> None:
+    """Over all jobs of this file nothing is lost, contradictory or false."""
+    found = desks.check()
+
+    assert found.clean, found

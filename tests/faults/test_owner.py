@@ -1,0 +1,106 @@
+"""Several workers share the lanes: one dies, or a broker node does, and no limit is broken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.support.need import need
+from tests.support.rabbitmq import RabbitNode, free_port, installed
+from tests.support.world import World
+from venues.sandbox.client import SandboxClient
+
+#: As much as the sandbox lets through, so that one request more would be counted.
+FAST = 'quotas = {account = "10/1s", cancel_batch = "10/1s", lookup = "10/1s"}'
+
+
+def owner_of(world: World, account: str) -> str:
+    """Return the name of the worker that said last that it owns the lane."""
+    said = [
+        (line["timestamp"], worker.log.stem)
+        for worker in world.workers
+        for line in worker.events("lane_owned")
+        if line["account"] == account
+    ]
+    return max(said)[1]
+
+
+def test_owner_killed_among_three_workers(world: World) -> None:
+    """Its lanes move within about a second, and the venue counts no request too many."""
+    desks = [world.desk(f"lane-{number}", "kuna", FAST) for number in range(3)]
+    workers = [world.worker(f"w{n}").start(ready="worker_ready") for n in range(3)]
+    world.sandbox.settings({"rtt_ms": 20})
+    for desk in desks:
+        for _ in range(8):
+            world.send(desk, world.seed(desk, 10))
+    time.sleep(2.0)
+    owner = owner_of(world, "lane-0")
+    before = time.time()
+    next(w for w in workers if w.log.stem == owner).kill()
+    world.hear_all(90)
+    world.sandbox.settings({"rtt_ms": 0})
+
+    found = world.check()
+    assert found.clean, found
+    assert owner_of(world, "lane-0") != owner
+    moved = [
+        datetime.fromisoformat(line["timestamp"]).timestamp() - before
+        for line in world.lines("lane_owned", after_another=True)
+    ]
+    assert max(moved) < 2.0
+    for desk in desks:
+        for use in world.sandbox.limits(venue="kuna", api_key=desk.key):
+            assert use.throttled == 0, use
+
+
+@pytest.fixture
+def cluster() -> Iterator[list[RabbitNode]]:
+    """Three nodes of one cluster."""
+    need(installed(), "RabbitMQ is missing: apt-get install rabbitmq-server")
+    epmd_port = free_port()
+    nodes = [RabbitNode(epmd_port=epmd_port) for _ in range(3)]
+    try:
+        nodes[0].start()
+        for node in nodes[1:]:
+            node.join(nodes[0])
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(RabbitNode.start, nodes[1:]))
+        assert len(nodes[0].manage("GET", "nodes")) == 3
+        yield nodes
+    finally:
+        for node in nodes:
+            node.kill()  # all before the port mapper, which waits for them
+        for node in nodes:
+            node.remove()
+
+
+def test_leader_of_the_lane_queues_killed(
+    cluster: list[RabbitNode], sandbox: SandboxClient, tmp_path: Path
+) -> None:
+    """The other two nodes go on with the lanes; the workers find them by the broker URL."""
+    first, second, _ = cluster
+    world = World(first.vhost("cluster"), sandbox, tmp_path)
+    desk = world.desk("cluster", "kuna", FAST)
+    world.worker_url = ";".join(
+        world.url.replace(str(first.port), str(node.port)) for node in cluster
+    )
+    world.url = world.url.replace(str(first.port), str(second.port))
+    world.audit()
+    for _ in range(6):
+        world.send(desk, world.seed(desk, 10))
+    leader = second.manage("GET", "queues/cluster/cancel.cluster.routine")["leader"]
+    killed = next(node for node in cluster if node.name == leader)
+    world.worker("w1").start(ready="venue_request")
+    killed.kill()
+    world.hear_all(90)
+    world.close()
+
+    found = world.check()
+    assert killed is first
+    assert found.clean, found
+    assert found.statuses == {"canceled": 60}

@@ -1,0 +1,53 @@
+"""A worker that dies or is told to stop loses nothing, and says nothing that is not so."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from tests.support.world import World
+
+#: The sandbox's own limits: Kuna's table is more careful, and slower.
+FAST = 'quotas = {account = "10/1s", cancel_batch = "10/1s", lookup = "10/1s"}'
+
+
+def test_killed_at_any_moment(world: World) -> None:
+    """kill -9 while ids wait, fly and are reported: each still gets its one final status."""
+    coinw, kuna = world.desk("killed-coinw"), world.desk("killed-kuna", "kuna", FAST)
+    for desk in [coinw] * 6 + [kuna] * 2:
+        world.send(desk, world.seed(desk, 20))
+    dice = random.Random(4)
+    for number in range(3):
+        with world.worker(f"w{number}").start(ready="job_accepted"):
+            time.sleep(dice.uniform(0.0, 1.0))
+    world.worker("last").start()
+    world.hear_all(60)
+
+    found = world.check()
+    assert found.clean, found
+    # CoinW has no record of them: a worker that did not see them open cannot know more.
+    assert found.statuses["closed"] + found.statuses["not_found"] == 120
+    assert found.statuses["canceled"] == 40
+
+
+def test_told_to_stop_under_load(world: World) -> None:
+    """SIGTERM: what is in flight is finished, the rest goes back, and the exit is quick."""
+    desk = world.desk("stopped", "kuna", FAST)
+    for _ in range(6):
+        world.send(desk, world.seed(desk, 20))
+    first = world.worker("w1").start(ready="venue_request")
+    time.sleep(0.5)
+    begin = time.monotonic()
+    code = first.stop()
+    took_s = time.monotonic() - begin
+    answered = len(world.lines("cancel_outcome"))
+    world.worker("w2").start()
+    world.hear_all(90)
+
+    found = world.check()
+    assert code == 0
+    assert took_s < 6
+    assert answered < 120, "the worker was through before it was told to stop"
+    assert found.clean, found
+    assert found.duplicates == 0
+    assert found.statuses == {"canceled": 120}
