@@ -125,9 +125,7 @@ async def nap(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-async def deliver(
-    request: web.BaseRequest, verdict: Verdict, date: str
-) -> web.StreamResponse:
+async def deliver(request: web.BaseRequest, verdict: Verdict, date: str) -> web.StreamResponse:
     """Send the verdict's reply the way it says, dated by the venues' clock."""
     reply = replace(verdict.reply, headers={"Date": date, **verdict.reply.headers})
     if verdict.way == "half":
