@@ -49,7 +49,11 @@ def start(folder: Path, accounts: str, **environment: str) -> subprocess.Complet
         (GOOD.replace("http://127.0.0.1:9", "https://a:b@api.kuna.io"), {}, ["base_url"]),
         (GOOD + "timeout = -1\n", {}, ["accounts.desk-1.timeout"]),
         (GOOD + '[accounts.desk-1.quotas]\nlookup = "many"\n', {}, ["quotas.lookup", "10/1s"]),
-        (GOOD + '[accounts.desk-1.quotas]\nlookups = "1/1s"\n', {}, ["quotas.lookups", "known"]),
+        (
+            GOOD + '[accounts.desk-1.quotas]\nlookups = "1/1s"\n',
+            {},
+            ["quotas.lookups", "known"],
+        ),
         (GOOD.replace("desk-1", '"desk 1"'), {}, ["desk 1"]),
         (GOOD, {"CANCEL_CONFIG": "/nowhere/cancel.toml"}, ["no such file", "CANCEL_CONFIG"]),
         (GOOD, {"CANCEL_LOG": "xml"}, ["CANCEL_LOG", "json"]),

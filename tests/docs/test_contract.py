@@ -211,7 +211,7 @@ def _constants(node: ast.AST) -> Iterator[str]:
 
 
 def _name(node: ast.expr) -> str:
-    return getattr(node, "attr", None) or getattr(node, "id", "")
+    return str(getattr(node, "attr", None) or getattr(node, "id", ""))
 
 
 def _reason_nodes(path: Path) -> Iterator[ast.AST]:

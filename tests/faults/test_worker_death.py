@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 
+import pytest
+
 from tests.support.world import World
 
 #: The sandbox's own limits: Kuna's table is more careful, and slower.
@@ -51,3 +53,18 @@ def test_told_to_stop_under_load(world: World) -> None:
     assert found.clean, found
     assert found.duplicates == 0
     assert found.statuses == {"canceled": 120}
+
+
+@pytest.mark.parametrize("moment", ["worker_ready", "lane_owned", "job_accepted"])
+def test_told_to_stop_while_it_starts(world: World, moment: str) -> None:
+    """SIGTERM while lanes are still being taken: none of them begins to send."""
+    for number in range(4):
+        desk = world.desk(f"{moment}-{number}".replace("_", "-"), "kuna")
+        for _ in range(4):
+            world.send(desk, world.seed(desk, 20))
+    worker = world.worker("w1").start(ready=moment)
+    begin = time.monotonic()
+    code = worker.stop()
+
+    assert code == 0
+    assert time.monotonic() - begin < 6

@@ -160,10 +160,11 @@ class World:
                 with connect(self.url) as connection:
                     message = amqp.Message(body, **given)
                     connection.channel().basic_publish(message, "cancel.jobs", key)
-                return
             except LOST as error:
                 last = error
                 time.sleep(0.25)
+            else:
+                return
         raise AssertionError(f"the broker took nothing: {last}")
 
     # -- what comes out ------------------------------------------------------------------

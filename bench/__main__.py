@@ -1,0 +1,82 @@
+"""Runs the bench: `python -m bench`, or `--only NAME` of it, or `--quick`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import against, latency, load, pace, report
+from bench.figure import Findings
+from bench.stage import Stage, set_stage
+
+Case = Callable[[Stage], Findings]
+
+CASES: dict[str, Case] = {
+    "idle": partial(latency.idle, samples=240),
+    "routine-200": partial(pace.routine, ids=200),
+    "routine-1000": partial(pace.routine, ids=1000),
+    "kill-200": partial(pace.kill, ids=200),
+    "kill-1000": partial(pace.kill, ids=1000),
+    "merge-1000": partial(pace.merge, ids=1000),
+    "per-id": partial(against.per_id, ids=40),
+    "loop-200": partial(against.chunks, ids=200),
+    "loop-1000": partial(against.chunks, ids=1000),
+    "many": partial(load.many, accounts=40, ids=500),
+    "backlog": partial(latency.backlog, waiting=50_000, samples=60, bulks=2),
+    "unlimited-1": partial(load.unlimited, ids=4_000, per_job=1),
+    "unlimited-100": partial(load.unlimited, ids=10_000, per_job=100),
+    "memory": partial(load.memory, ids=100_000),
+    "routine-5000": partial(pace.routine, ids=5000),
+}
+#: Small forms of all that takes long; their figures are no proof.
+QUICK: dict[str, Case] = {
+    "idle": partial(latency.idle, samples=48),
+    "routine-200": partial(pace.routine, ids=200),
+    "kill-200": partial(pace.kill, ids=200),
+    "merge-200": partial(pace.merge, ids=200),
+    "per-id": partial(against.per_id, ids=20),
+    "loop-200": partial(against.chunks, ids=200),
+    "many": partial(load.many, accounts=10, ids=100),
+    "backlog": partial(latency.backlog, waiting=2_000, samples=10, bulks=1),
+    "unlimited-1": partial(load.unlimited, ids=500, per_job=1),
+    "unlimited-100": partial(load.unlimited, ids=2_000, per_job=100),
+    "memory": partial(load.memory, ids=10_000),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is asked for; the exit code is 0 only if every figure is as it must be."""
+    options = _options(arguments)
+    cases = QUICK if options.quick else CASES
+    chosen = {name: case for name, case in cases.items() if name in (options.only or cases)}
+    console, began = Console(width=150), time.monotonic()
+    findings: list[Findings] = []
+    with set_stage() as stage:
+        for name, case in chosen.items():
+            console.print(f"[bold]{name}[/bold]")
+            findings.append(case(stage))
+            report.show(console, findings[-1].figures)
+        version = stage.broker_version()
+    if not (options.only or options.quick):
+        took_s = time.monotonic() - began
+        report.write(Path(__file__).parent, findings, version, took_s)
+    figures = [figure for found in findings for figure in found.figures]
+    return int(any(figure.reached is False for figure in figures))
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    names = sorted({*CASES, *QUICK})
+    parser.add_argument("--only", action="append", choices=names, help="one case; repeatable")
+    parser.add_argument("--quick", action="store_true", help="small forms, half a minute")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,127 @@
+"""Whatever arrives is a job, or is refused with a reason: nothing else comes of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kombu.message import Message
+
+from tests.fuzz.shapes import ACCOUNTS, good_jobs, jobs, texts, values
+from worker.consumer import _body, _dress, _envelope, _kwargs_of, _properties, _split_key
+from worker.intake import Envelope, Intake, InvalidJob, read_job, read_json
+from worker.plan import SYMBOL_SHAPE
+from worker.report import message_id
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+pytestmark = pytest.mark.filterwarnings("ignore")
+envelopes = st.builds(
+    Envelope,
+    priority=st.sampled_from(["routine", "kill"]),
+    account=st.just(""),
+    content_encoding=st.sampled_from(["", "utf-8", "UTF-8", "gzip"]),
+    message_id=texts,
+    headers=st.dictionaries(texts, values, max_size=3),
+)
+
+
+def well_said(error: InvalidJob) -> bool:
+    code = re.fullmatch(r"[a-z0-9_]{3,40}", error.reason)
+    return bool(code) and bool(error.detail) and len(error.job_id) <= 128
+
+
+@given(st.binary(max_size=200) | texts.map(lambda text: text.encode("utf-8", "surrogatepass")))
+@settings(max_examples=400)
+def test_any_bytes(body: bytes) -> None:
+    """Bytes become a JSON value or a refusal."""
+    try:
+        value = read_json(body)
+    except InvalidJob as error:
+        assert well_said(error)
+    else:
+        assert json.loads(body) == value
+
+
+@given(values | jobs | good_jobs, envelopes)
+@settings(max_examples=500, deadline=None)
+def test_any_json(value: Any, envelope: Envelope) -> None:
+    """A value becomes a job that names each id once, with ids fit for a URL, or a refusal."""
+    try:
+        intake = read_job(value, envelope, ACCOUNTS, NOW)
+    except InvalidJob as error:
+        assert well_said(error)
+    else:
+        check(intake, value)
+
+
+def check(intake: Intake, value: dict[str, Any]) -> None:
+    asked = {str(item["id"] if isinstance(item, dict) else item) for item in value["orders"]}
+    told = [ref.id for ref in intake.job.refs] + [refused.id for refused in intake.refused]
+
+    assert sorted(told) == sorted(asked)
+    assert 1 <= len(intake.job.job_id) <= 128
+    assert all(re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", ref.id) for ref in intake.job.refs)
+    symbols = [ref.symbol for ref in intake.job.refs if ref.symbol]
+    assert all(SYMBOL_SHAPE.fullmatch(symbol) for symbol in symbols)
+    assert intake.job.deadline.tzinfo is not None
+    for order_id in told:
+        name = message_id(intake.job.job_id, order_id).encode("utf-8", "replace")
+        assert 0 < len(name) <= 255
+
+
+@given(jobs | good_jobs, envelopes)
+@settings(max_examples=200, deadline=None)
+def test_what_is_accepted_can_be_told(value: Any, envelope: Envelope) -> None:
+    """Every word of an accepted job can stand in a message and in a log line."""
+    try:
+        intake = read_job(value, envelope, ACCOUNTS, NOW)
+    except InvalidJob:
+        return
+    job = intake.job
+    words = [job.job_id, job.reason, job.requested_by, *job.tags, *job.tags.values()]
+    words += [word for refused in intake.refused for word in (refused.id, refused.text)]
+
+    assert json.loads(json.dumps(words)) == words
+
+
+bodies = st.builds(
+    lambda kwargs: json.dumps([[], kwargs, {}]).encode(),
+    st.fixed_dictionaries(
+        {"job": jobs | good_jobs}, optional={"progress": values, "more": values}
+    )
+    | values,
+) | st.binary(max_size=100)
+
+
+odd_headers = st.fixed_dictionaries(
+    {}, optional={"id": values, "retries": values, "root_id": values, "eta": values}
+)
+
+
+@given(bodies, odd_headers, st.sampled_from([None, "utf-8", "gzip"]))
+@settings(max_examples=300, deadline=None)
+def test_any_celery_message(body: bytes, headers: dict[str, Any], encoding: str | None) -> None:
+    """A message with Celery's header becomes the task's arguments, or a refusal."""
+    message = Message(
+        body=body,
+        content_type="application/json",
+        content_encoding=encoding,
+        headers={**headers, "task": "tasks.cancel_orders"},
+        delivery_info={"routing_key": "0.1.kill.kuna"},
+    )
+    priority, account = _split_key(message.delivery_info["routing_key"])
+    try:
+        kwargs = _kwargs_of(message)
+        intake = read_job(kwargs["job"], _envelope(message, priority, account), ACCOUNTS, NOW)
+    except InvalidJob as error:
+        assert well_said(error)
+        assert _body(message) == body
+        assert "content_type" in _properties(message)
+    else:
+        _dress(message, intake.job, kwargs, keep_eta=False)
+        assert message.decode()[1]["job"] == kwargs["job"]
