@@ -51,7 +51,10 @@ QUICK: dict[str, Case] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run what is asked for; the exit code is 0 only if every figure is as it must be."""
+    """Run what is asked for; the exit code is 0 only if every figure is as it must be.
+
+    The quick form is judged by its throttled answers alone: its ratios are no proof.
+    """
     options = _options(arguments)
     cases = QUICK if options.quick else CASES
     chosen = {name: case for name, case in cases.items() if name in (options.only or cases)}
@@ -67,14 +70,15 @@ def main(arguments: list[str]) -> int:
         took_s = time.monotonic() - began
         report.write(Path(__file__).parent, findings, version, took_s)
     figures = [figure for found in findings for figure in found.figures]
-    return int(any(figure.reached is False for figure in figures))
+    judged = [f for f in figures if f.unit == "answers" or not options.quick]
+    return int(any(figure.reached is False for figure in judged))
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     names = sorted({*CASES, *QUICK})
     parser.add_argument("--only", action="append", choices=names, help="one case; repeatable")
-    parser.add_argument("--quick", action="store_true", help="small forms, half a minute")
+    parser.add_argument("--quick", action="store_true", help="small forms, two minutes")
     return parser.parse_args(arguments)
 
 

@@ -31,7 +31,7 @@ def kill(stage: Stage, ids: int) -> Findings:
 def merge(stage: Stage, ids: int) -> Findings:
     """As many one-id jobs from eight producers at once."""
     found = _Run(stage, f"merge-{ids}", ids, even_s(ids), _one_id_jobs)
-    findings = found.findings(must=1.08, who="")
+    findings = found.findings(must=_asked(ids, 1.08), who="")
     requests = len(cancels(found.requests))
     least = requests_for(ids)
     findings.figures.append(

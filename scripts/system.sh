@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Python: a broker, a browser, a database, Node for one example.
+# Installs what the tests need beside Python: a broker, a browser, a database, Node for one example,
+# and what reads the files in deploy/.
 set -euo pipefail
 
 say() { printf '%s\n' "$*" >&2; }
@@ -9,10 +10,16 @@ declare -A found_at=(
   [chromium]=/usr/bin/chromium
   [chromium-driver]=/usr/bin/chromedriver
   [postgresql]="/usr/lib/postgresql/*/bin/initdb"
+  [prometheus]=/usr/bin/promtool
+  [docker-compose]=/usr/bin/docker-compose
 )
 missing=()
 for package in "${!found_at[@]}"; do
   compgen -G "${found_at[$package]}" >/dev/null || missing+=("$package")
+done
+# Node may have come from elsewhere.
+for command in node npm; do
+  command -v "$command" >/dev/null || missing+=("${command/%node/nodejs}")
 done
 [ "${#missing[@]}" = 0 ] && exit 0
 

@@ -35,8 +35,10 @@ _KEPT = (
     "reply_to",
     "app_id",
 )
-#: A queue's messages here at once: enough to fill the batches of one to two seconds.
-MOST_PREFETCH = 192
+#: A queue's messages here at once. An id that is canceled stays until it is proven, and venues
+#: are asked for proof more slowly than for cancels: with 192, a thousand one-id jobs took
+#: twice the time and a fifth more requests.
+MOST_PREFETCH = 1024
 LEAST_PREFETCH = 8
 #: The broker closes a consumer that holds a message for 30 minutes; tokens are renewed sooner.
 TOKEN_RENEWAL_S = 600.0
@@ -354,6 +356,12 @@ def _inner_id(kwargs: Mapping[str, Any]) -> str:
     return job_id_of(kwargs.get("job"))
 
 
+def _name_or(given: Any, otherwise: str) -> str:
+    """Return a header that Celery uses as a key; a producer may have put anything there."""
+    usable = isinstance(given, str) and 0 < len(given.encode("utf-8", "replace")) <= 255
+    return given if usable else otherwise
+
+
 def _dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any], *, keep_eta: bool) -> None:
     """Rewrite a message as the task that runs it; Flower shows its headers, so no payload.
 
@@ -364,15 +372,18 @@ def _dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any], *, keep_eta:
     message.content_type, message.content_encoding = "application/json", "utf-8"
     message._decoded_cache = None
     count, urgent = len(kwargs["job"]["orders"]), job.priority is Priority.KILL
-    task_id = message.headers.get("id") or str(uuid4())
+    task_id = _name_or(message.headers.get("id"), str(uuid4()))
+    retries = message.headers.get("retries")
     message.properties["correlation_id"] = task_id
-    kept = ("retries", "root_id", *(("eta",) if keep_eta else ()))
+    eta = {"eta": message.headers.get("eta")} if keep_eta else {}
     message.headers = {
-        **{key: message.headers[key] for key in kept if key in message.headers},
+        **eta,
         **job.trace,
         "lang": "py",
         "task": TASK,
         "id": task_id,
+        "root_id": _name_or(message.headers.get("root_id"), task_id),
+        "retries": retries if isinstance(retries, int) else 0,
         "shadow": f"{'kill' if urgent else 'cancel'} {count} @ {job.venue}/{job.account}",
         "argsrepr": "()",
         "kwargsrepr": f"{{'job_id': {job.job_id!r}}}",

@@ -257,7 +257,7 @@ def _priority(word: str) -> Priority:
 
 
 def _message_id(envelope: Envelope) -> str:
-    if not 0 < len(envelope.message_id) <= 128:
+    if not (0 < len(envelope.message_id) <= 128 and _is_text(envelope.message_id)):
         raise InvalidJob("no_job_id", "neither job_id nor a usable AMQP message_id")
     return envelope.message_id
 

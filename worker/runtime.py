@@ -35,12 +35,15 @@ class Runtime:
         self._transports: dict[str, Transport] = {}
         self._shared: dict[tuple[str, str], Pace] = {}
         self._hosts: dict[str, threading.Condition] = {}
+        self._stopped = False
 
     def driver(self, account: str) -> Driver:
         """Return the lane of an account, made at its first use."""
         with self._lock:
             if account not in self._drivers:
                 self._drivers[account] = self._make(self.settings.accounts[account])
+                if self._stopped:
+                    self._drivers[account].stop()
             return self._drivers[account]
 
     def drivers(self) -> dict[str, Driver]:
@@ -81,6 +84,8 @@ class Runtime:
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished by its tasks."""
+        with self._lock:
+            self._stopped = True  # lanes that are owned from now on send nothing, too
         for driver in self.drivers().values():
             driver.stop()
 

@@ -119,17 +119,18 @@ def _jobs() -> list[tuple[str, dict[str, Any] | bytes]]:
     ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(rabbit: RabbitNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("metrics")
+    broker_url = rabbit.vhost("metrics")
     address = f"127.0.0.1:{free_port()}"
     url = f"http://{address}/metrics"
     with start_sandbox() as box:
         env = accounts_file(_seed(box), folder / "cancel.toml") | {"CANCEL_METRICS": address}
-        outcomes = Outcomes(rabbit.url, "*.#")
-        with WorkerProcess(rabbit.url, env, folder / "worker.log"):
+        outcomes = Outcomes(broker_url)
+        with WorkerProcess(broker_url, env, folder / "worker.log"):
             before = wait_for(url, lambda seen: seen.sum("cancel_lane_owned") == 4)
-            send(rabbit.url, _jobs())
+            send(broker_url, _jobs())
             busy = wait_for(url, lambda seen: seen.sum("cancel_waiting_ids") > LONG_IDS / 2)
             outcomes.wait(LONG_IDS + 1 + 5 + 3 + 5 + 2, 60)
             after = wait_for(url, lambda seen: seen.sum("cancel_waiting_ids") == 0)

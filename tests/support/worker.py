@@ -68,6 +68,7 @@ class WorkerProcess:
                 break
             time.sleep(0.05)
         if ready:
+            self.kill()
             raise RuntimeError(f"the worker did not get {ready}:\n{self.errors()}")
         return self
 

@@ -1,0 +1,25 @@
+# One image for worker, record, Flower and sandbox; the command says which.
+FROM python:3.11-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+WORKDIR /src
+COPY requirements.lock ./
+RUN /opt/venv/bin/pip install -c requirements.lock setuptools
+COPY pyproject.toml README.md celeryconfig.py ./
+COPY worker ./worker
+COPY tasks ./tasks
+COPY venues ./venues
+COPY cli ./cli
+COPY record ./record
+# Exactly the locked versions, and of those only what runs.
+RUN /opt/venv/bin/pip install --no-build-isolation -c requirements.lock ".[flower,postgres,sandbox]"
+
+FROM python:3.11-slim
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin cancel
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /app
+COPY flowerconfig.py ./
+USER cancel
+STOPSIGNAL SIGTERM
+CMD ["celery", "-A", "worker", "worker", "-n", "worker@%h"]

@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing with atheris, on demand; docs/testing.md says how."""

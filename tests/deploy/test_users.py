@@ -1,0 +1,171 @@
+"""The broker's users of docker-compose.yml on a real node: each can do its work and no more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import amqp
+import pytest
+
+from tests.support.flower import FlowerProcess
+from tests.support.need import need
+from tests.support.producer import connect, send
+from tests.support.rabbitmq import RabbitNode, installed
+from tests.support.worker import ROOT, WorkerProcess, accounts_file
+from venues.sandbox.client import SandboxClient, start_sandbox
+
+RENDER = ROOT / "deploy/rabbitmq/render.sh"
+USERS = ("PRODUCER", "WORKER", "RECORD", "MONITOR")
+PASSWORDS = {f"{user}_PASSWORD": f"planted-{user}" for user in USERS}
+KEY, SECRET = "planted-key-of-users", "planted-secret-of-users"
+
+
+def _render(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", str(RENDER)],
+        env={"PATH": os.environ["PATH"], **env},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A node with the shipped users, and a way in for each."""
+
+    node: RabbitNode
+
+    def url(self, user: str) -> str:
+        password = PASSWORDS[f"{user.upper()}_PASSWORD"]
+        return f"amqp://{user}:{password}@127.0.0.1:{self.node.port}/cancel"
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    need(installed(), "RabbitMQ is missing: apt-get install rabbitmq-server")
+    node = RabbitNode()
+    definitions = node.folder / "definitions.json"
+    definitions.write_text(_render(PASSWORDS).stdout)
+    shipped = (ROOT / "deploy/rabbitmq/rabbitmq.conf").read_text()
+    with (node.folder / "rabbitmq.conf").open("a") as conf:
+        conf.write(shipped.replace("/tmp/definitions.json", str(definitions)))
+    with node:
+        yield Site(node)
+
+
+@pytest.fixture
+def box() -> Iterator[SandboxClient]:
+    with start_sandbox() as box:
+        box.add_account("kuna", KEY, SECRET)
+        yield box
+
+
+def _wait(what: str, true: bool, give_up: float) -> None:
+    assert true or time.monotonic() < give_up, what
+    time.sleep(0.2)
+
+
+def test_producer_worker_record_and_monitor_work_together(
+    site: Site, box: SandboxClient, tmp_path: Path
+) -> None:
+    account = {"venue": "kuna", "key": KEY, "secret": SECRET, "base_url": box.url}
+    env = accounts_file({"desk-9": account}, tmp_path / "cancel.toml")
+    database = tmp_path / "record.sqlite3"
+    kept = {
+        "CANCEL_RECORD_URL": f"sqlite:///{database}",
+        "CELERY_BROKER_URL": site.url("record"),
+    }
+    orders = ["3fa42833-9508-4061-8d80-000000000001"]
+    job = {"job_id": "j-users", "account": "desk-9", "orders": orders}
+    with WorkerProcess(site.url("worker"), env, tmp_path / "worker.log") as worker:
+        record = subprocess.Popen(
+            [sys.executable, "-m", "cli", "record"],
+            env={**os.environ, **kept, "CANCEL_LOG": "json"}, cwd=ROOT,
+            stdout=(tmp_path / "record.log").open("w"), stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            with FlowerProcess(site.url("monitor"), tmp_path / "flower.log") as flower:
+                _see_it_through(site, worker, flower, job, kept)
+        finally:
+            record.kill()
+            record.wait(10)
+
+
+def _see_it_through(
+    site: Site,
+    worker: WorkerProcess,
+    flower: FlowerProcess,
+    job: Mapping[str, object],
+    kept: dict[str, str],
+) -> None:
+    give_up, told = time.monotonic() + 40, 1
+    while told:
+        send(site.url("producer"), [("kill.desk-9", job)])
+        told = subprocess.run(
+            [sys.executable, "-m", "cli", "explain", "3fa42833-9508-4061-8d80-000000000001"],
+            env={**os.environ, **kept}, cwd=ROOT, capture_output=True, check=False,
+        ).returncode  # fmt: skip
+        _wait("the record has the id", not told, give_up)
+    while not any(task["state"] == "SUCCESS" for task in flower.tasks()):
+        send(site.url("producer"), [("kill.desk-9", job)])
+        _wait("Flower has a task", False, give_up)
+    assert worker.events("job_done")
+
+
+@pytest.mark.parametrize("user", ["producer", "monitor", "record"])
+@pytest.mark.parametrize("queue", ["cancel.desk-9.kill", "cancel.rejected"])
+def test_only_the_worker_reads_jobs(site: Site, user: str, queue: str) -> None:
+    with (
+        connect(site.url(user)) as connection,
+        pytest.raises(amqp.exceptions.AccessRefused),
+    ):
+        connection.channel().basic_get(queue)
+
+
+@pytest.mark.parametrize(
+    ("user", "exchange"),
+    [
+        ("producer", "cancel.outcomes"),
+        ("producer", "cancel.rejected"),
+        ("producer", ""),
+        ("monitor", "cancel.jobs"),
+        ("monitor", ""),
+        ("record", "cancel.jobs"),
+        ("record", "cancel.outcomes"),
+    ],
+)
+def test_nobody_publishes_what_is_not_theirs(site: Site, user: str, exchange: str) -> None:
+    with connect(site.url(user)) as connection:
+        channel = connection.channel()
+        with pytest.raises(amqp.exceptions.AccessRefused):
+            channel.basic_publish(amqp.Message(b"{}"), exchange, "cancel.desk-9.kill")
+            channel.queue_declare("", passive=True)
+
+
+def test_a_producer_declares_nothing(site: Site) -> None:
+    with connect(site.url("producer")) as connection:
+        channel = connection.channel()
+        with pytest.raises(amqp.exceptions.AccessRefused):
+            channel.queue_declare("cancel.mine", durable=True, auto_delete=False)
+
+
+def test_guest_does_not_exist(site: Site) -> None:
+    url = f"amqp://guest:guest@127.0.0.1:{site.node.port}/cancel"
+
+    with pytest.raises((amqp.exceptions.AccessRefused, amqp.exceptions.NotAllowed)):
+        connect(url)
+
+
+@pytest.mark.parametrize("password", ["", "a b", 'a"b', "a/b", "a@b", "a\\b"])
+def test_a_password_that_would_break_a_url_is_refused(password: str) -> None:
+    done = _render(PASSWORDS | {"WORKER_PASSWORD": password})
+
+    assert done.returncode == os.EX_CONFIG
+    assert done.stdout == ""
+    assert "WORKER_PASSWORD must be set" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
