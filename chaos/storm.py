@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -21,6 +22,8 @@ VENUES = ("coinw", "ztdx", "kuna")
 DESKS_PER_VENUE = 3
 WORKERS = 3
 MOST_IDS_PER_JOB = 40
+#: Ids without an answer at once: a job that saw twenty of its workers die is given up.
+MOST_WAITING = 500
 #: Long enough that no deadline comes while workers lie dead.
 DEADLINE = timedelta(hours=1)
 #: How long the last ids may take once nothing dies any more, in seconds.
@@ -93,11 +96,12 @@ class Storm:
             for step in range(self.kills):
                 self._send_share(step)
                 self._order_faults()
-                time.sleep(self._dice.uniform(0.1, 1.5))
+                self._listen(self._dice.uniform(0.1, 1.5))
                 self._kill_worker(step)
                 if self._broker_is_due(step):
                     self._kill_broker()
-            self._send_rest()
+                self._revive(step)
+                self._tell(step)
             self.sandbox.clear_faults()
             self._world.hear_all(CALM_S)
         finally:
@@ -107,13 +111,14 @@ class Storm:
     # -- what goes in --------------------------------------------------------------------
 
     def _send_share(self, step: int) -> None:
-        """Keep as many ids ahead as the run has steps behind it."""
+        """Send what is due before this death; first let the workers come after."""
         while self.sent < self.ids * (step + 1) / self.kills:
+            self._world.hear(lambda: len(self._world.unanswered()) < MOST_WAITING, CALM_S)
             self._send_job()
 
-    def _send_rest(self) -> None:
-        while self.sent < self.ids:
-            self._send_job()
+    def _listen(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self._world.hear(lambda: time.monotonic() >= end, seconds + 60)
 
     def _send_job(self) -> None:
         desk = self._dice.choice(self._desks)
@@ -147,12 +152,23 @@ class Storm:
     def _kill_worker(self, step: int) -> None:
         place = self._dice.randrange(WORKERS)
         if self._dice.random() < 0.1:
-            code = self._alive[place].stop(60)
-            self.done["workers stopped" if code == 0 else f"workers ended with {code}"] += 1
+            code = self._alive[place].stop(30)
+            # One that has not come to its signal handlers yet ends by the signal itself.
+            self.done[
+                "workers stopped" if code in (0, -15) else f"stops ended with {code}"
+            ] += 1
         else:
             self._alive[place].kill()
             self.done["workers killed"] += 1
         self._alive[place] = self._world.worker(f"w{step + 1}-{place}").start(ready="")
+
+    def _revive(self, step: int) -> None:
+        """Do what a supervisor does: a worker that could not start is started again."""
+        for place, worker in enumerate(self._alive):
+            if worker.process is not None and worker.process.poll() is not None:
+                self.done[f"starts ended with {worker.process.returncode}"] += 1
+                again = self._world.worker(f"w{step + 1}-{place}-again")
+                self._alive[place] = again.start(ready="")
 
     def _broker_is_due(self, step: int) -> bool:
         share = self.broker_kills / self.kills
@@ -164,6 +180,11 @@ class Storm:
         self.done[f"broker {end.__name__}s"] += 1
         time.sleep(self._dice.uniform(0.0, 2.0))
         self.node.start()
+
+    def _tell(self, step: int) -> None:
+        waiting = len(self._world.unanswered())
+        line = f"{step + 1} of {self.kills} deaths, {self.sent} ids sent, {waiting} wait"
+        print(line, file=sys.stderr, flush=True)
 
     # -- what is told --------------------------------------------------------------------
 

@@ -25,9 +25,6 @@ from worker.settings import (
 
 #: How long a worker that starts waits for the broker, in seconds.
 BROKER_TIMEOUT_S = 5.0
-#: How long a thread may keep the others from running: an answer that cannot be stamped gives
-#: its token back late. Python's own value is 5 ms.
-_SWITCH_S = 0.0005
 
 
 def make_app() -> Celery:
@@ -62,7 +59,6 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
         settings = load(dict(env) | {"CELERY_BROKER_URL": conf.broker_url})
     except ConfigError as error:
         _end(str(error), os.EX_CONFIG)
-    sys.setswitchinterval(_SWITCH_S)
     log.set_up((a.credential for a in settings.accounts.values()), form, sys.stdout)
     wire.install()
     # Celery says "Warm shutdown" on the real standard output, past every setting.

@@ -7,6 +7,7 @@ Celery message, so acknowledging the task acknowledges the producer's own messag
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -24,6 +25,7 @@ from worker.model import CancelJob, Priority
 from worker.publish import Letter
 from worker.report import ROUTING_KEY_HEADER, Report, reject, reject_outcome
 from worker.runtime import Runtime
+from worker.suspect import Fate, fate, headers_aside, way_aside
 
 TASK = "tasks.cancel_orders"
 #: AMQP properties that a message keeps when it is moved.
@@ -42,6 +44,7 @@ MOST_PREFETCH = 1024
 LEAST_PREFETCH = 8
 #: The broker closes a consumer that holds a message for 30 minutes; tokens are renewed sooner.
 TOKEN_RENEWAL_S = 600.0
+_DICE = random.Random()  # noqa: S311 - waits, not keys
 
 
 class CancelConsumer(Consumer):
@@ -99,7 +102,7 @@ class CancelConsumer(Consumer):
                 handler = handlers.get(queue)
                 if handler is not None:
                     handler(message, queue)
-                elif self._adopt(message):
+                elif self._is_to_be_tried(message) and self._adopt(message):
                     celery_handler(message)
             except InvalidJob as error:
                 self._reject(message, error)
@@ -179,6 +182,18 @@ class CancelConsumer(Consumer):
 
     # -- jobs ----------------------------------------------------------------------------
 
+    def _is_to_be_tried(self, message: Any) -> bool:
+        """Say so; a message whose workers died often is dealt with otherwise."""
+        judged = fate(message.headers)
+        if judged is Fate.SET_ASIDE:
+            self._log.warning("job_set_aside", why="its workers died")
+            way = way_aside(message.delivery_info["routing_key"], _DICE)
+            message.headers = headers_aside(message.headers)
+            self._move(message, *way, message.properties.get("message_id") or str(uuid4()))
+        elif judged is Fate.GIVE_UP:
+            self._on_dead(message, "")
+        return judged is Fate.TRY
+
     def _adopt(self, message: Any) -> bool:
         """Make a job's message a Celery message; False if it is dealt with otherwise.
 
@@ -193,7 +208,8 @@ class CancelConsumer(Consumer):
             kwargs = {"job": _job_json(message, envelope.content_encoding)}
         job = kwargs["job"]
         if isinstance(job, dict) and job.get("job_id") is None and not envelope.message_id:
-            self._move(message, message.delivery_info["routing_key"], message_id=str(uuid4()))
+            key = message.delivery_info["routing_key"]
+            self._move(message, topology.JOBS, key, message_id=str(uuid4()))
             return False
         intake = read_job(job, envelope, self.runtime.settings.accounts, utc_now())
         if intake.unknown_fields:
@@ -215,7 +231,7 @@ class CancelConsumer(Consumer):
         whole = Envelope(priority=word, account=named, message_id=given or fresh)
         intake = read_job(job, whole, self.runtime.settings.accounts, utc_now())
         key = topology.routing_key(intake.job.priority, intake.job.account)
-        self._move(message, key, message_id=fresh)
+        self._move(message, topology.JOBS, key, message_id=fresh)
 
     def _on_dead(self, message: Any, _queue: str) -> None:
         """Tell of a job that nobody could finish: what became of its ids is not known."""
@@ -241,9 +257,9 @@ class CancelConsumer(Consumer):
 
     # -- away from here ------------------------------------------------------------------
 
-    def _move(self, message: Any, key: str, message_id: str) -> None:
+    def _move(self, message: Any, exchange: str, key: str, message_id: str) -> None:
         letter = Letter(
-            topology.JOBS,
+            exchange,
             key,
             _body(message),
             {**_properties(message), "message_id": message_id},

@@ -17,7 +17,8 @@ _VARYING = (
     (re.compile(r"127\.0\.0\.1:\d+"), "<address>"),
     (re.compile(r"\d+ venue requests"), "<n> venue requests"),
     (re.compile(r"over (the embedded broker|RabbitMQ)"), "over <broker>"),
-    (re.compile(r"\b\d+\.\d+\b"), "<n>"),
+    (re.compile(r"\b\d+(\.\d+)? ms\b"), "<n> ms"),
+    (re.compile(r"\b\d+\.\d+\b|(?<= )\d+$"), "<n>"),
     (re.compile(r"\s+"), " "),
 )
 

@@ -34,6 +34,8 @@ READY = {
 #: Not run for real: they would run this test again, or prepare what is prepared.
 ONLY_LISTED = {"make test", "make setup", "make check"}
 START_S = 30.0
+#: Rows of jobs that the page sends, as Flower names them.
+FLOWER_ROWS = {"cancel 3 @ ztdx/desk-1", "kill 30 @ coinw/desk-2"}
 
 
 class Reader:
@@ -102,6 +104,8 @@ class Reader:
             )
         self._processes[name] = (process, out)
         self._await(name, READY[name])
+        if name == "celery -A worker flower":
+            self._await_flower()
         if self.rabbitmq and name == "celery -A worker worker":
             self._await(name, "lane_owned", times=2)
 
@@ -112,6 +116,23 @@ class Reader:
             assert process.poll() is None, f"{name} ended:\n{out.read_text()}"
             assert time.monotonic() < give_up, f"{name} is not ready:\n{out.read_text()}"
             time.sleep(0.05)
+
+    def _await_flower(self) -> None:
+        """Wait until a worker's sign of life has reached the page: from then on it sees all."""
+        give_up = time.monotonic() + START_S
+        while not self.flower("workers?json=1"):
+            assert time.monotonic() < give_up, "Flower sees no worker"
+            time.sleep(0.1)
+
+    def flower(self, page: str) -> list[dict[str, object]]:
+        """Return the rows of a page of Flower, none while it does not answer."""
+        try:
+            url = f"http://127.0.0.1:{self.flower_port}/{page}"
+            with urlopen(url, timeout=5) as reply:
+                rows: list[dict[str, object]] = json.load(reply)["data"]
+        except OSError:
+            return []
+        return rows
 
     def log(self) -> list[dict[str, object]]:
         """Return what the worker has logged."""
@@ -147,7 +168,7 @@ def test_every_command_of_the_readme_does_what_it_says(reader: Reader) -> None:
     for block in BLOCKS:
         _do(reader, block)
 
-    _flower_shows_a_job(reader)
+    _flower_shows_the_jobs(reader)
     if reader.rabbitmq:
         _outcome_is_as_shown(reader)
 
@@ -174,16 +195,17 @@ def _until_shown(reader: Reader, block: Block) -> str:
             time.sleep(0.2)
 
 
-def _flower_shows_a_job(reader: Reader) -> None:
-    give_up, page = time.monotonic() + 15, ""
-    while "worker" not in page and time.monotonic() < give_up:
-        try:
-            with urlopen(f"http://127.0.0.1:{reader.flower_port}/", timeout=5) as reply:
-                page = reply.read().decode()
-        except OSError:
-            time.sleep(0.2)
+def _flower_shows_the_jobs(reader: Reader) -> None:
+    """Ask as the page does in a browser."""
+    asked = (
+        "draw=1&start=0&length=99&order[0][column]=0&order[0][dir]=asc&columns[0][data]=name"
+    )
+    give_up, names = time.monotonic() + 15, set[object]()
+    while not names >= FLOWER_ROWS and time.monotonic() < give_up:
+        names = {row["name"] for row in reader.flower(f"tasks/datatable?{asked}")}
+        time.sleep(0.1)
 
-    assert "Flower" in page
+    assert names >= FLOWER_ROWS
 
 
 def _outcome_is_as_shown(reader: Reader) -> None:

@@ -24,7 +24,7 @@ def desks(
     """A world with a worker and a desk for each test."""
     world = World(rabbit.vhost("jobs"), sandbox, tmp_path_factory.mktemp("jobs"))
     world.audit()
-    for name in ("twice", "shared", "nameless", "astray", "celery", "patient"):
+    for name in ("twice", "shared", "nameless", "astray", "celery", "patient", "neighbour"):
         world.desk(name, "ztdx")
     world.worker().start(ready="worker_ready")
     yield world
@@ -34,6 +34,10 @@ def desks(
 def body(desk: Desk, ids: list[str], **fields: Any) -> bytes:
     job = {"account": desk.name, "orders": ids, "symbol": SYMBOLS[desk.venue], **fields}
     return json.dumps(job).encode()
+
+
+def raw(message: Any) -> bytes:
+    return message.body if isinstance(message.body, bytes) else str(message.body).encode()
 
 
 def statuses(world: World, job_id: str) -> set[str]:
@@ -166,6 +170,39 @@ def test_job_that_kills_its_worker(world: World, rabbit: RabbitNode) -> None:
     assert poison.headers["x-reason"] == "delivery_limit"
     assert {o["status"] for o in outcomes.values()} == {"unconfirmed"}
     assert world.check().clean
+
+
+def test_neighbour_of_a_poisonous_job(desks: World) -> None:
+    """A job that saw seven workers die waits a while by itself, and is done."""
+    desk = desks.desks["neighbour"]
+    (order_id,) = desks.seed(desk, 1)
+    desks.asked.append(Asked("neighbour", desk.venue, order_id))
+    seven = {"x-delivery-count": 7}  # as the broker writes it
+    desks.publish(
+        "kill.neighbour", body(desk, [order_id], job_id="neighbour"), application_headers=seven
+    )
+    desks.hear_job("neighbour", 40)
+
+    assert statuses(desks, "neighbour") == {"canceled"}
+    assert len(desks.lines("job_set_aside")) == 1
+
+
+def test_job_that_saw_twenty_workers_die(desks: World) -> None:
+    """It is given up before the next one: told as unconfirmed, and shown to people."""
+    desk = desks.desks["neighbour"]
+    (order_id,) = desks.seed(desk, 1)
+    desks.asked.append(Asked("twenty", desk.venue, order_id))
+    twenty = {"x-delivery-count": 6, "x-cancel-spells": 2}
+    desks.publish(
+        "kill.neighbour", body(desk, [order_id], job_id="twenty"), application_headers=twenty
+    )
+    desks.hear_job("twenty")
+
+    assert statuses(desks, "twenty") == {"unconfirmed"}
+    assert desks.requests(desk)[-1].ids != [order_id]
+    assert [
+        m.headers["x-reason"] for m in desks.queue("cancel.rejected") if b"twenty" in raw(m)
+    ]
 
 
 def test_every_name_is_true(desks: World) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import itertools
 import json
 import time
 from dataclasses import dataclass
@@ -17,7 +16,13 @@ from venues.sandbox.client import SandboxClient
 SECRET = "dummySecret0001"
 KEY = "dummyKey0001"
 
-_nonces = itertools.count(int(time.time() * 1000))
+_last_nonce = [0]
+
+
+def fresh_nonce() -> str:
+    """Return the time in ms, and never the same twice."""
+    _last_nonce[0] = max(int(time.time() * 1000), _last_nonce[0] + 1)
+    return str(_last_nonce[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def kuna(
     """Call Kuna; `path` starts after /v4/order/private/."""
     target = f"/v4/order/private/{path}"
     raw = json.dumps({} if body is None else body, separators=(",", ":")).encode()
-    nonce = nonce or str(next(_nonces))
+    nonce = nonce or fresh_nonce()
     signature = digest("sha384", f"{target}{nonce}".encode() + raw).hex()
     headers = {"public-key": KEY, "nonce": nonce, "signature": signature}
     return send(sandbox, method, target, headers, raw if method == "POST" else b"")

@@ -61,7 +61,16 @@ def test_nothing_of_the_core_imports_the_tasks() -> None:
 def test_kombu_is_imported_only_at_the_edges() -> None:
     edges = {
         f"worker/{name}.py"
-        for name in ("app", "consumer", "folder", "publish", "runtime", "topology", "wire")
+        for name in (
+            "app",
+            "consumer",
+            "folder",
+            "publish",
+            "runtime",
+            "topology",
+            "wire",
+            "suspect",
+        )
     }
 
     assert _who_imports("kombu", _code()) <= edges

@@ -1,0 +1,59 @@
+"""What becomes of a message whose workers died: tried now, set aside for a while, or given up.
+
+Each death counts for every message that the worker held, and only one of them is guilty. If
+all came back together, one poisonous job would take its neighbours with it to the limit. Set
+aside for different times, the innocent ones come back while the guilty one is away.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from kombu.transport import native_delayed_delivery
+
+from worker.topology import DELIVERY_LIMIT
+
+#: A message is set aside after so many deaths, and again after so many more.
+TRIES = 7
+#: For how long, at random, in seconds: several times what a worker needs to start.
+SHORTEST_S, LONGEST_S = 1, 20
+#: How often a message was set aside; its count at the broker begins anew each time.
+SPELLS = "x-cancel-spells"
+_COUNT = "x-delivery-count"
+
+
+class Fate(StrEnum):
+    """What to do with a message."""
+
+    TRY = "try"
+    SET_ASIDE = "set_aside"
+    GIVE_UP = "give_up"
+
+
+def fate(headers: Mapping[str, Any]) -> Fate:
+    """Judge by how often the message was delivered in vain."""
+    vain = _number(headers, _COUNT)
+    if vain + TRIES * _number(headers, SPELLS) >= DELIVERY_LIMIT:
+        return Fate.GIVE_UP
+    return Fate.SET_ASIDE if vain >= TRIES else Fate.TRY
+
+
+def headers_aside(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers of a message that is set aside once more."""
+    kept = {key: value for key, value in headers.items() if key != _COUNT}
+    return kept | {SPELLS: _number(headers, SPELLS) + 1}
+
+
+def way_aside(routing_key: str, rng: random.Random) -> tuple[str, str]:
+    """Return exchange and key that bring a message back to `routing_key` after a while."""
+    wait_s = rng.randint(SHORTEST_S, LONGEST_S)
+    first = native_delayed_delivery.level_name(native_delayed_delivery.MAX_LEVEL)
+    return first, native_delayed_delivery.calculate_routing_key(wait_s, routing_key)
+
+
+def _number(headers: Mapping[str, Any], name: str) -> int:
+    value = headers.get(name)
+    return value if isinstance(value, int) and value >= 0 else 0
