@@ -16,7 +16,7 @@ from tests.support.producer import Outcomes, connect
 from venues.sandbox.client import VenueRequest
 
 #: So many accounts in turn, so that none has anything to do when its next job comes.
-_IDLE_ACCOUNTS = 24
+_IDLE_ACCOUNTS = 48
 _GAP_S = 0.06
 _OTHERS = 8
 _KILL_IDS = 200

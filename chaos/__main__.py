@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from chaos.storm import Storm
@@ -11,7 +12,9 @@ from venues.sandbox.client import start_sandbox
 
 
 def main() -> int:
-    """Run once; return 0 if nothing was lost, contradictory or false."""
+    """Run once; return 0 if nothing was lost, contradictory or false, and no limit broken."""
+    # So that what was started is ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     asked = _arguments()
     if not installed():
         print("chaos: RabbitMQ is missing: apt-get install rabbitmq-server", file=sys.stderr)
@@ -26,11 +29,12 @@ def main() -> int:
             sandbox=sandbox,
         )
         findings = storm.blow()
+        within = not storm.over_limit() and not sandbox.incidents()
         print(*storm.figures(), findings.summary(), sep="\n")
     for name in ("lost", "contradictory", "false", "unasked"):
         for line in getattr(findings, name)[:20]:
             print(f"{name}: {line}")
-    return 0 if findings.clean else 1
+    return 0 if findings.clean and within else 1
 
 
 def _arguments() -> argparse.Namespace:

@@ -188,6 +188,10 @@ class Storm:
 
     # -- what is told --------------------------------------------------------------------
 
+    def over_limit(self) -> int:
+        """Return how many requests the venues refused for rate, beside those told to."""
+        return sum(use.throttled for use in self.sandbox.limits())
+
     def figures(self) -> list[str]:
         """Return what happened, one line each."""
         uses = self.sandbox.limits()
@@ -199,7 +203,7 @@ class Storm:
             f"venue faults fired: {sum(fired.values())} "
             f"({', '.join(f'{kind} {count}' for kind, count in sorted(fired.items()))})",
             f"venue requests {sum(use.requests for use in uses if use.limit == 'account')}, "
-            f"over a limit {sum(use.throttled for use in uses)}, "
+            f"over a limit {self.over_limit()}, "
             f"incidents {len(self.sandbox.incidents())}",
         ]
 

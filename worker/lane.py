@@ -38,6 +38,7 @@ from worker.waiting import (
     Group,
     Item,
     Owner,
+    Place,
     Sending,
     is_urgent,
     shareable,
@@ -258,7 +259,7 @@ class Lane:
         if group is None:
             group = self._groups[key] = Group(route, page)
         queue = group.kills if item.kill else group.routines
-        heapq.heappush(queue, (item.seq, item.ticket, item))
+        heapq.heappush(queue, (item.place, item.ticket, item))
         item.group = group
         group.size += 1
 
@@ -276,13 +277,13 @@ class Lane:
 
     def _by_rank(self, now: float) -> list[Group]:
         """Return the groups with ids, most pressing first: kill, then cancel, then oldest."""
-        heads: list[tuple[bool, bool, int, Group]] = []
+        heads: list[tuple[bool, bool, Place, Group]] = []
         for key, group in list(self._groups.items()):
             head = self._head(group, now)
             if head is None:
                 del self._groups[key]
                 continue
-            heads.append((not head.kill, _is_lookup(group.route), head.seq, group))
+            heads.append((not head.kill, _is_lookup(group.route), head.place, group))
         return [group for *_, group in sorted(heads, key=lambda rank: rank[:3])]
 
     def _ready_at(self, group: Group, now: float) -> float:

@@ -21,6 +21,10 @@ class Owner(Protocol):
     leaving: str  # why it wants its ids back, as soon as they are not in flight
 
 
+#: The order of ids of one rank: what a cancel waits for first, then the oldest.
+Place = tuple[bool, int]
+
+
 @dataclass(slots=True, eq=False)
 class Item:
     """One id in the lane, once however many tasks ask for it."""
@@ -37,6 +41,11 @@ class Item:
     flying: bool = False
 
     @property
+    def place(self) -> Place:
+        """Return where it stands: a look that a cancel waits for goes first."""
+        return not self.track.looking, self.seq
+
+    @property
     def deadline(self) -> float:
         """The last of its owners' deadlines: until then a cancel may be sent for it."""
         return max((owner.deadline for owner in self.owners), default=-NEVER)
@@ -48,11 +57,11 @@ class Group:
 
     route: Route
     page: int
-    kills: list[tuple[int, int, Item]] = field(default_factory=list)
-    routines: list[tuple[int, int, Item]] = field(default_factory=list)
+    kills: list[tuple[Place, int, Item]] = field(default_factory=list)
+    routines: list[tuple[Place, int, Item]] = field(default_factory=list)
     size: int = 0
 
-    def queues(self) -> tuple[list[tuple[int, int, Item]], ...]:
+    def queues(self) -> tuple[list[tuple[Place, int, Item]], ...]:
         """Return the queues in the order in which they are served."""
         return self.kills, self.routines
 
