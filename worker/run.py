@@ -141,19 +141,7 @@ class Run:
 
 
 def _resumed(job: CancelJob, progress: Progress) -> CancelJob:
-    return CancelJob(
-        job_id=job.job_id,
-        account=job.account,
-        venue=job.venue,
-        priority=job.priority,
-        refs=job.refs,
-        accepted_at=progress.accepted_at,
-        deadline=progress.deadline,
-        reason=job.reason,
-        requested_by=job.requested_by,
-        tags=job.tags,
-        trace=job.trace,
-    )
+    return replace(job, accepted_at=progress.accepted_at, deadline=progress.deadline)
 
 
 def _tracks(
