@@ -20,9 +20,10 @@ from cli.output import AsJson, Output, Problem
 from worker import topology
 from worker.intake import InvalidJob, job_id_of, read_json
 from worker.report import ROUTING_KEY_HEADER
+from worker.suspect import BY_THE_BROKER
 
 #: Headers that were added when the message was rejected, and those that the broker adds.
-_ADDED = ("x-reason", "x-detail", ROUTING_KEY_HEADER, "x-delivery-count", "x-acquired-count")
+_ADDED = BY_THE_BROKER | {"x-reason", "x-detail", ROUTING_KEY_HEADER}
 #: AMQP properties that belong to the message and not to its delivery.
 _KEPT = (
     "content_type",

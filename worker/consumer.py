@@ -25,7 +25,14 @@ from worker.model import CancelJob, Priority
 from worker.publish import Letter
 from worker.report import ROUTING_KEY_HEADER, Report, reject, reject_outcome
 from worker.runtime import Runtime
-from worker.suspect import Fate, fate, headers_aside, way_aside
+from worker.suspect import (
+    DELIVERED_IN_VAIN,
+    Fate,
+    fate,
+    headers_aside,
+    last_death,
+    way_aside,
+)
 
 TASK = "tasks.cancel_orders"
 #: AMQP properties that a message keeps when it is moved.
@@ -191,7 +198,7 @@ class CancelConsumer(Consumer):
             message.headers = headers_aside(message.headers)
             self._move(message, *way, message.properties.get("message_id") or str(uuid4()))
         elif judged is Fate.GIVE_UP:
-            self._on_dead(message, "")
+            self._give_up(message, DELIVERED_IN_VAIN)
         return judged is Fate.TRY
 
     def _adopt(self, message: Any) -> bool:
@@ -234,9 +241,11 @@ class CancelConsumer(Consumer):
         self._move(message, topology.JOBS, key, message_id=fresh)
 
     def _on_dead(self, message: Any, _queue: str) -> None:
+        self._give_up(message, last_death(message.headers))
+
+    def _give_up(self, message: Any, why: str) -> None:
         """Tell of a job that nobody could finish: what became of its ids is not known."""
-        why = message.headers.get("x-first-death-reason", "delivery_limit")
-        given_up = InvalidJob(str(why), f"given up after its worker failed ({why})")
+        given_up = InvalidJob(why, f"given up after its worker failed ({why})")
         try:
             job = self._job_of(message).job
         except InvalidJob as error:
@@ -245,7 +254,7 @@ class CancelConsumer(Consumer):
             return
         report = Report(self.runtime.publisher, job, {}, self.runtime.observer.outcome)
         for ref in job.refs:
-            report.outcome(expire(replace(start(ref), sent=True, why=str(why))), utc_now())
+            report.outcome(expire(replace(start(ref), sent=True, why=why)), utc_now())
         given_up.job_id = job.job_id
         self._reject(message, given_up, also=report.take_posted())
 

@@ -20,9 +20,22 @@ from worker.topology import DELIVERY_LIMIT
 TRIES = 7
 #: For how long, at random, in seconds: several times what a worker needs to start.
 SHORTEST_S, LONGEST_S = 1, 20
+#: Why a message is given up, in the broker's own word.
+DELIVERED_IN_VAIN = "delivery_limit"
+_DEATH = ("exchange", "queue", "reason")
 #: How often a message was set aside; its count at the broker begins anew each time.
 SPELLS = "x-cancel-spells"
 _COUNT = "x-delivery-count"
+#: What the broker writes into a message on its way. To publish a message again with its old
+#: deaths loses it: RabbitMQ 3 drops one that expires a second time in the same queue.
+BY_THE_BROKER = frozenset(
+    {
+        _COUNT,
+        "x-acquired-count",
+        "x-death",
+        *(f"x-{end}-death-{what}" for end in ("first", "last") for what in _DEATH),
+    }
+)
 
 
 class Fate(StrEnum):
@@ -43,7 +56,7 @@ def fate(headers: Mapping[str, Any]) -> Fate:
 
 def headers_aside(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the headers of a message that is set aside once more."""
-    kept = {key: value for key, value in headers.items() if key != _COUNT}
+    kept = {key: value for key, value in headers.items() if key not in BY_THE_BROKER}
     return kept | {SPELLS: _number(headers, SPELLS) + 1}
 
 
@@ -52,6 +65,14 @@ def way_aside(routing_key: str, rng: random.Random) -> tuple[str, str]:
     wait_s = rng.randint(SHORTEST_S, LONGEST_S)
     first = native_delayed_delivery.level_name(native_delayed_delivery.MAX_LEVEL)
     return first, native_delayed_delivery.calculate_routing_key(wait_s, routing_key)
+
+
+def last_death(headers: Mapping[str, Any]) -> str:
+    """Return why a message left its queue last; its first death may have been a mere delay."""
+    deaths = headers.get("x-death")
+    newest = deaths[0] if isinstance(deaths, list) and deaths else None
+    reason = newest.get("reason") if isinstance(newest, dict) else None
+    return str(reason or DELIVERED_IN_VAIN)
 
 
 def _number(headers: Mapping[str, Any], name: str) -> int:

@@ -173,11 +173,17 @@ def test_job_that_kills_its_worker(world: World, rabbit: RabbitNode) -> None:
 
 
 def test_neighbour_of_a_poisonous_job(desks: World) -> None:
-    """A job that saw seven workers die waits a while by itself, and is done."""
+    """A job that saw seven workers die waits a while by itself, and is done.
+
+    It waited before, in the very queues that it waits in now.
+    """
     desk = desks.desks["neighbour"]
     (order_id,) = desks.seed(desk, 1)
     desks.asked.append(Asked("neighbour", desk.venue, order_id))
-    seven = {"x-delivery-count": 7}  # as the broker writes it
+    waited = [
+        {"queue": f"celery_delayed_{n}", "reason": "expired", "count": 1} for n in range(6)
+    ]
+    seven = {"x-delivery-count": 7, "x-death": waited}  # as the broker writes it
     desks.publish(
         "kill.neighbour", body(desk, [order_id], job_id="neighbour"), application_headers=seven
     )

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from worker.suspect import LONGEST_S, SPELLS, TRIES, Fate, fate, headers_aside, way_aside
+from worker.suspect import (
+    LONGEST_S,
+    SPELLS,
+    TRIES,
+    Fate,
+    fate,
+    headers_aside,
+    last_death,
+    way_aside,
+)
 from worker.topology import DELIVERY_LIMIT
 
 
@@ -42,6 +51,27 @@ def test_no_message_sees_more_deaths_than_the_limit() -> None:
 
     assert killed == DELIVERY_LIMIT
     assert headers["x-delivery-count"] < TRIES
+
+
+def test_what_is_set_aside_has_no_past() -> None:
+    """A broker that finds an old death in it may drop it."""
+    past = {"x-delivery-count": 7, "x-death": [{}], "x-first-death-queue": "celery_delayed_0"}
+
+    assert headers_aside({**past, "tenant": "risk"}) == {"tenant": "risk", SPELLS: 1}
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({"x-death": [{"reason": "delivery_limit"}, {"reason": "expired"}]}, "delivery_limit"),
+        ({"x-death": [{"reason": "maxlen"}], "x-first-death-reason": "expired"}, "maxlen"),
+        ({"x-death": "odd"}, "delivery_limit"),
+        ({"x-death": [{}]}, "delivery_limit"),
+        ({}, "delivery_limit"),
+    ],
+)
+def test_last_death(headers: dict[str, Any], why: str) -> None:
+    assert last_death(headers) == why
 
 
 def test_the_way_aside_leads_back() -> None:
