@@ -45,6 +45,7 @@ class Scene:
     faults: tuple[Mapping[str, Any], ...] = ()
     allowed: frozenset[str]
     reason: str = ""
+    or_else: frozenset[tuple[str, str]] = frozenset()  # status and reason
     count: int = 2
     order: Mapping[str, Any] = field(default_factory=dict)
     item: Mapping[str, Any] = field(default_factory=dict)
@@ -66,6 +67,7 @@ def once(kind: str, venue: str) -> Scene:
 def ending(name: str, venue: str, kind: str, *allowed: str, reason: str, **more: Any) -> Scene:
     """Return the scene of a fault that does not go away."""
     deadline_s = more.pop("deadline_s", None)
+    or_else = more.pop("or_else", frozenset())
     fault = {"kind": kind, "times": None, **more}
     return Scene(
         name=f"{name}-{venue}",
@@ -73,10 +75,15 @@ def ending(name: str, venue: str, kind: str, *allowed: str, reason: str, **more:
         faults=(fault,),
         allowed=frozenset(allowed),
         reason=reason,
+        or_else=or_else,
         deadline_s=deadline_s,
     )
 
 
+#: The deadline may fall between a further cancel and its look-up: nobody knows what that did.
+CUT_OFF = frozenset({("unconfirmed", "in_doubt")})
+#: What a venue says of an order that it never cancels.
+STILL_OPEN: dict[str, Any] = {"reason": "still_open", "or_else": CUT_OFF, "deadline_s": 5}
 LASTING = [
     ending("auth", "coinw", "auth", "rejected", reason="auth"),
     ending("auth", "ztdx", "auth", "rejected", reason="auth"),
@@ -88,8 +95,8 @@ LASTING = [
     ending("throttled", "ztdx", "throttle", "failed", reason="throttled", deadline_s=4),
     ending("banned", "ztdx", "ban", "failed", reason="banned", deadline_s=4),
     ending("banned", "kuna", "ban", "rejected", reason="permission"),
-    ending("still-open", "kuna", "lying_success", "failed", reason="still_open", deadline_s=5),
-    ending("still-open", "coinw", "lying_success", "failed", reason="still_open", deadline_s=5),
+    ending("still-open", "kuna", "lying_success", "failed", **STILL_OPEN),
+    ending("still-open", "coinw", "lying_success", "failed", **STILL_OPEN),
     ending(
         "hung", "ztdx", "timeout_before_effect", "unconfirmed", reason="timeout", deadline_s=4
     ),
