@@ -59,11 +59,14 @@ class Driver:
         self._observe = observe
         # Shared by the lanes that draw from one address's quotas, else the lane's own.
         self._changed = changed
+        self._shared = any(pace.quota.scope == "address" for pace in paces.values())
+        self._wakes_at = NEVER
         self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT, f"send-{account.name}")
         self._timer = threading.Thread(
             target=self._tick, name=f"lane-{account.name}", daemon=True
         )
         self._stopped = False
+        self._stamping = threading.Lock()
         self._last_ms = 0
         self._clock_offset_ms = 0
         self._clock_set_at = -NEVER
@@ -116,11 +119,19 @@ class Driver:
     # -- the way of a request ------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Let leave what may; with the lock held."""
+        """Let leave what may, and see that the timer sleeps no longer than it should.
+
+        With the lock held, as all that follows.
+        """
+        self._let_leave()
+        sooner = self.lane.next_at(time.monotonic()) < self._wakes_at
+        if sooner or self._stopped or self._shared:
+            self._changed.notify_all()
+
+    def _let_leave(self) -> None:
         while not self._stopped and (sending := self.lane.next(time.monotonic())) is not None:
             self._senders.submit(self._carry, sending)
         self._hand_out()
-        self._changed.notify_all()
 
     def _hand_out(self) -> None:
         for delivery in take_deliveries(self.lane):
@@ -132,11 +143,11 @@ class Driver:
         with self._changed:
             while not self._stopped:
                 now = time.monotonic()
-                at = self.lane.next_at(now)
-                if at <= now:
-                    self._pump()
-                    continue
-                self._changed.wait(_LONGEST_SLEEP_S if at == NEVER else at - now)
+                self._wakes_at = self.lane.next_at(now)
+                if self._wakes_at <= now:
+                    self._let_leave()
+                else:
+                    self._changed.wait(min(self._wakes_at - now, _LONGEST_SLEEP_S))
 
     def _carry(self, sending: Sending) -> None:
         try:
@@ -159,7 +170,7 @@ class Driver:
 
     def _now_ms(self) -> int:
         """Return the venue's time, and never the same twice: some take it for a nonce."""
-        with self._changed:
+        with self._stamping:
             now_ms = int(time.time() * 1000) + self._clock_offset_ms
             self._last_ms = max(now_ms, self._last_ms + 1)
             return self._last_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from venues.base import Route, Venue, Verdict
 from worker.judge import Judgement
@@ -61,6 +62,15 @@ class Track:
         return replace(self.ref, symbol=self.symbol, ord_type=self.ord_type)
 
 
+def _with(track: Track, **changes: Any) -> Track:
+    """Return the track with these changes: itself where nothing changes, which is often.
+
+    A copy of all its fields takes longer than anything else that is done for an id.
+    """
+    news = {name: new for name, new in changes.items() if getattr(track, name) != new}
+    return replace(track, **news) if news else track
+
+
 def start(ref: OrderRef, *, look_first: bool = False) -> Track:
     """Return the track of an id that nothing is known of yet.
 
@@ -81,7 +91,7 @@ def start(ref: OrderRef, *, look_first: bool = False) -> Track:
 def joined(track: Track, other: Track) -> Track:
     """Return the track with what another job learned of the same id; its own step stays."""
     learn_type = other.type_known and not track.type_known
-    return replace(
+    return _with(
         track,
         symbol=track.symbol or other.symbol,
         ord_type=other.ord_type if learn_type else track.ord_type,
@@ -154,7 +164,7 @@ def sent(track: Track) -> Track:
     """Return the track of an id that leaves in a request now."""
     if track.purpose is Purpose.LOOKUP:
         return track
-    return replace(track, attempts=track.attempts + 1, sent_as=track.ord_type)
+    return _with(track, attempts=track.attempts + 1, sent_as=track.ord_type)
 
 
 def follow(track: Track, said: Judgement, asked: Asked) -> Course:
@@ -170,7 +180,7 @@ def follow(track: Track, said: Judgement, asked: Asked) -> Course:
 
 
 def _noted(track: Track, said: Judgement) -> Track:
-    return replace(
+    return _with(
         track,
         symbol=said.symbol or track.symbol,
         ord_type=said.ord_type or track.ord_type,
@@ -185,7 +195,7 @@ def _noted(track: Track, said: Judgement) -> Track:
 def missed(track: Track, why: str, base_s: float = 0.5) -> Again:
     """Return the same step again, after a growing pause: the request surely did nothing."""
     misses = track.misses + 1
-    return Again(replace(track, misses=misses, why=why), back_off=(misses, base_s))
+    return Again(_with(track, misses=misses, why=why), back_off=(misses, base_s))
 
 
 def doubted(track: Track, why: str, now: float) -> Again:
@@ -195,13 +205,13 @@ def doubted(track: Track, why: str, now: float) -> Again:
     if track.purpose is Purpose.LOOKUP:
         doubts = track.doubts + 1
         page = 1 if why == "list_too_long" else track.page
-        again = replace(track, doubts=doubts, page=page, why=why)
+        again = _with(track, doubts=doubts, page=page, why=why)
         return Again(again, back_off=(doubts, 0.5))
-    return Again(_to_lookup(replace(track, sent=True, misses=0, why=why), now))
+    return Again(_to_lookup(_with(track, sent=True, misses=0, why=why), now))
 
 
 def _to_lookup(track: Track, now: float) -> Track:
-    return replace(
+    return _with(
         track,
         purpose=Purpose.LOOKUP,
         settled_at=now,
@@ -214,7 +224,7 @@ def _to_lookup(track: Track, now: float) -> Track:
 
 
 def _to_cancel(track: Track) -> Track:
-    return replace(track, purpose=Purpose.CANCEL, looking=False)
+    return _with(track, purpose=Purpose.CANCEL, looking=False)
 
 
 def _after_first_look(track: Track, said: Judgement, asked: Asked) -> Course:
@@ -222,7 +232,7 @@ def _after_first_look(track: Track, said: Judgement, asked: Asked) -> Course:
     if said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES:
         return _final_state(track, said, Evidence.LOOKUP)
     if said.verdict is Verdict.ABSENT:
-        looked = replace(track, absent=(*track.absent, asked.route.name))
+        looked = _with(track, absent=(*track.absent, asked.route.name))
         if _unread_routes(looked, asked.venue):
             return Again(looked)
     return Again(_to_cancel(track))
@@ -236,19 +246,19 @@ def _after_cancel(track: Track, said: Judgement, asked: Asked) -> Course:
         if asked.alone or track.tried >= MOST_REFUSALS:
             return _outcome(track, CancelStatus.REJECTED, said.reason or "refused")
         # One bad id may have spoiled the others of its batch: each goes alone.
-        return Again(replace(track, tried=track.tried + 1, why=said.reason))
+        return Again(_with(track, tried=track.tried + 1, why=said.reason))
     if said.verdict is Verdict.UNKNOWN_ORDER:
-        return Again(_to_lookup(replace(track, misses=0), asked.ended))
+        return Again(_to_lookup(_with(track, misses=0), asked.ended))
     return doubted(track, said.reason or "in_doubt", asked.ended)
 
 
 def _after_lookup(track: Track, said: Judgement, asked: Asked) -> Course:
     if said.verdict is Verdict.ABSENT:
-        return _absent(replace(track, doubts=0), said, asked)
+        return _absent(_with(track, doubts=0), said, asked)
     if said.verdict is not Verdict.STATE:
         return doubted(track, said.reason or "lookup_in_doubt", asked.ended)
     if said.ord_status in OPEN_STATES:
-        return _open(replace(track, doubts=0, still_open=True), said, asked)
+        return _open(_with(track, doubts=0, still_open=True), said, asked)
     return _final_state(track, said, Evidence.LOOKUP)
 
 
@@ -270,41 +280,41 @@ def _open(track: Track, said: Judgement, asked: Asked) -> Again:
         said.ord_type,
     )
     if _read_too_early(track, asked) and not named_wrongly:
-        again = replace(track, early=False, absent=(), page=1)
+        again = _with(track, early=False, absent=(), page=1)
         return Again(again, delay_s=_lag_s(track, asked))
     tried = track.tried + 1
     pause = (tried - QUICK_TRIES, 0.5) if tried > QUICK_TRIES else None
-    return Again(replace(_to_cancel(track), tried=tried, why="still_open"), back_off=pause)
+    return Again(_with(_to_cancel(track), tried=tried, why="still_open"), back_off=pause)
 
 
 def _absent(track: Track, said: Judgement, asked: Asked) -> Course:
     if _read_too_early(track, asked):
         return _absent_too_early(track, asked)
     if said.more:
-        return Again(replace(track, page=track.page + 1))
-    track = replace(track, page=1)
+        return Again(_with(track, page=track.page + 1))
+    track = _with(track, page=1)
     if track.early:
-        track = replace(track, early=False, absent=())
+        track = _with(track, early=False, absent=())
     if any(r.stage < asked.route.stage for r in _unread_routes(track, asked.venue)):
         return Again(track)
-    track = replace(track, absent=(*track.absent, asked.route.name))
+    track = _with(track, absent=(*track.absent, asked.route.name))
     unread = _unread_routes(track, asked.venue)
     if not unread:
-        return _gone(replace(track, still_open=False), asked.venue)
+        return _gone(_with(track, still_open=False), asked.venue)
     if unread[0].stage > asked.route.stage:
         # It may have moved on a moment ago: the next list must not lag behind this one.
-        track = replace(track, settled_at=asked.ended)
+        track = _with(track, settled_at=asked.ended)
     return Again(track, delay_s=_lag_s(track, asked))
 
 
 def _absent_too_early(track: Track, asked: Asked) -> Again:
     """Look on where it is likely to be; absence proves nothing yet, so no page is turned."""
-    track = replace(track, page=1)
+    track = _with(track, page=1)
     if track.early:
-        track = replace(track, absent=(*track.absent, asked.route.name))
+        track = _with(track, absent=(*track.absent, asked.route.name))
         if _unread_routes(track, asked.venue):
             return Again(track)
-        track = replace(track, early=False, absent=())
+        track = _with(track, early=False, absent=())
     return Again(track, delay_s=_lag_s(track, asked))
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import logging
 import re
 import sys
+import threading
+import time
 from collections.abc import Iterable
-from typing import Any, Literal, TextIO
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -15,25 +21,81 @@ from worker.model import Credential
 
 _SIGNED = re.compile(r"(?i)\b(signature|sign|api[-_]?key|api[-_]?secret)=[^\s&\"']+")
 _HIDDEN = "[hidden]"
+#: Lines that may wait for a stream that nobody reads.
+MOST_LINES_WAITING = 10_000
+MOST_LINES_AT_ONCE = 500
+_PATIENCE_S = 5.0
+
+
+class Lines:
+    """A stream to which one thread writes, as many lines at once as have come.
+
+    A thread that writes a line itself gives its turn away, and waits for the next one.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._open = True
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def write(self, text: str) -> int:
+        """Take a line; while too many wait, because nobody reads the stream, wait with them."""
+        self._lines.put(text)
+        while self._lines.qsize() > MOST_LINES_WAITING:
+            time.sleep(0.01)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: what was written is on its way."""
+
+    def close(self) -> None:
+        """Write what is still on its way; give up on a stream that nobody reads."""
+        self._open = False
+        self._lines.put("")  # wakes the thread
+        self._thread.join(_PATIENCE_S)
+
+    def _run(self) -> None:
+        while self._open or not self._lines.empty():
+            lines = [self._lines.get()]
+            while len(lines) < MOST_LINES_AT_ONCE and not self._lines.empty():
+                lines.append(self._lines.get())
+            # A full disk or a reader that is gone: to cancel orders matters more.
+            with suppress(OSError, ValueError):
+                self._stream.write("".join(lines))
+                self._stream.flush()
 
 
 class Scrub:
-    """Hides keys, secrets and signatures in whatever is about to be written."""
+    """Renders events as lines that hold no key, secret or signature."""
 
-    def __init__(self, credentials: Iterable[Credential]) -> None:
+    def __init__(self, credentials: Iterable[Credential], render: Processor) -> None:
+        self._render = render
         words = {w for c in credentials for w in (c.api_key, c.api_secret) if w}
-        longest_first = sorted(map(re.escape, words), key=len, reverse=True)
-        self._words = re.compile("|".join(longest_first)) if words else None
+        # As they stand in a text, in an object's repr, and in either within a line of JSON.
+        shown = words | {repr(word)[1:-1] for word in words}
+        self._words = shown | {json.dumps(word)[1:-1] for word in shown}
+        longest_first = sorted(self._words, key=len, reverse=True)
+        self._any = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """Return the event with every string in it cleaned."""
-        return {key: self._clean(value) for key, value in event.items()}
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
+        """Return the line; its strings are cleaned one by one only where one needs it."""
+        line = str(self._render(logger, method, dict(event)))
+        if not self._is_suspect(line):
+            return line
+        clean = {key: self._clean(value) for key, value in event.items()}
+        return str(self._render(logger, method, clean))
+
+    def _is_suspect(self, line: str) -> bool:
+        return any(word in line for word in self._words) or (
+            "=" in line and _SIGNED.search(line) is not None
+        )
 
     def text(self, text: str) -> str:
         """Return a text that may be shown."""
-        if self._words is not None:
-            text = self._words.sub(_HIDDEN, text)
-        return _SIGNED.sub(rf"\1={_HIDDEN}", text)
+        return _SIGNED.sub(rf"\1={_HIDDEN}", self._any.sub(_HIDDEN, text))
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -42,14 +104,16 @@ class Scrub:
             return {key: self._clean(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._clean(item) for item in value]
-        return value
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self.text(repr(value))  # as it would be rendered
 
 
 def set_up(
     credentials: Iterable[Credential], form: Literal["json", "console"], stream: TextIO
 ) -> None:
     """Make structlog and the standard library's loggers write to `stream` in one form."""
-    scrub = Scrub(credentials)
+    lines = cast(TextIO, Lines(stream))
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -58,16 +122,15 @@ def set_up(
     last: list[Processor] = [
         structlog.processors.format_exc_info,
         structlog.processors.UnicodeDecoder(),
-        scrub,
-        _renderer(form),
+        Scrub(credentials, _renderer(form)),
     ]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=structlog.WriteLoggerFactory(file=lines),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from venues.base import Batch, Route, Venue
 from worker.model import IdKind, OrderRef, OrdType, Purpose
@@ -134,8 +135,16 @@ def lookup_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
 
     A stated type is a hint: the routes of other types come last, but they come.
     """
-    routes = [r for r in _routes(venue, Purpose.LOOKUP, ref) if _has_symbol(r, ref)]
-    return tuple(sorted(routes, key=lambda route: ref.ord_type not in route.ord_types))
+    return _lookup_routes(venue, ref.kind, ref.ord_type, bool(ref.symbol))
+
+
+@cache
+def _lookup_routes(
+    venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool
+) -> tuple[Route, ...]:
+    of_kind = (r for r in venue.routes if r.purpose is Purpose.LOOKUP and kind in r.id_kinds)
+    routes = (r for r in of_kind if has_symbol or not r.needs_symbol)
+    return tuple(sorted(routes, key=lambda route: ord_type not in route.ord_types))
 
 
 def unasked_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -85,6 +85,14 @@ class Report:
         self._log = structlog.get_logger().bind(
             job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
         )
+        self._of_job = {
+            "job_id": job.job_id,
+            "venue": job.venue,
+            "account": job.account,
+            "requested_by": job.requested_by,
+            "tags": dict(job.tags),
+            "accepted_at": rfc_3339(job.accepted_at),
+        }
         self._posted: list[Future[None]] = []
 
     def accepted(self, ids: int) -> None:
@@ -111,17 +119,12 @@ class Report:
         self._posted.append(self._publisher.post(_letter(message, self._job.trace)))
 
     def _message(self, outcome: CancelOutcome, now: datetime) -> dict[str, Any]:
-        job = self._job
-        return asdict(outcome) | {
-            "job_id": job.job_id,
-            "venue": job.venue,
-            "account": job.account,
-            "requested_by": job.requested_by,
-            "tags": dict(job.tags),
-            "accepted_at": rfc_3339(job.accepted_at),
-            "finished_at": rfc_3339(now),
-            "latency_ms": round((now - job.accepted_at).total_seconds() * 1000, 1),
-        }
+        latency_ms = round((now - self._job.accepted_at).total_seconds() * 1000, 1)
+        return (
+            _of_id(outcome)
+            | self._of_job
+            | {"finished_at": rfc_3339(now), "latency_ms": latency_ms}
+        )
 
     def retry(self, ids: int, countdown_s: int, attempt: int, why: str) -> None:
         """Log that ids go back to the broker for another attempt."""
@@ -144,6 +147,14 @@ class Report:
         """Log that every id of the job has its final word."""
         latency_ms = round((now - self._job.accepted_at).total_seconds() * 1000, 1)
         self._log.info("job_done", latency_ms=latency_ms, **self.counts)
+
+
+#: `asdict` would copy every value once more.
+_FIELDS = tuple(field.name for field in fields(CancelOutcome))
+
+
+def _of_id(outcome: CancelOutcome) -> dict[str, Any]:
+    return {name: getattr(outcome, name) for name in _FIELDS}
 
 
 def _letter(message: Mapping[str, Any], trace: Mapping[str, str]) -> Letter:
@@ -188,11 +199,10 @@ def reject_outcome(
     publisher: Publisher, error: InvalidJob, venue: str, account: str, now: datetime
 ) -> Future[None]:
     """Publish and log the outcome of a job that was refused as a whole."""
-    message = asdict(
-        CancelOutcome(
-            id="", status=CancelStatus.REJECTED, reason=error.reason, text=error.detail[:200]
-        )
-    ) | {
+    refused = CancelOutcome(
+        id="", status=CancelStatus.REJECTED, reason=error.reason, text=error.detail[:200]
+    )
+    message = _of_id(refused) | {
         "job_id": error.job_id,
         "venue": venue,
         "account": account,

@@ -1,0 +1,143 @@
+"""What may stand in a log line, and that each line comes out whole, in order, and soon."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+import structlog
+
+from worker.log import MOST_LINES_AT_ONCE, MOST_LINES_WAITING, Lines, Scrub
+from worker.model import Credential
+
+KEYS = [Credential("key-of-desk", 'se"cr\\et'), Credential("schlüssel", "key-of-desk-2")]
+
+
+def written(**event: Any) -> str:
+    return Scrub(KEYS, structlog.processors.JSONRenderer())(None, "info", event)
+
+
+@pytest.mark.parametrize("word", ["key-of-desk", 'se"cr\\et', "schlüssel", "key-of-desk-2"])
+@pytest.mark.parametrize(
+    "wrap", [str, lambda w: [{"deep": w}], lambda w: ("a", f"<{w}>"), KeyError]
+)
+def test_no_secret_is_written(word: str, wrap: Any) -> None:
+    """Whatever the value is, and however its letters are escaped."""
+    line = written(event="odd", value=wrap(word))
+
+    assert word not in line
+    assert json.dumps(word)[1:-1] not in line
+    assert "[hidden]" in line
+    assert json.loads(line)["event"] == "odd"
+
+
+@pytest.mark.parametrize("word", ["signature", "Sign", "api_key", "API-SECRET", "apikey"])
+def test_no_signature_is_written(word: str) -> None:
+    line = written(event="odd", url=f"https://venue/x?a=1&{word}=deadbeef&b=2")
+
+    assert json.loads(line)["url"] == f"https://venue/x?a=1&{word}=[hidden]&b=2"
+
+
+def test_a_plain_line_is_left_alone() -> None:
+    event = {"event": "cancel_outcome", "id": "1=1", "tags": {"desk": "x"}, "attempts": 2}
+
+    assert json.loads(written(**event)) == event
+
+
+class SlowStream(io.StringIO):
+    """Counts the times that something is written, and needs a while for each."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        time.sleep(0.01)
+        return super().write(text)
+
+
+def test_lines_of_many_threads() -> None:
+    """All come out, whole and in each thread's order, many at one time."""
+    stream = SlowStream()
+    lines = Lines(stream)
+
+    def talk(name: int) -> None:
+        for number in range(200):
+            lines.write(f"{name} {number}\n")
+
+    threads = [threading.Thread(target=talk, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines.close()
+
+    found = [tuple(map(int, line.split())) for line in stream.getvalue().splitlines()]
+    assert sorted(found) == [(name, number) for name in range(4) for number in range(200)]
+    assert [[n for name, n in found if name == one] for one in range(4)] == [[*range(200)]] * 4
+    assert stream.writes < 200
+
+
+def test_a_stream_that_nobody_reads() -> None:
+    """Who logs waits, so that memory does not grow without end; then all goes on."""
+    gate = threading.Event()
+
+    class Stuck(io.StringIO):
+        def write(self, text: str) -> int:
+            gate.wait(10)
+            return super().write(text)
+
+    stream = Stuck()
+    lines = Lines(stream)
+    count = MOST_LINES_WAITING + 2 * MOST_LINES_AT_ONCE
+    writer = threading.Thread(target=lambda: [lines.write("x\n") for _ in range(count)])
+    writer.start()
+    writer.join(0.5)
+    assert writer.is_alive()
+
+    gate.set()
+    writer.join(10)
+    lines.close()
+    assert len(stream.getvalue().splitlines()) == count
+
+
+def test_a_full_disk() -> None:
+    """Lines are lost while it is full, and only those."""
+
+    class Full(io.StringIO):
+        full = True
+
+        def flush(self) -> None:
+            if self.full:
+                self.truncate(0)
+                self.seek(0)
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    stream = Full()
+    lines = Lines(stream)
+    lines.write("lost\n")
+    time.sleep(0.1)
+    stream.full = False
+    lines.write("kept\n")
+    lines.close()
+
+    assert stream.getvalue() == "kept\n"
+
+
+def test_the_last_lines_of_a_process() -> None:
+    """A process that ends has written what it logged."""
+    code = (
+        "import sys, structlog; from worker import log; log.set_up((), 'json', sys.stdout)\n"
+        "[structlog.get_logger().info('last', number=n) for n in range(500)]"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert [json.loads(line)["number"] for line in done.stdout.splitlines()] == [*range(500)]
