@@ -68,6 +68,10 @@ class Route:
     id_kinds: frozenset[IdKind] = frozenset({IdKind.VENUE})
     ord_types: frozenset[OrdType] = frozenset(OrdType)
     max_ids: int = 1
+    #: Where more ids than `max_ids` wait for a look-up, so many may be sought at once: the
+    #: request names none of them, and the venue shows the whole list; page 2 of a list that may
+    #: have been cut is by id again. 0: it has no such list.
+    wide_ids: int = 0
     #: What all ids of one request must share.
     group_by: tuple[Literal["symbol", "ord_type", "kind"], ...] = ()
     #: The request cannot be built for an id whose symbol is unknown.
@@ -91,6 +95,11 @@ class Batch:
     route: Route
     refs: tuple[OrderRef, ...]
     page: int = 1
+
+    @property
+    def wide(self) -> bool:
+        """Whether the whole list is asked for, as these are too many to be named."""
+        return len(self.refs) > self.route.max_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,8 @@ class Answers:
     """What a reply says: by id, and of the request as a whole.
 
     `whole` speaks for every id that `by_id` does not name; without it an unnamed id is in
-    doubt after a cancel and absent after a look-up. `more` says that a paged list goes on.
+    doubt after a cancel and absent after a look-up. `more` says that a paged list goes on, or
+    that a whole list may have been cut.
     """
 
     whole: Answer | None = None

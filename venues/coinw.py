@@ -11,6 +11,7 @@ Docs
 
 Quirks
     - Code 0 of a batch says nothing per id; what one bad id does to the rest: not documented.
+    - Order information names up to 20 ids, or none: then it shows all open orders of the type.
     - No look-up by id shows a closed order. One list per type shows the open ones (`execute`
       may show `plan` ones, too); history shows 7 days, archive 3 months, and of canceled orders
       only those that had traded. Trailing and TP/SL orders leave no record at all.
@@ -57,16 +58,24 @@ ROW_TYPES = {
     "moveStopProfitLoss": OrdType.TRAILING_STOP,
     "stopProfitLoss": OrdType.TP_SL,
 }
+#: Ids sought in one list: no limit of the venue, but of what is judged in one go (30 ms).
+WIDE_IDS = 500
+#: What venues usually limit a list to.
+USUAL_LIMITS = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 500, 1000, 2000})
 SHARED = ("account", "escalation", "address")
 #: Routes that show what is over, and no open order.
 RECORDS = frozenset({"history", "archive"})
 
 
 def _open(word: str, ord_type: OrdType) -> Route:
-    """Return the look-up among open orders of one type (page Get Order Information: 20 ids)."""
+    """Return the look-up among open orders of one type (page Get Order Information).
+
+    It takes 20 ids; without any it shows all open orders of that type.
+    """
     return Route(
         f"open_{ord_type}", Purpose.LOOKUP, "GET", "/v1/perpum/order", variant=word,
-        ord_types=frozenset({ord_type, OrdType.ANY}), max_ids=20, quotas=("lookup", *SHARED),
+        ord_types=frozenset({ord_type, OrdType.ANY}), quotas=("lookup", *SHARED),
+        max_ids=20, wide_ids=WIDE_IDS,
         stage=1 if ord_type in (OrdType.LIMIT, OrdType.MARKET) else 0,
     )  # fmt: skip
 
@@ -98,7 +107,7 @@ class CoinW(Venue):
             "history", Purpose.LOOKUP, "GET", "/v1/perpum/orders/history",
             ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.TRIGGER, OrdType.ANY}),
             # The list has no filter by id, so any number may be sought in it.
-            max_ids=100, max_pages=10, quotas=("history", *SHARED), stage=2,
+            max_ids=WIDE_IDS, max_pages=10, quotas=("history", *SHARED), stage=2,
         ),
         _open("execute", OrdType.MARKET),
         _open("moveStop", OrdType.TRAILING_STOP),
@@ -107,11 +116,11 @@ class CoinW(Venue):
             "open_trigger", Purpose.LOOKUP, "GET", "/v1/perpum/orders/open",
             ord_types=frozenset({OrdType.TRIGGER, OrdType.ANY}), group_by=("symbol",),
             needs_symbol=True, variant="planTrigger",
-            max_ids=100, max_pages=10, quotas=("lookup", *SHARED),  # as in history
+            max_ids=WIDE_IDS, max_pages=10, quotas=("lookup", *SHARED),  # as in history
         ),
         Route(  # three months; asked last, of ids that are nowhere else
             "archive", Purpose.LOOKUP, "GET", "/v1/perpum/orders/archive",
-            ord_types=frozenset(), max_ids=100, max_pages=10, quotas=("history", *SHARED),
+            ord_types=frozenset(), max_ids=WIDE_IDS, max_pages=10, quotas=("history", *SHARED),
             stage=2,
         ),
     )  # fmt: skip
@@ -176,9 +185,10 @@ class CoinW(Venue):
         if code != "0" or batch.route.purpose is Purpose.CANCEL:
             text = body.get("msg") or body.get("message") or ""
             return Answers(whole=Answer(code=code, text=str(text)))
+        data = body["data"]
         if batch.route.max_pages == 1:
-            return Answers(by_id=_by_id(batch, body["data"]))
-        return _page(batch, body["data"])
+            return Answers(by_id=_by_id(batch, data), more=_may_be_cut(batch, data))
+        return _page(batch, data)
 
 
 def _cancel_body(batch: Batch) -> dict[str, Any]:
@@ -196,13 +206,21 @@ def _query(batch: Batch) -> str:
     if batch.route.needs_symbol:
         return f"instrument={batch.refs[0].symbol}&positionType={batch.route.variant}&{page}"
     ids = ",".join(ref.id for ref in batch.refs)
-    return f"positionType={batch.route.variant}&sourceIds={ids}"
+    named = "" if batch.wide else f"&sourceIds={ids}"
+    return f"positionType={batch.route.variant}{named}"
 
 
 def _by_id(batch: Batch, rows: Any) -> dict[str, Answer]:
     if not isinstance(rows, list):
         raise TypeError("a list of orders was expected")
-    return {str(row["id"]): _of_row(batch, row) for row in rows}
+    asked = {ref.id for ref in batch.refs}
+    named = ((str(row["id"]), row) for row in rows)
+    return {order_id: _of_row(batch, row) for order_id, row in named if order_id in asked}
+
+
+def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:
+    """All open orders are promised; just so many rows may be a limit that nobody wrote of."""
+    return batch.wide and len(rows) in USUAL_LIMITS
 
 
 def _of_row(batch: Batch, row: dict[str, Any]) -> Answer:

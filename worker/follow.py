@@ -210,6 +210,11 @@ def doubted(track: Track, why: str, now: float) -> Again:
     return Again(_to_lookup(_with(track, sent=True, misses=0, why=why), now))
 
 
+def by_id(track: Track) -> Again:
+    """Return the same look-up by id: the whole list proved nothing of what it does not show."""
+    return Again(_with(track, page=track.page + 1))
+
+
 def _to_lookup(track: Track, now: float) -> Track:
     return _with(
         track,
@@ -232,7 +237,7 @@ def _after_first_look(track: Track, said: Judgement, asked: Asked) -> Course:
     if said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES:
         return _final_state(track, said, Evidence.LOOKUP)
     if said.verdict is Verdict.ABSENT:
-        looked = _with(track, absent=(*track.absent, asked.route.name))
+        looked = _with(track, absent=(*track.absent, asked.route.name), page=1)
         if _unread_routes(looked, asked.venue):
             return Again(looked)
     return Again(_to_cancel(track))

@@ -20,6 +20,7 @@ from worker.follow import (
     Asked,
     Course,
     Track,
+    by_id,
     doubted,
     follow,
     joined,
@@ -49,6 +50,8 @@ __all__ = ["Delivery", "Group", "Item", "Lane", "Owner", "Pause", "Sending", "ta
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
+#: After a whole list that did not come, a lane asks by id for so long.
+NARROW_S = 30.0
 #: A throttled account is quiet for at least this long.
 SHORTEST_PAUSE_S = 1.0
 #: A ban without a stated end is taken to last this long: the shortest that a venue documents.
@@ -83,6 +86,7 @@ class Lane:
         self._rng = rng
         self._verify = verify
         self._throttles = 0
+        self._narrow_until: dict[str, float] = {}
         self._seq = itertools.count()
         self._tickets = itertools.count(1)
         self._items: dict[tuple[object, ...], Item] = {}
@@ -191,6 +195,8 @@ class Lane:
             judged = said[ref]
             if judged.verdict in _ACCOUNT_WIDE:
                 self._again(item, missed(item.track, _ACCOUNT_WIDE[judged.verdict], 1.0), now)
+            elif sending.batch.wide and judged.verdict not in _OF_A_LIST:
+                self._again(item, by_id(item.track), now)
             else:
                 self._course(item, follow(item.track, judged, asked), now)
 
@@ -203,8 +209,12 @@ class Lane:
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
         """No whole reply came: the request may have had its effect."""
         self._land(sending, now)
+        wide = sending.batch.wide
+        if wide:
+            self._narrow_until[sending.batch.route.name] = now + NARROW_S
         for item in sending.items:
-            self._again(item, doubted(item.track, why, now), now)
+            course = by_id(item.track) if wide else doubted(item.track, why, now)
+            self._again(item, course, now)
 
     # -- what the account suffers --------------------------------------------------------
 
@@ -336,7 +346,8 @@ class Lane:
         items: list[Item] = []
         twins: list[Item] = []
         ids: set[tuple[IdKind, str]] = set()
-        while len(items) < group.route.max_ids and (item := self._head(group, now)) is not None:
+        most = self._most_ids(group, now)
+        while len(items) < most and (item := self._head(group, now)) is not None:
             unqueue(item)
             named = (item.track.ref.kind, item.track.ref.id)
             (twins if named in ids else items).append(item)
@@ -344,6 +355,11 @@ class Lane:
         for twin in twins:
             self._queue(twin, now)
         return items
+
+    def _most_ids(self, group: Group, now: float) -> int:
+        route = group.route
+        wide = group.page == 1 and now >= self._narrow_until.get(route.name, -NEVER)
+        return max(route.max_ids, route.wide_ids) if wide else route.max_ids
 
     def _expire(self, item: Item, now: float) -> None:
         for owner in item.owners:
@@ -415,6 +431,8 @@ _ACCOUNT_WIDE = {
     Verdict.CLOCK: "clock",
     Verdict.HALT: "halted",
 }
+#: Verdicts of a list that speak of each id.
+_OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT})
 #: Ids that were refused for rate wait at the broker, not in a thread.
 _WAIT_AT_BROKER = frozenset({"throttled", "banned"})
 

@@ -140,6 +140,15 @@ OTHERS = [
         priority="kill",  # a routine job looks first and needs no cancel
     ),
     Scene(
+        name="whole-list-coinw",
+        venue="coinw",
+        # What the batch left open is seen, and ends as closed; a kill looked for none before.
+        allowed=frozenset({"closed", "not_found"}),
+        faults=({"kind": "lying_success", "method": "DELETE"},),
+        count=70,
+        priority="kill",
+    ),
+    Scene(
         name="past-deadline-coinw",
         venue="coinw",
         allowed=frozenset({"failed"}),

@@ -110,6 +110,15 @@ def test_open_after_a_batch_goes_alone(stage: World, venue: str) -> None:
     assert "cancel_one" in routes[routes.index("cancel_batch") :]
 
 
+def test_many_ids_are_sought_in_the_whole_list(stage: World) -> None:
+    """One request that names none shows which of many orders a lying batch left open."""
+    outcomes = stage.hear_job("whole-list-coinw", 45)
+    looks = [r for r in stage.requests(stage.desks["whole-list-coinw"]) if r.route == "lookup"]
+
+    assert any(not look.ids for look in looks)
+    assert sum(o["status"] == "closed" for o in outcomes.values()) == 20
+
+
 @pytest.mark.parametrize("name", ["auth-coinw", "permission-kuna", "clock-ztdx"])
 def test_halted_account(stage: World, name: str) -> None:
     """After a refusal of the key nothing more is sent, and every id is told so."""

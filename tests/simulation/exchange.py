@@ -100,7 +100,7 @@ class Exchange:
         if batch.route.max_pages > 1:
             ended = (o for o in self._orders.values() if o.ended_at() <= when)
             record = sorted(filter(self.voice.records, ended), key=lambda o: -o.ended_at())
-        return self.voice.shown(batch, View(asked, record, when))
+        return self.voice.shown(batch, View(asked, list(self._orders.values()), record, when))
 
 
 def _refusal(fault: Fault, rng: Random) -> HttpReply | None:

@@ -104,7 +104,8 @@ class Watch:
     def _check_ids(self, sending: Sending, now: float) -> None:
         refs, route = sending.batch.refs, sending.batch.route
         named = {(ref.kind, ref.id) for ref in refs}
-        if not 1 <= len(refs) <= route.max_ids or len(named) < len(refs):
+        most = max(route.max_ids, route.wide_ids)
+        if not 1 <= len(refs) <= most or len(named) < len(refs):
             raise LawBroken("batch", f"{len(refs)} ids, of them {len(named)} others", now)
         if len({group_key(route, ref) for ref in refs}) > 1:
             raise LawBroken("batch", "ids that do not fit together", now)
@@ -114,7 +115,8 @@ class Watch:
     def _check_filled(self, sending: Sending, now: float) -> None:
         """No request is smaller than it could have been."""
         batch = sending.batch
-        if len(batch.refs) == batch.route.max_ids:
+        # After a whole list that proved nothing, a lane may ask by id.
+        if len(batch.refs) in (batch.route.max_ids, batch.route.wide_ids):
             return
         refs = {item.track.ref for item in sending.items}
         mates = [

@@ -100,7 +100,13 @@ class Mute(Toy):
     routes = (
         _cancel("cancel_batch", 20, group_by=("ord_type",)),
         _cancel("cancel_one", 1),
-        _lookup("open_limit", 20, stage=1, ord_types=frozenset({OrdType.LIMIT, OrdType.ANY})),
+        _lookup(
+            "open_limit",
+            20,
+            wide_ids=60,
+            stage=1,
+            ord_types=frozenset({OrdType.LIMIT, OrdType.ANY}),
+        ),
         _lookup(
             "history",
             50,

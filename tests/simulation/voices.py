@@ -18,11 +18,16 @@ Before = Mapping[str, OrdStatus | None]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a look-up sees: the orders asked for, the whole record, and the time it shows."""
+    """What a look-up sees: the orders asked for, all, the whole record, the time it shows."""
 
     asked: Mapping[str, SimOrder | None]
+    book: Sequence[SimOrder]
     record: Sequence[SimOrder]
     when: float
+
+
+#: No list shows more rows, and no venue tells of it.
+MOST_ROWS = 40
 
 
 class Voice(Protocol):
@@ -98,7 +103,9 @@ class MuteVoice:
             rows = view.record[start : start + PAGE_SIZE]
             said = {order.id: answer(order.status(view.when)) for order in rows}
             return ok(Answers(by_id=said, more=start + PAGE_SIZE < len(view.record)))
-        return ok(Answers(by_id={o.id: _typed(o, view.when) for o in _listed(batch, view)}))
+        listed = _listed(batch, view)
+        said = {order.id: _typed(order, view.when) for order in listed}
+        return ok(Answers(by_id=said, more=batch.wide and len(listed) == MOST_ROWS))
 
 
 def _open(status: OrdStatus | None) -> bool:
@@ -112,11 +119,13 @@ def _typed(order: SimOrder, when: float) -> Answer:
 
 def _listed(batch: Batch, view: View) -> list[SimOrder]:
     """Return the orders that a list of open orders of the route's type shows."""
-    return [
+    seen = view.book if batch.wide else view.asked.values()
+    of_type = [
         order
-        for order in view.asked.values()
+        for order in seen
         if order and order.is_open(view.when) and order.ord_type in batch.route.ord_types
     ]
+    return of_type[:MOST_ROWS]
 
 
 class CoinWVoice(MuteVoice):

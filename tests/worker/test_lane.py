@@ -9,12 +9,19 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.simulation.toys import Boast, Hasty, Plain
+from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues.base import Quota, Venue, Verdict
 from worker.follow import Track, start
 from worker.judge import Judgement
-from worker.lane import Delivery, Lane, Sending, take_deliveries
-from worker.model import CancelOutcome, CancelStatus, IdKind, OrderRef, OrdStatus
+from worker.lane import NARROW_S, Delivery, Lane, Sending, take_deliveries
+from worker.model import (
+    CancelOutcome,
+    CancelStatus,
+    IdKind,
+    OrderRef,
+    OrdStatus,
+    OrdType,
+)
 from worker.pace import NEVER, Pace
 from worker.retry import Parked
 
@@ -269,3 +276,78 @@ def test_a_hundred_thousand_ids_cost_no_more_each_than_a_few() -> None:
     took_s = time.process_time() - started
 
     assert took_s < 1.0  # a look at all ids each time takes minutes
+
+
+ABSENT = Judgement(Verdict.ABSENT)
+OPEN = Judgement(Verdict.STATE, ord_status=OrdStatus.NEW)
+CUT = Judgement(Verdict.IN_DOUBT, reason="list_too_long")
+
+
+def looking(count: int) -> Lane:
+    """Return a lane in which so many ids wait for their first look."""
+    lane = lane_of({"lookup": Quota(10, 1.0)}, Mute())
+    add_looking(lane, 0, count, 5.0)
+    return lane
+
+
+def add_looking(lane: Lane, first: int, count: int, now: float) -> None:
+    numbers = range(first, first + count)
+    refs = [OrderRef(str(n), IdKind.VENUE, "AAA", OrdType.LIMIT) for n in numbers]
+    lane.add(Task(), [start(ref, look_first=True) for ref in refs], now)
+
+
+def test_more_ids_than_can_be_named_are_sought_in_the_whole_list() -> None:
+    lane = looking(61)
+    first = leaves(lane, 5.0)
+
+    assert (len(first.batch.refs), first.batch.wide) == (60, True)
+    assert not leaves(lane, 5.1).batch.wide
+
+
+def test_no_more_than_can_be_named_are_named() -> None:
+    lane = looking(20)
+
+    assert not leaves(lane, 5.0).batch.wide
+
+
+def test_a_whole_list_that_was_cut_is_asked_for_by_id() -> None:
+    """What it showed counts; of the others nothing is known, and no cancel leaves for them."""
+    lane = looking(50)
+    sending = leaves(lane, 5.0)
+    refs = sending.batch.refs
+    lane.answered(sending, {ref: OPEN if ref is refs[0] else CUT for ref in refs}, 5.05)
+
+    assert ids(leaves(lane, 5.1)) == ["0"]
+    assert [len(leaves(lane, at).batch.refs) for at in (5.1, 5.2, 5.3)] == [20, 20, 9]
+    assert lane.next(9.0) is None
+
+
+@pytest.mark.parametrize("why", ["body_too_large", "timeout"])
+def test_a_whole_list_that_did_not_come_is_not_asked_for_again_for_a_while(why: str) -> None:
+    lane = looking(40)
+    lane.in_doubt(leaves(lane, 5.0), why, 5.05)
+    assert [len(leaves(lane, at).batch.refs) for at in (5.1, 5.2)] == [20, 20]
+
+    add_looking(lane, 100, 30, 20.0)
+    assert [len(leaves(lane, at).batch.refs) for at in (20.0, 20.2)] == [20, 10]
+
+    add_looking(lane, 200, 30, 5.06 + NARROW_S)
+    assert leaves(lane, 5.06 + NARROW_S).batch.wide
+
+
+def test_ids_that_were_asked_for_by_id_look_at_the_next_list_from_its_first_page() -> None:
+    lane = looking(40)
+    lane.in_doubt(leaves(lane, 5.0), "timeout", 5.05)
+    answer(lane, leaves(lane, 5.1), ABSENT, 5.15)
+
+    following = [leaves(lane, at).batch for at in (5.2, 5.3)]
+    pages = {batch.route.name: batch.page for batch in following}
+    assert pages == {"open_limit": 2, "history": 1}
+
+
+def test_who_is_not_in_the_whole_list_is_sought_in_the_next() -> None:
+    lane = looking(40)
+    answer(lane, leaves(lane, 5.0), ABSENT, 5.05)
+
+    following = leaves(lane, 5.1).batch
+    assert (following.route.name, len(following.refs)) == ("history", 40)
