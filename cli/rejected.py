@@ -19,6 +19,7 @@ from cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, publish
 from cli.output import AsJson, Output, Problem
 from worker import topology
 from worker.intake import InvalidJob, job_id_of, read_json
+from worker.message import body_of
 from worker.report import ROUTING_KEY_HEADER
 from worker.suspect import BY_THE_BROKER
 
@@ -87,7 +88,7 @@ def replay(
     def act(connection: Connection, message: Any) -> str:
         key = _key(message)
         properties, headers = _properties(message), _headers(message)
-        publish(connection, key, _body(message), properties, headers, broker_timeout)
+        publish(connection, key, body_of(message), properties, headers, broker_timeout)
         return f"sent again to {key}"
 
     _settle(number, broker_timeout, act, Output(as_json=as_json))
@@ -172,7 +173,7 @@ def _chosen(messages: list[Any], number: int) -> Any:
 
 
 def _summary(number: int, message: Any) -> dict[str, Any]:
-    body = _body(message)
+    body = body_of(message)
     return {
         "n": number,
         "reason": message.headers.get("x-reason", ""),
@@ -191,7 +192,7 @@ def _job_id(body: bytes) -> str:
 
 
 def _whole(number: int, message: Any) -> dict[str, Any]:
-    body = _body(message)
+    body = body_of(message)
     try:
         shown = {"body": body.decode()}
     except UnicodeDecodeError:
@@ -218,8 +219,3 @@ def _properties(message: Any) -> dict[str, Any]:
     found["content_type"] = message.content_type
     found["content_encoding"] = found["content_encoding"] or message.content_encoding
     return {name: value for name, value in found.items() if value}
-
-
-def _body(message: Any) -> bytes:
-    body = message.body
-    return body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")

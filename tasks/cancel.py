@@ -7,8 +7,8 @@ from typing import Any
 from celery import shared_task
 from celery.exceptions import Ignore
 
-from worker.consumer import TASK
 from worker.intake import Envelope, read_job, utc_now
+from worker.message import TASK
 from worker.run import Disowned, Run, read_progress
 from worker.topology import lane_queue_name
 

@@ -6,9 +6,8 @@ Celery message, so acknowledging the task acknowledges the producer's own messag
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -20,8 +19,17 @@ from celery.worker.consumer import Consumer
 
 from worker import topology
 from worker.follow import expire, start
-from worker.intake import Envelope, Intake, InvalidJob, job_id_of, read_job, read_json, utc_now
-from worker.model import CancelJob, Priority
+from worker.intake import Envelope, Intake, InvalidJob, read_job, utc_now
+from worker.message import (
+    body_of,
+    dress,
+    envelope_of,
+    job_json,
+    json_or_none,
+    kwargs_of,
+    properties_of,
+    split_key,
+)
 from worker.publish import Letter
 from worker.report import ROUTING_KEY_HEADER, Report, reject, reject_outcome
 from worker.runtime import Runtime
@@ -34,16 +42,6 @@ from worker.suspect import (
     way_aside,
 )
 
-TASK = "tasks.cancel_orders"
-#: AMQP properties that a message keeps when it is moved.
-_KEPT = (
-    "content_type",
-    "content_encoding",
-    "message_id",
-    "correlation_id",
-    "reply_to",
-    "app_id",
-)
 #: A queue's messages here at once. An id that is canceled stays until it is proven, and venues
 #: are asked for proof more slowly than for cancels: with 192, a thousand one-id jobs took
 #: twice the time and a fifth more requests.
@@ -207,12 +205,12 @@ class CancelConsumer(Consumer):
         Raises:
             InvalidJob: it is no job.
         """
-        priority, account = _split_key(message.delivery_info.get("routing_key", ""))
-        envelope = _envelope(message, priority, account)
+        priority, account = split_key(message.delivery_info.get("routing_key", ""))
+        envelope = envelope_of(message, priority, account)
         if "task" in message.headers:
-            kwargs = _kwargs_of(message)
+            kwargs = kwargs_of(message)
         else:
-            kwargs = {"job": _job_json(message, envelope.content_encoding)}
+            kwargs = {"job": job_json(message, envelope.content_encoding)}
         job = kwargs["job"]
         if isinstance(job, dict) and job.get("job_id") is None and not envelope.message_id:
             key = message.delivery_info["routing_key"]
@@ -224,14 +222,14 @@ class CancelConsumer(Consumer):
                 "unknown_fields", job_id=intake.job.job_id, fields=list(intake.unknown_fields)
             )
         kwargs["job"] = {**job, "job_id": intake.job.job_id}
-        _dress(message, intake.job, kwargs, keep_eta=self.runtime.embedded)
+        dress(message, intake.job, kwargs, keep_eta=self.runtime.embedded)
         return True
 
     def _on_unrouted(self, message: Any, _queue: str) -> None:
         """Send a job that matched no lane to the lane that its body names."""
         word = message.delivery_info.get("routing_key", "").split(".")[0]
-        envelope = _envelope(message, word, "")
-        job = _job_json(message, envelope.content_encoding)
+        envelope = envelope_of(message, word, "")
+        job = job_json(message, envelope.content_encoding)
         named = message.delivery_info.get("routing_key", "").partition(".")[2]
         given = job.get("job_id") if isinstance(job, dict) else None
         fresh = envelope.message_id or str(uuid4())
@@ -259,9 +257,9 @@ class CancelConsumer(Consumer):
         self._reject(message, given_up, also=report.take_posted())
 
     def _job_of(self, message: Any) -> Intake:
-        priority, account = _split_key(message.delivery_info.get("routing_key", ""))
-        envelope = _envelope(message, priority, account)
-        job = _job_json(message, envelope.content_encoding)
+        priority, account = split_key(message.delivery_info.get("routing_key", ""))
+        envelope = envelope_of(message, priority, account)
+        job = job_json(message, envelope.content_encoding)
         return read_job(job, envelope, self.runtime.settings.accounts, utc_now())
 
     # -- away from here ------------------------------------------------------------------
@@ -270,8 +268,8 @@ class CancelConsumer(Consumer):
         letter = Letter(
             exchange,
             key,
-            _body(message),
-            {**_properties(message), "message_id": message_id},
+            body_of(message),
+            {**properties_of(message), "message_id": message_id},
             dict(message.headers),
             mandatory=True,
         )
@@ -280,11 +278,11 @@ class CancelConsumer(Consumer):
     def _reject(
         self, message: Any, error: InvalidJob, also: Sequence[Future[None]] = ()
     ) -> None:
-        publisher, body = self.runtime.publisher, _body(message)
+        publisher, body = self.runtime.publisher, body_of(message)
         self.runtime.observer.rejected(error.reason)
         key = message.delivery_info.get("routing_key", "")
         headers = {**message.headers, ROUTING_KEY_HEADER: key}
-        posted = [reject(publisher, body, _properties(message), headers, error)]
+        posted = [reject(publisher, body, properties_of(message), headers, error)]
         posted += also
         if error.job_id and not also:
             venue, account = self._names(body)
@@ -292,7 +290,7 @@ class CancelConsumer(Consumer):
         self._ack_after(message, posted)
 
     def _names(self, body: bytes) -> tuple[str, str]:
-        value = _json_or_none(body)
+        value = json_or_none(body)
         named = value.get("account") if isinstance(value, dict) else None
         account = self.runtime.settings.accounts.get(named) if isinstance(named, str) else None
         return (account.venue.name, account.name) if account else ("", "")
@@ -311,108 +309,3 @@ class CancelConsumer(Consumer):
         acked: list[bool] = []
         for future in posted:
             future.add_done_callback(settled)
-
-
-def _split_key(key: str) -> tuple[str, str]:
-    """Return priority and account of a key; delayed delivery puts digits before them."""
-    *_, priority, account = ["", *key.split(".")]
-    return priority, account
-
-
-def _envelope(message: Any, priority: str, account: str) -> Envelope:
-    return Envelope(
-        priority=priority,
-        account=account,
-        content_encoding=_encoding(message),
-        message_id=message.properties.get("message_id") or "",
-        headers=message.headers,
-    )
-
-
-def _encoding(message: Any) -> str:
-    packed = message.headers.get("compression")
-    # The embedded broker wraps bodies in base64 and says so in another place.
-    named = message.properties.get("content_encoding") or message.content_encoding
-    return str(packed or named or "")
-
-
-def _body(message: Any) -> bytes:
-    body = message.body
-    return body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")
-
-
-def _properties(message: Any) -> dict[str, Any]:
-    found = {"content_type": message.content_type, "content_encoding": message.content_encoding}
-    found |= {key: message.properties.get(key) for key in _KEPT if message.properties.get(key)}
-    return {key: value for key, value in found.items() if value}
-
-
-def _json_or_none(body: bytes) -> Any:
-    try:
-        return read_json(body)
-    except InvalidJob:
-        return None
-
-
-def _job_json(message: Any, content_encoding: str) -> Any:
-    if "task" in message.headers:
-        return _kwargs_of(message)["job"]
-    return read_json(_body(message), content_encoding)
-
-
-def _kwargs_of(message: Any) -> dict[str, Any]:
-    """Return the job, and what a retry carries, of a message that Celery wrote.
-
-    Raises:
-        InvalidJob: another task, another protocol, or no job in it.
-    """
-    if message.headers.get("task") != TASK:
-        raise InvalidJob("unknown_task", f"only {TASK} is run here")
-    value = read_json(_body(message), _encoding(message))
-    if not (isinstance(value, list) and len(value) == 3 and isinstance(value[1], dict)):
-        raise InvalidJob("bad_task", "not a Celery message of protocol 2")
-    kwargs: Mapping[str, Any] = value[1]
-    if value[0] or not kwargs.keys() <= {"job", "progress"} or "job" not in kwargs:
-        raise InvalidJob("bad_task", "the one argument is the keyword job", _inner_id(kwargs))
-    return dict(kwargs)
-
-
-def _inner_id(kwargs: Mapping[str, Any]) -> str:
-    return job_id_of(kwargs.get("job"))
-
-
-def _name_or(given: Any, otherwise: str) -> str:
-    """Return a header that Celery uses as a key; a producer may have put anything there."""
-    usable = isinstance(given, str) and 0 < len(given.encode("utf-8", "replace")) <= 255
-    return given if usable else otherwise
-
-
-def _dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any], *, keep_eta: bool) -> None:
-    """Rewrite a message as the task that runs it; Flower shows its headers, so no payload.
-
-    A real broker has waited out a retry's countdown; the embedded one leaves it to Celery.
-    """
-    embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    message.body = json.dumps([[], dict(kwargs), embed])
-    message.content_type, message.content_encoding = "application/json", "utf-8"
-    message._decoded_cache = None
-    count, urgent = len(kwargs["job"]["orders"]), job.priority is Priority.KILL
-    task_id = _name_or(message.headers.get("id"), str(uuid4()))
-    retries = message.headers.get("retries")
-    message.properties["correlation_id"] = task_id
-    eta = {"eta": message.headers.get("eta")} if keep_eta else {}
-    message.headers = {
-        **eta,
-        **job.trace,
-        "lang": "py",
-        "task": TASK,
-        "id": task_id,
-        "root_id": _name_or(message.headers.get("root_id"), task_id),
-        "retries": retries if isinstance(retries, int) else 0,
-        "shadow": f"{'kill' if urgent else 'cancel'} {count} @ {job.venue}/{job.account}",
-        "argsrepr": "()",
-        "kwargsrepr": f"{{'job_id': {job.job_id!r}}}",
-        "cancel_priority": str(job.priority),
-        "cancel_again": bool(message.delivery_info.get("redelivered")),
-        "ignore_result": True,
-    }

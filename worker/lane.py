@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from venues.base import Batch, Quota, Route, Venue, Verdict
+from venues.base import Batch, Venue, Verdict
 from worker.follow import (
     Again,
     Asked,
@@ -34,6 +33,7 @@ from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
 from worker.pace import NEVER, Pace
 from worker.plan import group_key
 from worker.retry import LONGEST_SLEEP_S, Parked, backoff_s
+from worker.tokens import Tokens
 from worker.waiting import (
     Delivery,
     Group,
@@ -41,7 +41,7 @@ from worker.waiting import (
     Owner,
     Place,
     Sending,
-    is_urgent,
+    is_lookup,
     shareable,
     unqueue,
 )
@@ -78,7 +78,7 @@ class Lane:
         verify: bool = False,
     ) -> None:
         self.venue = venue
-        self.paces = paces
+        self._tokens = Tokens(paces)
         self.halted = ""
         self.paused_until = -NEVER
         self.in_flight = 0
@@ -240,8 +240,7 @@ class Lane:
 
     def start_spent(self, now: float) -> None:
         """Another worker may have used the quotas just now."""
-        for pace in self.paces.values():
-            pace.start_spent(now)
+        self._tokens.start_spent(now)
 
     # -- figures -------------------------------------------------------------------------
 
@@ -293,40 +292,11 @@ class Lane:
             if head is None:
                 del self._groups[key]
                 continue
-            heads.append((not head.kill, _is_lookup(group.route), head.place, group))
+            heads.append((not head.kill, is_lookup(group.route), head.place, group))
         return [group for *_, group in sorted(heads, key=lambda rank: rank[:3])]
 
     def _ready_at(self, group: Group, now: float) -> float:
-        urgent, lookup = is_urgent(group), _is_lookup(group.route)
-        times = (
-            pace.ready_at(
-                now,
-                urgent=urgent,
-                lookup=lookup,
-                spare=self._spare(name, urgent) if lookup else 0,
-            )
-            for name, pace in self._drawn(group.route)
-        )
-        return max(times, default=now)
-
-    def _drawn(self, route: Route) -> Iterator[tuple[str, Pace]]:
-        return ((name, self.paces[name]) for name in route.quotas if name in self.paces)
-
-    def _spare(self, quota: str, urgent: bool) -> int:
-        """Return how many tokens a look-up leaves to the cancels that wait for them."""
-        return sum(
-            min(-(-other.size // other.route.max_ids), self._could_use(other.route, quota))
-            for other in self._groups.values()
-            if not _is_lookup(other.route)
-            and quota in other.route.quotas
-            and (not urgent or is_urgent(other))
-        )
-
-    def _could_use(self, route: Route, quota: str) -> int:
-        """Return how many requests the route's other quotas allow in this quota's window."""
-        window_s = self.paces[quota].quota.window_s
-        others = (p.quota for name, p in self._drawn(route) if name != quota)
-        return min((_fits(other, window_s) for other in others), default=1 << 30)
+        return self._tokens.ready_at(group, self._groups.values(), now)
 
     def _fill(self, group: Group, now: float) -> Sending:
         items = self._take(group, now)
@@ -334,8 +304,7 @@ class Lane:
             item.flying = True
             item.track = sent(item.track)
         self._flying += len(items)
-        for _, pace in self._drawn(group.route):
-            pace.take(now, lookup=_is_lookup(group.route))
+        self._tokens.take(group.route, now)
         self.in_flight += 1
         waited_s = now - min(item.since for item in items)
         refs = tuple(item.track.known for item in items)
@@ -368,8 +337,7 @@ class Lane:
 
     def _land(self, sending: Sending, now: float) -> None:
         self.in_flight -= 1
-        for _, pace in self._drawn(sending.batch.route):
-            pace.give_back(now)
+        self._tokens.give_back(sending.batch.route, now)
         self._flying -= len(sending.items)
         for item in sending.items:
             item.flying = False
@@ -435,15 +403,6 @@ _ACCOUNT_WIDE = {
 _OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT})
 #: Ids that were refused for rate wait at the broker, not in a thread.
 _WAIT_AT_BROKER = frozenset({"throttled", "banned"})
-
-
-def _is_lookup(route: Route) -> bool:
-    return route.purpose is Purpose.LOOKUP
-
-
-def _fits(quota: Quota, window_s: float) -> int:
-    """Return how many requests a quota allows in so many seconds, from when all are free."""
-    return quota.limit * math.ceil(window_s / quota.window_s)
 
 
 def take_deliveries(lane: Lane) -> Sequence[Delivery]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from venues.base import Batch, Route
 from worker.follow import Track
-from worker.model import CancelOutcome, IdKind, OrderRef
+from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
 from worker.pace import NEVER
 from worker.retry import Parked
 
@@ -110,6 +110,11 @@ def is_urgent(group: Group) -> bool:
     """Return whether a kill heads the group."""
     head = group.head()
     return head is not None and head.kill
+
+
+def is_lookup(route: Route) -> bool:
+    """Return whether the route only looks."""
+    return route.purpose is Purpose.LOOKUP
 
 
 def shareable(item: Item) -> bool:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from kombu.message import Message
 
 from tests.fuzz.shapes import ACCOUNTS, good_jobs, jobs, texts, values
-from worker.consumer import _body, _dress, _envelope, _kwargs_of, _properties, _split_key
 from worker.intake import Envelope, Intake, InvalidJob, read_job, read_json
+from worker.message import body_of, dress, envelope_of, kwargs_of, properties_of, split_key
 from worker.plan import SYMBOL_SHAPE
 from worker.report import message_id
 
@@ -118,14 +118,14 @@ def test_any_celery_message(body: bytes, headers: dict[str, Any], encoding: str 
         headers={**headers, "task": "tasks.cancel_orders"},
         delivery_info={"routing_key": "0.1.kill.kuna"},
     )
-    priority, account = _split_key(message.delivery_info["routing_key"])
+    priority, account = split_key(message.delivery_info["routing_key"])
     try:
-        kwargs = _kwargs_of(message)
-        intake = read_job(kwargs["job"], _envelope(message, priority, account), ACCOUNTS, NOW)
+        kwargs = kwargs_of(message)
+        intake = read_job(kwargs["job"], envelope_of(message, priority, account), ACCOUNTS, NOW)
     except InvalidJob as error:
         assert well_said(error)
-        assert _body(message) == body
-        assert "content_type" in _properties(message)
+        assert body_of(message) == body
+        assert "content_type" in properties_of(message)
     else:
-        _dress(message, intake.job, kwargs, keep_eta=False)
+        dress(message, intake.job, kwargs, keep_eta=False)
         assert message.decode()[1]["job"] == kwargs["job"]

@@ -1,0 +1,70 @@
+"""The quotas of one account: a route draws from all of its own together, or from none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from venues.base import Quota, Route
+from worker.pace import Pace
+from worker.waiting import Group, is_lookup, is_urgent
+
+
+class Tokens:
+    """Says when a group of ids may leave, and counts the requests. All times are monotonic."""
+
+    def __init__(self, paces: Mapping[str, Pace]) -> None:
+        self._paces = paces
+
+    def ready_at(self, group: Group, groups: Iterable[Group], now: float) -> float:
+        """Return when a request of `group` may leave, beside all `groups` that wait."""
+        urgent, lookup = is_urgent(group), is_lookup(group.route)
+        times = (
+            pace.ready_at(
+                now,
+                urgent=urgent,
+                lookup=lookup,
+                spare=self._spare(name, groups, urgent) if lookup else 0,
+            )
+            for name, pace in self._drawn(group.route)
+        )
+        return max(times, default=now)
+
+    def take(self, route: Route, now: float) -> None:
+        """A request of the route starts."""
+        for _, pace in self._drawn(route):
+            pace.take(now, lookup=is_lookup(route))
+
+    def give_back(self, route: Route, now: float) -> None:
+        """Its response came, or its time-out."""
+        for _, pace in self._drawn(route):
+            pace.give_back(now)
+
+    def start_spent(self, now: float) -> None:
+        """Take over from an owner whose last requests nobody knows."""
+        for pace in self._paces.values():
+            pace.start_spent(now)
+
+    def _drawn(self, route: Route) -> Iterator[tuple[str, Pace]]:
+        return ((name, self._paces[name]) for name in route.quotas if name in self._paces)
+
+    def _spare(self, quota: str, groups: Iterable[Group], urgent: bool) -> int:
+        """Return how many tokens a look-up leaves to the cancels that wait for them."""
+        return sum(
+            min(-(-other.size // other.route.max_ids), self._could_use(other.route, quota))
+            for other in groups
+            if not is_lookup(other.route)
+            and quota in other.route.quotas
+            and (not urgent or is_urgent(other))
+        )
+
+    def _could_use(self, route: Route, quota: str) -> int:
+        """Return how many requests the route's other quotas allow in this quota's window."""
+        window_s = self._paces[quota].quota.window_s
+        others = (pace.quota for name, pace in self._drawn(route) if name != quota)
+        return min((_fits(other, window_s) for other in others), default=1 << 30)
+
+
+def _fits(quota: Quota, window_s: float) -> int:
+    """Return how many requests a quota allows in so many seconds, from when all are free."""
+    return quota.limit * math.ceil(window_s / quota.window_s)
