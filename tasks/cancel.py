@@ -20,8 +20,10 @@ def cancel_orders(self: Any, job: dict[str, Any], progress: Any = None) -> dict[
     headers = {key: getattr(self.request, key, None) for key in ("traceparent", "tracestate")}
     envelope = Envelope(priority=self.request.cancel_priority, account="", headers=headers)
     intake = read_job(job, envelope, runtime.settings.accounts, utc_now())
-    again = bool(getattr(self.request, "cancel_again", False))
-    run = Run(runtime, intake, read_progress(progress), again=again)
+    again, suspect = (
+        bool(getattr(self.request, name, False)) for name in ("cancel_again", "cancel_suspect")
+    )
+    run = Run(runtime, intake, read_progress(progress), again=again, suspect=suspect)
     try:
         decision, left = run.go()
     except Disowned:

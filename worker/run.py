@@ -19,9 +19,7 @@ from worker.model import CancelJob, CancelOutcome, Priority
 from worker.report import Report, rfc_3339
 from worker.retry import Parked, RetryDecision, decide
 from worker.runtime import Runtime
-
-#: A task holds its message no longer: the broker takes a message back after 30 minutes.
-LONGEST_HOLD_S = 900.0
+from worker.suspect import hold_s
 
 
 class Disowned(Exception):
@@ -57,11 +55,16 @@ class Run:
         progress: Progress | None,
         *,
         again: bool = False,
+        suspect: bool = False,
     ) -> None:
-        """Prepare; `again` says that another worker, or this one, had the message before."""
+        """Prepare; `again` says that another worker, or this one, had the message before.
+
+        `suspect` says that so many died over it that it was set aside.
+        """
         job = intake.job
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
+        self._hold_s = hold_s(suspect=suspect, attempt=self.attempt)
         counts = progress.counts if progress else {}
         self.report = Report(runtime.publisher, self.job, counts, runtime.observer.outcome)
         self._driver = runtime.driver(job.account)
@@ -101,7 +104,7 @@ class Run:
             trace=self.job.trace.get("traceparent", ""),
         )
         self._driver.submit(ticket, self._tracks)
-        return self._collect(ticket, min(deadline, now + LONGEST_HOLD_S))
+        return self._collect(ticket, min(deadline, now + self._hold_s))
 
     def _collect(self, ticket: Ticket, until: float) -> list[Parked]:
         left: list[Parked] = []

@@ -2,7 +2,10 @@
 
 Each death counts for every message that the worker held, and only one of them is guilty. If
 all came back together, one poisonous job would take its neighbours with it to the limit. Set
-aside for different times, the innocent ones come back while the guilty one is away.
+aside for different times, the innocent ones come back while the guilty one is away. One that its
+worker then survives goes back to the broker with what is done, and its deaths are forgotten:
+else an innocent job that takes long would be given up, and told as unconfirmed what it had told
+as canceled.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ SHORTEST_S, LONGEST_S = 1, 20
 #: Why a message is given up, in the broker's own word.
 DELIVERED_IN_VAIN = "delivery_limit"
 _DEATH = ("exchange", "queue", "reason")
+#: A task holds its message no longer: the broker takes a message back after 30 minutes.
+LONGEST_HOLD_S = 900.0
+#: A worker that lives so long with a suspect has not died of it.
+SUSPECT_HOLD_S = 3.0
 #: How often a message was set aside; its count at the broker begins anew each time.
 SPELLS = "x-cancel-spells"
 _COUNT = "x-delivery-count"
@@ -52,6 +59,19 @@ def fate(headers: Mapping[str, Any]) -> Fate:
     if vain + TRIES * _number(headers, SPELLS) >= DELIVERY_LIMIT:
         return Fate.GIVE_UP
     return Fate.SET_ASIDE if vain >= TRIES else Fate.TRY
+
+
+def is_suspect(headers: Mapping[str, Any]) -> bool:
+    """Say whether the message was set aside because its workers died."""
+    return _number(headers, SPELLS) > 0
+
+
+def hold_s(*, suspect: bool, attempt: int) -> float:
+    """Return for how long a task holds its message before it goes back with what is done.
+
+    `attempt` counts from 1; a job that kills slowly is not acquitted without end.
+    """
+    return SUSPECT_HOLD_S if suspect and attempt <= DELIVERY_LIMIT else LONGEST_HOLD_S
 
 
 def headers_aside(headers: Mapping[str, Any]) -> dict[str, Any]:

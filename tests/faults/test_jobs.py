@@ -24,7 +24,16 @@ def desks(
     """A world with a worker and a desk for each test."""
     world = World(rabbit.vhost("jobs"), sandbox, tmp_path_factory.mktemp("jobs"))
     world.audit()
-    for name in ("twice", "shared", "nameless", "astray", "celery", "patient", "neighbour"):
+    for name in (
+        "twice",
+        "shared",
+        "nameless",
+        "astray",
+        "celery",
+        "patient",
+        "neighbour",
+        "long",
+    ):
         world.desk(name, "ztdx")
     world.worker().start(ready="worker_ready")
     yield world
@@ -191,6 +200,23 @@ def test_neighbour_of_a_poisonous_job(desks: World) -> None:
 
     assert statuses(desks, "neighbour") == {"canceled"}
     assert len(desks.lines("job_set_aside")) == 1
+
+
+def test_a_long_job_that_its_worker_survives(desks: World) -> None:
+    """Nineteen died over it; one that lives with it puts it back, and all that is forgotten."""
+    desk = desks.desks["long"]
+    desks.sandbox.fault("lying_success", api_key=desk.key, method="DELETE", times=9)
+    (order_id,) = desks.seed(desk, 1)
+    desks.asked.append(Asked("long", desk.venue, order_id))
+    nineteen = {"x-delivery-count": 5, "x-cancel-spells": 2}
+    desks.publish(
+        "kill.long", body(desk, [order_id], job_id="long"), application_headers=nineteen
+    )
+    desks.hear_job("long", 60)
+
+    assert statuses(desks, "long") == {"canceled"}
+    (line,) = desks.lines("cancel_retry", job_id="long")
+    assert line["why"] == "held_long"
 
 
 def test_job_that_saw_twenty_workers_die(desks: World) -> None:

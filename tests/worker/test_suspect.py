@@ -14,6 +14,8 @@ from worker.suspect import (
     Fate,
     fate,
     headers_aside,
+    hold_s,
+    is_suspect,
     last_death,
     way_aside,
 )
@@ -58,6 +60,20 @@ def test_what_is_set_aside_has_no_past() -> None:
     past = {"x-delivery-count": 7, "x-death": [{}], "x-first-death-queue": "celery_delayed_0"}
 
     assert headers_aside({**past, "tenant": "risk"}) == {"tenant": "risk", SPELLS: 1}
+
+
+@pytest.mark.parametrize(
+    ("suspect", "attempt", "held_s"),
+    [(True, 1, 3.0), (True, DELIVERY_LIMIT, 3.0), (True, DELIVERY_LIMIT + 1, 900.0)]
+    + [(False, 1, 900.0)],
+)
+def test_hold(suspect: bool, attempt: int, held_s: float) -> None:
+    assert hold_s(suspect=suspect, attempt=attempt) == held_s
+
+
+def test_suspicion_lasts_until_the_message_is_written_anew() -> None:
+    assert not is_suspect({"x-delivery-count": 6})
+    assert is_suspect(headers_aside({"x-delivery-count": 7}))
 
 
 @pytest.mark.parametrize(
