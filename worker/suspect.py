@@ -2,10 +2,10 @@
 
 Each death counts for every message that the worker held, and only one of them is guilty. If
 all came back together, one poisonous job would take its neighbours with it to the limit. Set
-aside for different times, the innocent ones come back while the guilty one is away. One that its
-worker then survives goes back to the broker with what is done, and its deaths are forgotten:
-else an innocent job that takes long would be given up, and told as unconfirmed what it had told
-as canceled.
+aside for different times, the innocent ones come back while the guilty one is away. One that
+its worker then survives goes back to the broker with what is done, and its deaths are
+forgotten: else an innocent job that takes long would be given up, and tell as unconfirmed what
+it had told as canceled.
 """
 
 from __future__ import annotations

@@ -24,17 +24,9 @@ def desks(
     """A world with a worker and a desk for each test."""
     world = World(rabbit.vhost("jobs"), sandbox, tmp_path_factory.mktemp("jobs"))
     world.audit()
-    for name in (
-        "twice",
-        "shared",
-        "nameless",
-        "astray",
-        "celery",
-        "patient",
-        "neighbour",
-        "long",
-    ):
+    for name in ("twice", "shared", "nameless", "astray", "celery", "patient", "neighbour"):
         world.desk(name, "ztdx")
+    world.desk("long", "kuna")
     world.worker().start(ready="worker_ready")
     yield world
     world.close()
@@ -205,7 +197,8 @@ def test_neighbour_of_a_poisonous_job(desks: World) -> None:
 def test_a_long_job_that_its_worker_survives(desks: World) -> None:
     """Nineteen died over it; one that lives with it puts it back, and all that is forgotten."""
     desk = desks.desks["long"]
-    desks.sandbox.fault("lying_success", api_key=desk.key, method="DELETE", times=9)
+    desks.sandbox.fault("lying_success", api_key=desk.key, path_contains="cancel", times=2)
+    desks.sandbox.fault("slow", api_key=desk.key, delay_s=0.7, times=None)
     (order_id,) = desks.seed(desk, 1)
     desks.asked.append(Asked("long", desk.venue, order_id))
     nineteen = {"x-delivery-count": 5, "x-cancel-spells": 2}
@@ -215,8 +208,8 @@ def test_a_long_job_that_its_worker_survives(desks: World) -> None:
     desks.hear_job("long", 60)
 
     assert statuses(desks, "long") == {"canceled"}
-    (line,) = desks.lines("cancel_retry", job_id="long")
-    assert line["why"] == "held_long"
+    whys = [line["why"] for line in desks.lines("cancel_retry", job_id="long")]
+    assert whys.count("held_long") == 1
 
 
 def test_job_that_saw_twenty_workers_die(desks: World) -> None:

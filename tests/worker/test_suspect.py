@@ -64,8 +64,12 @@ def test_what_is_set_aside_has_no_past() -> None:
 
 @pytest.mark.parametrize(
     ("suspect", "attempt", "held_s"),
-    [(True, 1, 3.0), (True, DELIVERY_LIMIT, 3.0), (True, DELIVERY_LIMIT + 1, 900.0)]
-    + [(False, 1, 900.0)],
+    [
+        (True, 1, 3.0),
+        (True, DELIVERY_LIMIT, 3.0),
+        (True, DELIVERY_LIMIT + 1, 900.0),
+        (False, 1, 900.0),
+    ],
 )
 def test_hold(suspect: bool, attempt: int, held_s: float) -> None:
     assert hold_s(suspect=suspect, attempt=attempt) == held_s
