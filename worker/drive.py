@@ -118,20 +118,27 @@ class Driver:
 
     # -- the way of a request ------------------------------------------------------------
 
-    def _pump(self) -> None:
+    def _pump(self, *, keep: bool = False) -> Sending | None:
         """Let leave what may, and see that the timer sleeps no longer than it should.
 
-        With the lock held, as all that follows.
+        With the lock held, as all that follows. A thread that has just sent may `keep` the
+        first request: it sends that one itself, where another would have to wake first.
         """
-        self._let_leave()
+        kept = self._let_leave(keep=keep)
         sooner = self.lane.next_at(time.monotonic()) < self._wakes_at
         if sooner or self._stopped or self._shared:
             self._changed.notify_all()
+        return kept
 
-    def _let_leave(self) -> None:
+    def _let_leave(self, *, keep: bool = False) -> Sending | None:
+        kept: Sending | None = None
         while not self._stopped and (sending := self.lane.next(time.monotonic())) is not None:
-            self._senders.submit(self._carry, sending)
+            if keep and kept is None:
+                kept = sending
+            else:
+                self._senders.submit(self._carry, sending)
         self._hand_out()
+        return kept
 
     def _hand_out(self) -> None:
         for delivery in take_deliveries(self.lane):
@@ -150,23 +157,26 @@ class Driver:
                     self._changed.wait(min(self._wakes_at - now, _LONGEST_SLEEP_S))
 
     def _carry(self, sending: Sending) -> None:
-        try:
-            self._send(sending)
-        except Exception:  # noqa: BLE001 - nobody may wait for ever, or be told a lie
-            self._log.exception("sender_failed", route=sending.batch.route.name)
-            self._failed(sending, self.lane.in_doubt, "internal_error")
+        following: Sending | None = sending
+        while following is not None:
+            sending = following
+            try:
+                following = self._send(sending)
+            except Exception:  # noqa: BLE001 - nobody may wait for ever, or be told a lie
+                self._log.exception("sender_failed", route=sending.batch.route.name)
+                following = self._failed(sending, self.lane.in_doubt, "internal_error")
 
-    def _send(self, sending: Sending) -> None:
+    def _send(self, sending: Sending) -> Sending | None:
+        """Send a request and see to its answer; return the next one that this thread sends."""
         venue, account = self.account.venue, self.account
         request = venue.sign(venue.build(sending.batch), account.credential, self._now_ms())
         try:
             reply = self._transport.send(request, account.timeout_s)
         except NotSent as error:
-            self._failed(sending, self.lane.not_sent, str(error))
+            return self._failed(sending, self.lane.not_sent, str(error))
         except InDoubt as error:
-            self._failed(sending, self.lane.in_doubt, str(error))
-        else:
-            self._answered(sending, reply)
+            return self._failed(sending, self.lane.in_doubt, str(error))
+        return self._answered(sending, reply)
 
     def _now_ms(self) -> int:
         """Return the venue's time, and never the same twice: some take it for a nonce."""
@@ -177,14 +187,14 @@ class Driver:
 
     def _failed(
         self, sending: Sending, follow: Callable[[Sending, str, float], None], why: str
-    ) -> None:
+    ) -> Sending | None:
         self._note(sending, why=why)
         self._told(sending, why)
         with self._changed:
             follow(sending, why, time.monotonic())
-            self._pump()
+            return self._pump(keep=True)
 
-    def _answered(self, sending: Sending, reply: HttpReply) -> None:
+    def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
         received = time.monotonic()
         said = judge(self.account.venue, sending.batch, reply)
         verdicts = {judgement.verdict for judgement in said.values()}
@@ -203,7 +213,7 @@ class Driver:
             else:
                 self._clock_errors = 0
             self.lane.answered(sending, said, received)
-            self._pump()
+            return self._pump(keep=True)
 
     # -- what the account suffers --------------------------------------------------------
 
