@@ -210,9 +210,15 @@ def doubted(track: Track, why: str, now: float) -> Again:
     return Again(_to_lookup(_with(track, sent=True, misses=0, why=why), now))
 
 
-def by_id(track: Track) -> Again:
-    """Return the same look-up by id: the whole list proved nothing of what it does not show."""
-    return Again(_with(track, page=track.page + 1))
+def unlisted(track: Track) -> Again:
+    """Return what follows when a whole list proved nothing of an id that it does not show.
+
+    A list that is cut stays as long as it is; one that gets shorter, as its orders are
+    canceled, is read once more. After that the id is asked for.
+    """
+    if not track.doubts:
+        return Again(_with(track, doubts=1))
+    return Again(_with(track, doubts=0, page=track.page + 1))
 
 
 def _to_lookup(track: Track, now: float) -> Track:

@@ -19,7 +19,6 @@ from worker.follow import (
     Asked,
     Course,
     Track,
-    by_id,
     doubted,
     follow,
     joined,
@@ -27,6 +26,7 @@ from worker.follow import (
     next_route,
     refuse,
     sent,
+    unlisted,
 )
 from worker.judge import Judgement
 from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
@@ -51,7 +51,7 @@ __all__ = ["Delivery", "Group", "Item", "Lane", "Owner", "Pause", "Sending", "ta
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
 #: After a whole list that did not come, a lane asks by id for so long.
-NARROW_S = 30.0
+NARROW_S = 300.0
 #: A throttled account is quiet for at least this long.
 SHORTEST_PAUSE_S = 1.0
 #: A ban without a stated end is taken to last this long: the shortest that a venue documents.
@@ -196,7 +196,7 @@ class Lane:
             if judged.verdict in _ACCOUNT_WIDE:
                 self._again(item, missed(item.track, _ACCOUNT_WIDE[judged.verdict], 1.0), now)
             elif sending.batch.wide and judged.verdict not in _OF_A_LIST:
-                self._again(item, by_id(item.track), now)
+                self._again(item, unlisted(item.track), now)
             else:
                 self._course(item, follow(item.track, judged, asked), now)
 
@@ -213,7 +213,7 @@ class Lane:
         if wide:
             self._narrow_until[sending.batch.route.name] = now + NARROW_S
         for item in sending.items:
-            course = by_id(item.track) if wide else doubted(item.track, why, now)
+            course = unlisted(item.track) if wide else doubted(item.track, why, now)
             self._again(item, course, now)
 
     # -- what the account suffers --------------------------------------------------------

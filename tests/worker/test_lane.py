@@ -310,7 +310,7 @@ def test_no_more_than_can_be_named_are_named() -> None:
     assert not leaves(lane, 5.0).batch.wide
 
 
-def test_a_whole_list_that_was_cut_is_asked_for_by_id() -> None:
+def test_a_whole_list_that_is_cut_twice_is_asked_for_by_id() -> None:
     """What it showed counts; of the others nothing is known, and no cancel leaves for them."""
     lane = looking(50)
     sending = leaves(lane, 5.0)
@@ -318,7 +318,10 @@ def test_a_whole_list_that_was_cut_is_asked_for_by_id() -> None:
     lane.answered(sending, {ref: OPEN if ref is refs[0] else CUT for ref in refs}, 5.05)
 
     assert ids(leaves(lane, 5.1)) == ["0"]
-    assert [len(leaves(lane, at).batch.refs) for at in (5.1, 5.2, 5.3)] == [20, 20, 9]
+    again = leaves(lane, 5.1)
+    assert (len(again.batch.refs), again.batch.wide) == (49, True)
+    answer(lane, again, CUT, 5.15)
+    assert [len(leaves(lane, at).batch.refs) for at in (5.2, 5.3, 5.4)] == [20, 20, 9]
     assert lane.next(9.0) is None
 
 
@@ -337,10 +340,11 @@ def test_a_whole_list_that_did_not_come_is_not_asked_for_again_for_a_while(why: 
 
 def test_ids_that_were_asked_for_by_id_look_at_the_next_list_from_its_first_page() -> None:
     lane = looking(40)
-    lane.in_doubt(leaves(lane, 5.0), "timeout", 5.05)
-    answer(lane, leaves(lane, 5.1), ABSENT, 5.15)
+    for at in (5.0, 5.1):
+        answer(lane, leaves(lane, at), CUT, at + 0.05)
+    answer(lane, leaves(lane, 5.2), ABSENT, 5.25)
 
-    following = [leaves(lane, at).batch for at in (5.2, 5.3)]
+    following = [leaves(lane, at).batch for at in (5.3, 5.4)]
     pages = {batch.route.name: batch.page for batch in following}
     assert pages == {"open_limit": 2, "history": 1}
 
