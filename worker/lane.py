@@ -51,7 +51,7 @@ __all__ = ["Delivery", "Group", "Item", "Lane", "Owner", "Pause", "Sending", "ta
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
 #: After a whole list that did not come, a lane asks by id for so long.
-NARROW_S = 300.0
+NARROW_S = 60.0
 #: A throttled account is quiet for at least this long.
 SHORTEST_PAUSE_S = 1.0
 #: A ban without a stated end is taken to last this long: the shortest that a venue documents.
