@@ -19,23 +19,14 @@ from cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, publish
 from cli.output import AsJson, Output, Problem
 from worker import topology
 from worker.intake import InvalidJob, job_id_of, read_json
-from worker.message import body_of
+from worker.message import KEPT, body_of
 from worker.report import ROUTING_KEY_HEADER
 from worker.suspect import BY_THE_BROKER
 
 #: Headers that were added when the message was rejected, and those that the broker adds.
 _ADDED = BY_THE_BROKER | {"x-reason", "x-detail", ROUTING_KEY_HEADER}
 #: AMQP properties that belong to the message and not to its delivery.
-_KEPT = (
-    "content_type",
-    "content_encoding",
-    "message_id",
-    "correlation_id",
-    "reply_to",
-    "app_id",
-    "timestamp",
-    "type",
-)
+_KEPT = (*KEPT, "timestamp", "type")
 
 #: The most that AMQP lets a consumer hold.
 _MOST_HELD = 65535

@@ -58,9 +58,9 @@ ROW_TYPES = {
     "moveStopProfitLoss": OrdType.TRAILING_STOP,
     "stopProfitLoss": OrdType.TP_SL,
 }
-#: Ids sought in one list: no limit of the venue, but of what is judged in one go (30 ms).
+#: Ids sought in one list: not documented; a bound on what a lane judges in one go.
 WIDE_IDS = 500
-#: What venues usually limit a list to.
+#: Not documented: numbers that a list is likely to be cut at, if it is cut.
 USUAL_LIMITS = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 500, 1000, 2000})
 SHARED = ("account", "escalation", "address")
 #: Routes that show what is over, and no open order.

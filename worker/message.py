@@ -13,7 +13,7 @@ from worker.suspect import is_suspect
 
 TASK = "tasks.cancel_orders"
 #: AMQP properties that a message keeps when it is moved.
-_KEPT = (
+KEPT = (
     "content_type",
     "content_encoding",
     "message_id",
@@ -56,7 +56,7 @@ def body_of(message: Any) -> bytes:
 def properties_of(message: Any) -> dict[str, Any]:
     """Return the AMQP properties that a message keeps when it is moved."""
     found = {"content_type": message.content_type, "content_encoding": message.content_encoding}
-    found |= {key: message.properties.get(key) for key in _KEPT if message.properties.get(key)}
+    found |= {key: message.properties.get(key) for key in KEPT if message.properties.get(key)}
     return {key: value for key, value in found.items() if value}
 
 
