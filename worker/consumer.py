@@ -31,6 +31,7 @@ from worker.message import (
     split_key,
 )
 from worker.publish import Letter
+from worker.recall import Words
 from worker.report import ROUTING_KEY_HEADER, Report, reject, reject_outcome
 from worker.runtime import Runtime
 from worker.suspect import (
@@ -250,11 +251,16 @@ class CancelConsumer(Consumer):
             given_up.job_id = error.job_id
             self._reject(message, given_up)
             return
-        report = Report(self.runtime.publisher, job, {}, self.runtime.observer.outcome)
-        for ref in job.refs:
-            report.outcome(expire(replace(start(ref), sent=True, why=why)), utc_now())
         given_up.job_id = job.job_id
-        self._reject(message, given_up, also=report.take_posted())
+
+        def bury(words: Future[Words]) -> None:
+            publisher, told = self.runtime.publisher, self.runtime.observer.outcome
+            report = Report(publisher, job, {}, told, words.result)
+            for ref in job.refs:
+                report.outcome(expire(replace(start(ref), sent=True, why=why)), utc_now())
+            self._reject(message, given_up, also=report.take_posted())
+
+        self.runtime.first_words(job).add_done_callback(bury)
 
     def _job_of(self, message: Any) -> Intake:
         priority, account = split_key(message.delivery_info.get("routing_key", ""))

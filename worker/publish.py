@@ -23,7 +23,8 @@ WINDOW = 1000
 #: A broker that confirms nothing for so long is taken for dead, and dialed again.
 CONFIRM_TIMEOUT_S = 15.0
 _POLL_S = 1.0
-_LONGEST_PAUSE_S = 5.0
+#: Short, so that what was posted before a connection broke comes before what is told after it.
+_LONGEST_PAUSE_S = 0.5
 
 
 class Unroutable(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections import Counter
@@ -18,6 +19,7 @@ from worker.intake import InvalidJob
 from worker.model import CancelJob, CancelOutcome, CancelStatus, Evidence, OrdStatus, Priority
 from worker.observe import NOBODY
 from worker.publish import Letter, Publisher
+from worker.recall import Words
 from worker.topology import OUTCOMES, REJECTED
 
 #: AMQP holds a message id in at most 255 bytes.
@@ -77,10 +79,13 @@ class Report:
         job: CancelJob,
         counts: Mapping[str, int],
         told: Callable[[Mapping[str, Any], Priority], None] = NOBODY.outcome,
+        first_words: Callable[[], Words] | None = None,
     ) -> None:
+        """Prepare; `first_words`, which may wait, finds what was told of the job before."""
         self._publisher = publisher
         self._job = job
         self._told = told
+        self._first_words = functools.cache(first_words or dict)
         self.counts: Counter[str] = Counter(counts)
         self._log = structlog.get_logger().bind(
             job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
@@ -109,12 +114,19 @@ class Report:
         )
 
     def outcome(self, outcome: CancelOutcome, now: datetime) -> None:
-        """Log and publish the final word on one id."""
-        message = self._message(outcome, now)
-        fields = message | {"job_reason": self._job.reason}
-        tell = self._log.error if outcome.status in _LOUD else self._log.info
+        """Log and publish the final word on one id; the first one, if there was one before."""
+        first = self._first_words().get(message_id(self._job.job_id, outcome.id))
+        self._tell(json.loads(first) if first else self._message(outcome, now))
+
+    def refused(self, outcome: CancelOutcome, now: datetime) -> None:
+        """Log and publish the final word on an id that cannot be one: it is always the same."""
+        self._tell(self._message(outcome, now))
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        fields = {**message, "job_reason": self._job.reason}
+        tell = self._log.error if message["status"] in _LOUD else self._log.info
         tell("cancel_outcome", **fields)
-        self.counts[outcome.status] += 1
+        self.counts[message["status"]] += 1
         self._told(message, self._job.priority)
         self._posted.append(self._publisher.post(_letter(message, self._job.trace)))
 

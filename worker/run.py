@@ -18,7 +18,7 @@ from worker.lane import Delivery
 from worker.model import CancelJob, CancelOutcome, Priority
 from worker.report import Report, rfc_3339
 from worker.retry import Parked, RetryDecision, decide
-from worker.runtime import Runtime
+from worker.runtime import DISOWNED, Runtime
 from worker.suspect import hold_s
 
 
@@ -59,21 +59,29 @@ class Run:
     ) -> None:
         """Prepare; `again` says that another worker, or this one, had the message before.
 
-        `suspect` says that so many died over it that it was set aside.
+        `suspect` says that so many died over it that it was set aside. In both cases something
+        may have been told of it; so it may of a retry, whose worker died as it was sent.
         """
         job = intake.job
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
         self._hold_s = hold_s(suspect=suspect, attempt=self.attempt)
         counts = progress.counts if progress else {}
-        self.report = Report(runtime.publisher, self.job, counts, runtime.observer.outcome)
+        begun = again or suspect or progress is not None
+        self.report = Report(
+            runtime.publisher,
+            self.job,
+            counts,
+            runtime.observer.outcome,
+            (lambda: runtime.first_words(job).result()) if begun else None,
+        )
         self._driver = runtime.driver(job.account)
         look_first = runtime.settings.accounts[job.account].venue.looks_first
         self._tracks = _tracks(self.job, progress, look_first=look_first, again=again)
         if progress is None:
             self.report.accepted(len(job.refs) + len(intake.refused))
             for outcome in intake.refused:
-                self.report.outcome(outcome, utc_now())
+                self.report.refused(outcome, utc_now())
 
     def go(self) -> tuple[RetryDecision | None, list[Parked]]:
         """Cancel, and return when what is left goes again, with what is left.
@@ -83,9 +91,6 @@ class Run:
         """
         deadline = time.monotonic() + (self.job.deadline - utc_now()).total_seconds()
         left = self._carry(deadline) if self._tracks else []
-        if any(parked.why == "disowned" for parked in left):
-            self.report.settle()
-            raise Disowned
         decision = decide(left, time.monotonic(), deadline)
         if decision is None:
             for parked in left:
@@ -110,6 +115,9 @@ class Run:
         left: list[Parked] = []
         for _ in self._tracks:
             result = self._next(ticket, until).result
+            if ticket.leaving == DISOWNED:
+                # Whoever has the job now tells all of it: two would not know the same.
+                raise Disowned
             if isinstance(result, CancelOutcome):
                 self.report.outcome(result, utc_now())
             else:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from kombu import Connection
 
 from worker.drive import Driver
+from worker.model import CancelJob
 from worker.observe import NOBODY, Observer
 from worker.pace import Pace
 from worker.publish import Publisher
+from worker.recall import Recall, Words
+from worker.report import message_id
 from worker.send import Transport
 from worker.settings import Account, Settings
 from worker.topology import is_embedded
+
+#: Why ids leave a lane that is another worker's now.
+DISOWNED = "disowned"
 
 
 class Runtime:
@@ -28,6 +35,7 @@ class Runtime:
         self.settings = settings
         self.embedded = is_embedded(settings.broker_url)
         self.publisher = Publisher(connect)
+        self._recall = Recall(connect, self.publisher)
         self.observer = observer
         self._owned: set[str] = set()
         self._lock = threading.Lock()
@@ -67,6 +75,15 @@ class Runtime:
             return self._hosts.setdefault(account.base_url, threading.Condition())
         return threading.Condition()
 
+    def first_words(self, job: CancelJob) -> Future[Words]:
+        """Find what was told of a job's ids before, by message id."""
+        if self.embedded:  # that broker keeps nothing that was taken
+            nothing: Future[Words] = Future()
+            nothing.set_result({})
+            return nothing
+        names = [message_id(job.job_id, ref.id) for ref in job.refs]
+        return self._recall.ask(job.account, names)
+
     def own(self, account: str) -> None:
         """Note that the account's lane is this worker's from now on."""
         self._owned.add(account)
@@ -80,7 +97,7 @@ class Runtime:
         self._owned.discard(account)
         driver = self.drivers().get(account)
         if driver is not None:
-            driver.give_up("disowned")
+            driver.give_up(DISOWNED)
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished by its tasks."""
@@ -91,6 +108,7 @@ class Runtime:
 
     def close(self) -> None:
         """Publish what is left and end."""
+        self._recall.close()
         self.publisher.close()
         for transport in self._transports.values():
             transport.close()

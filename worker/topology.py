@@ -20,6 +20,11 @@ RECORD = "cancel.record"
 #: A message whose worker dies so often is poison and goes to `cancel.dead`.
 DELIVERY_LIMIT = 20
 
+#: What a lane's stream keeps of what was told, in bytes: some 40,000 outcomes, several times
+#: what the longest job has. Whole segments are dropped.
+TOLD_BYTES = 32_000_000
+TOLD_SEGMENT_BYTES = 8_000_000
+
 #: For queues whose messages may come back as often as they like.
 MANY_DELIVERIES = 1_000_000
 
@@ -59,6 +64,11 @@ def owner_queue_name(account: str) -> str:
     return f"cancel.{account}.owner"
 
 
+def told_queue_name(account: str) -> str:
+    """Return the name of the stream that keeps an account's newest outcomes."""
+    return f"cancel.{account}.told"
+
+
 def routing_key(priority: Priority, account: str) -> str:
     """Return the routing key of a job."""
     return f"{priority}.{account}"
@@ -80,6 +90,20 @@ def lane_queues(account: str, embedded: bool) -> list[Queue]:
 def owner_queue(account: str) -> Queue:
     """Return the queue of an account's owner token."""
     return Queue(owner_queue_name(account), exchange="", queue_arguments=_QUORUM | _ONE_OWNER)
+
+
+def told_queue(account: str) -> Queue:
+    """Return the stream of what was told of an account, for whoever does a job anew."""
+    return Queue(
+        told_queue_name(account),
+        OUTCOMES_EXCHANGE,
+        routing_key=f"*.{account}.*",
+        queue_arguments={
+            "x-queue-type": "stream",
+            "x-max-length-bytes": TOLD_BYTES,
+            "x-stream-max-segment-size-bytes": TOLD_SEGMENT_BYTES,
+        },
+    )
 
 
 def unrouted_queue(embedded: bool) -> Queue:
@@ -140,7 +164,7 @@ def _all_queues(accounts: Iterable[str], embedded: bool) -> list[Queue]:
     queues = [rejected_queue(embedded), *common_queues(embedded)]
     for account in accounts:
         queues += lane_queues(account, embedded)
-        queues += [] if embedded else [owner_queue(account)]
+        queues += [] if embedded else [owner_queue(account), told_queue(account)]
     return queues
 
 

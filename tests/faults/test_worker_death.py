@@ -68,3 +68,24 @@ def test_told_to_stop_while_it_starts(world: World, moment: str) -> None:
 
     assert code == 0
     assert time.monotonic() - begin < 6
+
+
+def test_the_first_word_stands(world: World) -> None:
+    """A worker dies in the middle of a job; the next one does not know what that one saw."""
+    desk = world.desk("half-told", "coinw", 'quotas = {cancel_batch = "1/2s"}')
+    job_id = world.send(desk, world.seed(desk, 60))
+    first = world.worker("w1").start()
+    world.hear(lambda: len(world.outcomes(job_id)) >= 20)
+    first.kill()
+    told = {one.message_id for one in world.told}
+    world.worker("w2").start()
+    world.hear_all(30)
+    world.hear(lambda: bool(world.lines("job_done", job_id=job_id)))
+
+    found = world.check()
+    assert found.clean, found
+    assert len(told) < 60, "the worker was through before it was killed"
+    seen = [outcome for outcome in world.told if outcome.message_id in told]
+    assert {outcome.status for outcome in seen} == {"closed"}
+    again = [line for line in world.lines("cancel_outcome") if f"{job_id}/{line['id']}" in told]
+    assert len(again) >= 2 * len(told), "the second worker did not tell them again"
