@@ -31,7 +31,6 @@ from worker.message import (
     split_key,
 )
 from worker.publish import Letter
-from worker.recall import Words
 from worker.report import ROUTING_KEY_HEADER, Report, reject, reject_outcome
 from worker.runtime import Runtime
 from worker.suspect import (
@@ -253,14 +252,14 @@ class CancelConsumer(Consumer):
             return
         given_up.job_id = job.job_id
 
-        def bury(words: Future[Words]) -> None:
-            publisher, told = self.runtime.publisher, self.runtime.observer.outcome
-            report = Report(publisher, job, {}, told, words.result)
+        def bury(told: Future[list[bytes]]) -> None:
+            publisher, observe = self.runtime.publisher, self.runtime.observer.outcome
+            report = Report(publisher, job, {}, observe, told.result)
             for ref in job.refs:
                 report.outcome(expire(replace(start(ref), sent=True, why=why)), utc_now())
             self._reject(message, given_up, also=report.take_posted())
 
-        self.runtime.first_words(job).add_done_callback(bury)
+        self.runtime.told_before(job).add_done_callback(bury)
 
     def _job_of(self, message: Any) -> Intake:
         priority, account = split_key(message.delivery_info.get("routing_key", ""))

@@ -1,4 +1,4 @@
-"""Finds what was already told of an order: the first word on it stands, whoever told it.
+"""Finds what was already told of a job at the broker, so that its first words can stand.
 
 A worker that dies after it told an outcome and before its job ended leaves the job to another
 one, and that one may know less: a venue without a record no longer shows that the order was
@@ -22,9 +22,6 @@ from kombu import Connection
 from worker.publish import Letter, Publisher
 from worker.topology import told_queue_name
 
-#: Outcomes by their message ids, as they were published.
-Words = Mapping[str, bytes]
-
 #: Messages that the broker sends ahead; a stream demands a number.
 _AHEAD = 1000
 _ACK_EVERY = 250
@@ -36,11 +33,15 @@ _PAUSE_S = 1.0
 PATIENCE_S = 60.0
 
 
+#: Bodies by their message ids, each once, in the order in which they came.
+_Words = Mapping[str, Collection[bytes]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wish:
     account: str
     message_ids: Collection[str]
-    words: Future[Words] = field(default_factory=Future)
+    words: Future[list[bytes]] = field(default_factory=Future)
 
 
 class Recall:
@@ -54,8 +55,11 @@ class Recall:
         self._open = True
         self._log = structlog.get_logger()
 
-    def ask(self, account: str, message_ids: Collection[str]) -> Future[Words]:
-        """Look for outcomes of an account; those asked for together are sought together."""
+    def ask(self, account: str, message_ids: Collection[str]) -> Future[list[bytes]]:
+        """Look for outcomes of an account, each once and as it was published.
+
+        What is asked for at one time is sought in one reading.
+        """
         wish = _Wish(account, message_ids)
         self._wishes.append(wish)
         self._reader.submit(self._serve)
@@ -72,13 +76,12 @@ class Recall:
         wishes = [self._wishes.popleft() for _ in range(len(self._wishes))]
         for account in dict.fromkeys(wish.account for wish in wishes):
             of_account = [wish for wish in wishes if wish.account == account]
-            words = self._words(
-                account, {name for wish in of_account for name in wish.message_ids}
-            )
+            wanted = {name for wish in of_account for name in wish.message_ids}
+            found = self._words(account, wanted)
             for wish in of_account:
-                wish.words.set_result(words)
+                wish.words.set_result([w for n in wish.message_ids for w in found.get(n, ())])
 
-    def _words(self, account: str, wanted: Collection[str]) -> Words:
+    def _words(self, account: str, wanted: Collection[str]) -> _Words:
         give_up = time.monotonic() + PATIENCE_S
         while self._open and time.monotonic() < give_up:
             try:
@@ -89,19 +92,18 @@ class Recall:
         self._log.error("nothing_recalled", account=account)
         return {}
 
-    def _read(self, queue: str, wanted: Collection[str]) -> Words:
-        """Return the first word on each id, of all that were told until now."""
+    def _read(self, queue: str, wanted: Collection[str]) -> _Words:
+        """Return what was told until now."""
         end = str(uuid4())
         mark = Letter("", queue, b"", {"message_id": end})
         # By the way that outcomes go, so that it comes after all that is being told here.
         self._publisher.post(mark).result(_SILENCE_S)
-        found: dict[str, bytes] = {}
         with self._connect() as connection:
-            reading = _Reading(connection.channel(), end, wanted, found)
+            reading = _Reading(connection.channel(), end, wanted)
             reading.start(queue)
             while not reading.ended:
                 connection.drain_events(timeout=_SILENCE_S)
-        return found
+        return reading.found
 
 
 @dataclass(slots=True, eq=False)
@@ -111,7 +113,7 @@ class _Reading:
     channel: Any
     end: str
     wanted: Collection[str]
-    found: dict[str, bytes]
+    found: dict[str, dict[bytes, None]] = field(default_factory=dict)
     ended: bool = False
 
     def start(self, queue: str) -> None:
@@ -122,7 +124,7 @@ class _Reading:
     def _take(self, message: Any) -> None:
         name = message.properties.get("message_id")
         if name in self.wanted:
-            self.found.setdefault(name, bytes(message.body))
+            self.found.setdefault(name, {})[bytes(message.body)] = None
         if message.delivery_tag % _ACK_EVERY == 0:
             self.channel.basic_ack(message.delivery_tag, multiple=True)
         self.ended = self.ended or name == self.end

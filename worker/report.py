@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worker.intake import InvalidJob
 from worker.model import CancelJob, CancelOutcome, CancelStatus, Evidence, OrdStatus, Priority
 from worker.observe import NOBODY
 from worker.publish import Letter, Publisher
-from worker.recall import Words
+from worker.told import Told, Word, first_word, sort_out
 from worker.topology import OUTCOMES, REJECTED
 
 #: AMQP holds a message id in at most 255 bytes.
@@ -79,13 +78,14 @@ class Report:
         job: CancelJob,
         counts: Mapping[str, int],
         told: Callable[[Mapping[str, Any], Priority], None] = NOBODY.outcome,
-        first_words: Callable[[], Words] | None = None,
+        told_before: Callable[[], Iterable[bytes]] = tuple,
     ) -> None:
-        """Prepare; `first_words`, which may wait, finds what was told of the job before."""
+        """Prepare; `told_before`, which may wait, finds what was published of the job."""
         self._publisher = publisher
         self._job = job
         self._told = told
-        self._first_words = functools.cache(first_words or dict)
+        self._told_before = told_before
+        self._before: Told | None = None
         self.counts: Counter[str] = Counter(counts)
         self._log = structlog.get_logger().bind(
             job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
@@ -98,6 +98,7 @@ class Report:
             "tags": dict(job.tags),
             "accepted_at": rfc_3339(job.accepted_at),
         }
+        self._accepted_at = job.accepted_at
         self._posted: list[Future[None]] = []
 
     def accepted(self, ids: int) -> None:
@@ -114,9 +115,18 @@ class Report:
         )
 
     def outcome(self, outcome: CancelOutcome, now: datetime) -> None:
-        """Log and publish the final word on one id; the first one, if there was one before."""
-        first = self._first_words().get(message_id(self._job.job_id, outcome.id))
-        self._tell(json.loads(first) if first else self._message(outcome, now))
+        """Log and publish the final word on one id: the first one, where that stands."""
+        if self._before is None:
+            self._before = self._recall()
+        self._tell(first_word(self._before, outcome) or self._message(outcome, now))
+
+    def _recall(self) -> Told:
+        words = [word for body in self._told_before() if (word := _read(body))]
+        told = sort_out(words, frozenset(ref.id for ref in self._job.refs))
+        if told.accepted_at:  # what is told from now on belongs to the run that died
+            self._of_job["accepted_at"] = told.accepted_at
+            self._accepted_at = datetime.fromisoformat(told.accepted_at)
+        return told
 
     def refused(self, outcome: CancelOutcome, now: datetime) -> None:
         """Log and publish the final word on an id that cannot be one: it is always the same."""
@@ -131,7 +141,7 @@ class Report:
         self._posted.append(self._publisher.post(_letter(message, self._job.trace)))
 
     def _message(self, outcome: CancelOutcome, now: datetime) -> dict[str, Any]:
-        latency_ms = round((now - self._job.accepted_at).total_seconds() * 1000, 1)
+        latency_ms = round((now - self._accepted_at).total_seconds() * 1000, 1)
         return (
             _of_id(outcome)
             | self._of_job
@@ -157,8 +167,18 @@ class Report:
 
     def done(self, now: datetime) -> None:
         """Log that every id of the job has its final word."""
-        latency_ms = round((now - self._job.accepted_at).total_seconds() * 1000, 1)
+        latency_ms = round((now - self._accepted_at).total_seconds() * 1000, 1)
         self._log.info("job_done", latency_ms=latency_ms, **self.counts)
+
+
+def _read(body: bytes) -> Word | None:
+    """Return an outcome as it was published; None if somebody else published something else."""
+    try:
+        OutcomeMessage.model_validate_json(body)
+    except ValidationError:
+        return None
+    word: Word = json.loads(body)
+    return word
 
 
 #: `asdict` would copy every value once more.

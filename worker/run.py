@@ -73,7 +73,7 @@ class Run:
             self.job,
             counts,
             runtime.observer.outcome,
-            (lambda: runtime.first_words(job).result()) if begun else None,
+            (lambda: runtime.told_before(job).result()) if begun else tuple,
         )
         self._driver = runtime.driver(job.account)
         look_first = runtime.settings.accounts[job.account].venue.looks_first

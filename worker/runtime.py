@@ -13,7 +13,7 @@ from worker.model import CancelJob
 from worker.observe import NOBODY, Observer
 from worker.pace import Pace
 from worker.publish import Publisher
-from worker.recall import Recall, Words
+from worker.recall import Recall
 from worker.report import message_id
 from worker.send import Transport
 from worker.settings import Account, Settings
@@ -75,11 +75,11 @@ class Runtime:
             return self._hosts.setdefault(account.base_url, threading.Condition())
         return threading.Condition()
 
-    def first_words(self, job: CancelJob) -> Future[Words]:
-        """Find what was told of a job's ids before, by message id."""
+    def told_before(self, job: CancelJob) -> Future[list[bytes]]:
+        """Find the outcomes that were published of a job before."""
         if self.embedded:  # that broker keeps nothing that was taken
-            nothing: Future[Words] = Future()
-            nothing.set_result({})
+            nothing: Future[list[bytes]] = Future()
+            nothing.set_result([])
             return nothing
         names = [message_id(job.job_id, ref.id) for ref in job.refs]
         return self._recall.ask(job.account, names)

@@ -230,6 +230,31 @@ def test_job_that_saw_twenty_workers_die(desks: World) -> None:
     ]
 
 
+def test_given_up_after_a_part_was_told(desks: World) -> None:
+    """What a worker told before it died stands; only the rest is unconfirmed."""
+    desk = desks.desks["neighbour"]
+    ids = desks.seed(desk, 2)
+    desks.asked += [Asked("part", desk.venue, order_id) for order_id in ids]
+    told = desks.outcomes("twenty").popitem()[1] | {"job_id": "part", "id": ids[0]}
+    told |= {"status": "failed", "reason": "still_open"}
+    desks.publish(
+        f"{desk.venue}.{desk.name}.failed",
+        json.dumps(told).encode(),
+        exchange="cancel.outcomes",
+        message_id=f"part/{ids[0]}",
+    )
+    twenty = {"x-delivery-count": 6, "x-cancel-spells": 2}
+    desks.publish("kill.neighbour", body(desk, ids, job_id="part"), application_headers=twenty)
+    desks.hear_job("part")
+
+    assert {i: o["status"] for i, o in desks.outcomes("part").items()} == {
+        ids[0]: "failed",
+        ids[1]: "unconfirmed",
+    }
+    (line,) = desks.lines("cancel_outcome", job_id="part", id=ids[0])
+    assert line["reason"] == "still_open"
+
+
 def test_every_name_is_true(desks: World) -> None:
     """Over all jobs of this file nothing is lost, contradictory or false."""
     found = desks.check()

@@ -151,7 +151,13 @@ class World:
         self.publish(f"{priority}.{desk.name}", json.dumps(job).encode())
         return job_id
 
-    def publish(self, key: str | bytes, body: bytes, **properties: Any) -> None:
+    def publish(
+        self,
+        key: str | bytes,
+        body: bytes,
+        exchange: str = "cancel.jobs",
+        **properties: Any,
+    ) -> None:
         """Publish any bytes, again until they are confirmed: a producer does no less."""
         given = {"content_type": "application/json", "delivery_mode": 2} | properties
         last: BaseException | None = None
@@ -159,7 +165,7 @@ class World:
             try:
                 with connect(self.url) as connection:
                     message = amqp.Message(body, **given)
-                    connection.channel().basic_publish(message, "cancel.jobs", key)
+                    connection.channel().basic_publish(message, exchange, key)
             except LOST as error:
                 last = error
                 time.sleep(0.25)

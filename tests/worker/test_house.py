@@ -66,6 +66,7 @@ def test_kombu_is_imported_only_at_the_edges() -> None:
             "consumer",
             "folder",
             "publish",
+            "recall",
             "runtime",
             "topology",
             "wire",
