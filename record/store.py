@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ DEFAULT_URL = "sqlite:///record.sqlite3"
 _CONNECT_S, _STATEMENT_S, _SILENCE_S = 5, 30, 15
 #: How long SQLite waits for another writer, in seconds.
 _LOCKED_S = 15.0
+_ASK_AGAIN_S = 0.02
 _TABLES = {"outcomes": OUTCOMES, "unreadable": UNREADABLE}
 
 
@@ -184,8 +187,19 @@ def _made(url: URL) -> Engine:
 
 
 def _use_wal(connection: Any, _record: Any) -> None:
-    """Let readers read while the record is written; a commit still reaches the disk."""
-    connection.execute("PRAGMA journal_mode=WAL")
+    """Let readers read while the record is written; a commit still reaches the disk.
+
+    SQLite waits for a lock, but not for the one that changes the mode of a new file.
+    """
+    give_up = time.monotonic() + _LOCKED_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(_ASK_AGAIN_S)
     connection.execute("PRAGMA synchronous=FULL")
 
 
