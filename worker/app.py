@@ -13,6 +13,7 @@ from celery import Celery, signals
 from kombu import Connection
 
 from worker import folder, log, topology, wire
+from worker.publish import CONFIRM_TIMEOUT_S
 from worker.runtime import Runtime
 from worker.settings import (
     ConfigError,
@@ -100,8 +101,9 @@ def _queues(settings: Settings) -> list[Any]:
 
 
 def connect(app: Celery) -> Connection:
-    """Return a connection whose channels confirm only where they are told to."""
-    options = {"confirm_publish": False} if app.conf.broker_url.startswith("amqp") else {}
+    """Return a connection for one thread, whose channels confirm only where told to."""
+    amqp = {"confirm_publish": False, "in_bulk": True, "read_timeout": CONFIRM_TIMEOUT_S}
+    options = amqp if app.conf.broker_url.startswith("amqp") else {}
     return app.connection_for_write(
         heartbeat=0, connect_timeout=BROKER_TIMEOUT_S, transport_options=options
     )

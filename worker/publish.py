@@ -18,9 +18,12 @@ from typing import Any
 import structlog
 from kombu import Connection
 
+from worker.bulk import in_one_piece
+
 #: Messages under way to the broker at once.
 WINDOW = 1000
-#: A broker that confirms nothing for so long is taken for dead, and dialed again.
+#: A broker that says nothing for so long is taken for dead, and dialed again. The connection
+#: knows it, as it would take four calls of the system to say it each time.
 CONFIRM_TIMEOUT_S = 15.0
 _POLL_S = 1.0
 #: Short, so that what was posted before a connection broke comes before what is told after it.
@@ -97,10 +100,11 @@ class Publisher:
         producer = connection.Producer(channel, auto_declare=False)
         while self._open or self._waiting or self._unconfirmed or not self._posted.empty():
             self._gather(block=not self._unconfirmed)
-            while self._waiting and len(self._unconfirmed) < WINDOW:
-                self._publish(producer, self._waiting.popleft(), confirms)
+            with in_one_piece(connection):
+                while self._waiting and len(self._unconfirmed) < WINDOW:
+                    self._publish(producer, self._waiting.popleft(), confirms)
             if self._unconfirmed:
-                connection.drain_events(timeout=CONFIRM_TIMEOUT_S)
+                connection.drain_events()  # for as long as the connection waits for anything
 
     def _gather(self, *, block: bool) -> None:
         block = block and not self._waiting

@@ -156,7 +156,8 @@ class Report:
 
     def settle(self) -> None:
         """Wait until the broker has every outcome for good."""
-        for posted in self._posted:
+        # The last one first: when that is confirmed, so are mostly the others.
+        for posted in reversed(self._posted):
             posted.result()
         self._posted.clear()
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from queue import Empty
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import PlainSerializer, TypeAdapter
 
 from worker.drive import Ticket
 from worker.follow import Track, expire, start
@@ -26,6 +26,10 @@ class Disowned(Exception):
     """The connection was lost and with it the job: the broker gives it to the next owner."""
 
 
+#: In a message its values have names: the next worker may be of another version.
+NamedTrack = Annotated[Track, PlainSerializer(Track._asdict)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """What a job that goes back to the broker takes along."""
@@ -34,7 +38,7 @@ class Progress:
     deadline: datetime
     attempt: int = 1
     counts: dict[str, int] = field(default_factory=dict)
-    tracks: tuple[Track, ...] = ()
+    tracks: tuple[NamedTrack, ...] = ()
 
 
 _PROGRESS = TypeAdapter(Progress)
@@ -113,18 +117,21 @@ class Run:
 
     def _collect(self, ticket: Ticket, until: float) -> list[Parked]:
         left: list[Parked] = []
-        for _ in self._tracks:
-            result = self._next(ticket, until).result
+        missing = len(self._tracks)
+        while missing:
+            deliveries = self._next(ticket, until)
+            missing -= len(deliveries)
             if ticket.leaving == DISOWNED:
                 # Whoever has the job now tells all of it: two would not know the same.
                 raise Disowned
-            if isinstance(result, CancelOutcome):
-                self.report.outcome(result, utc_now())
-            else:
-                left.append(result)
+            for delivery in deliveries:
+                if isinstance(delivery.result, CancelOutcome):
+                    self.report.outcome(delivery.result, utc_now())
+                else:
+                    left.append(delivery.result)
         return left
 
-    def _next(self, ticket: Ticket, until: float) -> Delivery:
+    def _next(self, ticket: Ticket, until: float) -> list[Delivery]:
         while True:
             # Once the ids are asked back, those in flight still come: each request ends.
             wait_s = None if ticket.leaving else max(0.0, until - time.monotonic())
@@ -137,7 +144,7 @@ class Run:
     def again(self, left: Sequence[Parked]) -> dict[str, Any]:
         """Return the arguments of the task that goes on with what is left."""
         # Another process has another clock; by then no read lags behind what was done here.
-        tracks = tuple(replace(parked.track, settled_at=0.0) for parked in left)
+        tracks = tuple(parked.track._replace(settled_at=0.0) for parked in left)
         progress = Progress(
             accepted_at=self.job.accepted_at,
             deadline=self.job.deadline,
@@ -161,7 +168,7 @@ def _tracks(
     known = {track.ref.id: track for track in progress.tracks} if progress else {}
     look = look_first and job.priority is Priority.ROUTINE
     tracks = [known.get(ref.id) or start(ref, look_first=look) for ref in job.refs]
-    return [replace(track, sent=track.sent or again) for track in tracks]
+    return [track._replace(sent=track.sent or again) for track in tracks]
 
 
 def _job_json(job: CancelJob, tracks: Sequence[Track]) -> Mapping[str, Any]:

@@ -17,6 +17,8 @@ import amqp
 from amqp import serialization, spec
 from kombu.transport import TRANSPORT_ALIASES, pyamqp
 
+from worker.bulk import BulkTransport
+
 #: A broker that leaves a question unanswered for so long (seconds) is gone.
 ANSWER_TIMEOUT_S = 10.0
 #: A goodbye needs no answer; it is only polite to wait for one.
@@ -69,9 +71,21 @@ class Channel(Impatient, pyamqp.Channel):
 
 
 class Connection(Impatient, pyamqp.Connection):
-    """A connection with the channels above."""
+    """A connection with the channels above; `in_bulk` is for one that a single thread uses."""
 
     Channel = Channel
+
+    def __init__(self, *args: Any, in_bulk: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_bulk = in_bulk
+
+    def Transport(self, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 - the library's name
+        """Return the way to the broker."""
+        _host, _connect_timeout, ssl, *_ = args
+        if not self._in_bulk or ssl:
+            return super().Transport(*args, **kwargs)
+        host, connect_timeout, _, read_timeout, write_timeout = args
+        return BulkTransport(host, connect_timeout, read_timeout, write_timeout, **kwargs)
 
 
 class Transport(pyamqp.Transport):

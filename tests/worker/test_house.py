@@ -63,6 +63,7 @@ def test_kombu_is_imported_only_at_the_edges() -> None:
         f"worker/{name}.py"
         for name in (
             "app",
+            "bulk",
             "consumer",
             "folder",
             "publish",
