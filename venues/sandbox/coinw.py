@@ -34,7 +34,7 @@ from itertools import chain
 from .book import Order, OrdType, State
 from .coinw_rows import history_row, move_tpsl_row, open_row, pos_type, tpsl_row
 from .ladder import Ladder
-from .venue import Call, Option, Reply, Route, Venue, decode, reply_json
+from .venue import Call, Option, Reply, Route, Venue, decode, reply_json, reply_rows
 from .world import Account, World
 
 NAME = "coinw"
@@ -173,13 +173,13 @@ def shelf_of(world: World, call: Call) -> Iterable[Order]:
 
 def shown(call: Call, orders: Iterable[Order], words: Iterable[str]) -> list[Order]:
     """Pick the open orders that a list of those words and that instrument shows."""
-    instrument = call.query.get("instrument", "").upper()
+    instrument, read_at = call.query.get("instrument", "").upper(), call.bend.read_at
     return [
         order
         for order in orders
-        if order.lives(call.bend.read_at)
+        if (order.is_live if read_at is None else order.lives(read_at))
         and pos_type(order) in words
-        and instrument in ("", order.symbol.upper())
+        and (not instrument or instrument == order.symbol.upper())
         and not call.bend.hides(order.id)
     ]
 
@@ -201,8 +201,9 @@ def order_information(world: World, call: Call) -> Reply:
     words = leaky(world, ROW_WORDS.get(wanted, wanted))
     named = [world.book.find(NAME, call.api_key, i) for i in dict.fromkeys(ids)]
     orders = [o for o in named if o] if ids else shelf_of(world, call)
-    rows = [open_row(order) for order in shown(call, orders, words)]
-    return reply_json({"code": 0, "data": rows, "msg": ""})
+    found = shown(call, orders, words)
+    rows = map(open_row, found)
+    return reply_rows('{"code":0,"data":[', rows, '],"msg":""}', count=len(found))
 
 
 def query_ids(call: Call) -> list[str]:

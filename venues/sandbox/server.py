@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
@@ -132,7 +133,22 @@ async def deliver(request: web.BaseRequest, verdict: Verdict, date: str) -> web.
         return await send_half(request, reply)
     if verdict.way in ("hold", "reset"):
         cut(request)
+    if reply.parts is not None:
+        return await send_parts(request, reply, reply.parts())
     return web.Response(body=reply.body, status=reply.status, headers=headers_of(reply))
+
+
+async def send_parts(
+    request: web.BaseRequest, reply: Reply, parts: Iterator[bytes]
+) -> web.StreamResponse:
+    """Send a long body while it is made; others have their turn in between."""
+    response = web.StreamResponse(status=reply.status, headers=headers_of(reply))
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):  # whoever has read enough hangs up
+        for part in parts:
+            await response.write(part)
+            await asyncio.sleep(0)
+    return response
 
 
 def headers_of(reply: Reply) -> dict[str, str]:
@@ -154,10 +170,11 @@ def cut(request: web.BaseRequest) -> None:
 async def send_half(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
     """Promise the whole body, send half of it and hang up."""
     response = web.StreamResponse(status=reply.status, headers=headers_of(reply))
-    response.content_length = len(reply.body) + 1
+    body = b"".join(reply.parts()) if reply.parts else reply.body
+    response.content_length = len(body) + 1
     response.force_close()
     await response.prepare(request)
-    await response.write(reply.body[: len(reply.body) // 2])
+    await response.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return response

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
+from itertools import islice
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .world import Account, World
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+#: rows that are made before others have their turn: some milliseconds
+_ROWS_AT_ONCE = 200
 
 JSON = "application/json"
 HTML = "text/html"
@@ -33,11 +37,29 @@ class Reply:
     status: int = 200
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    parts: Callable[[], Iterator[bytes]] | None = None  # of a body too long to be made at once
 
 
 def reply_json(value: Any, *, outcome: str = "ok", status: int = 200) -> Reply:
     """Answer with compact JSON."""
     return Reply(outcome, json.dumps(value, separators=(",", ":")).encode(), status)
+
+
+def reply_rows(head: str, rows: Iterable[Any], tail: str, *, count: int) -> Reply:
+    """Answer with a list of `count` rows; those of a long one are made while it is sent."""
+
+    def parts() -> Iterator[bytes]:
+        yield head.encode()
+        texts = (json.dumps(row, separators=(",", ":")) for row in rows)
+        before = ""
+        while share := list(islice(texts, _ROWS_AT_ONCE)):
+            yield (before + ",".join(share)).encode()
+            before = ","
+        yield tail.encode()
+
+    if count > _ROWS_AT_ONCE:
+        return Reply("ok", b"", parts=parts)
+    return Reply("ok", b"".join(parts()))
 
 
 def reply_text(text: str, *, outcome: str, status: int, content_type: str = TEXT) -> Reply:
