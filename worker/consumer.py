@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -256,7 +255,7 @@ class CancelConsumer(Consumer):
             publisher, observe = self.runtime.publisher, self.runtime.observer.outcome
             report = Report(publisher, job, {}, observe, told.result)
             for ref in job.refs:
-                report.outcome(expire(replace(start(ref), sent=True, why=why)), utc_now())
+                report.outcome(expire(start(ref)._replace(sent=True, why=why)), utc_now())
             self._reject(message, given_up, also=report.take_posted())
 
         self.runtime.told_before(job).add_done_callback(bury)

@@ -16,11 +16,13 @@ import structlog
 from venues.base import HttpReply, Verdict
 from worker.follow import Track
 from worker.judge import Judgement, judge, retry_after_s
-from worker.lane import MOST_IN_FLIGHT, Delivery, Lane, Sending, take_deliveries
+from worker.lane import MOST_IN_FLIGHT, Delivery, Lane, Owner, Sending, take_deliveries
+from worker.load import Load
 from worker.observe import NOBODY, Figures, Seen
 from worker.pace import NEVER, Pace
 from worker.send import InDoubt, NotSent, Transport
 from worker.settings import Account
+from worker.waiting import is_lookup
 
 #: A request may carry ids of many jobs; its log line names so many of them.
 MOST_JOBS_NAMED = 20
@@ -39,7 +41,7 @@ class Ticket:
     deadline: float  # monotonic seconds
     trace: str = ""
     leaving: str = ""
-    inbox: SimpleQueue[Delivery] = field(default_factory=SimpleQueue)
+    inbox: SimpleQueue[list[Delivery]] = field(default_factory=SimpleQueue)
 
 
 class Driver:
@@ -52,9 +54,12 @@ class Driver:
         paces: dict[str, Pace],
         changed: threading.Condition,
         observe: Callable[[Seen], None] = NOBODY.request,
+        load: Load | None = None,
     ) -> None:
         self.account = account
-        self.lane = Lane(account.venue, paces, random.Random(), verify=account.verify)  # noqa: S311
+        self._load = load or Load()
+        dice = random.Random()  # noqa: S311 - waits, not keys
+        self.lane = Lane(account.venue, paces, dice, verify=account.verify, load=self._load)
         self._transport = transport
         self._observe = observe
         # Shared by the lanes that draw from one address's quotas, else the lane's own.
@@ -130,9 +135,11 @@ class Driver:
             self._changed.notify_all()
         return kept
 
-    def _let_leave(self, *, keep: bool = False) -> Sending | None:
+    def _let_leave(self, *, keep: bool = False, late_s: float = 0.0) -> Sending | None:
         kept: Sending | None = None
         while not self._stopped and (sending := self.lane.next(time.monotonic())) is not None:
+            if not is_lookup(sending.batch.route):
+                self._load.cancel_left(late_s, sending.started)
             if keep and kept is None:
                 kept = sending
             else:
@@ -141,18 +148,22 @@ class Driver:
         return kept
 
     def _hand_out(self) -> None:
+        # Together, as each thing that is put there may wake a thread.
+        shares: dict[Owner, list[Delivery]] = {}
         for delivery in take_deliveries(self.lane):
-            ticket = delivery.owner
+            shares.setdefault(delivery.owner, []).append(delivery)
+        for ticket, share in shares.items():
             if isinstance(ticket, Ticket):
-                ticket.inbox.put(delivery)
+                ticket.inbox.put(share)
 
     def _tick(self) -> None:
         with self._changed:
             while not self._stopped:
                 now = time.monotonic()
+                late_s = max(0.0, now - self._wakes_at)
                 self._wakes_at = self.lane.next_at(now)
                 if self._wakes_at <= now:
-                    self._let_leave()
+                    self._let_leave(late_s=late_s)
                 else:
                     self._changed.wait(min(self._wakes_at - now, _LONGEST_SLEEP_S))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import NamedTuple
 
 from venues.base import Route, Venue, Verdict
 from worker.judge import Judgement
@@ -25,9 +25,11 @@ MOST_REFUSALS = 3
 QUICK_TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
-    """All that is known of one id between two steps; small enough to travel in a retry."""
+class Track(NamedTuple):
+    """All that is known of one id between two steps; small enough to travel in a retry.
+
+    A tuple, as it is copied at each step, and a dataclass takes four times as long for that.
+    """
 
     ref: OrderRef
     symbol: str = ""  # learned, or as the job said
@@ -62,15 +64,6 @@ class Track:
         return replace(self.ref, symbol=self.symbol, ord_type=self.ord_type)
 
 
-def _with(track: Track, **changes: Any) -> Track:
-    """Return the track with these changes: itself where nothing changes, which is often.
-
-    A copy of all its fields takes longer than anything else that is done for an id.
-    """
-    news = {name: new for name, new in changes.items() if getattr(track, name) != new}
-    return replace(track, **news) if news else track
-
-
 def start(ref: OrderRef, *, look_first: bool = False) -> Track:
     """Return the track of an id that nothing is known of yet.
 
@@ -91,8 +84,7 @@ def start(ref: OrderRef, *, look_first: bool = False) -> Track:
 def joined(track: Track, other: Track) -> Track:
     """Return the track with what another job learned of the same id; its own step stays."""
     learn_type = other.type_known and not track.type_known
-    return _with(
-        track,
+    return track._replace(
         symbol=track.symbol or other.symbol,
         ord_type=other.ord_type if learn_type else track.ord_type,
         type_known=track.type_known or other.type_known,
@@ -164,7 +156,7 @@ def sent(track: Track) -> Track:
     """Return the track of an id that leaves in a request now."""
     if track.purpose is Purpose.LOOKUP:
         return track
-    return _with(track, attempts=track.attempts + 1, sent_as=track.ord_type)
+    return track._replace(attempts=track.attempts + 1, sent_as=track.ord_type)
 
 
 def follow(track: Track, said: Judgement, asked: Asked) -> Course:
@@ -180,8 +172,7 @@ def follow(track: Track, said: Judgement, asked: Asked) -> Course:
 
 
 def _noted(track: Track, said: Judgement) -> Track:
-    return _with(
-        track,
+    return track._replace(
         symbol=said.symbol or track.symbol,
         ord_type=said.ord_type or track.ord_type,
         type_known=track.type_known or said.ord_type is not None,
@@ -195,19 +186,19 @@ def _noted(track: Track, said: Judgement) -> Track:
 def missed(track: Track, why: str, base_s: float = 0.5) -> Again:
     """Return the same step again, after a growing pause: the request surely did nothing."""
     misses = track.misses + 1
-    return Again(_with(track, misses=misses, why=why), back_off=(misses, base_s))
+    return Again(track._replace(misses=misses, why=why), back_off=(misses, base_s))
 
 
-def doubted(track: Track, why: str, now: float) -> Again:
+def doubted(track: Track, why: str, now: float, venue: Venue) -> Again:
     """Return what follows when a request may or may not have had its effect."""
     if track.looking:
         return Again(_to_cancel(track))
     if track.purpose is Purpose.LOOKUP:
         doubts = track.doubts + 1
         page = 1 if why == "list_too_long" else track.page
-        again = _with(track, doubts=doubts, page=page, why=why)
+        again = track._replace(doubts=doubts, page=page, why=why)
         return Again(again, back_off=(doubts, 0.5))
-    return Again(_to_lookup(_with(track, sent=True, misses=0, why=why), now))
+    return _to_lookup(track._replace(sent=True, misses=0, why=why), now, venue)
 
 
 def unlisted(track: Track) -> Again:
@@ -217,25 +208,32 @@ def unlisted(track: Track) -> Again:
     canceled, is read once more. After that the id is asked for.
     """
     if not track.doubts:
-        return Again(_with(track, doubts=1))
-    return Again(_with(track, doubts=0, page=track.page + 1))
+        return Again(track._replace(doubts=1))
+    return Again(track._replace(doubts=0, page=track.page + 1))
 
 
-def _to_lookup(track: Track, now: float) -> Track:
-    return _with(
-        track,
+def _to_lookup(track: Track, now: float, venue: Venue) -> Again:
+    """Look for the order: at once, though reads may lag, where that may settle it.
+
+    At a venue that keeps no record, a canceled order can only be proven absent, and that after
+    the lag. Only an order whose type nobody stated is looked for sooner: by its type it is
+    canceled again.
+    """
+    wait = venue.looks_first and track.ord_type is not OrdType.ANY
+    track = track._replace(
         purpose=Purpose.LOOKUP,
         settled_at=now,
-        early=True,
+        early=not wait,
         absent=(),
         page=1,
         doubts=0,
         still_open=False,
     )
+    return Again(track, delay_s=venue.read_lag_s if wait else 0.0)
 
 
 def _to_cancel(track: Track) -> Track:
-    return _with(track, purpose=Purpose.CANCEL, looking=False)
+    return track._replace(purpose=Purpose.CANCEL, looking=False)
 
 
 def _after_first_look(track: Track, said: Judgement, asked: Asked) -> Course:
@@ -243,7 +241,7 @@ def _after_first_look(track: Track, said: Judgement, asked: Asked) -> Course:
     if said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES:
         return _final_state(track, said, Evidence.LOOKUP)
     if said.verdict is Verdict.ABSENT:
-        looked = _with(track, absent=(*track.absent, asked.route.name), page=1)
+        looked = track._replace(absent=(*track.absent, asked.route.name), page=1)
         if _unread_routes(looked, asked.venue):
             return Again(looked)
     return Again(_to_cancel(track))
@@ -257,19 +255,19 @@ def _after_cancel(track: Track, said: Judgement, asked: Asked) -> Course:
         if asked.alone or track.tried >= MOST_REFUSALS:
             return _outcome(track, CancelStatus.REJECTED, said.reason or "refused")
         # One bad id may have spoiled the others of its batch: each goes alone.
-        return Again(_with(track, tried=track.tried + 1, why=said.reason))
+        return Again(track._replace(tried=track.tried + 1, why=said.reason))
     if said.verdict is Verdict.UNKNOWN_ORDER:
-        return Again(_to_lookup(_with(track, misses=0), asked.ended))
-    return doubted(track, said.reason or "in_doubt", asked.ended)
+        return _to_lookup(track._replace(misses=0), asked.ended, asked.venue)
+    return doubted(track, said.reason or "in_doubt", asked.ended, asked.venue)
 
 
 def _after_lookup(track: Track, said: Judgement, asked: Asked) -> Course:
     if said.verdict is Verdict.ABSENT:
-        return _absent(_with(track, doubts=0), said, asked)
+        return _absent(track._replace(doubts=0), said, asked)
     if said.verdict is not Verdict.STATE:
-        return doubted(track, said.reason or "lookup_in_doubt", asked.ended)
+        return doubted(track, said.reason or "lookup_in_doubt", asked.ended, asked.venue)
     if said.ord_status in OPEN_STATES:
-        return _open(_with(track, doubts=0, still_open=True), said, asked)
+        return _open(track._replace(doubts=0, still_open=True), said, asked)
     return _final_state(track, said, Evidence.LOOKUP)
 
 
@@ -285,47 +283,47 @@ def _read_too_early(track: Track, asked: Asked) -> bool:
 def _open(track: Track, said: Judgement, asked: Asked) -> Again:
     """Cancel once more, but read again first where the read may lag behind the cancel."""
     if said.ord_status is OrdStatus.PENDING_CANCEL:
-        return doubted(track, "pending_cancel", asked.ended)
+        return doubted(track, "pending_cancel", asked.ended, asked.venue)
     named_wrongly = said.ord_type is not None and track.sent_as not in (
         OrdType.ANY,
         said.ord_type,
     )
     if _read_too_early(track, asked) and not named_wrongly:
-        again = _with(track, early=False, absent=(), page=1)
+        again = track._replace(early=False, absent=(), page=1)
         return Again(again, delay_s=_lag_s(track, asked))
     tried = track.tried + 1
     pause = (tried - QUICK_TRIES, 0.5) if tried > QUICK_TRIES else None
-    return Again(_with(_to_cancel(track), tried=tried, why="still_open"), back_off=pause)
+    return Again(_to_cancel(track)._replace(tried=tried, why="still_open"), back_off=pause)
 
 
 def _absent(track: Track, said: Judgement, asked: Asked) -> Course:
     if _read_too_early(track, asked):
         return _absent_too_early(track, asked)
     if said.more:
-        return Again(_with(track, page=track.page + 1))
-    track = _with(track, page=1)
+        return Again(track._replace(page=track.page + 1))
+    track = track._replace(page=1)
     if track.early:
-        track = _with(track, early=False, absent=())
+        track = track._replace(early=False, absent=())
     if any(r.stage < asked.route.stage for r in _unread_routes(track, asked.venue)):
         return Again(track)
-    track = _with(track, absent=(*track.absent, asked.route.name))
+    track = track._replace(absent=(*track.absent, asked.route.name))
     unread = _unread_routes(track, asked.venue)
     if not unread:
-        return _gone(_with(track, still_open=False), asked.venue)
+        return _gone(track._replace(still_open=False), asked.venue)
     if unread[0].stage > asked.route.stage:
         # It may have moved on a moment ago: the next list must not lag behind this one.
-        track = _with(track, settled_at=asked.ended)
+        track = track._replace(settled_at=asked.ended)
     return Again(track, delay_s=_lag_s(track, asked))
 
 
 def _absent_too_early(track: Track, asked: Asked) -> Again:
     """Look on where it is likely to be; absence proves nothing yet, so no page is turned."""
-    track = _with(track, page=1)
+    track = track._replace(page=1)
     if track.early:
-        track = _with(track, absent=(*track.absent, asked.route.name))
+        track = track._replace(absent=(*track.absent, asked.route.name))
         if _unread_routes(track, asked.venue):
             return Again(track)
-        track = _with(track, early=False, absent=())
+        track = track._replace(early=False, absent=())
     return Again(track, delay_s=_lag_s(track, asked))
 
 

@@ -52,15 +52,15 @@ def judge(venue: Venue, batch: Batch, reply: HttpReply) -> dict[OrderRef, Judgem
         answers = venue.parse(batch, reply)
     except _ODD_SHAPE:
         return {ref: _by_status(reply, Answer()) for ref in batch.refs}
-    return {ref: _judge_one(venue, batch, reply, answers, ref.id) for ref in batch.refs}
+    of_others = _of_others(venue, batch, reply, answers)
+    return {
+        ref: _for_purpose(batch, _weigh(venue, reply, said)) if said else of_others
+        for ref, said in ((ref, answers.by_id.get(ref.id)) for ref in batch.refs)
+    }
 
 
-def _judge_one(
-    venue: Venue, batch: Batch, reply: HttpReply, answers: Answers, order_id: str
-) -> Judgement:
-    said = answers.by_id.get(order_id)
-    if said is not None:
-        return _for_purpose(batch, _weigh(venue, reply, said))
+def _of_others(venue: Venue, batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:
+    """Return what the reply means for each id that it does not name."""
     if answers.whole is None:
         return _unnamed(batch, reply, answers)
     judgement = _weigh(venue, reply, answers.whole)
@@ -165,6 +165,8 @@ def _heard(
 
 
 def _plain(text: str) -> str:
+    if not text:
+        return ""
     printable = "".join(char if char.isprintable() else " " for char in text[:2000])
     return _SECRET_LIKE.sub("…", printable)[:TEXT_LENGTH].strip()
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from venues.base import Batch, Venue, Verdict
 from worker.follow import (
@@ -29,6 +31,7 @@ from worker.follow import (
     unlisted,
 )
 from worker.judge import Judgement
+from worker.load import Load
 from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
 from worker.pace import NEVER, Pace
 from worker.plan import group_key
@@ -39,19 +42,22 @@ from worker.waiting import (
     Group,
     Item,
     Owner,
-    Place,
+    Rank,
     Sending,
     is_lookup,
+    rank,
     shareable,
     unqueue,
 )
+from worker.whole import WholeLists
 
 __all__ = ["Delivery", "Group", "Item", "Lane", "Owner", "Pause", "Sending", "take_deliveries"]
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
-#: After a whole list that did not come, a lane asks by id for so long.
-NARROW_S = 60.0
+#: A look-up that waits does so until the clock's next tick: those of one burst of cancels,
+#: whose lag ends within some milliseconds, go together.
+TICK_S = 0.05
 #: A throttled account is quiet for at least this long.
 SHORTEST_PAUSE_S = 1.0
 #: A ban without a stated end is taken to last this long: the shortest that a venue documents.
@@ -76,8 +82,10 @@ class Lane:
         rng: random.Random,
         *,
         verify: bool = False,
+        load: Load | None = None,
     ) -> None:
         self.venue = venue
+        self._load = load or Load()
         self._tokens = Tokens(paces)
         self.halted = ""
         self.paused_until = -NEVER
@@ -86,7 +94,7 @@ class Lane:
         self._rng = rng
         self._verify = verify
         self._throttles = 0
-        self._narrow_until: dict[str, float] = {}
+        self._lists = WholeLists()
         self._seq = itertools.count()
         self._tickets = itertools.count(1)
         self._items: dict[tuple[object, ...], Item] = {}
@@ -188,6 +196,8 @@ class Lane:
             alone=len(sending.items) == 1,
             verify=self._verify,
         )
+        if sending.batch.wide:
+            self._lists.came(sending.batch.route)
         refused = any(judged.verdict in _ACCOUNT_WIDE for judged in said.values())
         if not refused and sending.started >= self.paused_until:
             self._throttles = 0
@@ -211,10 +221,11 @@ class Lane:
         self._land(sending, now)
         wide = sending.batch.wide
         if wide:
-            self._narrow_until[sending.batch.route.name] = now + NARROW_S
+            self._lists.did_not_come(sending.batch.route, now)
         for item in sending.items:
-            course = unlisted(item.track) if wide else doubted(item.track, why, now)
-            self._again(item, course, now)
+            track = item.track
+            again = unlisted(track) if wide else doubted(track, why, now, self.venue)
+            self._again(item, again, now)
 
     # -- what the account suffers --------------------------------------------------------
 
@@ -285,18 +296,22 @@ class Lane:
         return head
 
     def _by_rank(self, now: float) -> list[Group]:
-        """Return the groups with ids, most pressing first: kill, then cancel, then oldest."""
-        heads: list[tuple[bool, bool, Place, Group]] = []
+        """Return the groups with ids, most pressing first."""
+        ranks: list[tuple[Rank, Group]] = []
         for key, group in list(self._groups.items()):
             head = self._head(group, now)
             if head is None:
                 del self._groups[key]
                 continue
-            heads.append((not head.kill, is_lookup(group.route), head.place, group))
-        return [group for *_, group in sorted(heads, key=lambda rank: rank[:3])]
+            ranks.append((rank(group, head, now), group))
+        return [group for _, group in sorted(ranks, key=itemgetter(0))]
 
     def _ready_at(self, group: Group, now: float) -> float:
-        return self._tokens.ready_at(group, self._groups.values(), now)
+        ready_at = self._tokens.ready_at(group, self._groups.values(), now)
+        head = group.head()
+        if head is None or head.kill or head.track.looking or not is_lookup(group.route):
+            return ready_at
+        return max(ready_at, self._load.proof_at(head.since))
 
     def _fill(self, group: Group, now: float) -> Sending:
         items = self._take(group, now)
@@ -315,7 +330,8 @@ class Lane:
         items: list[Item] = []
         twins: list[Item] = []
         ids: set[tuple[IdKind, str]] = set()
-        most = self._most_ids(group, now)
+        open_orders = self._open_orders(group)
+        most = self._lists.most_ids(group.route, group.page, open_orders, now)
         while len(items) < most and (item := self._head(group, now)) is not None:
             unqueue(item)
             named = (item.track.ref.kind, item.track.ref.id)
@@ -325,10 +341,12 @@ class Lane:
             self._queue(twin, now)
         return items
 
-    def _most_ids(self, group: Group, now: float) -> int:
-        route = group.route
-        wide = group.page == 1 and now >= self._narrow_until.get(route.name, -NEVER)
-        return max(route.max_ids, route.wide_ids) if wide else route.max_ids
+    def _open_orders(self, asked: Group) -> int:
+        """Return how many orders a whole list shows at least: those still to be canceled."""
+        head = asked.head()
+        looking = asked.size if head is not None and head.track.looking else 0
+        cancels = (g.size for g in self._groups.values() if not is_lookup(g.route))
+        return looking + sum(cancels)
 
     def _expire(self, item: Item, now: float) -> None:
         for owner in item.owners:
@@ -357,6 +375,8 @@ class Lane:
         if again.back_off is not None:
             delay_s = max(delay_s, backoff_s(*again.back_off, self._rng))
         not_before = now + delay_s
+        if delay_s and item.track.purpose is Purpose.LOOKUP:
+            not_before = math.ceil(not_before / TICK_S) * TICK_S
         for owner in [owner for owner in item.owners if owner.leaving]:
             self._part(owner, item, max(not_before, self.paused_until))
         if not item.owners:

@@ -15,6 +15,8 @@ SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
 
 _A_CLIENT_ORDER_ID = "a client order id (the id that the trader gave the order)"
 _A_VENUE_ORDER_ID = "a venue order id (the id that the venue gave the order)"
+_ORD_TYPES = {str(ord_type): ord_type for ord_type in OrdType}
+_ID_KINDS = {str(kind): kind for kind in IdKind}
 _KIND_TEXT = {IdKind.CLIENT: _A_CLIENT_ORDER_ID, IdKind.VENUE: _A_VENUE_ORDER_ID}
 
 
@@ -54,18 +56,18 @@ def name_order(venue: Venue, order: AskedOrder) -> OrderRef | Refusal:
         ord_type = _ord_type_of(order)
         _check_symbol(order)
         kind = _kind_of(venue, order)
-        ref = OrderRef(order.id, IdKind(kind), order.symbol, ord_type)
-        _check_routes(venue, ref)
+        _check_routes(venue, _ID_KINDS[kind], ord_type, bool(order.symbol))
     except _Refused as why:
         return Refusal(order.id, kind, order.symbol, order.ord_type, why.reason, why.text)
-    return ref
+    return OrderRef(order.id, _ID_KINDS[kind], order.symbol, ord_type)
 
 
 def _ord_type_of(order: AskedOrder) -> OrdType:
-    if order.ord_type not in set(OrdType):
+    ord_type = _ORD_TYPES.get(order.ord_type)
+    if ord_type is None:
         words = ", ".join(OrdType)
         raise _Refused("unknown_ord_type", f"{_said(order.ord_type)} is none of {words}")
-    return OrdType(order.ord_type)
+    return ord_type
 
 
 def _check_symbol(order: AskedOrder) -> None:
@@ -76,10 +78,10 @@ def _check_symbol(order: AskedOrder) -> None:
 def _kind_of(venue: Venue, order: AskedOrder) -> IdKind:
     if order.kind is None:
         return _guessed_kind(venue, order.id)
-    if order.kind not in set(IdKind):
+    kind = _ID_KINDS.get(order.kind)
+    if kind is None:
         words = " or ".join(IdKind)
         raise _Refused("unknown_kind", f"{_said(order.kind)} is not {words}")
-    kind = IdKind(order.kind)
     if kind not in venue.id_shapes:
         raise _unsupported(venue, kind)
     if not venue.id_shapes[kind].fullmatch(order.id):
@@ -100,15 +102,16 @@ def _unsupported(venue: Venue, kind: IdKind) -> _Refused:
     return _Refused("unsupported_kind", f"{venue.name} cancels no order by {_KIND_TEXT[kind]}")
 
 
-def _check_routes(venue: Venue, ref: OrderRef) -> None:
-    of_kind = _routes(venue, Purpose.CANCEL, ref)
+@cache
+def _check_routes(venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool) -> None:
+    of_kind = _routes(venue, Purpose.CANCEL, kind)
     if not of_kind:
-        raise _unsupported(venue, ref.kind)
-    of_type = [r for r in of_kind if ref.ord_type in r.ord_types]
+        raise _unsupported(venue, kind)
+    of_type = [r for r in of_kind if ord_type in r.ord_types]
     if not of_type:
-        raise _Refused("unsupported_ord_type", f"{venue.name} cancels no {ref.ord_type} order")
-    if not any(_has_symbol(r, ref) for r in of_type):
-        text = f"{venue.name} cancels {_KIND_TEXT[ref.kind]} only together with its symbol"
+        raise _Refused("unsupported_ord_type", f"{venue.name} cancels no {ord_type} order")
+    if not any(_can_name(r, has_symbol) for r in of_type):
+        text = f"{venue.name} cancels {_KIND_TEXT[kind]} only together with its symbol"
         raise _Refused("missing_symbol", text)
 
 
@@ -116,18 +119,25 @@ def _said(word: str) -> str:
     return repr(word if len(word) <= 60 else word[:60] + "…")
 
 
-def _routes(venue: Venue, purpose: Purpose, ref: OrderRef) -> list[Route]:
-    return [r for r in venue.routes if r.purpose is purpose and ref.kind in r.id_kinds]
+def _routes(venue: Venue, purpose: Purpose, kind: IdKind) -> list[Route]:
+    return [r for r in venue.routes if r.purpose is purpose and kind in r.id_kinds]
 
 
-def _has_symbol(route: Route, ref: OrderRef) -> bool:
-    return bool(ref.symbol) or not route.needs_symbol
+def _can_name(route: Route, has_symbol: bool) -> bool:
+    return has_symbol or not route.needs_symbol
 
 
 def cancel_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
     """Return the routes that can cancel the order, in the order in which to try them."""
-    routes = _routes(venue, Purpose.CANCEL, ref)
-    return tuple(r for r in routes if ref.ord_type in r.ord_types and _has_symbol(r, ref))
+    return _cancel_routes(venue, ref.kind, ref.ord_type, bool(ref.symbol))
+
+
+@cache
+def _cancel_routes(
+    venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool
+) -> tuple[Route, ...]:
+    routes = _routes(venue, Purpose.CANCEL, kind)
+    return tuple(r for r in routes if ord_type in r.ord_types and _can_name(r, has_symbol))
 
 
 def lookup_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
@@ -142,15 +152,15 @@ def lookup_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
 def _lookup_routes(
     venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool
 ) -> tuple[Route, ...]:
-    of_kind = (r for r in venue.routes if r.purpose is Purpose.LOOKUP and kind in r.id_kinds)
-    routes = (r for r in of_kind if has_symbol or not r.needs_symbol)
+    of_kind = _routes(venue, Purpose.LOOKUP, kind)
+    routes = (r for r in of_kind if _can_name(r, has_symbol))
     return tuple(sorted(routes, key=lambda route: ord_type not in route.ord_types))
 
 
 def unasked_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
     """Return the look-up routes that cannot be asked because the symbol is not known."""
-    routes = _routes(venue, Purpose.LOOKUP, ref)
-    return tuple(r for r in routes if not _has_symbol(r, ref))
+    routes = _routes(venue, Purpose.LOOKUP, ref.kind)
+    return tuple(r for r in routes if not _can_name(r, bool(ref.symbol)))
 
 
 def group_key(route: Route, ref: OrderRef) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from kombu import Connection
 
 from worker.drive import Driver
+from worker.load import Load
 from worker.model import CancelJob
 from worker.observe import NOBODY, Observer
 from worker.pace import Pace
@@ -43,6 +44,7 @@ class Runtime:
         self._transports: dict[str, Transport] = {}
         self._shared: dict[tuple[str, str], Pace] = {}
         self._hosts: dict[str, threading.Condition] = {}
+        self._load = Load()
         self._stopped = False
 
     def driver(self, account: str) -> Driver:
@@ -67,7 +69,8 @@ class Runtime:
             else Pace(quota)
             for name, quota in account.quotas.items()
         }
-        return Driver(account, transport, paces, self._lock_of(account), self.observer.request)
+        lock, observe = self._lock_of(account), self.observer.request
+        return Driver(account, transport, paces, lock, observe, self._load)
 
     def _lock_of(self, account: Account) -> threading.Condition:
         """Lanes that share tokens share a lock; a lane of its own is disturbed by nobody."""

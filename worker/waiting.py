@@ -21,6 +21,10 @@ class Owner(Protocol):
     leaving: str  # why it wants its ids back, as soon as they are not in flight
 
 
+#: A proof that has waited for so long (seconds) goes first, however few may go with it.
+PATIENCE_S = 2.0
+#: See `rank`.
+Rank = tuple[bool, bool, bool, float, int]
 #: The order of ids of one rank: what a cancel waits for first, then the oldest.
 Place = tuple[bool, int]
 
@@ -48,7 +52,10 @@ class Item:
     @property
     def deadline(self) -> float:
         """The last of its owners' deadlines: until then a cancel may be sent for it."""
-        return max((owner.deadline for owner in self.owners), default=-NEVER)
+        deadline = -NEVER
+        for owner in self.owners:  # nearly always one, and asked for each id that leaves
+            deadline = max(deadline, owner.deadline)
+        return deadline
 
 
 @dataclass(slots=True)
@@ -96,6 +103,18 @@ class Delivery:
     owner: Owner
     ref: OrderRef
     result: CancelOutcome | Parked
+
+
+def rank(group: Group, head: Item, now: float) -> Rank:
+    """Return the place of a group among the others: kill, then cancel, then the oldest.
+
+    Of proofs the most that go together come first: while their tokens are rare the others
+    gather, and one request for a whole list proves as many as one for a few.
+    """
+    lookup = is_lookup(group.route)
+    proof = lookup and not head.track.looking
+    fresh = proof and now - head.since < PATIENCE_S
+    return not head.kill, lookup, proof, -group.size if fresh else -NEVER, head.seq
 
 
 def unqueue(item: Item) -> None:

@@ -10,6 +10,7 @@ from tests.simulation.laws import Ledger, Watch
 from tests.simulation.scenario import Scenario, SimJob
 from worker.follow import Track
 from worker.lane import Lane
+from worker.load import Load
 from worker.pace import NEVER, Pace
 from worker.retry import Parked
 
@@ -42,7 +43,11 @@ class Desk:
 
 
 def make_worker(
-    scenario: Scenario, pace_kind: type[Pace], lane_kind: type[Lane], rng: Random
+    scenario: Scenario,
+    pace_kind: type[Pace],
+    lane_kind: type[Lane],
+    rng: Random,
+    load: Load,
 ) -> dict[str, Desk]:
     """Return the lanes of a worker; quotas of the address are shared by them."""
     shared = {n: q for n, q in scenario.quotas.items() if q.scope == "address"}
@@ -52,7 +57,8 @@ def make_worker(
     desks: dict[str, Desk] = {}
     for account in scenario.accounts:
         drawn: Mapping[str, Pace] = paces | {n: pace_kind(q) for n, q in own.items()}
-        lane = lane_kind(scenario.venue, drawn, Random(rng.random()), verify=scenario.verify)
+        dice, verify = Random(rng.random()), scenario.verify
+        lane = lane_kind(scenario.venue, drawn, dice, verify=verify, load=load)
         counted = ledgers | {name: Ledger(quota) for name, quota in own.items()}
-        desks[account] = Desk(account, lane, Watch(lane, counted))
+        desks[account] = Desk(account, lane, Watch(lane, counted, load))
     return desks

@@ -79,6 +79,7 @@ class Scenario:
     jobs: tuple[SimJob, ...]
     hand_over: tuple[float, float, Ending] | None = None  # when it ends, when the next starts
     probes: tuple[float, ...] = field(default=())
+    late: tuple[float, ...] = field(default=())  # when a cancel of some lane leaves late
 
 
 def draw(seed: int) -> Scenario:
@@ -108,6 +109,7 @@ def draw(seed: int) -> Scenario:
         jobs=_calm_jobs(accounts, refs, rng) if calm else _jobs(accounts, refs, rng),
         hand_over=None if calm else _hand_over(rng),
         probes=tuple(START_S + rng.uniform(0, 8) for _ in range(15)),
+        late=tuple(START_S + rng.uniform(0, 8) for _ in range(rng.choice((0, 0, 3, 15)))),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from random import Random
 
@@ -16,6 +15,7 @@ from venues.base import HttpReply, Verdict
 from worker.follow import Track, expire, start
 from worker.judge import judge, retry_after_s
 from worker.lane import SHORTEST_PAUSE_S, Lane, Sending, take_deliveries
+from worker.load import LATE_S, Load
 from worker.model import CancelOutcome, OrderRef, Purpose
 from worker.pace import NEVER, Pace
 from worker.retry import SHORTEST_COUNTDOWN_S, Parked, decide
@@ -42,6 +42,7 @@ class World:
         self.first_cancels: dict[tuple[str, OrderRef], float] = {}
         self._kinds = (pace_kind, lane_kind)
         self._rng = Random(scenario.seed + 2)
+        self._load = Load()
         self._desks = self._worker()
         self._at_broker: list[tuple[SimJob, tuple[Track, ...]]] = []
         self._last_arrival = START_S
@@ -49,13 +50,15 @@ class World:
     # -- the two workers -----------------------------------------------------------------
 
     def _worker(self) -> dict[str, Desk]:
-        return make_worker(self.scenario, *self._kinds, self._rng)
+        return make_worker(self.scenario, *self._kinds, self._rng, self._load)
 
     def run(self) -> World:
         """Let everything happen and check what is left at the end."""
         scenario = self.scenario
         for job in scenario.jobs:
             self.agenda.at(job.arrives, partial(self._deliver, job, _fresh(job, scenario)))
+        for when in self.scenario.late:
+            self.agenda.at(when, partial(self._load.cancel_left, 2 * LATE_S, when))
         for when in self.scenario.probes:
             self.agenda.at(when, self._probe)
         if self.scenario.hand_over:
@@ -164,7 +167,7 @@ class World:
             earliest, job.deadline
         ):
             raise LawBroken("retry", f"goes again after {decision.countdown_s} s", now)
-        tracks = tuple(replace(parked.track, settled_at=0.0) for parked in run.left)
+        tracks = tuple(parked.track._replace(settled_at=0.0) for parked in run.left)
         self.agenda.at(again_at, lambda: self._deliver(job, tracks))
 
     # -- the lane and the network --------------------------------------------------------

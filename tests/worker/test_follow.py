@@ -24,11 +24,13 @@ from worker.follow import (
     refuse,
     sent,
     start,
+    unlisted,
 )
 from worker.judge import Judgement
 from worker.model import (
     CancelOutcome,
     CancelStatus,
+    Evidence,
     IdKind,
     OrderRef,
     OrdStatus,
@@ -73,7 +75,7 @@ def final(course: Course) -> tuple[CancelStatus, str]:
 
 def looking_up(venue: Venue, ref: OrderRef = REF, **more: bool) -> Track:
     """Return the track of an id whose cancel was accepted long ago."""
-    return replace(again(step(start(ref), venue, ACCEPTED, 10.0)), **more)  # type: ignore[arg-type]
+    return again(step(start(ref), venue, ACCEPTED, 10.0))._replace(**more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_first_refusal_says_that_it_was_canceled_before() -> None:
 
     assert final(step(start(REF), PLAIN, said)) == (CancelStatus.CANCELED, "already_canceled")
 
-    ours = replace(start(REF), sent=True)
+    ours = start(REF)._replace(sent=True)
 
     assert final(step(ours, PLAIN, said)) == (CancelStatus.CANCELED, "")
 
@@ -134,13 +136,13 @@ def test_a_refused_batch_goes_again_one_by_one() -> None:
 
 
 def test_refusals_of_batches_come_to_an_end() -> None:
-    track = replace(start(REF), tried=MOST_REFUSALS)
+    track = start(REF)._replace(tried=MOST_REFUSALS)
 
     assert final(step(track, PLAIN, Judgement(Verdict.REFUSED)))[0] is CancelStatus.REJECTED
 
 
 def test_a_refusal_after_a_cancel_in_doubt_is_looked_up() -> None:
-    track = replace(start(REF), sent=True)
+    track = start(REF)._replace(sent=True)
 
     assert again(step(track, PLAIN, Judgement(Verdict.REFUSED), alone=True)).purpose is (
         Purpose.LOOKUP
@@ -173,7 +175,7 @@ def test_a_wrongly_named_type_is_no_lag() -> None:
 
 def test_further_tries_on_an_open_order_wait_longer_each_time() -> None:
     quick = step(looking_up(PLAIN), PLAIN, is_now(OrdStatus.NEW))
-    slow = step(replace(looking_up(PLAIN), tried=QUICK_TRIES), PLAIN, is_now(OrdStatus.NEW))
+    slow = step(looking_up(PLAIN)._replace(tried=QUICK_TRIES), PLAIN, is_now(OrdStatus.NEW))
 
     assert isinstance(quick, Again)
     assert isinstance(slow, Again)
@@ -202,7 +204,7 @@ def read_through(track: Track, venue: Venue) -> tuple[list[tuple[str, float]], C
 
 def test_lists_are_read_in_the_order_in_which_an_order_moves() -> None:
     """Else one that ends between two reads would be seen neither open nor in the record."""
-    read, outcome = read_through(replace(looking_up(HASTY), early=False), HASTY)
+    read, outcome = read_through(looking_up(HASTY)._replace(early=False), HASTY)
 
     assert read == [
         ("open_trailing", pytest.approx(LAG_S)),
@@ -222,16 +224,60 @@ def test_the_record_alone_proves_nothing() -> None:
 
 
 def test_a_read_too_early_is_no_proof_and_turns_no_page() -> None:
-    track = replace(looking_up(HASTY, LIMIT), absent=("open_limit",))
+    track = looking_up(HASTY, LIMIT)._replace(absent=("open_limit",))
     course = step(track, HASTY, replace(ABSENT, more=True), at=track.settled_at)
     track = again(course)
 
     assert (track.page, track.early, track.absent) == (1, False, ())
 
 
+def test_what_the_look_before_the_cancel_shows_as_ended_is_proven() -> None:
+    outcome = step(start(LIMIT, look_first=True), MUTE, is_now(OrdStatus.FILLED))
+
+    assert isinstance(outcome, CancelOutcome)
+    assert (outcome.status, outcome.evidence) == (CancelStatus.FILLED, Evidence.LOOKUP)
+
+
+def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page() -> None:
+    track = start(LIMIT, look_first=True)._replace(page=3)
+
+    course = step(track, MUTE, ABSENT)
+
+    assert isinstance(course, Again)
+    assert (course.track.looking, course.track.page) == (True, 1)
+    assert next_route(course.track, MUTE).name == "history"
+
+
+def test_a_list_that_proved_nothing_is_read_once_more_and_then_the_id_is_asked_for() -> None:
+    track = looking_up(MUTE)._replace(doubts=0, page=1)
+
+    once = unlisted(track)
+    twice = unlisted(once.track)
+
+    assert once == Again(track._replace(doubts=1))
+    assert twice == Again(track._replace(doubts=0, page=2))
+
+
+def test_what_only_absence_can_prove_is_not_looked_for_before_the_lag_is_over() -> None:
+    course = step(start(LIMIT), MUTE, ACCEPTED, 10.0)
+
+    assert isinstance(course, Again)
+    assert course.delay_s == MUTE.read_lag_s
+    assert not course.track.early
+
+
+@pytest.mark.parametrize(("ref", "venue"), [(REF, MUTE), (LIMIT, PLAIN)])
+def test_what_may_be_found_is_looked_for_at_once(ref: OrderRef, venue: Venue) -> None:
+    """An order of an unknown type, or one at a venue that keeps a record."""
+    course = step(start(ref), venue, ACCEPTED, 10.0)
+
+    assert isinstance(course, Again)
+    assert (course.delay_s, course.track.early) == (0.0, True)
+
+
 def test_a_list_that_goes_on_is_read_on() -> None:
-    track = replace(
-        looking_up(HASTY), early=False, absent=("open_trailing", "open_limit", "open_market")
+    track = looking_up(HASTY)._replace(
+        early=False, absent=("open_trailing", "open_limit", "open_market")
     )
     track = again(step(track, HASTY, replace(ABSENT, more=True)))
 
@@ -271,21 +317,20 @@ def test_a_look_before_the_cancel_ends_in_a_cancel_or_in_the_state_that_it_found
 
     assert next_route(once, MUTE).name == "history"
     assert twice.purpose is Purpose.CANCEL
-    assert again(doubted(track, "timeout", 5.0)).purpose is Purpose.CANCEL
+    assert again(doubted(track, "timeout", 5.0, PLAIN)).purpose is Purpose.CANCEL
 
 
 def test_doubts_and_misses_wait_longer_each_time() -> None:
     track = looking_up(PLAIN)
-    once = doubted(track, "timeout", 5.0)
-    twice = doubted(once.track, "timeout", 6.0)
+    once = doubted(track, "timeout", 5.0, PLAIN)
+    twice = doubted(once.track, "timeout", 6.0, PLAIN)
 
     assert (once.back_off, twice.back_off) == ((1, 0.5), (2, 0.5))
     assert missed(missed(start(REF), "http_503").track, "http_503").back_off == (2, 0.5)
 
 
 def test_what_another_job_learned_is_kept_and_the_step_stays() -> None:
-    other = replace(
-        looking_up(MUTE),
+    other = looking_up(MUTE)._replace(
         seen_open=True,
         still_open=True,
         ord_type=OrdType.MARKET,
@@ -300,8 +345,8 @@ def test_what_another_job_learned_is_kept_and_the_step_stays() -> None:
 
 def test_a_learned_type_says_anew_which_lists_are_to_be_read() -> None:
     """The lists of the learned type may all be read already, and then none would be next."""
-    track = replace(looking_up(HASTY), early=False, absent=("open_limit", "history"))
-    other = replace(start(REF), ord_type=OrdType.LIMIT, type_known=True)
+    track = looking_up(HASTY)._replace(early=False, absent=("open_limit", "history"))
+    other = start(REF)._replace(ord_type=OrdType.LIMIT, type_known=True)
 
     assert next_route(joined(track, other), HASTY).name == "open_limit"
 
@@ -318,7 +363,7 @@ def test_a_learned_type_says_anew_which_lists_are_to_be_read() -> None:
 def test_at_the_deadline_what_is_not_known_is_said_to_be_not_known(
     facts: dict[str, bool], status: CancelStatus, reason: str
 ) -> None:
-    outcome = expire(replace(start(REF), **facts))  # type: ignore[arg-type]
+    outcome = expire(start(REF)._replace(**facts))  # type: ignore[arg-type]
 
     assert (outcome.status, outcome.reason) == (status, reason)
 
@@ -329,4 +374,4 @@ def test_at_the_deadline_what_is_not_known_is_said_to_be_not_known(
 def test_a_halted_account_refuses_what_was_not_sent(
     was_sent: bool, status: CancelStatus
 ) -> None:
-    assert refuse(replace(start(REF), sent=was_sent), "auth").status is status
+    assert refuse(start(REF)._replace(sent=was_sent), "auth").status is status

@@ -39,7 +39,7 @@ CANCELING = Track(
     venue_code="c",
     text="t",
 )
-LOOKING = replace(CANCELING, purpose=Purpose.LOOKUP, sent=True, settled_at=100.0)
+LOOKING = CANCELING._replace(purpose=Purpose.LOOKUP, sent=True, settled_at=100.0)
 LATE_S, ENDED_S = 200.0, 200.5
 
 
@@ -54,8 +54,7 @@ def after(track: Track, said: Judgement, venue: Venue = KUNA, **more: object) ->
 
 
 def to_lookup(track: Track, **more: object) -> Track:
-    fresh = replace(
-        track,
+    fresh = track._replace(
         purpose=Purpose.LOOKUP,
         settled_at=ENDED_S,
         early=True,
@@ -63,7 +62,7 @@ def to_lookup(track: Track, **more: object) -> Track:
         page=1,
         doubts=0,
     )
-    return replace(fresh, **more)  # type: ignore[arg-type]
+    return fresh._replace(**more)  # type: ignore[arg-type]
 
 
 def ends(track: Track, status: CancelStatus, reason: str, evidence: Evidence) -> CancelOutcome:
@@ -86,20 +85,20 @@ def is_now(status: OrdStatus, reason: str = "") -> Judgement:
     return Judgement(Verdict.STATE, ord_status=status, reason=reason)
 
 
-CANCELED = replace(CANCELING, ord_status=OrdStatus.CANCELED)
-OPEN_AGAIN = replace(LOOKING, seen_open=True, still_open=True, doubts=0)
+CANCELED = CANCELING._replace(ord_status=OrdStatus.CANCELED)
+OPEN_AGAIN = LOOKING._replace(seen_open=True, still_open=True, doubts=0)
 COURSES: list[tuple[str, Track, Judgement, Course]] = [
     (
         "not done: the same again, more slowly each time",
         CANCELING,
         Judgement(Verdict.NOT_DONE, reason="maintenance"),
-        Again(replace(CANCELING, misses=5, why="maintenance"), back_off=(5, 0.5)),
+        Again(CANCELING._replace(misses=5, why="maintenance"), back_off=(5, 0.5)),
     ),
     (
         "not done, no reason given",
         CANCELING,
         Judgement(Verdict.NOT_DONE),
-        Again(replace(CANCELING, misses=5, why="not_done"), back_off=(5, 0.5)),
+        Again(CANCELING._replace(misses=5, why="not_done"), back_off=(5, 0.5)),
     ),
     (
         "accepted: looked up from the beginning",
@@ -123,7 +122,7 @@ COURSES: list[tuple[str, Track, Judgement, Course]] = [
         "refused in company: the next route",
         CANCELING,
         Judgement(Verdict.REFUSED, reason="bad_request"),
-        Again(replace(CANCELING, tried=2, why="bad_request")),
+        Again(CANCELING._replace(tried=2, why="bad_request")),
     ),
     (
         "named by the reply: final, with the reply's reason",
@@ -133,7 +132,7 @@ COURSES: list[tuple[str, Track, Judgement, Course]] = [
     ),
     (
         "named by the reply after one in doubt: by us or before, nobody knows",
-        replace(CANCELING, sent=True),
+        CANCELING._replace(sent=True),
         is_now(OrdStatus.CANCELED, "already_canceled"),
         ends(CANCELED, CancelStatus.CANCELED, "", Evidence.REPLY),
     ),
@@ -141,27 +140,27 @@ COURSES: list[tuple[str, Track, Judgement, Course]] = [
         "look-up in doubt: again, more slowly each time",
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="http_502"),
-        Again(replace(LOOKING, doubts=6, why="http_502"), back_off=(6, 0.5)),
+        Again(LOOKING._replace(doubts=6, why="http_502"), back_off=(6, 0.5)),
     ),
     (
         "look-up in doubt, no reason given",
         LOOKING,
         Judgement(Verdict.IN_DOUBT),
-        Again(replace(LOOKING, doubts=6, why="lookup_in_doubt"), back_off=(6, 0.5)),
+        Again(LOOKING._replace(doubts=6, why="lookup_in_doubt"), back_off=(6, 0.5)),
     ),
     (
         "too long a list: read from the first page",
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="list_too_long"),
-        Again(replace(LOOKING, doubts=6, page=1, why="list_too_long"), back_off=(6, 0.5)),
+        Again(LOOKING._replace(doubts=6, page=1, why="list_too_long"), back_off=(6, 0.5)),
     ),
     (
         "being canceled: asked again",
         LOOKING,
         is_now(OrdStatus.PENDING_CANCEL),
         Again(
-            replace(
-                OPEN_AGAIN, ord_status=OrdStatus.PENDING_CANCEL, doubts=1, why="pending_cancel"
+            OPEN_AGAIN._replace(
+                ord_status=OrdStatus.PENDING_CANCEL, doubts=1, why="pending_cancel"
             ),
             back_off=(1, 0.5),
         ),
@@ -170,14 +169,14 @@ COURSES: list[tuple[str, Track, Judgement, Course]] = [
         "still open: canceled again",
         LOOKING,
         is_now(OrdStatus.NEW),
-        Again(replace(OPEN_AGAIN, purpose=Purpose.CANCEL, tried=2, why="still_open")),
+        Again(OPEN_AGAIN._replace(purpose=Purpose.CANCEL, tried=2, why="still_open")),
     ),
     (
         "still open for the fourth time: more slowly from now on",
-        replace(LOOKING, tried=3),
+        LOOKING._replace(tried=3),
         is_now(OrdStatus.NEW),
         Again(
-            replace(OPEN_AGAIN, purpose=Purpose.CANCEL, tried=4, why="still_open"),
+            OPEN_AGAIN._replace(purpose=Purpose.CANCEL, tried=4, why="still_open"),
             back_off=(1, 0.5),
         ),
     ),
@@ -186,7 +185,7 @@ COURSES: list[tuple[str, Track, Judgement, Course]] = [
         LOOKING,
         is_now(OrdStatus.FILLED, "of no matter"),
         ends(
-            replace(CANCELING, ord_status=OrdStatus.FILLED),
+            CANCELING._replace(ord_status=OrdStatus.FILLED),
             CancelStatus.FILLED,
             "too_late",
             Evidence.LOOKUP,
@@ -194,13 +193,13 @@ COURSES: list[tuple[str, Track, Judgement, Course]] = [
     ),
     (
         "nowhere, never seen open",
-        replace(LOOKING, absent=()),
+        LOOKING._replace(absent=()),
         Judgement(Verdict.ABSENT),
         ends(CANCELING, CancelStatus.NOT_FOUND, "unknown_order", Evidence.LOOKUP),
     ),
     (
         "nowhere, once seen open",
-        replace(LOOKING, absent=(), seen_open=True),
+        LOOKING._replace(absent=(), seen_open=True),
         Judgement(Verdict.ABSENT),
         ends(CANCELING, CancelStatus.CLOSED, "no_record", Evidence.LOOKUP),
     ),
@@ -216,10 +215,10 @@ def test_whole_course(track: Track, said: Judgement, course: Course) -> None:
 
 def test_read_too_early_starts_over() -> None:
     """An order that a read shows open just after the cancel is read again, from the start."""
-    track = replace(LOOKING, early=True, settled_at=LATE_S + 1)
+    track = LOOKING._replace(early=True, settled_at=LATE_S + 1)
     course = after(track, is_now(OrdStatus.NEW), started=LATE_S, ended=LATE_S + 1)
 
-    again = replace(OPEN_AGAIN, early=False, settled_at=LATE_S + 1, absent=(), page=1)
+    again = OPEN_AGAIN._replace(early=False, settled_at=LATE_S + 1, absent=(), page=1)
     assert isinstance(course, Again)
     assert course.track == again
     assert course.delay_s == pytest.approx(KUNA.read_lag_s)
@@ -234,7 +233,7 @@ def test_refused_alone_is_rejected() -> None:
 def test_gone_but_for_a_list_that_needs_the_symbol() -> None:
     """Where a list cannot be asked, absence in the others proves nothing."""
     lists = [route.name for route in COINW.routes if not route.needs_symbol]
-    track = replace(LOOKING, symbol="", ord_type=OrdType.ANY, absent=tuple(lists[:-1]))
+    track = LOOKING._replace(symbol="", ord_type=OrdType.ANY, absent=tuple(lists[:-1]))
     last = route(COINW, lists[-1])
     asked = Asked(venue=COINW, route=last, started=LATE_S, ended=ENDED_S)
 
@@ -269,11 +268,10 @@ def test_what_an_answer_teaches() -> None:
 def test_two_jobs_join(sent: bool) -> None:
     """What either of two jobs knows of an id, both know; the first one's step goes on."""
     bare = Track(ref=REF, page=2, absent=("a",), sent=sent)
-    other = replace(LOOKING, type_known=True, still_open=True, seen_open=True)
+    other = LOOKING._replace(type_known=True, still_open=True, seen_open=True)
     both = joined(bare, other)
 
-    assert both == replace(
-        bare,
+    assert both == bare._replace(
         symbol="S",
         ord_type=OrdType.LIMIT,
         type_known=True,
@@ -291,15 +289,15 @@ def test_two_jobs_join(sent: bool) -> None:
 
 def test_nothing_is_learned_of_a_type_that_nobody_knows() -> None:
     bare = Track(ref=REF, page=2, absent=("a",))
-    both = joined(bare, replace(CANCELING, type_known=False))
+    both = joined(bare, CANCELING._replace(type_known=False))
 
     assert (both.ord_type, both.absent, both.page) == (OrdType.ANY, ("a",), 2)
 
 
 def test_deadline_tells_what_stood_in_the_way() -> None:
-    nothing_said = replace(CANCELING, why="")
+    nothing_said = CANCELING._replace(why="")
 
     assert expire(CANCELING).reason == "before"
     assert expire(nothing_said).reason == "deadline"
-    assert expire(replace(nothing_said, sent=True)).reason == "deadline"
-    assert expire(replace(LOOKING, still_open=True)).evidence is Evidence.LOOKUP
+    assert expire(nothing_said._replace(sent=True)).reason == "deadline"
+    assert expire(LOOKING._replace(still_open=True)).evidence is Evidence.LOOKUP

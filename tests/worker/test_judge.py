@@ -234,6 +234,7 @@ def test_a_symbol_that_could_be_syntax_is_not_learned() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
+        ("", ""),
         ("plain", "plain"),
         ("two\nlines\x1b[31m", "two lines [31m"),
         ("x" * 31 + " " + "y " * 200, ("x" * 31 + " " + "y " * 200)[:200].strip()),

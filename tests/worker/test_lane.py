@@ -13,7 +13,8 @@ from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues.base import Quota, Venue, Verdict
 from worker.follow import Track, start
 from worker.judge import Judgement
-from worker.lane import NARROW_S, Delivery, Lane, Sending, take_deliveries
+from worker.lane import Delivery, Lane, Sending, take_deliveries
+from worker.load import BUSY_S, LATE_S, MOST_YIELD_S, Load
 from worker.model import (
     CancelOutcome,
     CancelStatus,
@@ -21,9 +22,11 @@ from worker.model import (
     OrderRef,
     OrdStatus,
     OrdType,
+    Purpose,
 )
 from worker.pace import NEVER, Pace
 from worker.retry import Parked
+from worker.whole import MOST_ROWS, NARROW_S
 
 CANCELED = Judgement(Verdict.STATE, ord_status=OrdStatus.CANCELED)
 FAST = {"cancel_batch": Quota(10, 1.0), "account": Quota(20, 1.0)}
@@ -41,6 +44,17 @@ class Task:
 def lane_of(quotas: Mapping[str, Quota], venue: Venue | None = None) -> Lane:
     paces = {name: Pace(quota) for name, quota in quotas.items()}
     return Lane(venue or Plain(), paces, random.Random(1))
+
+
+def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> Lane:
+    """Return a lane with one look-up, in a process where a cancel was late at that moment."""
+    load = Load()
+    load.cancel_left(2 * LATE_S, late_at)
+    lane = Lane(Mute(), {}, random.Random(1), load=load)
+    (track,) = tracks("a")
+    track = track._replace(purpose=Purpose.LOOKUP, looking=looking)
+    lane.add(Task(kill=kill), [track], 5.0)
+    return lane
 
 
 def tracks(*ids: object, kind: IdKind = IdKind.VENUE, symbol: str = "AAA") -> list[Track]:
@@ -139,6 +153,35 @@ def test_a_kill_whose_deadline_passed_takes_no_routine_id_along_ahead_of_its_tim
 
     assert lane.next(5.06) is None
     assert parked_reasons(list(take_deliveries(lane))) == {"deadline"}
+
+
+def test_a_proof_waits_while_cancels_are_late() -> None:
+    lane = looking_up(late_at=5.0)
+
+    assert lane.next(5.0) is None
+    assert lane.next_at(5.0) == pytest.approx(5.0 + BUSY_S)
+    assert ids(leaves(lane, 5.0 + BUSY_S)) == ["a"]
+
+
+def test_a_proof_does_not_wait_for_ever() -> None:
+    lane = looking_up(late_at=5.0 + MOST_YIELD_S - BUSY_S / 2)
+
+    assert lane.next_at(5.0 + MOST_YIELD_S - BUSY_S / 4) == pytest.approx(5.0 + MOST_YIELD_S)
+    assert ids(leaves(lane, 5.0 + MOST_YIELD_S)) == ["a"]
+
+
+@pytest.mark.parametrize(("kill", "looking"), [(True, False), (False, True)])
+def test_a_kill_and_a_look_before_a_cancel_never_wait_for_others(
+    kill: bool, looking: bool
+) -> None:
+    assert ids(leaves(looking_up(late_at=5.0, kill=kill, looking=looking), 5.0)) == ["a"]
+
+
+def test_a_cancel_that_leaves_in_time_makes_nobody_wait() -> None:
+    load = Load()
+    load.cancel_left(LATE_S, 5.0)
+
+    assert load.proof_at(5.0) < 5.0
 
 
 def test_a_look_up_leaves_the_tokens_to_waiting_cancels() -> None:
@@ -325,17 +368,56 @@ def test_a_whole_list_that_is_cut_twice_is_asked_for_by_id() -> None:
     assert lane.next(9.0) is None
 
 
+def whole_list(lane: Lane, now: float) -> Sending | None:
+    """Let thirty more ids wait; return the request for the whole list, if there is one."""
+    add_looking(lane, int(now * 100_000), 30, now)
+    sending = leaves(lane, now)
+    if sending.batch.wide:
+        return sending
+    assert [len(sending.batch.refs), len(leaves(lane, now).batch.refs)] == [20, 10]
+    return None
+
+
 @pytest.mark.parametrize("why", ["body_too_large", "timeout"])
-def test_a_whole_list_that_did_not_come_is_not_asked_for_again_for_a_while(why: str) -> None:
-    lane = looking(40)
-    lane.in_doubt(leaves(lane, 5.0), why, 5.05)
-    assert [len(leaves(lane, at).batch.refs) for at in (5.1, 5.2)] == [20, 20]
+def test_a_whole_list_that_did_not_come_is_left_alone_for_longer_each_time(why: str) -> None:
+    lane, now = lane_of({}, Mute()), 5.0
+    for pause_s in (NARROW_S, 2 * NARROW_S, 4 * NARROW_S):
+        sending = whole_list(lane, now)
+        assert sending is not None
+        lane.in_doubt(sending, why, now)
+        assert [len(leaves(lane, now).batch.refs) for _ in range(2)] == [20, 10]
+        assert whole_list(lane, now + pause_s - 0.01) is None
+        now += pause_s
 
-    add_looking(lane, 100, 30, 20.0)
-    assert [len(leaves(lane, at).batch.refs) for at in (20.0, 20.2)] == [20, 10]
 
-    add_looking(lane, 200, 30, 5.06 + NARROW_S)
-    assert leaves(lane, 5.06 + NARROW_S).batch.wide
+def test_a_whole_list_that_came_lets_the_next_failure_count_as_the_first() -> None:
+    lane = lane_of({}, Mute())
+    for now in (5.0, 5.0 + 3 * NARROW_S):
+        sending = whole_list(lane, now)
+        assert sending is not None
+        lane.in_doubt(sending, "timeout", now)
+        came = whole_list(lane, now + NARROW_S)
+        assert came is not None
+        answer(lane, came, OPEN, now + NARROW_S)
+        while lane.next(now + NARROW_S) is not None:
+            pass  # what was shown as open is canceled
+
+
+def test_proofs_whose_lag_ends_within_a_tick_go_together() -> None:
+    lane, sent = lane_of({}, Mute()), []
+    for name in ("1", "2"):
+        lane.add(Task(), [start(OrderRef(name, IdKind.VENUE, "AAA", OrdType.LIMIT))], 5.0)
+        sent.append(leaves(lane, 5.0))
+    for sending, now in zip(sent, (10.001, 10.012), strict=True):
+        answer(lane, sending, Judgement(Verdict.ACCEPTED), now)
+
+    assert lane.next_at(10.012) == pytest.approx(10.35)
+    assert len(leaves(lane, lane.next_at(10.012)).batch.refs) == 2
+
+
+def test_a_list_that_must_be_too_long_is_not_asked_for() -> None:
+    assert leaves(looking(MOST_ROWS), 5.0).batch.wide
+    assert not leaves(looking(MOST_ROWS + 1), 5.0).batch.wide
 
 
 def test_ids_that_were_asked_for_by_id_look_at_the_next_list_from_its_first_page() -> None:

@@ -1,0 +1,40 @@
+"""When a whole list is asked for in place of many ids (docs/decisions/0010)."""
+
+from __future__ import annotations
+
+from venues.base import Route
+from worker.pace import NEVER
+
+#: A whole list of more rows is longer than what is read of a body (1 MiB, 500 bytes a row).
+MOST_ROWS = 2000
+#: A list that did not come is left alone for so long (seconds); each time twice as long.
+NARROW_S = 2.0
+NARROW_MOST_S = 60.0
+
+
+class WholeLists:
+    """What an account's whole lists did lately, by the names of their routes."""
+
+    def __init__(self) -> None:
+        self._narrow: dict[str, tuple[float, float]] = {}  # until when, and how long that is
+
+    def most_ids(self, route: Route, page: int, open_orders: int, now: float) -> int:
+        """Return how many ids a request may be for.
+
+        `open_orders` is how many rows the list has at least. A page after the first is of a
+        list that may have been cut, and is asked for by id.
+        """
+        until, _ = self._narrow.get(route.name, (-NEVER, 0.0))
+        if page > 1 or now < until or open_orders > MOST_ROWS:
+            return route.max_ids
+        return max(route.max_ids, route.wide_ids)
+
+    def came(self, route: Route) -> None:
+        """Note that a whole list was read."""
+        self._narrow.pop(route.name, None)
+
+    def did_not_come(self, route: Route, now: float) -> None:
+        """Note that it was too long, or late."""
+        _, last_s = self._narrow.get(route.name, (0.0, NARROW_S / 2))
+        pause_s = min(NARROW_MOST_S, 2 * last_s)
+        self._narrow[route.name] = now + pause_s, pause_s
