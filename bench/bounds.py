@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from math import ceil
 
+from venues.coinw import CoinW
+
 #: CoinW's batch cancel, as the sandbox enforces it: requests, seconds, ids in one request.
 LIMIT, WINDOW_S, BATCH = 10, 1.0, 20
 #: Time from request to response at the sandbox, in seconds.
 RTT_S = 0.05
+#: How long CoinW's reads may lag, in seconds, and the lists that prove an order gone. Its page
+#: Get Order Information warns that `execute` may show limit orders; the sandbox's does.
+LAG_S = CoinW.read_lag_s
+LONG_LISTS, SHORT_LISTS, CLOSED_LISTS = 2, 3, 2
 
 
 def requests_for(ids: int) -> int:
@@ -23,6 +29,18 @@ def even_s(ids: int) -> float:
 def burst_s(ids: int) -> float:
     """Return the burst bound: L requests at once, as often as the window allows."""
     return RTT_S + WINDOW_S * (ceil(requests_for(ids) / LIMIT) - 1)
+
+
+def proven_s(ids: int) -> float:
+    """Return the bound of a kill whose proofs share an account that is in full use.
+
+    A token comes back each W/L. Two of CoinW's lists of open orders are too long then to be
+    read whole, so they are asked by id; the others, once each; and the two of closed orders
+    after that. A list proves absence when the venue's lag is over.
+    """
+    lookups = LONG_LISTS * requests_for(ids) + SHORT_LISTS
+    in_turn = RTT_S + LAG_S + (lookups - 1) * WINDOW_S / LIMIT + RTT_S
+    return in_turn + LAG_S + CLOSED_LISTS * RTT_S
 
 
 def percentile(values: list[float], percent: float) -> float:
