@@ -7,6 +7,7 @@ Celery message, so acknowledging the task acknowledges the producer's own messag
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -48,6 +49,8 @@ MOST_PREFETCH = 1024
 LEAST_PREFETCH = 8
 #: The broker closes a consumer that holds a message for 30 minutes; tokens are renewed sooner.
 TOKEN_RENEWAL_S = 600.0
+#: Who is the first to come has its token sooner (seconds); else somebody else had it.
+TOKEN_COMES_S = 5.0
 _DICE = random.Random()  # noqa: S311 - waits, not keys
 
 
@@ -73,6 +76,8 @@ class CancelConsumer(Consumer):
         self.runtime: Runtime = self.app.runtime
         self.initial_prefetch_count = self._prefetch()
         self._tokens: dict[str, Any] = {}
+        self._came_after: set[str] = set()
+        self._came_at = 0.0
         self._owner_queues = {
             topology.owner_queue_name(name): name for name in self.runtime.settings.accounts
         }
@@ -93,6 +98,7 @@ class CancelConsumer(Consumer):
         """Return what looks at each message; called at every connection to the broker."""
         celery_handler = super().create_task_handler(*args, **kwargs)
         self._tokens.clear()
+        self._came_at = time.monotonic()
         self._declare()
         handlers = {
             topology.UNROUTED: self._on_unrouted,
@@ -118,6 +124,7 @@ class CancelConsumer(Consumer):
         topology.declare(self.connection, accounts, embedded)
         if not embedded:
             topology.declare_delays(self.connection, accounts)
+            self._came_after = topology.owned(self.connection, accounts)
         for name in accounts:
             if embedded:
                 self._serve_lane(name)
@@ -164,7 +171,11 @@ class CancelConsumer(Consumer):
         # By now a newer token may stand for this one; none means the connection is lost.
         if name not in self._tokens:
             return
-        after_another = bool(token.delivery_info.get("redelivered"))
+        # A token says so when its owner died; one that was told to stop gives its place away
+        # before its token, and the next owner may be given a token that nobody had.
+        redelivered = bool(token.delivery_info.get("redelivered"))
+        waited = time.monotonic() - self._came_at > TOKEN_COMES_S
+        after_another = redelivered or waited or name in self._came_after
         if after_another:
             self.runtime.driver(name).take_over()
         self._serve_lane(name)

@@ -92,6 +92,14 @@ def owner_queue(account: str) -> Queue:
     return Queue(owner_queue_name(account), exchange="", queue_arguments=_QUORUM | _ONE_OWNER)
 
 
+def owned(connection: Connection, accounts: Iterable[str]) -> set[str]:
+    """Return the accounts whose owner token somebody consumes, or waits for, now."""
+    with connection.channel() as channel:
+        queues = {name: owner_queue(name)(channel) for name in accounts}
+        found = {name: queue.queue_declare(passive=True) for name, queue in queues.items()}
+    return {name for name, queue in found.items() if queue.consumer_count}
+
+
 def told_queue(account: str) -> Queue:
     """Return the stream of what was told of an account, for whoever does a job anew."""
     return Queue(

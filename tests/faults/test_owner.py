@@ -14,6 +14,7 @@ from tests.support.need import need
 from tests.support.rabbitmq import RabbitNode, free_port, installed
 from tests.support.world import World
 from venues.sandbox.client import SandboxClient
+from worker import topology
 
 #: As much as the sandbox lets through, so that one request more would be counted.
 FAST = 'quotas = {account = "10/1s", cancel_batch = "10/1s", lookup = "10/1s"}'
@@ -30,7 +31,8 @@ def owner_of(world: World, account: str) -> str:
     return max(said)[1]
 
 
-def test_owner_killed_among_three_workers(world: World) -> None:
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_owner_ends_among_three_workers(world: World, end: str) -> None:
     """Its lanes move within about a second, and the venue counts no request too many."""
     desks = [world.desk(f"lane-{number}", "kuna", FAST) for number in range(3)]
     workers = [world.worker(f"w{n}").start(ready="worker_ready") for n in range(3)]
@@ -41,7 +43,7 @@ def test_owner_killed_among_three_workers(world: World) -> None:
     time.sleep(2.0)
     owner = owner_of(world, "lane-0")
     before = time.time()
-    next(w for w in workers if w.log.stem == owner).kill()
+    getattr(next(w for w in workers if w.log.stem == owner), end)()
     world.hear_all(90)
     world.sandbox.settings({"rtt_ms": 0})
 
@@ -56,6 +58,30 @@ def test_owner_killed_among_three_workers(world: World) -> None:
     for desk in desks:
         for use in world.sandbox.limits(venue="kuna", api_key=desk.key):
             assert use.throttled == 0, use
+
+
+def test_owner_told_to_stop_while_another_worker_starts(world: World) -> None:
+    """The one that starts brings a new token, and the next owner is given that one first."""
+    desk = world.desk("handed-over", "kuna", FAST)
+    for name in ("w1", "w2"):
+        world.worker(name).start(ready="worker_ready")
+    for _ in range(8):
+        world.send(desk, world.seed(desk, 10))
+    world.hear(lambda: len(world.told) >= 20)
+    owner = owner_of(world, desk.name)
+    world.sandbox.fault("slow", api_key=desk.key, delay_s=0.8, times=2)
+    time.sleep(0.3)
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(next(w for w in world.workers if w.log.stem == owner).stop)
+        time.sleep(0.1)
+        world.publish(topology.owner_queue_name(desk.name), b"", exchange="")
+        world.hear_all(60)
+        assert stopping.result() == 0
+
+    assert owner_of(world, desk.name) != owner
+    assert [line["after_another"] for line in world.lines("lane_owned")] == [False, True]
+    for use in world.sandbox.limits(venue="kuna", api_key=desk.key):
+        assert use.throttled == 0, use
 
 
 @pytest.fixture
