@@ -68,6 +68,9 @@ class Route:
     id_kinds: frozenset[IdKind] = frozenset({IdKind.VENUE})
     ord_types: frozenset[OrdType] = frozenset(OrdType)
     max_ids: int = 1
+    #: An id of these types that would leave alone takes this route first, where it may: its
+    #: answer says more, or it leaves a batch's token to others.
+    alone: frozenset[OrdType] = frozenset()
     #: Where more ids than `max_ids` wait for a look-up, so many may be sought at once: the
     #: request names none of them, and the venue shows the whole list; page 2 of a list that may
     #: have been cut is by id again. 0: it has no such list.

@@ -100,7 +100,8 @@ class CoinW(Venue):
         ),
         Route(
             "cancel_one", Purpose.CANCEL, "DELETE", "/v1/perpum/order",
-            quotas=("cancel_one", *SHARED),
+            # It is told no type, and only for limit orders it is shown that it needs none.
+            quotas=("cancel_one", *SHARED), alone=frozenset({OrdType.LIMIT}),
         ),
         _open("plan", OrdType.LIMIT),
         Route(  # without `instrument`: a misspelt symbol must not make an order look gone

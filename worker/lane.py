@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from venues.base import Batch, Venue, Verdict
+from venues.base import Batch, Route, Venue, Verdict
 from worker.follow import (
     Again,
     Asked,
@@ -34,7 +34,7 @@ from worker.judge import Judgement
 from worker.load import Load
 from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
 from worker.pace import NEVER, Pace
-from worker.plan import group_key
+from worker.plan import alone_route, group_key
 from worker.retry import LONGEST_SLEEP_S, Parked, backoff_s
 from worker.tokens import Tokens
 from worker.waiting import (
@@ -319,11 +319,21 @@ class Lane:
             item.flying = True
             item.track = sent(item.track)
         self._flying += len(items)
-        self._tokens.take(group.route, now)
+        route = self._take_tokens(group.route, items[0], len(items), now)
         self.in_flight += 1
         waited_s = now - min(item.since for item in items)
         refs = tuple(item.track.known for item in items)
-        return Sending(Batch(group.route, refs, group.page), tuple(items), now, waited_s)
+        return Sending(Batch(route, refs, group.page), tuple(items), now, waited_s)
+
+    def _take_tokens(self, planned: Route, head: Item, count: int, now: float) -> Route:
+        """Draw the tokens of a request; a single id may take a route of its own."""
+        route = planned
+        if count == 1 and not is_lookup(planned):
+            alone = alone_route(self.venue, head.track.known)
+            if alone and self._tokens.one_may_leave(alone, now, urgent=head.kill):
+                route = alone
+        self._tokens.take(route, now, NEVER if head.kill else head.entered, planned)
+        return route
 
     def _take(self, group: Group, now: float) -> list[Item]:
         """Take as many ids out of a group as a request holds, each id once."""

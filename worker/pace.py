@@ -14,6 +14,9 @@ KILL_SHARE = 0.2
 #: Routine that has used a short window for so long without a rest leaves one token to a kill.
 #: It costs a long backlog a tenth of its pace; a shorter one keeps the whole.
 LONG_USE_S = 30.0
+#: Full requests may make up for a late start, by at most so much of the window: a kill that
+#: comes just then finds so many tokens less (docs/decisions/0013).
+MOST_BEHIND = 0.5
 NEVER = float("inf")
 
 
@@ -31,6 +34,7 @@ class Pace:
         self._back_at: deque[float] = deque()
         self._last_sent = -NEVER
         self._last_cancel = -NEVER
+        self._due = -NEVER  # when the last cancel was due, which may be before it left
         self._used_since = NEVER
         long_window = quota.window_s > EVEN_WINDOW_S
         self._gap_s = 0.0 if long_window else quota.window_s / quota.limit
@@ -43,18 +47,35 @@ class Pace:
         return self.quota.limit - self._in_flight - len(self._back_at)
 
     def ready_at(
-        self, now: float, *, urgent: bool, lookup: bool = False, spare: int = 0
+        self,
+        now: float,
+        *,
+        urgent: bool,
+        lookup: bool = False,
+        spare: int = 0,
+        since: float = NEVER,
     ) -> float:
         """Return when a token may be taken (now or later; NEVER: not before a response).
 
         `urgent` takes any free token; otherwise requests are evenly spaced, or leave a share.
         Look-ups keep their distance from cancels, not cancels from look-ups, and `spare`
-        tokens more must stay free (a look-up leaves them to waiting cancels).
+        tokens more must stay free (a look-up leaves them to waiting cancels). A cancel that
+        gains nothing by waiting, as it is full, says `since` when its ids are here: then it
+        only has to keep its distance from when the one before was due.
         """
         kept = spare + (0 if urgent else self._kept_for_a_kill(now))
-        last = self._last_sent if lookup else self._last_cancel
-        even_at = now if urgent else max(now, last + self._gap_s)
+        even_at = now if urgent else max(now, self._even_at(now, since, lookup=lookup))
         return max(even_at, self._free_at(now, min(kept, self.quota.limit - 1) + 1))
+
+    def _even_at(self, now: float, since: float, *, lookup: bool) -> float:
+        if lookup:
+            return self._last_sent + self._gap_s
+        return min(self._last_cancel + self._gap_s, self._due_at(now, since))
+
+    def _due_at(self, now: float, since: float) -> float:
+        """Return when the next cancel is due whose first id is here since then."""
+        behind_s = MOST_BEHIND * self.quota.window_s
+        return max(self._due + self._gap_s, since, now - behind_s)
 
     def _kept_for_a_kill(self, now: float) -> int:
         return self._kept or int(now - self._used_since >= LONG_USE_S)
@@ -65,14 +86,19 @@ class Pace:
             return now
         return self._back_at[missing - 1] if missing <= len(self._back_at) else NEVER
 
-    def take(self, now: float, *, lookup: bool = False) -> None:
-        """A request starts."""
+    def take(self, now: float, *, lookup: bool = False, since: float = NEVER) -> None:
+        """A request starts; see `ready_at` for `since`."""
         if self.free(now) == self.quota.limit:
             self._used_since = now
         self._in_flight += 1
         self._last_sent = now
         if not lookup:
-            self._last_cancel = now
+            self.passed(now, since)
+
+    def passed(self, now: float, since: float = NEVER) -> None:
+        """A cancel leaves, maybe by another route: the next one keeps its distance."""
+        self._last_cancel = now
+        self._due = min(now, self._due_at(now, since))
 
     def give_back(self, now: float) -> None:
         """Its response came, or its time-out: the token returns one window later."""

@@ -140,6 +140,12 @@ def _cancel_routes(
     return tuple(r for r in routes if ord_type in r.ord_types and _can_name(r, has_symbol))
 
 
+def alone_route(venue: Venue, ref: OrderRef) -> Route | None:
+    """Return the cancel route that one id takes by itself first; None: the same as others."""
+    routes = cancel_routes(venue, ref)
+    return next((route for route in routes if ref.ord_type in route.alone), None)
+
+
 def lookup_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
     """Return the routes that can show the order, the likely ones first.
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from venues.base import Quota, Route
-from worker.pace import Pace
+from worker.pace import NEVER, Pace
 from worker.waiting import Group, is_lookup, is_urgent
 
 
@@ -19,21 +19,37 @@ class Tokens:
     def ready_at(self, group: Group, groups: Iterable[Group], now: float) -> float:
         """Return when a request of `group` may leave, beside all `groups` that wait."""
         urgent, lookup = is_urgent(group), is_lookup(group.route)
+        since = _since(group)
         times = (
             pace.ready_at(
                 now,
                 urgent=urgent,
                 lookup=lookup,
                 spare=self._spare(name, groups, urgent) if lookup else 0,
+                since=since,
             )
             for name, pace in self._drawn(group.route)
         )
         return max(times, default=now)
 
-    def take(self, route: Route, now: float) -> None:
-        """A request of the route starts."""
+    def one_may_leave(self, route: Route, now: float, *, urgent: bool) -> bool:
+        """Say whether a cancel of one id may leave by this route now."""
+        paces = (pace for _, pace in self._drawn(route))
+        return all(pace.ready_at(now, urgent=urgent) <= now for pace in paces)
+
+    def take(
+        self, route: Route, now: float, since: float = NEVER, planned: Route | None = None
+    ) -> None:
+        """A request of the route starts; its first id is here `since` then.
+
+        Where it was `planned` by another route, the next one there keeps its distance, too:
+        two routes are no reason for twice the requests.
+        """
         for _, pace in self._drawn(route):
-            pace.take(now, lookup=is_lookup(route))
+            pace.take(now, lookup=is_lookup(route), since=since)
+        for name, pace in self._drawn(planned or route):
+            if name not in route.quotas:
+                pace.passed(now, since)
 
     def give_back(self, route: Route, now: float) -> None:
         """Its response came, or its time-out."""
@@ -63,6 +79,13 @@ class Tokens:
         window_s = self._paces[quota].quota.window_s
         others = (pace.quota for name, pace in self._drawn(route) if name != quota)
         return min((_fits(other, window_s) for other in others), default=1 << 30)
+
+
+def _since(group: Group) -> float:
+    """Return since when the first id of a full request is here; NEVER: more may join it."""
+    head = group.head()
+    full = group.size >= group.route.max_ids
+    return head.entered if full and head is not None else NEVER
 
 
 def _fits(quota: Quota, window_s: float) -> int:

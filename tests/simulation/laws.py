@@ -13,7 +13,7 @@ from worker.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
 from worker.load import MOST_YIELD_S, Load
 from worker.model import Purpose
 from worker.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S
-from worker.plan import group_key
+from worker.plan import alone_route, group_key
 
 
 class LawBroken(AssertionError):
@@ -91,6 +91,9 @@ class Watch:
             self._check_cancels_first(sending, now)
         for ledger in self._drawn(sending.batch.route):
             ledger.sent(sending.batch.route, now)
+        if sending.batch.route.purpose is Purpose.CANCEL:
+            for ledger in self._drawn(self._planned(sending)):
+                ledger.last_cancel = now
 
     def landed(self, sending: Sending, now: float) -> None:
         """Count the end of a request."""
@@ -115,10 +118,12 @@ class Watch:
             raise LawBroken("deadline", "an id leaves after its deadline", now)
 
     def _check_filled(self, sending: Sending, now: float) -> None:
-        """No request is smaller than it could have been."""
-        batch = sending.batch
+        """No request is smaller than it could have been; one id may go by its own route."""
+        batch, planned = sending.batch, self._planned(sending)
+        if planned is not batch.route and batch.route is not self._alone(sending):
+            raise LawBroken("batch", f"{batch.route.name} in place of {planned.name}", now)
         # After a whole list that proved nothing, a lane may ask by id.
-        if len(batch.refs) in (batch.route.max_ids, batch.route.wide_ids):
+        if len(batch.refs) in (planned.max_ids, planned.wide_ids):
             return
         refs = {item.track.ref for item in sending.items}
         mates = [
@@ -129,13 +134,20 @@ class Watch:
         if mates:
             raise LawBroken("filled", f"{len(batch.refs)} leave, {len(mates)} could too", now)
 
+    def _planned(self, sending: Sending) -> Route:
+        return next_route(sending.items[0].track, self.lane.venue)
+
+    def _alone(self, sending: Sending) -> Route | None:
+        [first, *more] = sending.batch.refs
+        return None if more else alone_route(self.lane.venue, first)
+
     def _fits(self, item: Item, sending: Sending) -> bool:
-        batch, track = sending.batch, item.track
+        batch, track, planned = sending.batch, item.track, self._planned(sending)
         page = track.page if track.purpose is Purpose.LOOKUP else 1
         return (
-            next_route(track, self.lane.venue) is batch.route
+            next_route(track, self.lane.venue) is planned
             and page == batch.page
-            and group_key(batch.route, track.known) == group_key(batch.route, batch.refs[0])
+            and group_key(planned, track.known) == group_key(planned, batch.refs[0])
         )
 
     def _waiting(self, now: float) -> list[Item]:

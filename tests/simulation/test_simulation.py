@@ -14,7 +14,7 @@ from venues.base import Quota
 from worker.follow import Track
 from worker.lane import Group, Item, Lane, Owner, Pause
 from worker.model import CancelOutcome, CancelStatus
-from worker.pace import Pace
+from worker.pace import NEVER, Pace
 from worker.retry import Parked
 
 #: Seeds of an ordinary run; `python -m tests.simulation --seeds 10000` runs more.
@@ -45,8 +45,8 @@ class PaceFromSend(Pace):
         super().__init__(quota)
         self._sent: deque[float] = deque()
 
-    def take(self, now: float, *, lookup: bool = False) -> None:
-        super().take(now, lookup=lookup)
+    def take(self, now: float, *, lookup: bool = False, since: float = NEVER) -> None:
+        super().take(now, lookup=lookup, since=since)
         self._sent.append(now)
 
     def give_back(self, now: float) -> None:

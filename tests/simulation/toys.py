@@ -86,7 +86,7 @@ class Plain(Toy):
             id_kinds=BOTH_KINDS,
             needs_symbol=True,
         ),
-        _cancel("cancel_one", 1, id_kinds=BOTH_KINDS),
+        _cancel("cancel_one", 1, id_kinds=BOTH_KINDS, alone=frozenset(OrdType)),
         _lookup("lookup", 5, id_kinds=BOTH_KINDS),
     )
     quotas = TOY_QUOTAS
@@ -99,7 +99,7 @@ class Mute(Toy):
     looks_first = True
     routes = (
         _cancel("cancel_batch", 20, group_by=("ord_type",)),
-        _cancel("cancel_one", 1),
+        _cancel("cancel_one", 1, alone=frozenset({OrdType.LIMIT})),
         _lookup(
             "open_limit",
             20,

@@ -437,3 +437,39 @@ def test_who_is_not_in_the_whole_list_is_sought_in_the_next() -> None:
 
     following = leaves(lane, 5.1).batch
     assert (following.route.name, len(following.refs)) == ("history", 40)
+
+
+APART = {"cancel_batch": Quota(10, 1.0), "cancel_one": Quota(10, 1.0)}
+
+
+def test_a_single_id_takes_its_own_route_and_leaves_the_batch_its_tokens() -> None:
+    lane = lane_of(APART)
+    lane.add(Task(), tracks("a"), 5.0)
+    alone = leaves(lane, 5.0)
+    lane.add(Task(), tracks("b", "c"), 5.01)
+
+    assert (alone.batch.route.name, ids(alone)) == ("cancel_one", ["a"])
+    assert lane.next(5.01) is None  # two routes are no reason for twice the requests
+    assert leaves(lane, lane.next_at(5.01)).batch.route.name == "cancel_batch"
+
+
+def test_a_single_id_goes_by_the_batch_while_its_own_route_is_spent() -> None:
+    lane = lane_of({"cancel_one": Quota(1, 1.0)})
+    sent_by = []
+    for order_id in "ab":
+        lane.add(Task(), tracks(order_id), 5.0)
+        sent_by.append(leaves(lane, 5.0).batch.route.name)
+
+    assert sent_by == ["cancel_one", "cancel_batch"]
+
+
+def test_only_types_that_a_single_route_is_known_to_take_go_there_first() -> None:
+    lane = lane_of({}, Hasty())
+    limit, trailing = (
+        start(OrderRef(str(order_id), IdKind.VENUE, "AAA", ord_type))
+        for order_id, ord_type in enumerate((OrdType.LIMIT, OrdType.TRAILING_STOP))
+    )
+    lane.add(Task(), [limit, trailing], 5.0)
+
+    assert leaves(lane, 5.0).batch.route.name == "cancel_one"
+    assert leaves(lane, 5.0).batch.route.name == "cancel_batch"

@@ -51,6 +51,37 @@ def test_routine_requests_are_evenly_spaced_and_the_first_leaves_at_once() -> No
     assert pace.ready_at(6.0, urgent=False) == 6.0
 
 
+def test_full_requests_make_up_for_a_late_start_but_for_half_a_window_at_most() -> None:
+    """Ids are here since 5.0; nothing could leave before 5.25, and nothing again before 8.0."""
+    late, very_late = Pace(TEN), Pace(TEN)
+    for now, pace, at_once in ((5.25, late, 3), (8.0, very_late, 6)):
+        for _ in range(at_once):
+            assert pace.ready_at(now, urgent=False, since=5.0) == now
+            pace.take(now, since=5.0)
+
+        assert pace.ready_at(now, urgent=False) == pytest.approx(now + 0.1)
+        assert now < pace.ready_at(now, urgent=False, since=5.0) <= now + 0.1
+
+
+def test_full_requests_in_time_keep_their_distance() -> None:
+    pace = Pace(TEN)
+    pace.take(5.0, since=4.0)
+
+    assert pace.ready_at(5.0, urgent=False, since=5.0) == pytest.approx(5.0)
+
+    pace.take(5.0, since=5.0)
+
+    assert pace.ready_at(5.0, urgent=False, since=5.0) == pytest.approx(5.1)
+
+
+def test_a_cancel_by_another_route_is_kept_at_a_distance_but_takes_no_token() -> None:
+    pace = Pace(TEN)
+    pace.passed(5.0)
+
+    assert pace.free(5.0) == 10
+    assert pace.ready_at(5.0, urgent=False) == pytest.approx(5.1)
+
+
 def test_a_long_window_is_not_spaced_but_leaves_a_share_to_a_kill() -> None:
     pace = Pace(LONG)
     burst(pace, 39, 5.0)
