@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import NamedTuple, Any, ClassVar, Literal
 
 from worker.model import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
@@ -125,8 +125,7 @@ class HttpReply:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The venue's own words on one id or on a whole request, not judged."""
 
     code: str = ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from venues.base import Route, Venue, Verdict
@@ -16,6 +17,7 @@ from worker.model import (
     OrdStatus,
     OrdType,
     Purpose,
+    Shape,
 )
 from worker.plan import cancel_routes, lookup_routes, unasked_routes
 
@@ -26,10 +28,7 @@ QUICK_TRIES = 3
 
 
 class Track(NamedTuple):
-    """All that is known of one id between two steps; small enough to travel in a retry.
-
-    A tuple, as it is copied at each step, and a dataclass takes four times as long for that.
-    """
+    """All that is known of one id between two steps; small enough to travel in a retry."""
 
     ref: OrderRef
     symbol: str = ""  # learned, or as the job said
@@ -57,11 +56,16 @@ class Track(NamedTuple):
     text: str = ""
 
     @property
+    def shape(self) -> Shape:
+        """What decides its routes, with what the venue taught us of it."""
+        return Shape(self.ref.kind, self.ord_type, bool(self.symbol))
+
+    @property
     def known(self) -> OrderRef:
         """The reference with what the venue taught us of it."""
         if (self.symbol, self.ord_type) == (self.ref.symbol, self.ref.ord_type):
             return self.ref
-        return replace(self.ref, symbol=self.symbol, ord_type=self.ord_type)
+        return self.ref._replace(symbol=self.symbol, ord_type=self.ord_type)
 
 
 def start(ref: OrderRef, *, look_first: bool = False) -> Track:
@@ -99,8 +103,7 @@ def joined(track: Track, other: Track) -> Track:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(NamedTuple):
     """The id goes on: its next step may start `delay_s` from now.
 
     `back_off` says that the delay grows with each time: attempt number and base in seconds.
@@ -135,16 +138,23 @@ def next_route(track: Track, venue: Venue) -> Route:
     """Return the route of the next step."""
     if track.purpose is Purpose.LOOKUP:
         return _unread_routes(track, venue)[0]
-    routes = cancel_routes(venue, track.known)
+    routes = cancel_routes(venue, track.shape)
     return routes[track.tried % len(routes)]
 
 
-def _unread_routes(track: Track, venue: Venue) -> list[Route]:
+def _unread_routes(track: Track, venue: Venue) -> tuple[Route, ...]:
     likely_only = track.early or _type_is_sure(track)
-    routes = lookup_routes(venue, track.known)
-    likely = [r for r in routes if track.ord_type in r.ord_types] if likely_only else []
-    unread = [r for r in likely or routes if r.name not in track.absent]
-    return unread if track.early else sorted(unread, key=lambda route: route.stage)
+    return _unread(venue, track.shape, track.absent, likely_only, track.early)
+
+
+@cache
+def _unread(
+    venue: Venue, order: Shape, absent: tuple[str, ...], likely_only: bool, early: bool
+) -> tuple[Route, ...]:
+    routes = lookup_routes(venue, order)
+    likely = [route for route in routes if likely_only and order.ord_type in route.ord_types]
+    unread = [route for route in likely or routes if route.name not in absent]
+    return tuple(unread if early else sorted(unread, key=lambda route: route.stage))
 
 
 def _type_is_sure(track: Track) -> bool:
@@ -328,7 +338,7 @@ def _absent_too_early(track: Track, asked: Asked) -> Again:
 
 
 def _gone(track: Track, venue: Venue) -> CancelOutcome:
-    if unasked_routes(venue, track.known) and not _type_is_sure(track):
+    if unasked_routes(venue, track.shape) and not _type_is_sure(track):
         return _outcome(track, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
     if track.seen_open:
         return _outcome(track, CancelStatus.CLOSED, "no_record", Evidence.LOOKUP)

@@ -6,9 +6,9 @@ Order state beats code, code beats HTTP status, and whatever is not plain is in 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 from venues.base import Answer, Answers, Batch, HttpReply, Rule, Venue, Verdict
 from worker.model import OrderRef, OrdStatus, OrdType, Purpose
@@ -31,8 +31,7 @@ _BY_STATUS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What a reply means for one id, and what it taught us of the order."""
 
     verdict: Verdict
@@ -81,7 +80,7 @@ def _by_state(venue: Venue, answer: Answer) -> Judgement:
     if ord_status:
         return _heard(answer, Verdict.STATE, ord_status=ord_status)
     unknown = _heard(answer, Verdict.IN_DOUBT, "unmapped_state", unmapped=True)
-    return replace(unknown, venue_code=answer.code or _plain(answer.state))
+    return unknown._replace(venue_code=answer.code or _plain(answer.state))
 
 
 def _rule_for(venue: Venue, answer: Answer) -> Rule | None:
@@ -122,10 +121,10 @@ def _for_purpose(batch: Batch, judgement: Judgement) -> Judgement:
     verdict = judgement.verdict
     if batch.route.purpose is Purpose.LOOKUP:
         if verdict is Verdict.UNKNOWN_ORDER:
-            return replace(judgement, verdict=Verdict.ABSENT)
+            return judgement._replace(verdict=Verdict.ABSENT)
         return _in_doubt(judgement, "odd_answer") if verdict is Verdict.ACCEPTED else judgement
     if verdict is Verdict.STATE and not batch.route.believed:
-        return replace(judgement, verdict=Verdict.ACCEPTED, ord_status=None)
+        return judgement._replace(verdict=Verdict.ACCEPTED, ord_status=None)
     return judgement
 
 
@@ -140,7 +139,7 @@ def _unnamed(batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:
 
 
 def _in_doubt(judgement: Judgement, reason: str) -> Judgement:
-    return replace(judgement, verdict=Verdict.IN_DOUBT, ord_status=None, reason=reason)
+    return judgement._replace(verdict=Verdict.IN_DOUBT, ord_status=None, reason=reason)
 
 
 def _heard(

@@ -329,7 +329,7 @@ class Lane:
         """Draw the tokens of a request; a single id may take a route of its own."""
         route = planned
         if count == 1 and not is_lookup(planned):
-            alone = alone_route(self.venue, head.track.known)
+            alone = alone_route(self.venue, head.track.shape)
             if alone and self._tokens.one_may_leave(alone, now, urgent=head.kill):
                 route = alone
         self._tokens.take(route, now, NEVER if head.kill else head.entered, planned)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class IdKind(StrEnum):
@@ -76,14 +77,30 @@ class Purpose(StrEnum):
     LOOKUP = "lookup"
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRef:
-    """How one order is named; never the order itself."""
+class Shape(NamedTuple):
+    """What decides by which routes an order may be canceled and looked up."""
+
+    kind: IdKind
+    ord_type: OrdType
+    has_symbol: bool
+
+
+class OrderRef(NamedTuple):
+    """How one order is named; never the order itself.
+
+    A tuple, as all that is made for each id: a dataclass takes four times as long to make, to
+    copy and to hash.
+    """
 
     id: str
     kind: IdKind
     symbol: str = ""
     ord_type: OrdType = OrdType.ANY
+
+    @property
+    def shape(self) -> Shape:
+        """What decides its routes."""
+        return Shape(self.kind, self.ord_type, bool(self.symbol))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

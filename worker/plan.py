@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from venues.base import Batch, Route, Venue
-from worker.model import IdKind, OrderRef, OrdType, Purpose
+from worker.model import IdKind, OrderRef, OrdType, Purpose, Shape
 
 #: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
 SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
@@ -20,8 +21,7 @@ _ID_KINDS = {str(kind): kind for kind in IdKind}
 _KIND_TEXT = {IdKind.CLIENT: _A_CLIENT_ORDER_ID, IdKind.VENUE: _A_VENUE_ORDER_ID}
 
 
-@dataclass(frozen=True, slots=True)
-class AskedOrder:
+class AskedOrder(NamedTuple):
     """An order as a job names it: raw words, nothing checked but that they are strings."""
 
     id: str
@@ -127,46 +127,36 @@ def _can_name(route: Route, has_symbol: bool) -> bool:
     return has_symbol or not route.needs_symbol
 
 
-def cancel_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
-    """Return the routes that can cancel the order, in the order in which to try them."""
-    return _cancel_routes(venue, ref.kind, ref.ord_type, bool(ref.symbol))
+@cache
+def cancel_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
+    """Return the routes that can cancel an order, in the order in which to try them."""
+    routes = _routes(venue, Purpose.CANCEL, order.kind)
+    of_type = (route for route in routes if order.ord_type in route.ord_types)
+    return tuple(route for route in of_type if _can_name(route, order.has_symbol))
 
 
 @cache
-def _cancel_routes(
-    venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool
-) -> tuple[Route, ...]:
-    routes = _routes(venue, Purpose.CANCEL, kind)
-    return tuple(r for r in routes if ord_type in r.ord_types and _can_name(r, has_symbol))
-
-
-def alone_route(venue: Venue, ref: OrderRef) -> Route | None:
+def alone_route(venue: Venue, order: Shape) -> Route | None:
     """Return the cancel route that one id takes by itself first; None: the same as others."""
-    routes = cancel_routes(venue, ref)
-    return next((route for route in routes if ref.ord_type in route.alone), None)
+    routes = cancel_routes(venue, order)
+    return next((route for route in routes if order.ord_type in route.alone), None)
 
 
-def lookup_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
-    """Return the routes that can show the order, the likely ones first.
+@cache
+def lookup_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
+    """Return the routes that can show an order, the likely ones first.
 
     A stated type is a hint: the routes of other types come last, but they come.
     """
-    return _lookup_routes(venue, ref.kind, ref.ord_type, bool(ref.symbol))
+    of_kind = _routes(venue, Purpose.LOOKUP, order.kind)
+    routes = (route for route in of_kind if _can_name(route, order.has_symbol))
+    return tuple(sorted(routes, key=lambda route: order.ord_type not in route.ord_types))
 
 
-@cache
-def _lookup_routes(
-    venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool
-) -> tuple[Route, ...]:
-    of_kind = _routes(venue, Purpose.LOOKUP, kind)
-    routes = (r for r in of_kind if _can_name(r, has_symbol))
-    return tuple(sorted(routes, key=lambda route: ord_type not in route.ord_types))
-
-
-def unasked_routes(venue: Venue, ref: OrderRef) -> tuple[Route, ...]:
+def unasked_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
     """Return the look-up routes that cannot be asked because the symbol is not known."""
-    routes = _routes(venue, Purpose.LOOKUP, ref.kind)
-    return tuple(r for r in routes if not _can_name(r, bool(ref.symbol)))
+    routes = _routes(venue, Purpose.LOOKUP, order.kind)
+    return tuple(route for route in routes if not _can_name(route, order.has_symbol))
 
 
 def group_key(route: Route, ref: OrderRef) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from worker.follow import Track
 
@@ -17,8 +18,7 @@ LONGEST_SLEEP_S = 1.0
 SHORTEST_COUNTDOWN_S = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(NamedTuple):
     """An id that its lane gave back: it may go on at `not_before` (monotonic seconds)."""
 
     track: Track

@@ -26,8 +26,12 @@ class Disowned(Exception):
     """The connection was lost and with it the job: the broker gives it to the next owner."""
 
 
+def _by_names(track: Track) -> dict[str, Any]:
+    return {**track._asdict(), "ref": track.ref._asdict()}
+
+
 #: In a message its values have names: the next worker may be of another version.
-NamedTrack = Annotated[Track, PlainSerializer(Track._asdict)]
+NamedTrack = Annotated[Track, PlainSerializer(_by_names)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

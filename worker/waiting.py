@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from venues.base import Batch, Route
 from worker.follow import Track
@@ -96,8 +96,7 @@ class Sending:
         return list(dict.fromkeys(owner for item in self.items for owner in item.owners))
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What a task gets back for one id: the final word, or the id itself for later."""
 
     owner: Owner

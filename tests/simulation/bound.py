@@ -63,7 +63,7 @@ def _requests(world: World, job: SimJob) -> dict[Route, int]:
     """Return how many requests each route needs at least."""
     groups: Counter[tuple[Route, tuple[str, ...]]] = Counter()
     for ref in job.refs:
-        route = cancel_routes(world.scenario.venue, ref)[0]
+        route = cancel_routes(world.scenario.venue, ref.shape)[0]
         groups[route, group_key(route, ref)] += 1
     requests: Counter[Route] = Counter()
     for (route, _), ids in groups.items():

@@ -139,7 +139,7 @@ class Watch:
 
     def _alone(self, sending: Sending) -> Route | None:
         [first, *more] = sending.batch.refs
-        return None if more else alone_route(self.lane.venue, first)
+        return None if more else alone_route(self.lane.venue, first.shape)
 
     def _fits(self, item: Item, sending: Sending) -> bool:
         batch, track, planned = sending.batch, item.track, self._planned(sending)

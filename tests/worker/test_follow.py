@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
@@ -49,7 +47,7 @@ LATE_S = 1000.0
 
 
 def is_now(status: OrdStatus, **more: object) -> Judgement:
-    return replace(Judgement(Verdict.STATE, ord_status=status), **more)  # type: ignore[arg-type]
+    return Judgement(Verdict.STATE, ord_status=status)._replace(**more)  # type: ignore[arg-type]
 
 
 def asked(venue: Venue, route: Route, started: float = LATE_S, **more: bool) -> Asked:
@@ -225,7 +223,7 @@ def test_the_record_alone_proves_nothing() -> None:
 
 def test_a_read_too_early_is_no_proof_and_turns_no_page() -> None:
     track = looking_up(HASTY, LIMIT)._replace(absent=("open_limit",))
-    course = step(track, HASTY, replace(ABSENT, more=True), at=track.settled_at)
+    course = step(track, HASTY, ABSENT._replace(more=True), at=track.settled_at)
     track = again(course)
 
     assert (track.page, track.early, track.absent) == (1, False, ())
@@ -279,7 +277,7 @@ def test_a_list_that_goes_on_is_read_on() -> None:
     track = looking_up(HASTY)._replace(
         early=False, absent=("open_trailing", "open_limit", "open_market")
     )
-    track = again(step(track, HASTY, replace(ABSENT, more=True)))
+    track = again(step(track, HASTY, ABSENT._replace(more=True)))
 
     assert (track.page, next_route(track, HASTY).name) == (2, "history")
 

@@ -194,9 +194,9 @@ def names(routes: tuple[Route, ...]) -> list[str]:
 def test_routes_are_tried_in_table_order_likely_look_ups_first(
     ref: OrderRef, cancel: list[str], lookup: list[str], unasked: list[str]
 ) -> None:
-    assert cancel == names(cancel_routes(TOY, ref))
-    assert lookup == names(lookup_routes(TOY, ref))
-    assert unasked == names(unasked_routes(TOY, ref))
+    assert cancel == names(cancel_routes(TOY, ref.shape))
+    assert lookup == names(lookup_routes(TOY, ref.shape))
+    assert unasked == names(unasked_routes(TOY, ref.shape))
 
 
 def test_requests_are_filled_in_order_and_groups_stay_apart() -> None:
@@ -257,5 +257,5 @@ def test_every_order_gets_a_cancel_route_or_a_reason(order: AskedOrder) -> None:
         assert named.reason
         assert named.text.isprintable()
     else:
-        assert cancel_routes(TOY, named)
+        assert cancel_routes(TOY, named.shape)
         assert order.id == named.id
