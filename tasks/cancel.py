@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 from celery.exceptions import Ignore
 
-from worker.intake import Envelope, read_job, utc_now
+from worker.intake import Envelope, Intake, read_job, utc_now
 from worker.message import TASK
 from worker.run import Disowned, Run, read_progress
 from worker.topology import lane_queue_name
@@ -17,9 +17,7 @@ from worker.topology import lane_queue_name
 def cancel_orders(self: Any, job: dict[str, Any], progress: Any = None) -> dict[str, int]:
     """Cancel what the job names; return how many ids ended in which status."""
     runtime = self.app.runtime
-    headers = {key: getattr(self.request, key, None) for key in ("traceparent", "tracestate")}
-    envelope = Envelope(priority=self.request.cancel_priority, account="", headers=headers)
-    intake = read_job(job, envelope, runtime.settings.accounts, utc_now())
+    intake = runtime.readings.get(self.request.cancel_reading) or _read(self, job)
     again, suspect = (
         bool(getattr(self.request, name, False)) for name in ("cancel_again", "cancel_suspect")
     )
@@ -38,3 +36,11 @@ def cancel_orders(self: Any, job: dict[str, Any], progress: Any = None) -> dict[
         )
     run.report.done(utc_now())
     return dict(run.report.counts)
+
+
+def _read(task: Any, job: dict[str, Any]) -> Intake:
+    """Read a job once more: only should Celery keep a message no longer than till here."""
+    request, accounts = task.request, task.app.runtime.settings.accounts
+    headers = {key: getattr(request, key, None) for key in ("traceparent", "tracestate")}
+    envelope = Envelope(priority=request.cancel_priority, account="", headers=headers)
+    return read_job(job, envelope, accounts, utc_now())

@@ -6,6 +6,7 @@ Celery message, so acknowledging the task acknowledges the producer's own messag
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -78,6 +79,7 @@ class CancelConsumer(Consumer):
         self._tokens: dict[str, Any] = {}
         self._came_after: set[str] = set()
         self._came_at = 0.0
+        self._keys = itertools.count()
         self._owner_queues = {
             topology.owner_queue_name(name): name for name in self.runtime.settings.accounts
         }
@@ -232,8 +234,18 @@ class CancelConsumer(Consumer):
                 "unknown_fields", job_id=intake.job.job_id, fields=list(intake.unknown_fields)
             )
         kwargs["job"] = {**job, "job_id": intake.job.job_id}
-        dress(message, intake.job, kwargs, keep_eta=self.runtime.embedded)
+        reading = self._keep(message, intake)
+        dress(message, intake.job, kwargs, reading=reading, keep_eta=self.runtime.embedded)
         return True
+
+    def _keep(self, message: Any, intake: Intake) -> str:
+        """Keep what was read for as long as the message lives; return its key.
+
+        A key of our own: a producer may give two messages one id.
+        """
+        key = str(next(self._keys))
+        self.runtime.readings[key] = message.intake = intake
+        return key
 
     def _on_unrouted(self, message: Any, _queue: str) -> None:
         """Send a job that matched no lane to the lane that its body names."""

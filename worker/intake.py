@@ -119,7 +119,7 @@ class Envelope:
     headers: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Intake:
     """A job ready to run, and the ids of it that cannot be asked for."""
 

@@ -52,10 +52,13 @@ def judge(venue: Venue, batch: Batch, reply: HttpReply) -> dict[OrderRef, Judgem
     except _ODD_SHAPE:
         return {ref: _by_status(reply, Answer()) for ref in batch.refs}
     of_others = _of_others(venue, batch, reply, answers)
-    return {
-        ref: _for_purpose(batch, _weigh(venue, reply, said)) if said else of_others
-        for ref, said in ((ref, answers.by_id.get(ref.id)) for ref in batch.refs)
+    # Of many orders most answers are the same, so each is weighed once.
+    weighed = {
+        said: _for_purpose(batch, _weigh(venue, reply, said))
+        for said in set(answers.by_id.values())
     }
+    named = ((ref, answers.by_id.get(ref.id)) for ref in batch.refs)
+    return {ref: weighed[said] if said else of_others for ref, said in named}
 
 
 def _of_others(venue: Venue, batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:

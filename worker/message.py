@@ -106,10 +106,18 @@ def _name_or(given: Any, otherwise: str) -> str:
     return given if usable else otherwise
 
 
-def dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any], *, keep_eta: bool) -> None:
+def dress(
+    message: Any,
+    job: CancelJob,
+    kwargs: Mapping[str, Any],
+    *,
+    reading: str = "",
+    keep_eta: bool = False,
+) -> None:
     """Rewrite a message as the task that runs it; Flower shows its headers, so no payload.
 
-    A real broker has waited out a retry's countdown; the embedded one leaves it to Celery.
+    `reading` is the key under which the task finds the job as it was read already. A real
+    broker has waited out a retry's countdown; the embedded one leaves it to Celery.
     """
     embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
     message.body = json.dumps([[], dict(kwargs), embed])
@@ -132,6 +140,7 @@ def dress(message: Any, job: CancelJob, kwargs: Mapping[str, Any], *, keep_eta: 
         "argsrepr": "()",
         "kwargsrepr": f"{{'job_id': {job.job_id!r}}}",
         "cancel_priority": str(job.priority),
+        "cancel_reading": reading,
         "cancel_suspect": is_suspect(message.headers),
         "cancel_again": bool(message.delivery_info.get("redelivered")),
         "ignore_result": True,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from weakref import WeakValueDictionary
 
 from kombu import Connection
 
 from worker.drive import Driver
+from worker.intake import Intake
 from worker.load import Load
 from worker.model import CancelJob
 from worker.observe import NOBODY, Observer
@@ -38,6 +40,8 @@ class Runtime:
         self.publisher = Publisher(connect)
         self._recall = Recall(connect, self.publisher)
         self.observer = observer
+        #: What the consumer read, for the task that comes of it; each lives with its message.
+        self.readings: WeakValueDictionary[str, Intake] = WeakValueDictionary()
         self._owned: set[str] = set()
         self._lock = threading.Lock()
         self._drivers: dict[str, Driver] = {}
