@@ -31,13 +31,14 @@ from worker.follow import (
     unlisted,
 )
 from worker.judge import Judgement
-from worker.load import Load
+from worker.load import MOST_YIELD_S, Load
 from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
 from worker.pace import NEVER, Pace
-from worker.plan import alone_route, group_key
+from worker.plan import alone_route, cancel_routes, group_key
 from worker.retry import LONGEST_SLEEP_S, Parked, backoff_s
 from worker.tokens import Tokens
 from worker.waiting import (
+    PATIENCE_S,
     Delivery,
     Group,
     Item,
@@ -100,6 +101,8 @@ class Lane:
         self._items: dict[tuple[object, ...], Item] = {}
         self._of: dict[Owner, dict[Item, None]] = {}
         self._flying = 0
+        self._kills = 0
+        self._kills_since = -NEVER
         self._groups: dict[tuple[object, ...], Group] = {}
         self._later: list[tuple[float, int, Item]] = []
 
@@ -120,6 +123,7 @@ class Lane:
             key, item = (*key, next(self._tickets)), None
         if item is None:
             item = self._items[key] = Item(key, track, {}, next(self._seq), owner.kill, now)
+            self._count_kill(item, now)
             self._queue(item, now)
         else:
             self._learn(item, track, now)
@@ -138,9 +142,15 @@ class Lane:
     def _hurry(self, item: Item, now: float) -> None:
         """A kill job asks for an id that waits as routine: it goes as a kill now."""
         item.kill = True
+        self._count_kill(item, now)
         if not item.flying:
             unqueue(item)
             self._queue(item, now)
+
+    def _count_kill(self, item: Item, now: float) -> None:
+        if item.kill and not self._kills:
+            self._kills_since = now
+        self._kills += item.kill
 
     def withdraw(self, owner: Owner, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
@@ -309,9 +319,37 @@ class Lane:
     def _ready_at(self, group: Group, now: float) -> float:
         ready_at = self._tokens.ready_at(group, self._groups.values(), now)
         head = group.head()
-        if head is None or head.kill or head.track.looking or not is_lookup(group.route):
+        if head is None or not is_lookup(group.route):
             return ready_at
-        return max(ready_at, self._load.proof_at(head.since))
+        return max(ready_at, self._yields_until(group, head, now))
+
+    def _yields_until(self, group: Group, head: Item, now: float) -> float:
+        """Return how long a look-up leaves its tokens, or the processor, to others."""
+        if head.kill:
+            return self._waits_for_others_until(group, head, now)
+        if head.track.looking:
+            # Its cancel could not leave before those of the kills that wait.
+            route = cancel_routes(self.venue, head.track.shape)[0]
+            kills = any(g.kills and g.route is route for g in self._groups.values())
+            return NEVER if kills else -NEVER
+        if self._kills:
+            return self._kills_since + MOST_YIELD_S
+        return self._load.proof_at(head.since)
+
+    def _waits_for_others_until(self, group: Group, head: Item, now: float) -> float:
+        """Return when a kill's proof goes without the other kills that are on their way to it.
+
+        One request proves them all, so while slow tokens are few it waits for them a while.
+        """
+        plenty_at = self._tokens.plenty_at(group.route, now)
+        if plenty_at <= now or group.size >= group.route.max_ids:
+            return -NEVER
+        here = sum(
+            len(other.kills)
+            for other in self._groups.values()
+            if is_lookup(other.route) and other.route.quotas == group.route.quotas
+        )
+        return min(plenty_at, head.since + PATIENCE_S) if here < self._kills else -NEVER
 
     def _fill(self, group: Group, now: float) -> Sending:
         items = self._take(group, now)
@@ -411,7 +449,8 @@ class Lane:
 
     def _forget(self, item: Item) -> None:
         unqueue(item)
-        self._items.pop(item.key, None)
+        if self._items.pop(item.key, None) is not None:
+            self._kills -= item.kill
         for owner in item.owners:
             self._disown(owner, item)
 

@@ -17,6 +17,8 @@ LONG_USE_S = 30.0
 #: Full requests may make up for a late start, by at most so much of the window: a kill that
 #: comes just then finds so many tokens less (docs/decisions/0013).
 MOST_BEHIND = 0.5
+#: Tokens that come back no sooner than so many seconds after each other are slow.
+SLOW_GAP_S = 0.3
 NEVER = float("inf")
 
 
@@ -76,6 +78,12 @@ class Pace:
         """Return when the next cancel is due whose first id is here since then."""
         behind_s = MOST_BEHIND * self.quota.window_s
         return max(self._due + self._gap_s, since, now - behind_s)
+
+    def plenty_at(self, now: float) -> float:
+        """Return when more than half of the tokens are free, if they come back slowly."""
+        if self._gap_s < SLOW_GAP_S:
+            return -NEVER
+        return self._free_at(now, self.quota.limit // 2 + 1)
 
     def _kept_for_a_kill(self, now: float) -> int:
         return self._kept or int(now - self._used_since >= LONG_USE_S)

@@ -37,6 +37,10 @@ class Tokens:
         paces = (pace for _, pace in self._drawn(route))
         return all(pace.ready_at(now, urgent=urgent) <= now for pace in paces)
 
+    def plenty_at(self, route: Route, now: float) -> float:
+        """Return when a route has no lack of tokens that come back slowly."""
+        return max((pace.plenty_at(now) for _, pace in self._drawn(route)), default=-NEVER)
+
     def take(
         self, route: Route, now: float, since: float = NEVER, planned: Route | None = None
     ) -> None:

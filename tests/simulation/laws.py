@@ -12,8 +12,9 @@ from worker.follow import next_route
 from worker.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
 from worker.load import MOST_YIELD_S, Load
 from worker.model import Purpose
-from worker.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S
+from worker.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S, NEVER, SLOW_GAP_S
 from worker.plan import alone_route, group_key
+from worker.waiting import PATIENCE_S
 
 
 class LawBroken(AssertionError):
@@ -78,6 +79,7 @@ class Watch:
     load: Load
     quiet_until: float = 0.0  # the venue asked for so long
     halted: bool = False
+    kills_since: float = NEVER
 
     def before_send(self, sending: Sending, now: float) -> None:
         """Check a request that is about to leave, then count it."""
@@ -163,10 +165,11 @@ class Watch:
 
     def _check_kill_first(self, now: float) -> None:
         """A request of routine ids leaves only if no kill could leave in its place."""
-        kills = [group for group, head in self._heads(now) if head.kill]
-        cancels = any(group.route.purpose is Purpose.CANCEL for group in kills)
-        for group in kills:
-            may_wait = group.route.purpose is Purpose.LOOKUP and cancels
+        kills = [(group, head) for group, head in self._heads(now) if head.kill]
+        cancels = any(group.route.purpose is Purpose.CANCEL for group, _ in kills)
+        for group, head in kills:
+            look = group.route.purpose is Purpose.LOOKUP
+            may_wait = look and (cancels or self._yields(group, head, now))
             if not may_wait and self._open_to(group.route, True, now):
                 raise LawBroken("kill first", f"a kill waits at {group.route.name}", now)
 
@@ -179,13 +182,35 @@ class Watch:
             if self._open_to(group.route, head.kill, now):
                 raise LawBroken("cancels first", f"one waits at {group.route.name}", now)
 
-    def _yields(self, head: Item, now: float) -> bool:
-        """Say whether a proof waits as cancels leave late, which no kill does, nor a look."""
-        proof = not head.kill and not head.track.looking
-        return proof and now < min(self.load.busy_until, head.since + MOST_YIELD_S)
+    def _yields(self, group: Group, head: Item, now: float) -> bool:
+        """Say whether a look-up may wait for others, though it could leave.
+
+        A proof of routine waits while cancels leave late, and for kills; one of a kill waits
+        for the other kills where a list that many are sought in has few tokens. None waits for
+        long. A look before a cancel waits only with the cancels (see `at_rest`).
+        """
+        kills = self._count_kills(now)
+        if head.kill:
+            more_come = len(group.kills) < min(kills, group.route.max_ids)
+            return more_come and self._is_short(group.route) and now < head.since + PATIENCE_S
+        until = min(self.load.busy_until, head.since + MOST_YIELD_S)
+        if kills:
+            until = self.kills_since + MOST_YIELD_S
+        return not head.track.looking and now < until
+
+    def _is_short(self, route: Route) -> bool:
+        quotas = [ledger.quota for ledger in self._drawn(route)]
+        return any(quota.window_s / quota.limit >= SLOW_GAP_S for quota in quotas)
+
+    def _count_kills(self, now: float) -> int:
+        """Return how many ids of kills are in the lane, and note since when there are any."""
+        kills = sum(item.kill for item in self.lane._items.values())
+        self.kills_since = min(self.kills_since, now) if kills else NEVER
+        return kills
 
     def at_rest(self, now: float) -> None:
         """Check that what stays could not leave: nothing is lost, nothing oversleeps."""
+        self._count_kills(now)
         if self.lane.halted:
             return
         lost = [i for i in self._waiting(now) if i.group is None and i.since <= now]
@@ -196,7 +221,8 @@ class Watch:
         heads = self._heads(now)
         cancels = any(group.route.purpose is Purpose.CANCEL for group, _ in heads)
         for group, head in heads:
-            if group.route.purpose is Purpose.LOOKUP and (cancels or self._yields(head, now)):
+            look = group.route.purpose is Purpose.LOOKUP
+            if look and (cancels or self._yields(group, head, now)):
                 continue
             if self._open_to(group.route, head.kill, now):
                 raise LawBroken("progress", f"{group.route.name} could leave and stays", now)
