@@ -171,7 +171,7 @@ def sent(track: Track) -> Track:
 
 def follow(track: Track, said: Judgement, asked: Asked) -> Course:
     """Return what follows from a judgement."""
-    track = _noted(track, said)
+    track = noted(track, said)
     if track.looking:
         return _after_first_look(track, said, asked)
     if said.verdict is Verdict.NOT_DONE:
@@ -181,7 +181,8 @@ def follow(track: Track, said: Judgement, asked: Asked) -> Course:
     return _after_cancel(track, said, asked)
 
 
-def _noted(track: Track, said: Judgement) -> Track:
+def noted(track: Track, said: Judgement) -> Track:
+    """Return the track with what a judgement teaches of the order."""
     return track._replace(
         symbol=said.symbol or track.symbol,
         ord_type=said.ord_type or track.ord_type,

@@ -26,19 +26,21 @@ from worker.follow import (
     joined,
     missed,
     next_route,
+    noted,
     refuse,
     sent,
     unlisted,
 )
+from worker.give_way import GiveWay
+from worker.glance import Glances
 from worker.judge import Judgement
-from worker.load import MOST_YIELD_S, Load
-from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
+from worker.load import Load
+from worker.model import OPEN_STATES, CancelOutcome, IdKind, OrderRef, Purpose
 from worker.pace import NEVER, Pace
-from worker.plan import alone_route, cancel_routes, group_key
+from worker.plan import alone_route, group_key
 from worker.retry import LONGEST_SLEEP_S, Parked, backoff_s
 from worker.tokens import Tokens
 from worker.waiting import (
-    PATIENCE_S,
     Delivery,
     Group,
     Item,
@@ -46,6 +48,7 @@ from worker.waiting import (
     Rank,
     Sending,
     is_lookup,
+    is_urgent,
     rank,
     shareable,
     unqueue,
@@ -86,8 +89,8 @@ class Lane:
         load: Load | None = None,
     ) -> None:
         self.venue = venue
-        self._load = load or Load()
         self._tokens = Tokens(paces)
+        self._give_way = GiveWay(venue, self._tokens, load or Load())
         self.halted = ""
         self.paused_until = -NEVER
         self.in_flight = 0
@@ -96,13 +99,12 @@ class Lane:
         self._verify = verify
         self._throttles = 0
         self._lists = WholeLists()
+        self._glances = Glances(venue)
         self._seq = itertools.count()
         self._tickets = itertools.count(1)
         self._items: dict[tuple[object, ...], Item] = {}
         self._of: dict[Owner, dict[Item, None]] = {}
         self._flying = 0
-        self._kills = 0
-        self._kills_since = -NEVER
         self._groups: dict[tuple[object, ...], Group] = {}
         self._later: list[tuple[float, int, Item]] = []
 
@@ -123,8 +125,10 @@ class Lane:
             key, item = (*key, next(self._tickets)), None
         if item is None:
             item = self._items[key] = Item(key, track, {}, next(self._seq), owner.kill, now)
-            self._count_kill(item, now)
+            self._give_way.came(item, now)
             self._queue(item, now)
+            if item.kill and track.purpose is Purpose.CANCEL:
+                self._glances.add(item)
         else:
             self._learn(item, track, now)
         item.owners[owner] = None
@@ -142,15 +146,10 @@ class Lane:
     def _hurry(self, item: Item, now: float) -> None:
         """A kill job asks for an id that waits as routine: it goes as a kill now."""
         item.kill = True
-        self._count_kill(item, now)
+        self._give_way.came(item, now)
         if not item.flying:
             unqueue(item)
             self._queue(item, now)
-
-    def _count_kill(self, item: Item, now: float) -> None:
-        if item.kill and not self._kills:
-            self._kills_since = now
-        self._kills += item.kill
 
     def withdraw(self, owner: Owner, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
@@ -181,7 +180,18 @@ class Lane:
         for group in self._by_rank(now):
             if self._ready_at(group, now) <= now:
                 return self._fill(group, now)
-        return None
+        return self._glance(now)
+
+    def _glance(self, now: float) -> Sending | None:
+        """Return a look for ids of kills that wait for a token, if one may leave."""
+        group = self._glances.group()
+        if group is None or self._tokens.ready_at(group, self._groups.values(), now) > now:
+            return None
+        items = self._glances.take(self._most_ids(group, now))
+        self._tokens.take(group.route, now)
+        self.in_flight += 1
+        batch = Batch(group.route, tuple(item.track.known for item in items))
+        return Sending(batch, items, now, 0.0, glance=True)
 
     def next_at(self, now: float) -> float:
         """Return when `next` is worth asking again; NEVER: not before something happens."""
@@ -190,6 +200,9 @@ class Lane:
             return NEVER
         full = self.in_flight >= MOST_IN_FLIGHT
         times = [] if full else [self._ready_at(group, now) for group in self._by_rank(now)]
+        glance = self._glances.group()
+        if glance is not None and not full:
+            times.append(self._tokens.ready_at(glance, self._groups.values(), now))
         soonest = max(min(times, default=NEVER), self.paused_until)
         return min(soonest, self._later[0][0]) if self._later else soonest
 
@@ -198,6 +211,14 @@ class Lane:
     ) -> None:
         """Take the judgements of a reply in, one for each reference of the batch."""
         self._land(sending, now)
+        if sending.batch.wide:
+            self._lists.came(sending.batch.route)
+        refused = any(judged.verdict in _ACCOUNT_WIDE for judged in said.values())
+        if not refused and sending.started >= self.paused_until:
+            self._throttles = 0
+        if sending.glance:
+            self._glanced(sending, said, now)
+            return
         asked = Asked(
             venue=self.venue,
             route=sending.batch.route,
@@ -206,11 +227,6 @@ class Lane:
             alone=len(sending.items) == 1,
             verify=self._verify,
         )
-        if sending.batch.wide:
-            self._lists.came(sending.batch.route)
-        refused = any(judged.verdict in _ACCOUNT_WIDE for judged in said.values())
-        if not refused and sending.started >= self.paused_until:
-            self._throttles = 0
         for item, ref in zip(sending.items, sending.batch.refs, strict=True):
             judged = said[ref]
             if judged.verdict in _ACCOUNT_WIDE:
@@ -220,10 +236,19 @@ class Lane:
             else:
                 self._course(item, follow(item.track, judged, asked), now)
 
+    def _glanced(
+        self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
+    ) -> None:
+        """Learn from what was seen open; what was not seen says nothing."""
+        for item, ref in zip(sending.items, sending.batch.refs, strict=True):
+            seen = said[ref].ord_status in OPEN_STATES
+            if seen and self._items.get(item.key) is item:
+                self._learn(item, noted(item.track, said[ref]), now)
+
     def not_sent(self, sending: Sending, why: str, now: float) -> None:
         """The request surely never reached the venue."""
         self._land(sending, now)
-        for item in sending.items:
+        for item in () if sending.glance else sending.items:
             self._again(item, missed(item.track, why), now)
 
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
@@ -232,7 +257,7 @@ class Lane:
         wide = sending.batch.wide
         if wide:
             self._lists.did_not_come(sending.batch.route, now)
-        for item in sending.items:
+        for item in () if sending.glance else sending.items:
             track = item.track
             again = unlisted(track) if wide else doubted(track, why, now, self.venue)
             self._again(item, again, now)
@@ -313,43 +338,14 @@ class Lane:
             if head is None:
                 del self._groups[key]
                 continue
-            ranks.append((rank(group, head, now), group))
+            together = min(group.size, self._most_ids(group, now))
+            ranks.append((rank(group, head, together, now), group))
         return [group for _, group in sorted(ranks, key=itemgetter(0))]
 
     def _ready_at(self, group: Group, now: float) -> float:
-        ready_at = self._tokens.ready_at(group, self._groups.values(), now)
-        head = group.head()
-        if head is None or not is_lookup(group.route):
-            return ready_at
-        return max(ready_at, self._yields_until(group, head, now))
-
-    def _yields_until(self, group: Group, head: Item, now: float) -> float:
-        """Return how long a look-up leaves its tokens, or the processor, to others."""
-        if head.kill:
-            return self._waits_for_others_until(group, head, now)
-        if head.track.looking:
-            # Its cancel could not leave before those of the kills that wait.
-            route = cancel_routes(self.venue, head.track.shape)[0]
-            kills = any(g.kills and g.route is route for g in self._groups.values())
-            return NEVER if kills else -NEVER
-        if self._kills:
-            return self._kills_since + MOST_YIELD_S
-        return self._load.proof_at(head.since)
-
-    def _waits_for_others_until(self, group: Group, head: Item, now: float) -> float:
-        """Return when a kill's proof goes without the other kills that are on their way to it.
-
-        One request proves them all, so while slow tokens are few it waits for them a while.
-        """
-        plenty_at = self._tokens.plenty_at(group.route, now)
-        if plenty_at <= now or group.size >= group.route.max_ids:
-            return -NEVER
-        here = sum(
-            len(other.kills)
-            for other in self._groups.values()
-            if is_lookup(other.route) and other.route.quotas == group.route.quotas
-        )
-        return min(plenty_at, head.since + PATIENCE_S) if here < self._kills else -NEVER
+        groups = self._groups.values()
+        ready_at = self._tokens.ready_at(group, groups, now)
+        return max(ready_at, self._give_way.until(group, groups, now))
 
     def _fill(self, group: Group, now: float) -> Sending:
         items = self._take(group, now)
@@ -378,8 +374,7 @@ class Lane:
         items: list[Item] = []
         twins: list[Item] = []
         ids: set[tuple[IdKind, str]] = set()
-        open_orders = self._open_orders(group)
-        most = self._lists.most_ids(group.route, group.page, open_orders, now)
+        most = self._most_ids(group, now)
         while len(items) < most and (item := self._head(group, now)) is not None:
             unqueue(item)
             named = (item.track.ref.kind, item.track.ref.id)
@@ -388,6 +383,14 @@ class Lane:
         for twin in twins:
             self._queue(twin, now)
         return items
+
+    def _most_ids(self, group: Group, now: float) -> int:
+        """Return how many ids of a group one request may be for."""
+        route = group.route
+        if not route.wide_ids:
+            return route.max_ids
+        open_orders, urgent = self._open_orders(group), is_urgent(group)
+        return self._lists.most_ids(route, group.page, open_orders, now, urgent=urgent)
 
     def _open_orders(self, asked: Group) -> int:
         """Return how many orders a whole list shows at least: those still to be canceled."""
@@ -404,6 +407,8 @@ class Lane:
     def _land(self, sending: Sending, now: float) -> None:
         self.in_flight -= 1
         self._tokens.give_back(sending.batch.route, now)
+        if sending.glance:
+            return
         self._flying -= len(sending.items)
         for item in sending.items:
             item.flying = False
@@ -450,7 +455,7 @@ class Lane:
     def _forget(self, item: Item) -> None:
         unqueue(item)
         if self._items.pop(item.key, None) is not None:
-            self._kills -= item.kill
+            self._give_way.went(item)
         for owner in item.owners:
             self._disown(owner, item)
 

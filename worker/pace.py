@@ -79,10 +79,13 @@ class Pace:
         behind_s = MOST_BEHIND * self.quota.window_s
         return max(self._due + self._gap_s, since, now - behind_s)
 
+    @property
+    def slow(self) -> bool:
+        """Whether its tokens come back slowly."""
+        return self._gap_s >= SLOW_GAP_S
+
     def plenty_at(self, now: float) -> float:
-        """Return when more than half of the tokens are free, if they come back slowly."""
-        if self._gap_s < SLOW_GAP_S:
-            return -NEVER
+        """Return when more than half of the tokens are free."""
         return self._free_at(now, self.quota.limit // 2 + 1)
 
     def _kept_for_a_kill(self, now: float) -> int:

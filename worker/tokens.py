@@ -37,8 +37,12 @@ class Tokens:
         paces = (pace for _, pace in self._drawn(route))
         return all(pace.ready_at(now, urgent=urgent) <= now for pace in paces)
 
+    def slow(self, route: Route) -> bool:
+        """Say whether tokens of the route come back slowly."""
+        return any(pace.slow for _, pace in self._drawn(route))
+
     def plenty_at(self, route: Route, now: float) -> float:
-        """Return when a route has no lack of tokens that come back slowly."""
+        """Return when the route has no lack of tokens."""
         return max((pace.plenty_at(now) for _, pace in self._drawn(route)), default=-NEVER)
 
     def take(

@@ -24,7 +24,7 @@ class Owner(Protocol):
 #: A proof that has waited for so long (seconds) goes first, however few may go with it.
 PATIENCE_S = 2.0
 #: See `rank`.
-Rank = tuple[bool, bool, bool, float, int]
+Rank = tuple[bool, bool, bool, float, int, int]
 #: The order of ids of one rank: what a cancel waits for first, then the oldest.
 Place = tuple[bool, int]
 
@@ -90,6 +90,7 @@ class Sending:
     items: tuple[Item, ...]
     started: float
     waited_s: float
+    glance: bool = False  # its ids go on meanwhile: it only teaches what it sees
 
     def owners(self) -> list[Owner]:
         """Return the tasks whose ids it carries, each once."""
@@ -104,16 +105,18 @@ class Delivery(NamedTuple):
     result: CancelOutcome | Parked
 
 
-def rank(group: Group, head: Item, now: float) -> Rank:
+def rank(group: Group, head: Item, together: int, now: float) -> Rank:
     """Return the place of a group among the others: kill, then cancel, then the oldest.
 
-    Of proofs the most that go together come first: while their tokens are rare the others
-    gather, and one request for a whole list proves as many as one for a few.
+    Of proofs the most that go `together` come first: while their tokens are rare the others
+    gather, and one request for a whole list proves as many as one for a few. Of as many those
+    come first that have the longest way to go.
     """
     lookup = is_lookup(group.route)
     proof = lookup and not head.track.looking
     fresh = proof and now - head.since < PATIENCE_S
-    return not head.kill, lookup, proof, -group.size if fresh else -NEVER, head.seq
+    far = (-together, group.route.stage) if fresh else (-NEVER, 0)
+    return not head.kill, lookup, proof, *far, head.seq
 
 
 def unqueue(item: Item) -> None:

@@ -16,16 +16,20 @@ class WholeLists:
     """What an account's whole lists did lately, by the names of their routes."""
 
     def __init__(self) -> None:
-        self._narrow: dict[str, tuple[float, float]] = {}  # until when, and how long that is
+        self._narrow: dict[str, tuple[float, float]] = {}  # since when, and for how long
 
-    def most_ids(self, route: Route, page: int, open_orders: int, now: float) -> int:
+    def most_ids(
+        self, route: Route, page: int, open_orders: int, now: float, *, urgent: bool = False
+    ) -> int:
         """Return how many ids a request may be for.
 
         `open_orders` is how many rows the list has at least. A page after the first is of a
-        list that may have been cut, and is asked for by id.
+        list that may have been cut, and is asked for by id. What is `urgent` does not try a
+        list again that others may try.
         """
-        until, _ = self._narrow.get(route.name, (-NEVER, 0.0))
-        if page > 1 or now < until or open_orders > MOST_ROWS:
+        since, pause_s = self._narrow.get(route.name, (-NEVER, 0.0))
+        narrow_s = NARROW_MOST_S if urgent else pause_s
+        if page > 1 or now < since + narrow_s or open_orders > MOST_ROWS:
             return route.max_ids
         return max(route.max_ids, route.wide_ids)
 
@@ -37,4 +41,4 @@ class WholeLists:
         """Note that it was too long, or late."""
         _, last_s = self._narrow.get(route.name, (0.0, NARROW_S / 2))
         pause_s = min(NARROW_MOST_S, 2 * last_s)
-        self._narrow[route.name] = now + pause_s, pause_s
+        self._narrow[route.name] = now, pause_s

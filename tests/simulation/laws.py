@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tests.simulation.meters import EPSILON_S
 from venues.base import Quota, Route
 from worker.follow import next_route
+from worker.give_way import GATHER_S
 from worker.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
 from worker.load import MOST_YIELD_S, Load
 from worker.model import Purpose
@@ -121,6 +122,8 @@ class Watch:
 
     def _check_filled(self, sending: Sending, now: float) -> None:
         """No request is smaller than it could have been; one id may go by its own route."""
+        if sending.glance:
+            return  # it is for ids that wait for their cancel
         batch, planned = sending.batch, self._planned(sending)
         if planned is not batch.route and batch.route is not self._alone(sending):
             raise LawBroken("batch", f"{batch.route.name} in place of {planned.name}", now)
@@ -186,19 +189,20 @@ class Watch:
         """Say whether a look-up may wait for others, though it could leave.
 
         A proof of routine waits while cancels leave late, and for kills; one of a kill waits
-        for the other kills where a list that many are sought in has few tokens. None waits for
-        long. A look before a cancel waits only with the cancels (see `at_rest`).
+        for the other kills that are sought in the same list. None waits for long. A look
+        before a cancel waits only with the cancels (see `at_rest`).
         """
         kills = self._count_kills(now)
         if head.kill:
-            more_come = len(group.kills) < min(kills, group.route.max_ids)
-            return more_come and self._is_short(group.route) and now < head.since + PATIENCE_S
+            most = max(group.route.max_ids, group.route.wide_ids)
+            patience_s = PATIENCE_S if self._is_slow(group.route) else GATHER_S
+            return len(group.kills) < min(kills, most) and now < head.since + patience_s
         until = min(self.load.busy_until, head.since + MOST_YIELD_S)
         if kills:
             until = self.kills_since + MOST_YIELD_S
         return not head.track.looking and now < until
 
-    def _is_short(self, route: Route) -> bool:
+    def _is_slow(self, route: Route) -> bool:
         quotas = [ledger.quota for ledger in self._drawn(route)]
         return any(quota.window_s / quota.limit >= SLOW_GAP_S for quota in quotas)
 

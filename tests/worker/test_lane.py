@@ -26,7 +26,7 @@ from worker.model import (
 )
 from worker.pace import NEVER, Pace
 from worker.retry import Parked
-from worker.whole import MOST_ROWS, NARROW_S
+from worker.whole import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 
 CANCELED = Judgement(Verdict.STATE, ord_status=OrdStatus.CANCELED)
 FAST = {"cancel_batch": Quota(10, 1.0), "account": Quota(20, 1.0)}
@@ -473,3 +473,13 @@ def test_only_types_that_a_single_route_is_known_to_take_go_there_first() -> Non
 
     assert leaves(lane, 5.0).batch.route.name == "cancel_one"
     assert leaves(lane, 5.0).batch.route.name == "cancel_batch"
+
+
+def test_a_kill_does_not_try_a_whole_list_that_lately_did_not_come() -> None:
+    lists, route = WholeLists(), next(route for route in Mute().routes if route.wide_ids)
+    lists.did_not_come(route, 100.0)
+    now = 100.0 + NARROW_S
+
+    assert lists.most_ids(route, 1, 0, now) == route.wide_ids
+    assert lists.most_ids(route, 1, 0, now, urgent=True) == route.max_ids
+    assert lists.most_ids(route, 1, 0, 100.0 + NARROW_MOST_S, urgent=True) == route.wide_ids

@@ -10,6 +10,7 @@ from worker.waiting import PATIENCE_S, Group, Item, Rank, rank
 
 NOW_S = 100.0
 LOOKUP = next(route for route in Mute().routes if route.purpose is Purpose.LOOKUP)
+LATER = next(r for r in Mute().routes if r.stage > LOOKUP.stage)
 CANCEL = next(route for route in Mute().routes if route.purpose is Purpose.CANCEL)
 
 
@@ -25,7 +26,7 @@ def of(
     """Return the rank of a group whose head came as the seq-th."""
     track = start(OrderRef(str(seq), IdKind.VENUE))._replace(looking=looking)
     head = Item((seq,), track, {}, seq, kill, NOW_S, since=NOW_S - waited_s)
-    return rank(Group(route, 1, size=size), head, NOW_S)
+    return rank(Group(route, 1, size=size), head, size, NOW_S)
 
 
 def test_kills_then_cancels_then_looks_then_proofs() -> None:
@@ -49,5 +50,6 @@ def test_of_proofs_the_most_go_first_but_none_waits_for_long() -> None:
     many = of(LOOKUP, 2, size=50)
 
     assert many < of(LOOKUP, 1)
+    assert of(LATER, 2, size=50) > of(LOOKUP, 3, size=50)
     assert of(LOOKUP, 1, waited_s=PATIENCE_S) < many
     assert of(LOOKUP, 1, waited_s=PATIENCE_S) < of(LOOKUP, 2, size=50, waited_s=PATIENCE_S)
