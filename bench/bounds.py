@@ -34,12 +34,12 @@ def burst_s(ids: int) -> float:
 def proven_s(ids: int) -> float:
     """Return the bound of a kill whose proofs share an account that is in full use.
 
-    A token comes back each W/L. Two of CoinW's lists of open orders are too long then to be
-    read whole, so they are asked by id; the others, once each; and the two of closed orders
-    after that. A list proves absence when the venue's lag is over.
+    A token comes back each W/L from when the kill comes. Two of CoinW's lists of open orders
+    are too long then to be read whole, so they are asked by id; the others, once each; and the
+    two of closed orders after that. A list proves absence when the venue's lag is over.
     """
     lookups = LONG_LISTS * requests_for(ids) + SHORT_LISTS
-    in_turn = RTT_S + LAG_S + (lookups - 1) * WINDOW_S / LIMIT + RTT_S
+    in_turn = (lookups - 1) * WINDOW_S / LIMIT + RTT_S
     return in_turn + LAG_S + CLOSED_LISTS * RTT_S
 
 
