@@ -105,6 +105,7 @@ class Lane:
         self._items: dict[tuple[object, ...], Item] = {}
         self._of: dict[Owner, dict[Item, None]] = {}
         self._flying = 0
+        self._kill_left_at = -NEVER
         self._groups: dict[tuple[object, ...], Group] = {}
         self._later: list[tuple[float, int, Item]] = []
 
@@ -345,10 +346,23 @@ class Lane:
     def _ready_at(self, group: Group, now: float) -> float:
         groups = self._groups.values()
         ready_at = self._tokens.ready_at(group, groups, now)
+        if ready_at > now and self._begins_with_one(group, now):
+            return now
         return max(ready_at, self._give_way.until(group, groups, now))
 
+    def _begins_with_one(self, group: Group, now: float) -> bool:
+        """Say whether a kill that finds no token for many begins with one id, by its route."""
+        head = group.head()
+        if head is None or not head.kill or self._kill_left_at >= head.entered:
+            return False
+        alone = None if is_lookup(group.route) else alone_route(self.venue, head.track.shape)
+        if alone is None or alone is group.route:
+            return False
+        return self._tokens.one_may_leave(alone, now, urgent=False)
+
     def _fill(self, group: Group, now: float) -> Sending:
-        items = self._take(group, now)
+        few = self._tokens.ready_at(group, self._groups.values(), now) > now
+        items = self._take(group, now, 1 if few else self._most_ids(group, now))
         for item in items:
             item.flying = True
             item.track = sent(item.track)
@@ -366,15 +380,16 @@ class Lane:
             alone = alone_route(self.venue, head.track.shape)
             if alone and self._tokens.one_may_leave(alone, now, urgent=head.kill):
                 route = alone
+        if head.kill and not is_lookup(route):
+            self._kill_left_at = now
         self._tokens.take(route, now, NEVER if head.kill else head.entered, planned)
         return route
 
-    def _take(self, group: Group, now: float) -> list[Item]:
-        """Take as many ids out of a group as a request holds, each id once."""
+    def _take(self, group: Group, now: float, most: int) -> list[Item]:
+        """Take as many ids out of a group as a request may hold, each id once."""
         items: list[Item] = []
         twins: list[Item] = []
         ids: set[tuple[IdKind, str]] = set()
-        most = self._most_ids(group, now)
         while len(items) < most and (item := self._head(group, now)) is not None:
             unqueue(item)
             named = (item.track.ref.kind, item.track.ref.id)

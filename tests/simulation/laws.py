@@ -127,6 +127,9 @@ class Watch:
         batch, planned = sending.batch, self._planned(sending)
         if planned is not batch.route and batch.route is not self._alone(sending):
             raise LawBroken("batch", f"{batch.route.name} in place of {planned.name}", now)
+        kill = sending.items[0].kill
+        if kill and planned is not batch.route and not self._open_to(planned, True, now):
+            return  # it begins with one, as no token is there for many
         # After a whole list that proved nothing, a lane may ask by id.
         if len(batch.refs) in (planned.max_ids, planned.wide_ids):
             return
@@ -196,7 +199,8 @@ class Watch:
         if head.kill:
             most = max(group.route.max_ids, group.route.wide_ids)
             patience_s = PATIENCE_S if self._is_slow(group.route) else GATHER_S
-            return len(group.kills) < min(kills, most) and now < head.since + patience_s
+            here = sum(ticket == item.ticket for _, ticket, item in group.kills)
+            return here < min(kills, most) and now < head.since + patience_s
         until = min(self.load.busy_until, head.since + MOST_YIELD_S)
         if kills:
             until = self.kills_since + MOST_YIELD_S

@@ -70,8 +70,8 @@ class ForgetfulPace(Pace):
 class SmallRequests(Lane):
     """Sends one id at a time."""
 
-    def _take(self, group: Group, now: float) -> list[Item]:
-        items = super()._take(group, now)
+    def _take(self, group: Group, now: float, most: int) -> list[Item]:
+        items = super()._take(group, now, most)
         for item in items[1:]:
             self._queue(item, now)
         return items[:1]

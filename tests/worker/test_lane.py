@@ -483,3 +483,17 @@ def test_a_kill_does_not_try_a_whole_list_that_lately_did_not_come() -> None:
     assert lists.most_ids(route, 1, 0, now) == route.wide_ids
     assert lists.most_ids(route, 1, 0, now, urgent=True) == route.max_ids
     assert lists.most_ids(route, 1, 0, 100.0 + NARROW_MOST_S, urgent=True) == route.wide_ids
+
+
+def test_a_kill_that_finds_no_token_begins_with_one_id_by_its_own_route() -> None:
+    lane = lane_of({"cancel_batch": Quota(1, 1.0), "cancel_one": Quota(9, 1.0)})
+    lane.add(Task(), tracks("a", "b"), 5.0)
+    answer(lane, leaves(lane, 5.0), Judgement(Verdict.ACCEPTED), 5.0)
+    lane.add(Task(), tracks("c"), 5.1)
+    lane.add(Task(kill=True), tracks(*"defg"), 5.1)
+    first = leaves(lane, 5.1)
+
+    assert (first.batch.route.name, ids(first)) == ("cancel_one", ["d"])
+    assert all(sending.batch.route.purpose is Purpose.LOOKUP
+               for sending in iter(lambda: lane.next(5.1), None) if sending)  # fmt: skip
+    assert ids(leaves(lane, 6.0)) == ["e", "f", "g", "c"]
