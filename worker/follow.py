@@ -311,7 +311,7 @@ def _absent(track: Track, said: Judgement, asked: Asked) -> Course:
     if _read_too_early(track, asked):
         return _absent_too_early(track, asked)
     if said.more:
-        return Again(track._replace(page=track.page + 1))
+        return _turn_the_page(track, asked)
     track = track._replace(page=1)
     if track.early:
         track = track._replace(early=False, absent=())
@@ -325,6 +325,18 @@ def _absent(track: Track, said: Judgement, asked: Asked) -> Course:
         # It may have moved on a moment ago: the next list must not lag behind this one.
         track = track._replace(settled_at=asked.ended)
     return Again(track, delay_s=_lag_s(track, asked))
+
+
+def _turn_the_page(track: Track, asked: Asked) -> Again:
+    """Read the next page when it cannot show an older list than this one.
+
+    In an older one the newest rows are missing, so that the others stand further ahead, and
+    one that moved over the edge would be seen on neither page.
+    """
+    track = track._replace(page=track.page + 1)
+    if asked.route.max_pages == 1:
+        return Again(track)
+    return Again(track._replace(settled_at=asked.ended), delay_s=asked.venue.read_lag_s)
 
 
 def _absent_too_early(track: Track, asked: Asked) -> Again:

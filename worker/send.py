@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
@@ -50,7 +49,7 @@ class Transport:
     ) -> None:
         self._base_url = base_url
         self._clock = clock
-        self._adapter = HTTPAdapter(
+        self._adapter = requests.adapters.HTTPAdapter(
             pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=False
         )
 

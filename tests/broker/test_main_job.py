@@ -218,6 +218,8 @@ def test_what_is_no_job_is_kept_byte_for_byte(
     rabbit: RabbitNode, worker: WorkerProcess, outcomes: Outcomes
 ) -> None:
     body = b'{"job_id": "broken", "account": "main-kuna", "orders": []}   '
+    with connect(rabbit.url) as connection:  # others share the queue
+        connection.channel().queue_purge("cancel.rejected")
 
     send(rabbit.url, [("kill.main-kuna", body)])
     (outcome,) = outcomes.wait(1)

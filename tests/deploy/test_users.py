@@ -53,7 +53,7 @@ def site() -> Iterator[Site]:
     definitions.write_text(_render(PASSWORDS).stdout)
     shipped = (ROOT / "deploy/rabbitmq/rabbitmq.conf").read_text()
     with (node.folder / "rabbitmq.conf").open("a") as conf:
-        conf.write(shipped.replace("/tmp/definitions.json", str(definitions)))
+        conf.write(shipped.replace("/run/definitions.json", str(definitions)))
     with node:
         yield Site(node)
 

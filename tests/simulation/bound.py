@@ -37,10 +37,10 @@ def ratio_to_bound(world: World) -> float:
 def _ratio(world: World, job: SimJob) -> float:
     if world.scenario.venue.looks_first and not job.kill:
         return 0.0  # its cancels wait for look-ups, which have quotas of their own
-    if any(quota.limit <= 2 for quota in _shared(world)):
-        return (
-            0.0  # so few cannot be kept for all cancels at once: look-ups take turns with them
-        )
+    # Of so few tokens none can be kept for cancels, and look-ups take turns with them: of one,
+    # or of two for a kill, whose requests may become ready at once.
+    if any(quota.limit <= (2 if job.kill else 1) for quota in _shared(world)):
+        return 0.0
     routes = _requests(world, job)
     took_s = max(world.first_cancels[job.job_id, ref] for ref in job.refs) - job.arrives
     quotas, slowest_s = world.scenario.quotas, world.scenario.rtt_s[1]

@@ -229,6 +229,17 @@ def test_a_read_too_early_is_no_proof_and_turns_no_page() -> None:
     assert (track.page, track.early, track.absent) == (1, False, ())
 
 
+def test_the_next_page_of_a_list_is_read_when_it_cannot_be_older_than_this_one() -> None:
+    track = looking_up(HASTY, LIMIT)._replace(absent=("open_limit",))
+    read_at = track.settled_at + HASTY.read_lag_s
+    course = step(track, HASTY, ABSENT._replace(more=True), at=read_at)
+
+    assert isinstance(course, Again)
+    assert course.track.page == 2
+    assert course.delay_s == HASTY.read_lag_s
+    assert course.track.settled_at >= read_at
+
+
 def test_what_the_look_before_the_cancel_shows_as_ended_is_proven() -> None:
     outcome = step(start(LIMIT, look_first=True), MUTE, is_now(OrdStatus.FILLED))
 
