@@ -96,7 +96,8 @@ def cluster() -> Iterator[list[RabbitNode]]:
             node.join(nodes[0])
         with ThreadPoolExecutor() as pool:
             list(pool.map(RabbitNode.start, nodes[1:]))
-        assert len(nodes[0].manage("GET", "nodes")) == 3
+        for node in nodes:
+            node.wait_for_nodes(3)
         yield nodes
     finally:
         for node in nodes:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,14 +69,43 @@ class RabbitNode:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     def vhost(self, name: str) -> str:
-        """Make a virtual host, a broker of its own for those who use it; return its URL."""
-        self.manage("PUT", f"vhosts/{quote(name, safe='')}")
+        """Make a virtual host, a broker of its own for those who use it; return its URL.
+
+        It is there when the request returns, but not yet up on each node of a cluster.
+        """
+        path = quote(name, safe="")
+        self.manage("PUT", f"vhosts/{path}")
         self.manage(
-            "PUT",
-            f"permissions/{quote(name, safe='')}/guest",
-            {"configure": ".*", "write": ".*", "read": ".*"},
+            "PUT", f"permissions/{path}/guest", {"configure": ".*", "write": ".*", "read": ".*"}
         )
+        self._wait(f"virtual host {name}", lambda: self._up(name))
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{name}"
+
+    def _up(self, vhost: str) -> bool:
+        """Ask once more for it on the nodes where it is down: one may have missed the start."""
+        path = f"vhosts/{quote(vhost, safe='')}"
+        states = self.manage("GET", path)["cluster_state"]
+        down = self._running() - {name for name, state in states.items() if state == "running"}
+        for node in down:
+            self.manage("POST", f"{path}/start/{node}")
+        return not down
+
+    def wait_for_nodes(self, count: int) -> None:
+        """Wait until this node takes so many of its cluster for running.
+
+        A node takes connections a little earlier; a virtual host made meanwhile is down on it.
+        """
+        self._wait(f"cluster of {count} nodes", lambda: len(self._running()) == count)
+
+    def _running(self) -> set[str]:
+        return {node["name"] for node in self.manage("GET", "nodes") if node["running"]}
+
+    def _wait(self, what: str, came: Callable[[], bool]) -> None:
+        give_up = time.monotonic() + START_TIMEOUT_S
+        while not came():
+            if time.monotonic() > give_up:
+                raise RuntimeError(f"{what} did not start:\n{self.log_end()}")
+            time.sleep(0.1)
 
     def policy(self, vhost: str, pattern: str, **definition: Any) -> None:
         """Bend the queues of a virtual host whose names fit a pattern."""
