@@ -50,10 +50,9 @@ def reply_rows(head: str, rows: Iterable[Any], tail: str, *, count: int) -> Repl
 
     def parts() -> Iterator[bytes]:
         yield head.encode()
-        texts = (json.dumps(row, separators=(",", ":")) for row in rows)
-        before = ""
-        while share := list(islice(texts, _ROWS_AT_ONCE)):
-            yield (before + ",".join(share)).encode()
+        left, before = iter(rows), ""
+        while share := list(islice(left, _ROWS_AT_ONCE)):
+            yield (before + json.dumps(share, separators=(",", ":"))[1:-1]).encode()
             before = ","
         yield tail.encode()
 
