@@ -14,7 +14,7 @@ import psutil
 from bench.bounds import RTT_S, even_s
 from bench.figure import Figure, Findings, throttled
 from bench.producers import Post, flood
-from bench.stage import UNPACED, Stage, cpu_s, job, measured, time_to_cancel_s
+from bench.stage import UNPACED, Stage, cpu_s, family, job, measured, time_to_cancel_s
 from tests.support.producer import Outcomes
 
 _PATIENCE_S = 120.0
@@ -118,7 +118,7 @@ def memory(stage: Stage, ids: int) -> Findings:
     size = ids // 10
     with stage.worker([name]) as worker:
         process = measured(worker)
-        before = _rss_mib(process)
+        before = _memory_mib(process)
         flood(
             stage.url,
             [
@@ -127,7 +127,7 @@ def memory(stage: Stage, ids: int) -> Findings:
             ],
         )
         time.sleep(6.0)
-        after = _rss_mib(process)
+        after = _memory_mib(process)
         worker.kill()
     case = f"{ids} ids waiting"
     return Findings(
@@ -140,8 +140,9 @@ def memory(stage: Stage, ids: int) -> Findings:
     )  # fmt: skip
 
 
-def _rss_mib(process: psutil.Process) -> float:
-    return float(process.memory_info().rss) / 2**20
+def _memory_mib(process: psutil.Process) -> float:
+    """Return the memory of the worker's processes; what they share counts once."""
+    return sum(float(member.memory_full_info().pss) for member in family(process)) / 2**20
 
 
 def _sampler(pid: int, out: Path) -> subprocess.Popen[bytes] | None:
@@ -149,6 +150,7 @@ def _sampler(pid: int, out: Path) -> subprocess.Popen[bytes] | None:
     command = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid)]
     options = [
         "--nonblocking",
+        "--subprocesses",
         "--gil",
         "--format",
         "raw",

@@ -149,10 +149,15 @@ def measured(worker: WorkerProcess) -> psutil.Process:
     return psutil.Process(worker.process.pid)
 
 
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """Return a process and those that it started."""
+    return [process, *process.children(recursive=True)]
+
+
 def cpu_s(process: psutil.Process) -> float:
-    """Return the processor time that a process has used."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+    """Return the processor time that a process and those that it started have used."""
+    times = [member.cpu_times() for member in family(process)]
+    return float(sum(time.user + time.system for time in times))
 
 
 def _await_lanes(worker: WorkerProcess, lanes: int) -> None:

@@ -159,6 +159,10 @@ class Storm:
             self.done[
                 "workers stopped" if code in (0, -15) else f"stops ended with {code}"
             ] += 1
+        elif self._dice.random() < 0.25 and (parts := self._alive[place].lane_processes()):
+            self._dice.choice(parts).kill()
+            code = self._alive[place].wait(15)
+            self.done[f"processes of lanes killed, workers ended with {code}"] += 1
         else:
             self._alive[place].kill()
             self.done["workers killed"] += 1

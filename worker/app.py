@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
@@ -13,12 +12,15 @@ from celery import Celery, signals
 from kombu import Connection
 
 from worker import folder, log, topology, wire
+from worker.collector import look_rarely
 from worker.publish import CONFIRM_TIMEOUT_S
+from worker.remote import start as start_lanes
 from worker.runtime import Runtime
 from worker.settings import (
     ConfigError,
     Settings,
     environment,
+    lane_processes,
     load,
     log_form,
     metrics_address,
@@ -42,6 +44,12 @@ def make_app() -> Celery:
     return app
 
 
+def _cores() -> int:
+    """Return how many cores this process may use; not every system can say."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
 def _use_folder(sender: Celery, source: Any, **_: Any) -> None:
     if folder.is_folder(source.broker_url):
         sender.conf.broker_transport_options = folder.options(source.broker_url)
@@ -57,10 +65,15 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     try:
         form = log_form(env, sys.stdout.isatty())
         figures_at = metrics_address(env)
+        processes = lane_processes(env, _cores())
         settings = load(dict(env) | {"CELERY_BROKER_URL": conf.broker_url})
     except ConfigError as error:
         _end(str(error), os.EX_CONFIG)
-    log.set_up((a.credential for a in settings.accounts.values()), form, sys.stdout)
+    # Before the first thread, and so before the log.
+    lanes = start_lanes(
+        settings.accounts, form, processes=processes, observed=figures_at is not None
+    )
+    lines = log.set_up((a.credential for a in settings.accounts.values()), form, sys.stdout)
     wire.install()
     # Celery says "Warm shutdown" on the real standard output, past every setting.
     sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
@@ -68,8 +81,9 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     instance.quiet = True
     conf.task_queues = _queues(settings)
     app.amqp.queues.select([q.name for q in topology.common_queues(_embedded(settings))])
-    app.runtime = Runtime(settings, lambda: connect(app))
+    app.runtime = Runtime(settings, lambda: connect(app), lanes)
     _keep_figures(app.runtime, figures_at)
+    app.runtime.listen(lines.write)
     for warning in settings.warnings:
         structlog.get_logger().warning("settings", detail=warning)
     structlog.get_logger().info("worker_started", accounts=sorted(settings.accounts))
@@ -129,13 +143,7 @@ def _end(line: str, code: int) -> NoReturn:
 
 
 def _say_ready(sender: Any, **_: Any) -> None:
-    # What was made until now stays for good. Looking through it each time, the collector
-    # stopped all threads for 50 ms, and that in the middle of a kill.
-    gc.collect()
-    gc.freeze()
-    # With a backlog in memory it still took 60 ms, every few seconds; now ten times as rarely.
-    young, middle, old = gc.get_threshold()
-    gc.set_threshold(young, middle, 10 * old)
+    look_rarely()
     structlog.get_logger().info("worker_ready", name=sender.hostname)
 
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from queue import SimpleQueue
 
 import structlog
 
 from venues.base import HttpReply, Verdict
 from worker.follow import Track
 from worker.judge import Judgement, judge, retry_after_s
-from worker.lane import MOST_IN_FLIGHT, Delivery, Lane, Owner, Sending, take_deliveries
+from worker.lane import Lane, Sending, take_deliveries
 from worker.load import Load
-from worker.observe import NOBODY, Figures, Seen
+from worker.observe import Figures, Seen
 from worker.pace import NEVER, Pace
 from worker.send import InDoubt, NotSent, Transport
 from worker.settings import Account
-from worker.waiting import is_lookup
+from worker.waiting import Result, is_lookup
 
 #: A request may carry ids of many jobs; its log line names so many of them.
 MOST_JOBS_NAMED = 20
@@ -32,16 +31,20 @@ CLOCK_OFF_MS = 5000
 _LONGEST_SLEEP_S = 60.0
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Ticket:
-    """A running task at its lane: who it is, and where its deliveries arrive."""
+    """A running task at its lane: who it is, and by which number the other side knows it."""
 
     job_id: str
     kill: bool
     deadline: float  # monotonic seconds
     trace: str = ""
     leaving: str = ""
-    inbox: SimpleQueue[list[Delivery]] = field(default_factory=SimpleQueue)
+    number: int = 0
+
+
+#: Takes what several tasks get back at once; called with the lane's lock held, so be quick.
+Deliver = Callable[[Mapping[Ticket, Sequence[Result]]], None]
 
 
 class Driver:
@@ -53,10 +56,13 @@ class Driver:
         transport: Transport,
         paces: dict[str, Pace],
         changed: threading.Condition,
-        observe: Callable[[Seen], None] = NOBODY.request,
+        senders: Executor,
+        deliver: Deliver,
+        observe: Callable[[Seen], None],
         load: Load | None = None,
     ) -> None:
         self.account = account
+        self._deliver = deliver
         self._load = load or Load()
         dice = random.Random()  # noqa: S311 - waits, not keys
         self.lane = Lane(account.venue, paces, dice, verify=account.verify, load=self._load)
@@ -66,7 +72,7 @@ class Driver:
         self._changed = changed
         self._shared = any(pace.quota.scope == "address" for pace in paces.values())
         self._wakes_at = NEVER
-        self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT, f"send-{account.name}")
+        self._senders = senders
         self._timer = threading.Thread(
             target=self._tick, name=f"lane-{account.name}", daemon=True
         )
@@ -82,7 +88,7 @@ class Driver:
     # -- what tasks do -------------------------------------------------------------------
 
     def submit(self, ticket: Ticket, tracks: Sequence[Track]) -> None:
-        """Hand ids in; what becomes of each arrives in the ticket's inbox."""
+        """Hand ids in; what becomes of each is delivered to the ticket."""
         with self._changed:
             self.lane.add(ticket, tracks, time.monotonic())
             if self._stopped:
@@ -96,7 +102,7 @@ class Driver:
             self._pump()
 
     def give_up(self, why: str) -> None:
-        """Give every task its waiting ids back: this worker no longer owns the lane."""
+        """Give every task its waiting ids back, as when this worker no longer owns the lane."""
         with self._changed:
             self.lane.withdraw_all(why, time.monotonic())
             self._pump()
@@ -148,13 +154,13 @@ class Driver:
         return kept
 
     def _hand_out(self) -> None:
-        # Together, as each thing that is put there may wake a thread.
-        shares: dict[Owner, list[Delivery]] = {}
+        # Together, as each delivery may wake a thread.
+        shares: dict[Ticket, list[Result]] = {}
         for delivery in take_deliveries(self.lane):
-            shares.setdefault(delivery.owner, []).append(delivery)
-        for ticket, share in shares.items():
-            if isinstance(ticket, Ticket):
-                ticket.inbox.put(share)
+            if isinstance(delivery.owner, Ticket):
+                shares.setdefault(delivery.owner, []).append(delivery.result)
+        if shares:
+            self._deliver(shares)
 
     def _tick(self) -> None:
         with self._changed:
@@ -290,8 +296,17 @@ class Driver:
         )
 
     def _told(self, sending: Sending, result: str) -> None:
-        elapsed_s = time.monotonic() - sending.started
-        self._observe(Seen(self.account, sending, result, elapsed_s))
+        self._observe(
+            Seen(
+                venue=self.account.venue.name,
+                account=self.account.name,
+                route=sending.batch.route.name,
+                ids=len(sending.items),
+                result=result,
+                waited_s=sending.waited_s,
+                elapsed_s=time.monotonic() - sending.started,
+            )
+        )
 
     def _note_unmapped(self, sending: Sending, said: Iterable[Judgement]) -> None:
         unmapped = {(j.venue_code, j.text) for j in said if j.unmapped}

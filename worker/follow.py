@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -68,8 +69,13 @@ class Track(NamedTuple):
         return self.ref._replace(symbol=self.symbol, ord_type=self.ord_type)
 
 
-def start(ref: OrderRef, *, look_first: bool = False) -> Track:
-    """Return the track of an id that nothing is known of yet.
+def all_but_id(track: Track) -> tuple[object, ...]:
+    """Return what decides the next step: tracks that differ in their id only go one way."""
+    return (track.ref[1:], track[1:])
+
+
+def start(ref: OrderRef, *, look_first: bool = False, sent: bool = False) -> Track:
+    """Return the track of an id that nothing is known of yet, but perhaps that it was `sent`.
 
     Where a venue keeps no record of canceled orders, a look before the cancel is the only
     way to know afterwards that there was an order. A kill does not wait for it.
@@ -82,7 +88,22 @@ def start(ref: OrderRef, *, look_first: bool = False) -> Track:
         purpose=purpose,
         looking=look_first,
         early=look_first,
+        sent=sent,
     )
+
+
+def start_all(
+    refs: Iterable[OrderRef], *, look_first: bool = False, sent: bool = False
+) -> list[Track]:
+    """Return the tracks of many ids, most of which differ in nothing else."""
+    like: dict[object, Track] = {}
+    tracks: list[Track] = []
+    for ref in refs:
+        known = like.get(ref[1:])
+        if known is None:
+            known = like[ref[1:]] = start(ref, look_first=look_first, sent=sent)
+        tracks.append(Track(ref, *known[1:]))
+    return tracks
 
 
 def joined(track: Track, other: Track) -> Track:
@@ -167,6 +188,27 @@ def sent(track: Track) -> Track:
     if track.purpose is Purpose.LOOKUP:
         return track
     return track._replace(attempts=track.attempts + 1, sent_as=track.ord_type)
+
+
+class Follower:
+    """Follows the ids of one reply; one that comes right after its like follows it."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._like: tuple[object, ...] = ()
+        self._said: Judgement | None = None
+        self._again: Again | None = None
+
+    def __call__(self, track: Track, said: Judgement) -> Course:
+        """Return what follows from a judgement."""
+        like = all_but_id(track)
+        if self._again is not None and said is self._said and like == self._like:
+            known = self._again
+            return Again(Track(track.ref, *known.track[1:]), *known[1:])
+        course = follow(track, said, self._asked)
+        self._like, self._said = like, said
+        self._again = course if isinstance(course, Again) else None
+        return course
 
 
 def follow(track: Track, said: Judgement, asked: Asked) -> Course:

@@ -20,9 +20,10 @@ from worker.follow import (
     Again,
     Asked,
     Course,
+    Follower,
     Track,
+    all_but_id,
     doubted,
-    follow,
     joined,
     missed,
     next_route,
@@ -43,6 +44,7 @@ from worker.tokens import Tokens
 from worker.waiting import (
     Delivery,
     Group,
+    GroupKey,
     Item,
     Owner,
     Rank,
@@ -106,7 +108,8 @@ class Lane:
         self._of: dict[Owner, dict[Item, None]] = {}
         self._flying = 0
         self._kill_left_at = -NEVER
-        self._groups: dict[tuple[object, ...], Group] = {}
+        self._groups: dict[GroupKey, Group] = {}
+        self._planned: tuple[object, Route, GroupKey] | None = None
         self._later: list[tuple[float, int, Item]] = []
 
     # -- what tasks do -------------------------------------------------------------------
@@ -127,7 +130,7 @@ class Lane:
         if item is None:
             item = self._items[key] = Item(key, track, {}, next(self._seq), owner.kill, now)
             self._give_way.came(item, now)
-            self._queue(item, now)
+            self._queue(item, now, now)
             if item.kill and track.purpose is Purpose.CANCEL:
                 self._glances.add(item)
         else:
@@ -142,7 +145,7 @@ class Lane:
         known, item.track = item.track.known, joined(item.track, track)
         if item.track.known != known and not item.flying:
             unqueue(item)
-            self._queue(item, max(now, item.since))
+            self._queue(item, max(now, item.since), now)
 
     def _hurry(self, item: Item, now: float) -> None:
         """A kill job asks for an id that waits as routine: it goes as a kill now."""
@@ -150,7 +153,7 @@ class Lane:
         self._give_way.came(item, now)
         if not item.flying:
             unqueue(item)
-            self._queue(item, now)
+            self._queue(item, now, now)
 
     def withdraw(self, owner: Owner, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
@@ -228,6 +231,7 @@ class Lane:
             alone=len(sending.items) == 1,
             verify=self._verify,
         )
+        follows = Follower(asked)
         for item, ref in zip(sending.items, sending.batch.refs, strict=True):
             judged = said[ref]
             if judged.verdict in _ACCOUNT_WIDE:
@@ -235,7 +239,7 @@ class Lane:
             elif sending.batch.wide and judged.verdict not in _OF_A_LIST:
                 self._again(item, unlisted(item.track), now)
             else:
-                self._course(item, follow(item.track, judged, asked), now)
+                self._course(item, follows(item.track, judged), now)
 
     def _glanced(
         self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
@@ -302,22 +306,33 @@ class Lane:
 
     # -- inside --------------------------------------------------------------------------
 
-    def _queue(self, item: Item, not_before: float) -> None:
+    def _queue(self, item: Item, not_before: float, now: float) -> None:
         item.ticket = next(self._tickets)
         item.since = not_before
-        heapq.heappush(self._later, (not_before, item.ticket, item))
+        if not_before <= now:
+            self._enter(item)
+        else:
+            heapq.heappush(self._later, (not_before, item.ticket, item))
 
     def _enter(self, item: Item) -> None:
-        route = next_route(item.track, self.venue)
-        page = item.track.page if item.track.purpose is Purpose.LOOKUP else 1
-        key = (route.name, page, group_key(route, item.track.known))
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = Group(route, page)
+        group = self._group_of(item.track)
         queue = group.kills if item.kill else group.routines
         heapq.heappush(queue, (item.place, item.ticket, item))
         item.group = group
         group.size += 1
+
+    def _group_of(self, track: Track) -> Group:
+        """Return the group of an id; one that comes right after its like costs no planning."""
+        if self._planned is None or all_but_id(track) != self._planned[0]:
+            route = next_route(track, self.venue)
+            page = track.page if track.purpose is Purpose.LOOKUP else 1
+            key = (route.name, page, group_key(route, track.known))
+            self._planned = (all_but_id(track), route, key)
+        _, route, key = self._planned
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(route, key[1])
+        return group
 
     def _wake(self, now: float) -> None:
         while self._later and self._later[0][0] <= now:
@@ -396,7 +411,7 @@ class Lane:
             (twins if named in ids else items).append(item)
             ids.add(named)
         for twin in twins:
-            self._queue(twin, now)
+            self._queue(twin, now, now)
         return items
 
     def _most_ids(self, group: Group, now: float) -> int:
@@ -452,7 +467,7 @@ class Lane:
         if delay_s > LONGEST_SLEEP_S or again.track.why in _WAIT_AT_BROKER:
             self._park(item, max(not_before, self.paused_until))
         else:
-            self._queue(item, not_before)
+            self._queue(item, not_before, now)
 
     def _park(self, item: Item, not_before: float) -> None:
         for owner in item.owners:

@@ -111,9 +111,10 @@ class Scrub:
 
 def set_up(
     credentials: Iterable[Credential], form: Literal["json", "console"], stream: TextIO
-) -> None:
+) -> Lines:
     """Make structlog and the standard library's loggers write to `stream` in one form."""
-    lines = cast(TextIO, Lines(stream))
+    lines = Lines(stream)
+    file = cast(TextIO, lines)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -127,10 +128,10 @@ def set_up(
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=lines),
+        logger_factory=structlog.WriteLoggerFactory(file=file),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(lines)
+    handler = logging.StreamHandler(file)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -138,6 +139,7 @@ def set_up(
         )
     )
     _take_over(handler)
+    return lines
 
 
 def _renderer(form: Literal["json", "console"]) -> Processor:

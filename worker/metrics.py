@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from prometheus_client import (
@@ -17,13 +18,13 @@ from prometheus_client import (
     ProcessCollector,
     start_http_server,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from venues.base import Verdict
-from worker.drive import Driver
 from worker.model import CancelStatus, Priority
 from worker.observe import Figures, Observer, Seen
+from worker.remote import LaneProcess
 from worker.runtime import Runtime
 from worker.settings import Account
 
@@ -116,12 +117,11 @@ class Metrics(Observer):
 
     def request(self, seen: Seen) -> None:
         """Count a venue request and the ids that it carried."""
-        sending, lane = seen.sending, (seen.account.venue.name, seen.account.name)
-        where = (lane[0], sending.batch.route.name)
-        self._requests.labels(*lane, where[1], _word(seen.result)).inc()
-        self._ids.labels(*where).inc(len(sending.items))
+        lane, where = (seen.venue, seen.account), (seen.venue, seen.route)
+        self._requests.labels(*lane, seen.route, _word(seen.result)).inc()
+        self._ids.labels(*where).inc(seen.ids)
         self._request_s.labels(*where).observe(seen.elapsed_s)
-        self._wait_s.labels(*where).observe(sending.waited_s)
+        self._wait_s.labels(*where).observe(seen.waited_s)
         if seen.result in _SHUT_OUT:
             self._throttled.labels(*lane).inc()
 
@@ -146,8 +146,8 @@ class Lanes(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return one row per account for each figure."""
-        drivers, accounts = self._runtime.drivers(), self._runtime.settings.accounts
-        rows = {name: _figures(drivers.get(name)) for name in accounts}
+        said, accounts = self._runtime.figures(), self._runtime.settings.accounts
+        rows = {name: said.get(name, _IDLE) for name in accounts}
         for name, help_text, value in _GAUGES:
             family = GaugeMetricFamily(name, help_text, labels=_LANE)
             for account, figures in rows.items():
@@ -160,6 +160,38 @@ class Lanes(Collector):
             lane = [accounts[account].venue.name, account]
             owned.add_metric(lane, self._runtime.owns(account))
         yield owned
+
+
+class Processes(Collector):
+    """Asks the system what each process of the worker uses, whenever somebody looks."""
+
+    def __init__(self, lanes: Iterable[LaneProcess]) -> None:
+        self._of = {"celery": ProcessCollector(registry=None)}
+        for process in lanes:
+            self._of[process.name] = ProcessCollector(pid=partial(_pid, process), registry=None)
+
+    def collect(self) -> Iterator[Metric]:
+        """Return one row per process for each figure."""
+        used = {name: _samples(collector) for name, collector in self._of.items()}
+        cpu = CounterMetricFamily(
+            "cancel_process_cpu_seconds", "Processor time of a process.", labels=["process"]
+        )
+        memory = GaugeMetricFamily(
+            "cancel_process_memory_bytes", "Resident memory of a process.", labels=["process"]
+        )
+        for name, samples in used.items():
+            cpu.add_metric([name], samples.get("process_cpu_seconds_total", 0.0))
+            memory.add_metric([name], samples.get("process_resident_memory_bytes", 0.0))
+        yield cpu
+        yield memory
+
+
+def _pid(process: LaneProcess) -> int:
+    return process.pid
+
+
+def _samples(collector: ProcessCollector) -> dict[str, float]:
+    return {s.name: s.value for metric in collector.collect() for s in metric.samples}
 
 
 _GAUGES: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
@@ -182,13 +214,10 @@ def serve(runtime: Runtime, address: tuple[str, int]) -> Metrics:
     """
     metrics = Metrics(runtime.settings.accounts.values())
     metrics.registry.register(Lanes(runtime))
+    metrics.registry.register(Processes(runtime.processes()))
     host, port = address
     start_http_server(port, host, metrics.registry)
     return metrics
-
-
-def _figures(driver: Driver | None) -> Figures:
-    return driver.figures() if driver else _IDLE
 
 
 def _word(text: str) -> str:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from worker.lane import Sending
 from worker.model import Priority
-from worker.settings import Account
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A finished request: what it carried, what came of it and how long that took."""
 
-    account: Account
-    sending: Sending
+    venue: str
+    account: str
+    route: str
+    ids: int
     result: str  # a verdict, "mixed", or the word for why no reply came
+    waited_s: float
     elapsed_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(NamedTuple):
     """A lane at one moment."""
 
     waiting: int

@@ -11,15 +11,16 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, TypeAdapter
 
-from worker.drive import Ticket
 from worker.follow import Track, expire, start
 from worker.intake import Intake, utc_now
-from worker.lane import Delivery
+from worker.link import Fresh
 from worker.model import CancelJob, CancelOutcome, Priority
+from worker.remote import Errand, LaneFailed
 from worker.report import Report, rfc_3339
 from worker.retry import Parked, RetryDecision, decide
 from worker.runtime import DISOWNED, Runtime
 from worker.suspect import hold_s
+from worker.waiting import Result
 
 
 class Disowned(Exception):
@@ -83,9 +84,9 @@ class Run:
             runtime.observer.outcome,
             (lambda: runtime.told_before(job).result()) if begun else tuple,
         )
-        self._driver = runtime.driver(job.account)
+        self._lanes = runtime.lanes(job.account)
         look_first = runtime.settings.accounts[job.account].venue.looks_first
-        self._tracks = _tracks(self.job, progress, look_first=look_first, again=again)
+        self._ids = _ids(self.job, progress, look_first=look_first, again=again)
         if progress is None:
             self.report.accepted(len(job.refs) + len(intake.refused))
             for outcome in intake.refused:
@@ -96,9 +97,10 @@ class Run:
 
         Raises:
             Disowned: the broker gives the job to another worker.
+            LaneFailed: a fault of ours; the job goes to `cancel.dead`.
         """
         deadline = time.monotonic() + (self.job.deadline - utc_now()).total_seconds()
-        left = self._carry(deadline) if self._tracks else []
+        left = self._carry(deadline) if self.job.refs else []
         decision = decide(left, time.monotonic(), deadline)
         if decision is None:
             for parked in left:
@@ -109,41 +111,47 @@ class Run:
     def _carry(self, deadline: float) -> list[Parked]:
         now = time.monotonic()
         if now >= deadline:
-            return [Parked(track, now, "deadline") for track in self._tracks]
-        ticket = Ticket(
+            tracks = self._ids.tracks() if isinstance(self._ids, Fresh) else self._ids
+            return [Parked(track, now, "deadline") for track in tracks]
+        errand = Errand(
+            account=self.job.account,
             job_id=self.job.job_id,
             kill=self.job.priority is Priority.KILL,
             deadline=deadline,
             trace=self.job.trace.get("traceparent", ""),
         )
-        self._driver.submit(ticket, self._tracks)
-        return self._collect(ticket, min(deadline, now + self._hold_s))
+        self._lanes.submit(errand, self._ids, len(self.job.refs))
+        return self._collect(errand, min(deadline, now + self._hold_s))
 
-    def _collect(self, ticket: Ticket, until: float) -> list[Parked]:
+    def _collect(self, errand: Errand, until: float) -> list[Parked]:
         left: list[Parked] = []
-        missing = len(self._tracks)
+        missing = len(self.job.refs)
         while missing:
-            deliveries = self._next(ticket, until)
-            missing -= len(deliveries)
-            if ticket.leaving == DISOWNED:
+            results = self._next(errand, until)
+            missing -= len(results)
+            if errand.leaving == DISOWNED:
                 # Whoever has the job now tells all of it: two would not know the same.
                 raise Disowned
-            for delivery in deliveries:
-                if isinstance(delivery.result, CancelOutcome):
-                    self.report.outcome(delivery.result, utc_now())
+            for result in results:
+                if isinstance(result, CancelOutcome):
+                    self.report.outcome(result, utc_now())
                 else:
-                    left.append(delivery.result)
+                    left.append(result)
         return left
 
-    def _next(self, ticket: Ticket, until: float) -> list[Delivery]:
+    def _next(self, errand: Errand, until: float) -> Sequence[Result]:
         while True:
             # Once the ids are asked back, those in flight still come: each request ends.
-            wait_s = None if ticket.leaving else max(0.0, until - time.monotonic())
+            wait_s = None if errand.leaving else max(0.0, until - time.monotonic())
             try:
-                return ticket.inbox.get(timeout=wait_s)
+                results = errand.inbox.get(timeout=wait_s)
             except Empty:
-                why = "deadline" if ticket.deadline <= time.monotonic() else "held_long"
-                self._driver.withdraw(ticket, why)
+                why = "deadline" if errand.deadline <= time.monotonic() else "held_long"
+                self._lanes.withdraw(errand, why)
+            else:
+                if isinstance(results, LaneFailed):
+                    raise results
+                return results
 
     def again(self, left: Sequence[Parked]) -> dict[str, Any]:
         """Return the arguments of the task that goes on with what is left."""
@@ -166,11 +174,14 @@ def _resumed(job: CancelJob, progress: Progress) -> CancelJob:
     return replace(job, accepted_at=progress.accepted_at, deadline=progress.deadline)
 
 
-def _tracks(
+def _ids(
     job: CancelJob, progress: Progress | None, *, look_first: bool, again: bool
-) -> list[Track]:
-    known = {track.ref.id: track for track in progress.tracks} if progress else {}
+) -> Fresh | list[Track]:
     look = look_first and job.priority is Priority.ROUTINE
+    if progress is None:
+        rows = [(ref.id, ref.kind, ref.symbol, ref.ord_type) for ref in job.refs]
+        return Fresh(rows, look_first=look, sent=again)
+    known = {track.ref.id: track for track in progress.tracks}
     tracks = [known.get(ref.id) or start(ref, look_first=look) for ref in job.refs]
     return [track._replace(sent=track.sent or again) for track in tracks]
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from weakref import WeakValueDictionary
 
 from kombu import Connection
 
-from worker.drive import Driver
 from worker.intake import Intake
-from worker.load import Load
 from worker.model import CancelJob
-from worker.observe import NOBODY, Observer
-from worker.pace import Pace
+from worker.observe import NOBODY, Figures, Observer
 from worker.publish import Publisher
 from worker.recall import Recall
+from worker.remote import LaneProcess
 from worker.report import message_id
-from worker.send import Transport
-from worker.settings import Account, Settings
+from worker.settings import Settings
 from worker.topology import is_embedded
 
 #: Why ids leave a lane that is another worker's now.
@@ -27,60 +23,44 @@ DISOWNED = "disowned"
 
 
 class Runtime:
-    """The lanes of all accounts, and what they share."""
+    """The way in to all lanes and the way out of the worker."""
 
     def __init__(
         self,
         settings: Settings,
         connect: Callable[[], Connection],
+        lanes: Mapping[str, LaneProcess],
         observer: Observer = NOBODY,
     ) -> None:
         self.settings = settings
         self.embedded = is_embedded(settings.broker_url)
         self.publisher = Publisher(connect)
+        self._lanes = lanes
         self._recall = Recall(connect, self.publisher)
         self.observer = observer
         #: What the consumer read, for the task that comes of it; each lives with its message.
         self.readings: WeakValueDictionary[str, Intake] = WeakValueDictionary()
         self._owned: set[str] = set()
-        self._lock = threading.Lock()
-        self._drivers: dict[str, Driver] = {}
-        self._transports: dict[str, Transport] = {}
-        self._shared: dict[tuple[str, str], Pace] = {}
-        self._hosts: dict[str, threading.Condition] = {}
-        self._load = Load()
-        self._stopped = False
 
-    def driver(self, account: str) -> Driver:
-        """Return the lane of an account, made at its first use."""
-        with self._lock:
-            if account not in self._drivers:
-                self._drivers[account] = self._make(self.settings.accounts[account])
-                if self._stopped:
-                    self._drivers[account].stop()
-            return self._drivers[account]
+    def listen(self, write: Callable[[str], object]) -> None:
+        """Begin to hear of the lanes; `write` gets the lines of their log."""
+        for process in self.processes():
+            process.begin(lambda seen: self.observer.request(seen), write)
 
-    def drivers(self) -> dict[str, Driver]:
-        """Return the lanes made so far."""
-        with self._lock:
-            return dict(self._drivers)
+    def lanes(self, account: str) -> LaneProcess:
+        """Return the process that drives the lane of an account."""
+        return self._lanes[account]
 
-    def _make(self, account: Account) -> Driver:
-        transport = self._transports.setdefault(account.base_url, Transport(account.base_url))
-        paces = {
-            name: self._shared.setdefault((account.base_url, name), Pace(quota))
-            if quota.scope == "address"
-            else Pace(quota)
-            for name, quota in account.quotas.items()
-        }
-        lock, observe = self._lock_of(account), self.observer.request
-        return Driver(account, transport, paces, lock, observe, self._load)
+    def processes(self) -> list[LaneProcess]:
+        """Return the processes in which the lanes live."""
+        return list(dict.fromkeys(self._lanes.values()))
 
-    def _lock_of(self, account: Account) -> threading.Condition:
-        """Lanes that share tokens share a lock; a lane of its own is disturbed by nobody."""
-        if any(quota.scope == "address" for quota in account.quotas.values()):
-            return self._hosts.setdefault(account.base_url, threading.Condition())
-        return threading.Condition()
+    def figures(self) -> dict[str, Figures]:
+        """Return how each lane that was used stands now."""
+        found: dict[str, Figures] = {}
+        for process in self.processes():
+            found |= process.figures()
+        return found
 
     def told_before(self, job: CancelJob) -> Future[list[bytes]]:
         """Find the outcomes that were published of a job before."""
@@ -102,20 +82,16 @@ class Runtime:
     def give_up(self, account: str) -> None:
         """Another worker owns the lane now, or will: send nothing more for it."""
         self._owned.discard(account)
-        driver = self.drivers().get(account)
-        if driver is not None:
-            driver.give_up(DISOWNED)
+        self.lanes(account).give_up(account, DISOWNED)
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished by its tasks."""
-        with self._lock:
-            self._stopped = True  # lanes that are owned from now on send nothing, too
-        for driver in self.drivers().values():
-            driver.stop()
+        for process in self.processes():
+            process.stop()
 
     def close(self) -> None:
         """Publish what is left and end."""
         self._recall.close()
+        for process in self.processes():
+            process.close()
         self.publisher.close()
-        for transport in self._transports.values():
-            transport.close()

@@ -21,6 +21,8 @@ from worker.model import Credential
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
 DEFAULT_CONFIG = "./cancel.toml"
 _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s")
+#: Beyond these the side that tells outcomes is the brake; start another worker instead.
+MOST_LANE_PROCESSES = 4
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -259,6 +261,20 @@ def log_form(env: Mapping[str, str], is_tty: bool) -> Literal["json", "console"]
     if asked:
         return "json" if asked == "json" else "console"
     return "console" if is_tty else "json"
+
+
+def lane_processes(env: Mapping[str, str], cores: int) -> int:
+    """Return in how many processes a worker drives its lanes: one for each core, or as asked.
+
+    Raises:
+        ConfigError: `CANCEL_LANE_PROCESSES` is no number of processes.
+    """
+    asked = env.get("CANCEL_LANE_PROCESSES", "")
+    if not asked:
+        return max(1, min(cores, MOST_LANE_PROCESSES))
+    if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked) <= 64:
+        raise ConfigError(f"CANCEL_LANE_PROCESSES: {asked!r} is no number from 1 to 64")
+    return int(asked)
 
 
 def metrics_address(env: Mapping[str, str]) -> tuple[str, int] | None:

@@ -25,6 +25,8 @@ class Owner(Protocol):
 PATIENCE_S = 2.0
 #: See `rank`.
 Rank = tuple[bool, bool, bool, float, int, int]
+#: Route, page, and what ids must share to travel together.
+GroupKey = tuple[str, int, tuple[str, ...]]
 #: The order of ids of one rank: what a cancel waits for first, then the oldest.
 Place = tuple[bool, int]
 
@@ -97,12 +99,16 @@ class Sending:
         return list(dict.fromkeys(owner for item in self.items for owner in item.owners))
 
 
+#: What a task gets back for one id: the final word, or the id itself for later.
+Result = CancelOutcome | Parked
+
+
 class Delivery(NamedTuple):
-    """What a task gets back for one id: the final word, or the id itself for later."""
+    """A result on its way to its task."""
 
     owner: Owner
     ref: OrderRef
-    result: CancelOutcome | Parked
+    result: Result
 
 
 def rank(group: Group, head: Item, together: int, now: float) -> Rank:

@@ -196,7 +196,7 @@ _REASON_NAMES = {"reason", "why"}
 #: The broker's own words, and one of the many HTTP statuses.
 _FROM_OUTSIDE = {"maxlen", "http_500", "delivery_limit", "rejected", "expired"}
 #: Reasons why ids go back; a reader of the log sees them, not one of outcomes.
-_OF_RETRIES = {"stopping", "held_long"}
+_OF_RETRIES = {"stopping", "held_long", "frozen"}
 #: Never told to anybody: the job is somebody else's by then.
 _SILENT = {"disowned"}
 

@@ -76,3 +76,12 @@ def test_a_busy_lane_tells_how_much_waits_and_for_how_long(run: Run) -> None:
 def test_no_secret_is_shown(run: Run, secret: str) -> None:
     for scrape in (run.before, run.busy, run.after):
         assert secret not in scrape.text
+
+
+def test_every_process_of_the_worker_is_shown(run: Run) -> None:
+    memory = run.after.by("cancel_process_memory_bytes", "process")
+    cpu = run.after.by("cancel_process_cpu_seconds_total", "process")
+
+    assert {"celery", "lanes-0"} <= memory.keys()
+    assert all(size > 10_000_000 for size in memory.values())
+    assert cpu.keys() == memory.keys()

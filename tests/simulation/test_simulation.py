@@ -73,7 +73,7 @@ class SmallRequests(Lane):
     def _take(self, group: Group, now: float, most: int) -> list[Item]:
         items = super()._take(group, now, most)
         for item in items[1:]:
-            self._queue(item, now)
+            self._queue(item, now, now)
         return items[:1]
 
 

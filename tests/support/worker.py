@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -89,6 +91,14 @@ class WorkerProcess:
         """Return the log lines of one event."""
         return [line for line in self.lines() if line["event"] == name]
 
+    def lane_processes(self) -> list[psutil.Process]:
+        """Return the processes in which its lanes live; none if it has ended."""
+        assert self.process is not None
+        try:
+            return psutil.Process(self.process.pid).children()
+        except psutil.NoSuchProcess:
+            return []
+
     def kill(self) -> None:
         """End it at once."""
         self._signal(signal.SIGKILL)
@@ -96,6 +106,11 @@ class WorkerProcess:
     def stop(self, timeout_s: float = 30.0) -> int:
         """Ask it to end, as a supervisor would, and return its exit code."""
         return self._signal(signal.SIGTERM, timeout_s)
+
+    def wait(self, timeout_s: float = 30.0) -> int:
+        """Wait until it ends by itself, and return its exit code."""
+        assert self.process is not None
+        return self.process.wait(timeout_s)
 
     def _signal(self, number: signal.Signals, timeout_s: float = 30.0) -> int:
         if self.process is None or self.process.poll() is not None:

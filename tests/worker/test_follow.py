@@ -12,6 +12,7 @@ from worker.follow import (
     Again,
     Asked,
     Course,
+    Follower,
     Track,
     doubted,
     expire,
@@ -384,3 +385,32 @@ def test_a_halted_account_refuses_what_was_not_sent(
     was_sent: bool, status: CancelStatus
 ) -> None:
     assert refuse(start(REF)._replace(sent=was_sent), "auth").status is status
+
+
+def test_who_comes_right_after_its_like_follows_it() -> None:
+    """A reply is followed as each of its ids alone would be, in whatever order they come."""
+    route = PLAIN.routes[0]
+    one, other = start(LIMIT), start(LIMIT._replace(symbol="BBB"))
+    ids = [one, one, other, one, one._replace(attempts=5), one, one]
+    said = [
+        ACCEPTED,
+        ACCEPTED,
+        ACCEPTED,
+        is_now(OrdStatus.CANCELED),
+        ACCEPTED,
+        ABSENT,
+        ACCEPTED,
+    ]
+    named = [
+        track._replace(ref=track.ref._replace(id=f"o{n}"))
+        for n, track in enumerate([*ids, *ids[::-1]])
+    ]
+    judged = [*said, *said[::-1]]
+    about = asked(PLAIN, route)
+    follows = Follower(about)
+
+    found = [follows(track, word) for track, word in zip(named, judged, strict=True)]
+
+    assert found == [
+        follow(track, word, about) for track, word in zip(named, judged, strict=True)
+    ]
