@@ -12,6 +12,8 @@ import amqp
 
 from tests.support.producer import connect
 
+#: How long producers wait for each other to be connected, in seconds.
+_CONNECT_TIMEOUT_S = 30.0
 #: A job on its way: routing key and body.
 Post = tuple[str, Mapping[str, Any]]
 
@@ -36,24 +38,27 @@ class Stamper:
 
 
 def flood(url: str, posts: Sequence[Post], producers: int = 8) -> None:
-    """Publish jobs from so many connections at once; return when the broker has them all."""
-    shares = [posts[n::producers] for n in range(producers)]
-    threads = [threading.Thread(target=_pour, args=(url, share)) for share in shares if share]
+    """Publish jobs from so many open connections at once; return when the broker has them."""
+    shares = [share for n in range(producers) if (share := posts[n::producers])]
+    connected = threading.Barrier(len(shares))
+    threads = [threading.Thread(target=_pour, args=(url, share, connected)) for share in shares]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def _pour(url: str, posts: Sequence[Post]) -> None:
+def _pour(url: str, posts: Sequence[Post], connected: threading.Barrier) -> None:
     with connect(url) as connection:
         connection.confirm_publish = False
         channel = connection.channel()
         channel.confirm_select()
         confirmed = _Confirmed(len(posts))
         channel.events["basic_ack"].add(confirmed)
-        for key, body in posts:
-            channel.basic_publish(_message(body), "cancel.jobs", key)
+        messages = [(key, _message(body)) for key, body in posts]
+        connected.wait(_CONNECT_TIMEOUT_S)
+        for key, message in messages:
+            channel.basic_publish(message, "cancel.jobs", key)
         while confirmed.left:
             connection.drain_events(timeout=30)
 
