@@ -162,7 +162,7 @@ class Storm:
         elif self._dice.random() < 0.25 and (parts := self._alive[place].lane_processes()):
             self._dice.choice(parts).kill()
             code = self._alive[place].wait(15)
-            self.done[f"processes of lanes killed, workers ended with {code}"] += 1
+            self.done[f"lane processes killed, workers ended with {code}"] += 1
         else:
             self._alive[place].kill()
             self.done["workers killed"] += 1

@@ -202,7 +202,7 @@ class LaneProcess:
         """End at once: the broker gives what is not acknowledged to the next worker."""
         self._process.join(_END_TIMEOUT_S)
         code = self._process.exitcode
-        line = f"cancel-worker: its process {self.name} ended (exit code {code})"
+        line = f"cancel-worker: its lane process {self.name} ended (exit code {code})"
         with suppress(OSError, ValueError):
             print(f"{line}; start it again", file=sys.stderr, flush=True)  # noqa: T201
         os._exit(os.EX_SOFTWARE)

@@ -16,7 +16,7 @@ FAST = 'quotas = {account = "10/1s", cancel_batch = "10/1s", lookup = "10/1s"}'
 SLOW = 'quotas = {account = "10/1s", cancel_batch = "1/2s", lookup = "10/1s"}'
 
 
-def test_a_process_of_lanes_is_killed(world: World) -> None:
+def test_a_lane_process_is_killed(world: World) -> None:
     """The worker ends with a line for people, and another one does what is left."""
     desks = [world.desk(f"half-{number}", "kuna", FAST) for number in range(2)]
     for desk in desks * 6:
@@ -30,7 +30,7 @@ def test_a_process_of_lanes_is_killed(world: World) -> None:
     found = world.check()
     assert code == os.EX_SOFTWARE
     line = first.log.with_suffix(".err").read_text()
-    assert "cancel-worker: its process lanes-" in line, line
+    assert "cancel-worker: its lane process lanes-" in line, line
     assert "Traceback" not in line
     assert second.events("lane_owned"), "the first worker was through before"
     assert found.clean, found
