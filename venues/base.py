@@ -75,6 +75,9 @@ class Route:
     #: request names none of them, and the venue shows the whole list; page 2 of a list that may
     #: have been cut is by id again. 0: it has no such list.
     wide_ids: int = 0
+    #: The whole list may show the orders of this route, too (its name): is that one too long,
+    #: so may this be.
+    may_show: str = ""
     #: What all ids of one request must share.
     group_by: tuple[Literal["symbol", "ord_type", "kind"], ...] = ()
     #: The request cannot be built for an id whose symbol is unknown.

@@ -70,12 +70,14 @@ RECORDS = frozenset({"history", "archive"})
 def _open(word: str, ord_type: OrdType) -> Route:
     """Return the look-up among open orders of one type (page Get Order Information).
 
-    It takes 20 ids; without any it shows all open orders of that type.
+    It takes 20 ids; without any it shows all open orders of that type, and asked for `execute`
+    perhaps those of `plan`, too.
     """
     return Route(
         f"open_{ord_type}", Purpose.LOOKUP, "GET", "/v1/perpum/order", variant=word,
         ord_types=frozenset({ord_type, OrdType.ANY}), quotas=("lookup", *SHARED),
         max_ids=20, wide_ids=WIDE_IDS,
+        may_show="open_limit" if ord_type is OrdType.MARKET else "",
         stage=1 if ord_type in (OrdType.LIMIT, OrdType.MARKET) else 0,
     )  # fmt: skip
 

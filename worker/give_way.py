@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from venues.base import Venue
+from worker.ahead import Ahead
 from worker.load import MOST_YIELD_S, Load
 from worker.pace import NEVER
 from worker.plan import cancel_routes
 from worker.tokens import Tokens
 from worker.waiting import PATIENCE_S, Group, Item, is_lookup
 
-#: A kill's first list is put off for so long (seconds) if few of its ids are there yet.
-GATHER_S = 0.2
+#: At its first list a kill waits so long (seconds) for the others that come there: this long
+#: in any case, as the lag of a burst of cancels ends within some milliseconds; ...
+TOGETHER_S = 0.03
+#: ... and this long at most, while tokens are few.
+GATHER_S = 1.0
 
 
 class GiveWay:
@@ -22,54 +26,63 @@ class GiveWay:
         self._venue = venue
         self._tokens = tokens
         self._load = load
-        self._kills = 0
+        self._kills = Ahead(venue)
         self._kills_since = -NEVER
 
-    def came(self, item: Item, now: float) -> None:
-        """Count an id that is in the lane from now on, or that a kill asks for from now on."""
-        if item.kill and not self._kills:
-            self._kills_since = now
-        self._kills += item.kill
+    def note(self, item: Item, now: float) -> None:
+        """Note where an id stands: it came, learned something, left, or was answered."""
+        if item.kill:
+            if not self._kills:
+                self._kills_since = now
+            self._kills.note(item)
 
     def went(self, item: Item) -> None:
-        """Count an id out."""
-        self._kills -= item.kill
+        """Note that an id is out of the lane."""
+        self._kills.forget(item)
 
-    def until(self, group: Group, groups: Collection[Group], now: float) -> float:
-        """Return until when the group's look-up gives way to others of `groups`."""
+    def until(self, group: Group, groups: Collection[Group], most: int, now: float) -> float:
+        """Return until when the group's look-up gives way to others of `groups`.
+
+        A request of it may be for so many ids at `most`.
+        """
         head = group.head()
         if head is None or not is_lookup(group.route):
             return -NEVER
         if head.kill:
-            return self._to_kills_on_their_way(group, head, groups, now)
+            return self._to_kills_on_their_way(group, head, groups, most, now)
         if head.track.looking:
-            # Its cancel could not leave before those of the kills that wait.
-            route = cancel_routes(self._venue, head.track.shape)[0]
-            kills = any(other.kills and other.route is route for other in groups)
-            return NEVER if kills else -NEVER
+            return self._to_kills(group, head, groups, now)
         if self._kills:
             return self._kills_since + MOST_YIELD_S
         return self._load.proof_at(head.since)
 
-    def _to_kills_on_their_way(
+    def _to_kills(
         self, group: Group, head: Item, groups: Collection[Group], now: float
     ) -> float:
-        """Return until when a kill's proof waits for the others that it could go with."""
-        patience_s = self._patience_s(group, head)
-        here = sum(len(other.kills) for other in groups if _asks_like(other, group))
-        if not patience_s or here >= self._kills:
-            return -NEVER
-        return min(head.since + patience_s, self._tokens.plenty_at(group.route, now))
+        """Return until when a look before a cancel waits for the kills."""
+        # Its cancel could not leave before those of the kills that wait.
+        route = cancel_routes(self._venue, head.track.shape)[0]
+        if any(other.kills_here and other.route is route for other in groups):
+            return NEVER
+        # Their proofs, on their way, need so many tokens.
+        requests = -(-self._kills.drawing(group.route) // group.route.max_ids)
+        return self._tokens.beside_at(group.route, requests, now)
 
-    def _patience_s(self, group: Group, head: Item) -> float:
-        """Return how long it waits at most, while tokens are few."""
-        route = group.route
-        if group.size >= max(route.max_ids, route.wide_ids):
-            return 0.0
-        if self._tokens.slow(route):
-            return PATIENCE_S
-        begins = route.wide_ids and not head.track.absent and group.size <= route.max_ids
-        return GATHER_S if begins else 0.0
+    def _to_kills_on_their_way(
+        self, group: Group, head: Item, groups: Collection[Group], most: int, now: float
+    ) -> float:
+        """Return until when a kill's proof waits for the others that it could go with."""
+        if group.kills_here >= most:
+            return -NEVER
+        plenty_at = self._tokens.plenty_at(group.route, now)
+        if self._tokens.slow(group.route):
+            here = sum(other.kills_here for other in groups if _asks_like(other, group))
+            all_here = here >= len(self._kills)
+            return -NEVER if all_here else min(head.since + PATIENCE_S, plenty_at)
+        first_list = group.route.wide_ids and not head.track.absent
+        if not first_list or group.kills_here >= self._kills.of(group):
+            return -NEVER
+        return min(head.since + GATHER_S, max(head.since + TOGETHER_S, plenty_at))
 
 
 def _asks_like(other: Group, group: Group) -> bool:

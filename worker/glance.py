@@ -40,7 +40,7 @@ class Glances:
             return None
         item = self._unseen[-1]
         route, _ = self._company(item)
-        return Group(route, 1, kills=[(item.place, item.ticket, item)], size=1)
+        return Group(route, 1, kills=[(item.place, item.ticket, item)], size=1, kills_here=1)
 
     def take(self, most: int) -> tuple[Item, ...]:
         """Return the ids that are looked for together, each once."""

@@ -61,7 +61,7 @@ __all__ = ["Delivery", "Group", "Item", "Lane", "Owner", "Pause", "Sending", "ta
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
-#: A look-up that waits does so until the clock's next tick: those of one burst of cancels,
+#: Routine waits for its first list until the clock's next tick: those of one burst of cancels,
 #: whose lag ends within some milliseconds, go together.
 TICK_S = 0.05
 #: A throttled account is quiet for at least this long.
@@ -129,7 +129,6 @@ class Lane:
             key, item = (*key, next(self._tickets)), None
         if item is None:
             item = self._items[key] = Item(key, track, {}, next(self._seq), owner.kill, now)
-            self._give_way.came(item, now)
             self._queue(item, now, now)
             if item.kill and track.purpose is Purpose.CANCEL:
                 self._glances.add(item)
@@ -146,14 +145,16 @@ class Lane:
         if item.track.known != known and not item.flying:
             unqueue(item)
             self._queue(item, max(now, item.since), now)
+        self._give_way.note(item, now)
 
     def _hurry(self, item: Item, now: float) -> None:
         """A kill job asks for an id that waits as routine: it goes as a kill now."""
-        item.kill = True
-        self._give_way.came(item, now)
         if not item.flying:
             unqueue(item)
+        item.kill = True
+        if not item.flying:
             self._queue(item, now, now)
+        self._give_way.note(item, now)
 
     def withdraw(self, owner: Owner, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
@@ -309,6 +310,7 @@ class Lane:
     def _queue(self, item: Item, not_before: float, now: float) -> None:
         item.ticket = next(self._tickets)
         item.since = not_before
+        self._give_way.note(item, now)
         if not_before <= now:
             self._enter(item)
         else:
@@ -320,6 +322,7 @@ class Lane:
         heapq.heappush(queue, (item.place, item.ticket, item))
         item.group = group
         group.size += 1
+        group.kills_here += item.kill
 
     def _group_of(self, track: Track) -> Group:
         """Return the group of an id; one that comes right after its like costs no planning."""
@@ -354,7 +357,8 @@ class Lane:
             if head is None:
                 del self._groups[key]
                 continue
-            together = min(group.size, self._most_ids(group, now))
+            here = group.kills_here if head.kill else group.size
+            together = min(here, self._most_ids(group, now))
             ranks.append((rank(group, head, together, now), group))
         return [group for _, group in sorted(ranks, key=itemgetter(0))]
 
@@ -363,7 +367,8 @@ class Lane:
         ready_at = self._tokens.ready_at(group, groups, now)
         if ready_at > now and self._begins_with_one(group, now):
             return now
-        return max(ready_at, self._give_way.until(group, groups, now))
+        most = self._most_ids(group, now)
+        return max(ready_at, self._give_way.until(group, groups, most, now))
 
     def _begins_with_one(self, group: Group, now: float) -> bool:
         """Say whether a kill that finds no token for many begins with one id, by its route."""
@@ -381,6 +386,7 @@ class Lane:
         for item in items:
             item.flying = True
             item.track = sent(item.track)
+            self._give_way.note(item, now)
         self._flying += len(items)
         route = self._take_tokens(group.route, items[0], len(items), now)
         self.in_flight += 1
@@ -458,7 +464,8 @@ class Lane:
         if again.back_off is not None:
             delay_s = max(delay_s, backoff_s(*again.back_off, self._rng))
         not_before = now + delay_s
-        if delay_s and item.track.purpose is Purpose.LOOKUP:
+        first_list = item.track.purpose is Purpose.LOOKUP and not item.track.absent
+        if delay_s and first_list and not item.kill:
             not_before = math.ceil(not_before / TICK_S) * TICK_S
         for owner in [owner for owner in item.owners if owner.leaving]:
             self._part(owner, item, max(not_before, self.paused_until))

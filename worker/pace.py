@@ -88,6 +88,10 @@ class Pace:
         """Return when more than half of the tokens are free."""
         return self._free_at(now, self.quota.limit // 2 + 1)
 
+    def beside_at(self, now: float, requests: int) -> float:
+        """Return when there is a token more than so many requests need, or every token."""
+        return self._free_at(now, min(requests + 1, self.quota.limit))
+
     def _kept_for_a_kill(self, now: float) -> int:
         return self._kept or int(now - self._used_since >= LONG_USE_S)
 

@@ -45,6 +45,11 @@ class Tokens:
         """Return when the route has no lack of tokens."""
         return max((pace.plenty_at(now) for _, pace in self._drawn(route)), default=-NEVER)
 
+    def beside_at(self, route: Route, requests: int, now: float) -> float:
+        """Return when a request may leave that takes no token from so many others to come."""
+        paces = (pace for _, pace in self._drawn(route))
+        return max((pace.beside_at(now, requests) for pace in paces), default=-NEVER)
+
     def take(
         self, route: Route, now: float, since: float = NEVER, planned: Route | None = None
     ) -> None:

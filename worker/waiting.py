@@ -69,6 +69,7 @@ class Group:
     kills: list[tuple[Place, int, Item]] = field(default_factory=list)
     routines: list[tuple[Place, int, Item]] = field(default_factory=list)
     size: int = 0
+    kills_here: int = 0  # of `size`
 
     def queues(self) -> tuple[list[tuple[Place, int, Item]], ...]:
         """Return the queues in the order in which they are served."""
@@ -114,9 +115,9 @@ class Delivery(NamedTuple):
 def rank(group: Group, head: Item, together: int, now: float) -> Rank:
     """Return the place of a group among the others: kill, then cancel, then the oldest.
 
-    Of proofs the most that go `together` come first: while their tokens are rare the others
-    gather, and one request for a whole list proves as many as one for a few. Of as many those
-    come first that have the longest way to go.
+    Of proofs the most that go `together` come first, of kills only kills counted: while their
+    tokens are rare the others gather, and one request for a whole list proves as many as one
+    for a few. Of as many those come first that have the longest way to go.
     """
     lookup = is_lookup(group.route)
     proof = lookup and not head.track.looking
@@ -130,6 +131,7 @@ def unqueue(item: Item) -> None:
     item.ticket = 0
     if item.group is not None:
         item.group.size -= 1
+        item.group.kills_here -= item.kill
         item.group = None
 
 

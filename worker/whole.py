@@ -25,13 +25,18 @@ class WholeLists:
 
         `open_orders` is how many rows the list has at least. A page after the first is of a
         list that may have been cut, and is asked for by id. What is `urgent` does not try a
-        list again that others may try.
+        list that others may try: one that did not come, or may show as much as such a one.
         """
-        since, pause_s = self._narrow.get(route.name, (-NEVER, 0.0))
-        narrow_s = NARROW_MOST_S if urgent else pause_s
-        if page > 1 or now < since + narrow_s or open_orders > MOST_ROWS:
+        narrow = self._narrow_until(route.name, urgent=urgent)
+        if urgent:
+            narrow = max(narrow, self._narrow_until(route.may_show, urgent=True))
+        if page > 1 or now < narrow or open_orders > MOST_ROWS:
             return route.max_ids
         return max(route.max_ids, route.wide_ids)
+
+    def _narrow_until(self, name: str, *, urgent: bool) -> float:
+        since, pause_s = self._narrow.get(name, (-NEVER, 0.0))
+        return since + (NARROW_MOST_S if urgent else pause_s)
 
     def came(self, route: Route) -> None:
         """Note that a whole list was read."""

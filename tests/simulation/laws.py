@@ -193,18 +193,28 @@ class Watch:
 
         A proof of routine waits while cancels leave late, and for kills; one of a kill waits
         for the other kills that are sought in the same list. None waits for long. A look
-        before a cancel waits only with the cancels (see `at_rest`).
+        before a cancel waits with the cancels (see `at_rest`), and while there are no more
+        tokens than the proofs of the kills may need.
         """
         kills = self._count_kills(now)
         if head.kill:
             most = max(group.route.max_ids, group.route.wide_ids)
-            patience_s = PATIENCE_S if self._is_slow(group.route) else GATHER_S
             here = sum(ticket == item.ticket for _, ticket, item in group.kills)
-            return here < min(kills, most) and now < head.since + patience_s
+            return here < min(kills, most) and now < head.since + self._patience_s(group, head)
+        if head.track.looking:
+            requests = -(-kills // group.route.max_ids)
+            return any(
+                ledger.free(now) <= min(requests, ledger.quota.limit - 1)
+                for ledger in self._drawn(group.route)
+            )
         until = min(self.load.busy_until, head.since + MOST_YIELD_S)
-        if kills:
-            until = self.kills_since + MOST_YIELD_S
-        return not head.track.looking and now < until
+        return now < (self.kills_since + MOST_YIELD_S if kills else until)
+
+    def _patience_s(self, group: Group, head: Item) -> float:
+        """Return how long a kill's proof may wait for others."""
+        if self._is_slow(group.route):
+            return PATIENCE_S
+        return GATHER_S if group.route.wide_ids and not head.track.absent else 0.0
 
     def _is_slow(self, route: Route) -> bool:
         quotas = [ledger.quota for ledger in self._drawn(route)]

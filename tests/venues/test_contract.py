@@ -96,6 +96,13 @@ def test_every_route_has_a_recorded_request(venue: Venue) -> None:
     assert {route.name for route in venue.routes} == recorded
 
 
+@every_venue
+def test_a_list_that_may_show_another_ones_orders_names_a_route(venue: Venue) -> None:
+    named = {route.may_show for route in venue.routes} - {""}
+
+    assert named <= {route.name for route in venue.routes}
+
+
 @pytest.mark.parametrize("case", cases("replies"))
 def test_a_reply_is_judged_as_recorded(case: Case) -> None:
     judged = judge(case.venue, case.batch, case.reply)

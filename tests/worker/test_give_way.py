@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import random
 
-from tests.simulation.toys import Mute
-from tests.worker.test_lane import Task, answer, ids, leaves
+from tests.simulation.toys import Hasty, Mute
+from tests.worker.test_lane import CANCELED, Task, answer, ids, leaves
 from venues.base import Quota, Venue, Verdict
 from venues.coinw import CoinW
 from worker.follow import Track, start
-from worker.give_way import GATHER_S
+from worker.give_way import GATHER_S, TOGETHER_S
 from worker.judge import Judgement
-from worker.lane import Lane
+from worker.lane import Lane, Sending
 from worker.load import MOST_YIELD_S
 from worker.model import IdKind, OrderRef, OrdType, Purpose
-from worker.pace import Pace
+from worker.pace import NEVER, Pace
 from worker.waiting import PATIENCE_S
 
 ABSENT = Judgement(Verdict.ABSENT)
@@ -76,20 +76,85 @@ def test_no_look_is_taken_for_a_cancel_that_could_not_leave_before_the_kills() -
     assert any("a" in ids(sending) for sending in left if sending)
 
 
-def test_a_kill_goes_to_its_first_list_with_others_that_come_in_a_moment() -> None:
+def at_first_list() -> tuple[Lane, Sending]:
+    """Return a lane with half of its look-ups left, "a" at its first list, "b" on its way."""
     lane = lane_of(CoinW(), lookup=Quota(4, 1.0))
     for before in "xy":
         lane.add(Task(kill=True), proofs(before), 5.0)
-        leaves(lane, 5.0)  # half of the tokens is left
+        leaves(lane, 5.0)
     lane.add(Task(kill=True), [*proofs("a"), *fresh("b")], 5.0)
-
-    assert ids(leaves(lane, 5.0)) == ["b"]
+    cancel = leaves(lane, 5.0)
+    assert ids(cancel) == ["b"]
     assert lane.next(5.0) is None
+    return lane, cancel
+
+
+def test_a_kill_waits_at_its_first_list_for_others_but_not_for_ever() -> None:
+    lane, _ = at_first_list()
+
     assert lane.next_at(5.0) == 5.0 + GATHER_S
 
     lane.add(Task(kill=True), proofs("c"), 5.1)
 
     assert ids(leaves(lane, 5.0 + GATHER_S)) == ["a", "c"]
+
+
+def test_a_kill_leaves_for_its_first_list_when_all_are_there() -> None:
+    lane, cancel = at_first_list()
+    answer(lane, cancel, Judgement(Verdict.ACCEPTED), 5.05)
+
+    assert lane.next(5.34) is None
+    assert lane.next_at(5.34) == 5.35
+    assert ids(leaves(lane, 5.35)) == ["a", "b"]
+
+
+def test_a_kill_waits_for_no_other_that_is_past_its_first_list() -> None:
+    lane, cancel = at_first_list()
+    lane.withdraw_all("stopping", 5.0)
+    answer(lane, cancel, Judgement(Verdict.ACCEPTED), 5.05)
+    lane.add(Task(kill=True), proofs("late", absent=("open_trailing_stop",)), 5.1)
+    lane.add(Task(kill=True), proofs("c"), 5.1)
+
+    assert sorted([*ids(leaves(lane, 5.1)), *ids(leaves(lane, 5.1))]) == ["c", "late"]
+
+
+def test_with_many_tokens_a_kill_waits_for_a_burst_only() -> None:
+    lane = lane_of(CoinW(), lookup=Quota(4, 1.0))
+    lane.add(Task(kill=True), [*proofs("a"), *fresh("b")], 5.0)
+    leaves(lane, 5.0)
+
+    assert lane.next(5.0) is None
+    assert lane.next_at(5.0) == 5.0 + TOGETHER_S
+    assert ids(leaves(lane, 5.0 + TOGETHER_S)) == ["a"]
+
+
+def test_a_look_before_a_cancel_leaves_tokens_to_the_proofs_of_kills() -> None:
+    lane = lane_of(Hasty(), lookup=Quota(4, 0.4), cancel_batch=Quota(10, 1.0))
+    lane.add(Task(kill=True), fresh(*(f"{n}" for n in range(40))), 5.0)
+    cancels = leaves(lane, 5.0), leaves(lane, 5.0)
+    lane.add(Task(), fresh("a", look=True), 5.0)
+    look = leaves(lane, 5.0)  # four tokens are free, the kill needs two
+    lane.add(Task(), fresh("b", look=True), 5.1)
+    spared = leaves(lane, 5.1)
+    lane.add(Task(), fresh("c", look=True), 5.2)
+
+    assert [ids(look), ids(spared)] == [["a"], ["b"]]
+    assert lane.next(5.2) is None
+    assert lane.next_at(5.2) == NEVER  # until a look is answered
+
+    for sending in cancels:
+        answer(lane, sending, CANCELED, 5.25)
+
+    assert ids(leaves(lane, 5.25)) == ["c"]
+
+
+def test_of_kills_in_a_request_only_they_count() -> None:
+    lane = lane_of(Mute(), lookup=Quota(1, 1.0))
+    lane.add(Task(kill=True), proofs("alone", absent=("open_trailing",)), 5.0)
+    lane.add(Task(), proofs(*(f"{n}" for n in range(19)), absent=("open_trailing",)), 5.0)
+    lane.add(Task(kill=True), proofs("one", "two"), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == ["one", "two"]
 
 
 def test_slow_tokens_are_kept_for_all_kills_while_they_are_few() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues.base import Quota, Venue, Verdict
+from venues.coinw import CoinW
 from worker.follow import Track, start
 from worker.judge import Judgement
 from worker.lane import Delivery, Lane, Sending, take_deliveries
@@ -483,6 +484,16 @@ def test_a_kill_does_not_try_a_whole_list_that_lately_did_not_come() -> None:
     assert lists.most_ids(route, 1, 0, now) == route.wide_ids
     assert lists.most_ids(route, 1, 0, now, urgent=True) == route.max_ids
     assert lists.most_ids(route, 1, 0, 100.0 + NARROW_MOST_S, urgent=True) == route.wide_ids
+
+
+def test_a_kill_does_not_try_a_list_that_may_show_what_a_list_shows_that_was_too_long() -> None:
+    lists, routes = WholeLists(), {route.name: route for route in CoinW().routes}
+    limit, market = routes["open_limit"], routes["open_market"]
+    lists.did_not_come(limit, 100.0)
+
+    assert lists.most_ids(market, 1, 0, 100.0) == market.wide_ids
+    assert lists.most_ids(market, 1, 0, 100.0, urgent=True) == market.max_ids
+    assert lists.most_ids(routes["open_tp_sl"], 1, 0, 100.0, urgent=True) == market.wide_ids
 
 
 def test_a_kill_that_finds_no_token_begins_with_one_id_by_its_own_route() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import TypeAlias
 
 Key: TypeAlias = tuple[str, str]
@@ -87,22 +88,42 @@ class Order:
 
 @dataclass(slots=True)
 class Shelf:
-    """One account's orders: the live ones, and the closed ones in the order of closing."""
+    """One account's orders: the live ones, and the closed ones in the order of closing.
+
+    The live ones by type, too: a short list is not sought among all orders of a long one.
+    """
 
     live: dict[str, Order] = field(default_factory=dict)
+    live_of: dict[OrdType, dict[str, Order]] = field(
+        default_factory=lambda: {ord_type: {} for ord_type in OrdType}
+    )
     closed: dict[str, Order] = field(default_factory=dict)
     by_client: dict[str, list[Order]] = field(default_factory=dict)
     children: dict[str, list[Order]] = field(default_factory=dict)
 
     def put(self, order: Order) -> None:
         """File an order where its state belongs."""
-        self.live.pop(order.id, None)
-        self.closed.pop(order.id, None)
-        (self.live if order.is_live else self.closed)[order.id] = order
+        self.take(order)
+        if order.is_live:
+            self.live[order.id] = self.live_of[order.ord_type][order.id] = order
+        else:
+            self.closed[order.id] = order
 
-    def shown(self, at_s: float | None) -> Iterable[Order]:
-        """The orders that may be shown as open at that time: now, only the live ones."""
-        return self.live.values() if at_s is None else self
+    def take(self, order: Order) -> None:
+        """Take an order off the shelf."""
+        for orders in (self.live, self.live_of[order.ord_type], self.closed):
+            orders.pop(order.id, None)
+
+    def shown(self, at_s: float | None, types: Collection[OrdType] = ()) -> Iterable[Order]:
+        """The orders that may be shown as open at that time: now, only the live ones.
+
+        Where `types` are named others need not be shown.
+        """
+        if at_s is not None:
+            return self
+        if not types:
+            return self.live.values()
+        return chain.from_iterable(self.live_of[ord_type].values() for ord_type in types)
 
     def __iter__(self) -> Iterator[Order]:
         yield from self.live.values()
@@ -140,8 +161,7 @@ class Book:
         if old is None:
             return
         shelf = self.shelf(venue, old.api_key)
-        shelf.live.pop(old.id, None)
-        shelf.closed.pop(old.id, None)
+        shelf.take(old)
         for index, name in (
             (shelf.by_client, old.client_order_id),
             (shelf.children, old.parent_id),

@@ -28,11 +28,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
 from .book import Order, OrdType, State
-from .coinw_rows import history_row, move_tpsl_row, open_row, pos_type, tpsl_row
+from .coinw_rows import history_row, move_tpsl_row, open_row, pos_type, tpsl_row, types_of
 from .ladder import Ladder
 from .venue import Call, Option, Reply, Route, Venue, decode, reply_json, reply_rows
 from .world import Account, World
@@ -166,12 +166,18 @@ def reaches(world: World, order: Order, wanted: str | None) -> bool:
     return word != "planTrigger"
 
 
-def shelf_of(world: World, call: Call) -> Iterable[Order]:
-    """Return the account's orders that may be open."""
-    return world.book.shelf(NAME, call.api_key).shown(call.bend.read_at)
+def shelf_of(world: World, call: Call, words: Collection[str] = ()) -> Iterable[Order]:
+    """Return the account's orders that may be open; where named, those of such words."""
+    shelf = world.book.shelf(NAME, call.api_key)
+    return shelf.shown(call.bend.read_at, types_of(words) if words else ())
 
 
-def shown(call: Call, orders: Iterable[Order], words: Iterable[str]) -> list[Order]:
+def listed(world: World, call: Call, words: Collection[str]) -> list[Order]:
+    """Return the open orders that a list of those words shows."""
+    return shown(call, shelf_of(world, call, words), words)
+
+
+def shown(call: Call, orders: Iterable[Order], words: Collection[str]) -> list[Order]:
     """Pick the open orders that a list of those words and that instrument shows."""
     instrument, read_at = call.query.get("instrument", "").upper(), call.bend.read_at
     return [
@@ -200,8 +206,7 @@ def order_information(world: World, call: Call) -> Reply:
         return invalid()
     words = leaky(world, ROW_WORDS.get(wanted, wanted))
     named = [world.book.find(NAME, call.api_key, i) for i in dict.fromkeys(ids)]
-    orders = [o for o in named if o] if ids else shelf_of(world, call)
-    found = shown(call, orders, words)
+    found = shown(call, filter(None, named), words) if ids else listed(world, call, words)
     rows = map(open_row, found)
     return reply_rows('{"code":0,"data":[', rows, '],"msg":""}', count=len(found))
 
@@ -218,7 +223,7 @@ def open_orders(world: World, call: Call) -> Reply:
         return missing()
     if wanted not in ("plan", "execute", "planTrigger", "moveStopProfitLoss"):
         return invalid()
-    orders = shown(call, shelf_of(world, call), leaky(world, wanted))
+    orders = listed(world, call, leaky(world, wanted))
     page, total = paged(call, sorted(orders, key=lambda o: -o.created_ms), OPEN_PAGE)
     return rows_reply([open_row(order) for order in page], total)
 
@@ -233,7 +238,7 @@ def tpsl(world: World, call: Call) -> Reply:
     """GET /v1/perpum/TPSL."""
     if call.query.get("stopFrom") not in ("1", "2", "3"):
         return missing()
-    orders = shown(call, shelf_of(world, call), ["stopProfitLoss"])
+    orders = listed(world, call, ["stopProfitLoss"])
     parent = call.query.get("orderId") or call.query.get("planOrderId")
     rows = [tpsl_row(order) for order in orders if parent in (None, order.parent_id)]
     return reply_json({"code": 0, "data": rows, "msg": ""})
@@ -241,7 +246,7 @@ def tpsl(world: World, call: Call) -> Reply:
 
 def move_tpsl(world: World, call: Call) -> Reply:
     """GET /v1/perpum/moveTPSL."""
-    orders = shown(call, shelf_of(world, call), ["moveStopProfitLoss"])
+    orders = listed(world, call, ["moveStopProfitLoss"])
     return reply_json({"code": 0, "data": [move_tpsl_row(o) for o in orders], "msg": ""})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from .book import Order, OrdType, State
@@ -19,6 +20,11 @@ _WORDS = {
 def pos_type(order: Order) -> str:
     """Tell the venue's word for the order's type."""
     return "plan" if order.triggered else _WORDS[order.ord_type]
+
+
+def types_of(words: Collection[str]) -> list[OrdType]:
+    """List the types of which orders may have one of those words; one that fired is `plan`."""
+    return [t for t, word in _WORDS.items() if word in words or "plan" in words]
 
 
 def _common(order: Order) -> dict[str, Any]:
