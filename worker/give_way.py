@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from venues.base import Venue
 from worker.ahead import Ahead
@@ -12,10 +12,10 @@ from worker.plan import cancel_routes
 from worker.tokens import Tokens
 from worker.waiting import PATIENCE_S, Group, Item, is_lookup
 
-#: At its first list a kill waits so long (seconds) for the others that come there: this long
-#: in any case, as the lag of a burst of cancels ends within some milliseconds; ...
-TOGETHER_S = 0.03
-#: ... and this long at most, while tokens are few.
+#: A kill waits so long (seconds) at a list for the others that come there next: the lag of a
+#: burst of cancels ends within some milliseconds.
+TOGETHER_S = 0.05
+#: At its first list it does so for this long at most, while tokens are few.
 GATHER_S = 1.0
 
 
@@ -35,6 +35,12 @@ class GiveWay:
             if not self._kills:
                 self._kills_since = now
             self._kills.note(item)
+
+    def sought(self, items: Iterable[Item]) -> None:
+        """Note that ids leave in a look-up: others no longer wait for them there."""
+        for item in items:
+            if item.kill:
+                self._kills.note(item)
 
     def went(self, item: Item) -> None:
         """Note that an id is out of the lane."""
@@ -79,10 +85,11 @@ class GiveWay:
             here = sum(other.kills_here for other in groups if _asks_like(other, group))
             all_here = here >= len(self._kills)
             return -NEVER if all_here else min(head.since + PATIENCE_S, plenty_at)
-        first_list = group.route.wide_ids and not head.track.absent
-        if not first_list or group.kills_here >= self._kills.of(group):
+        if group.kills_here >= self._kills.of(group):
             return -NEVER
-        return min(head.since + GATHER_S, max(head.since + TOGETHER_S, plenty_at))
+        first_list = group.route.wide_ids and not head.track.absent
+        gathered_at = min(head.since + GATHER_S, plenty_at) if first_list else -NEVER
+        return max(head.since + TOGETHER_S, gathered_at)
 
 
 def _asks_like(other: Group, group: Group) -> bool:

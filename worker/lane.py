@@ -61,8 +61,8 @@ __all__ = ["Delivery", "Group", "Item", "Lane", "Owner", "Pause", "Sending", "ta
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
-#: Routine waits for its first list until the clock's next tick: those of one burst of cancels,
-#: whose lag ends within some milliseconds, go together.
+#: A look-up of routine that waits does so until the clock's next tick: those of one burst of
+#: cancels, whose lag ends within some milliseconds, go together.
 TICK_S = 0.05
 #: A throttled account is quiet for at least this long.
 SHORTEST_PAUSE_S = 1.0
@@ -386,7 +386,8 @@ class Lane:
         for item in items:
             item.flying = True
             item.track = sent(item.track)
-            self._give_way.note(item, now)
+        if is_lookup(group.route):
+            self._give_way.sought(items)
         self._flying += len(items)
         route = self._take_tokens(group.route, items[0], len(items), now)
         self.in_flight += 1
@@ -464,8 +465,7 @@ class Lane:
         if again.back_off is not None:
             delay_s = max(delay_s, backoff_s(*again.back_off, self._rng))
         not_before = now + delay_s
-        first_list = item.track.purpose is Purpose.LOOKUP and not item.track.absent
-        if delay_s and first_list and not item.kill:
+        if delay_s and item.track.purpose is Purpose.LOOKUP and not item.kill:
             not_before = math.ceil(not_before / TICK_S) * TICK_S
         for owner in [owner for owner in item.owners if owner.leaving]:
             self._part(owner, item, max(not_before, self.paused_until))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tests.simulation.meters import EPSILON_S
 from venues.base import Quota, Route
 from worker.follow import next_route
-from worker.give_way import GATHER_S
+from worker.give_way import GATHER_S, TOGETHER_S
 from worker.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
 from worker.load import MOST_YIELD_S, Load
 from worker.model import Purpose
@@ -214,7 +214,8 @@ class Watch:
         """Return how long a kill's proof may wait for others."""
         if self._is_slow(group.route):
             return PATIENCE_S
-        return GATHER_S if group.route.wide_ids and not head.track.absent else 0.0
+        first_list = group.route.wide_ids and not head.track.absent
+        return GATHER_S if first_list else TOGETHER_S
 
     def _is_slow(self, route: Route) -> bool:
         quotas = [ledger.quota for ledger in self._drawn(route)]

@@ -52,6 +52,15 @@ def test_a_kill_of_which_the_venue_told_the_type_has_one_list_before_it() -> Non
     assert ahead.of(group_at(ROUTES["open_trailing_stop"], item)) == 0
 
 
+def test_a_kill_that_was_looked_for_before_has_all_lists_before_it_once_canceled() -> None:
+    ahead, item = Ahead(VENUE), item_of(1)
+    item.track = moved(item, early=True, absent=("open_limit",))
+
+    ahead.note(item)
+
+    assert ahead.of(group_at(ROUTES["open_trailing_stop"], item)) == 1
+
+
 def test_a_kill_that_is_being_looked_for_or_turns_pages_is_not_waited_for() -> None:
     ahead, item = Ahead(VENUE), item_of(1)
     group = group_at(ROUTES["open_trailing_stop"], item)

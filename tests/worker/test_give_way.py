@@ -118,6 +118,17 @@ def test_a_kill_waits_for_no_other_that_is_past_its_first_list() -> None:
     assert sorted([*ids(leaves(lane, 5.1)), *ids(leaves(lane, 5.1))]) == ["c", "late"]
 
 
+def test_a_full_request_waits_for_nobody() -> None:
+    lane = lane_of(CoinW(), lookup=Quota(4, 1.0))
+    lane.add(Task(kill=True), proofs(*(f"{n}" for n in range(40))), 5.0)
+    lane.in_doubt(leaves(lane, 5.0), "body_too_large", 5.05)  # from now on by id
+    lane.add(Task(kill=True), fresh("late"), 5.05)
+
+    left = [leaves(lane, 5.05) for _ in range(3)]
+
+    assert [len(sending.items) for sending in left] == [1, 20, 20]
+
+
 def test_with_many_tokens_a_kill_waits_for_a_burst_only() -> None:
     lane = lane_of(CoinW(), lookup=Quota(4, 1.0))
     lane.add(Task(kill=True), [*proofs("a"), *fresh("b")], 5.0)

@@ -31,6 +31,18 @@ def test_a_token_comes_back_one_window_after_its_response() -> None:
     assert pace.free(6.3) == 1
 
 
+def test_a_request_beside_others_to_come_waits_for_a_token_more_than_theirs() -> None:
+    pace = Pace(Quota(3, 1.0))
+    assert pace.beside_at(5.0, 50) == 5.0  # no more than all can be free
+
+    pace.take(5.0)
+    assert pace.beside_at(5.0, 1) == 5.0
+    assert pace.beside_at(5.0, 2) == NEVER
+
+    pace.give_back(5.1)
+    assert pace.beside_at(5.1, 2) == pytest.approx(6.1)
+
+
 def test_a_kill_takes_every_free_token_at_once() -> None:
     pace = Pace(TEN)
     for _ in range(10):
