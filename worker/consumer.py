@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -216,6 +217,7 @@ class CancelConsumer(Consumer):
         Raises:
             InvalidJob: it is no job.
         """
+        came_at = time.monotonic()
         priority, account = split_key(message.delivery_info.get("routing_key", ""))
         envelope = envelope_of(message, priority, account)
         if "task" in message.headers:
@@ -233,7 +235,7 @@ class CancelConsumer(Consumer):
                 "unknown_fields", job_id=intake.job.job_id, fields=list(intake.unknown_fields)
             )
         kwargs["job"] = {**job, "job_id": intake.job.job_id}
-        reading = self._keep(message, intake)
+        reading = self._keep(message, replace(intake, came_at=came_at))
         dress(message, intake.job, kwargs, reading=reading, keep_eta=self.runtime.embedded)
         return True
 

@@ -38,6 +38,7 @@ class Ticket:
     job_id: str
     kill: bool
     deadline: float  # monotonic seconds
+    came_at: float = NEVER
     trace: str = ""
     leaving: str = ""
     number: int = 0

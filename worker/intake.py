@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -121,11 +122,15 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Intake:
-    """A job ready to run, and the ids of it that cannot be asked for."""
+    """A job ready to run, and the ids of it that cannot be asked for.
+
+    `came_at` is when the worker turned to its message (monotonic seconds); infinite: unknown.
+    """
 
     job: CancelJob
     refused: tuple[CancelOutcome, ...] = ()
     unknown_fields: tuple[str, ...] = ()
+    came_at: float = math.inf
 
 
 def read_json(body: bytes, content_encoding: str = "") -> Any:

@@ -128,7 +128,8 @@ class Lane:
         if item is not None and not shareable(item):
             key, item = (*key, next(self._tickets)), None
         if item is None:
-            item = self._items[key] = Item(key, track, {}, next(self._seq), owner.kill, now)
+            came_at = min(now, owner.came_at)
+            item = self._items[key] = Item(key, track, {}, next(self._seq), owner.kill, came_at)
             self._queue(item, now, now)
             if item.kill and track.purpose is Purpose.CANCEL:
                 self._glances.add(item)

@@ -175,6 +175,7 @@ class _Lanes:
             job_id=order.job_id,
             kill=order.kill,
             deadline=order.deadline,
+            came_at=order.came_at,
             trace=order.trace,
             number=order.number,
         )

@@ -41,13 +41,14 @@ class Fresh(NamedTuple):
 
 
 class Submit(NamedTuple):
-    """A task hands its ids in; `number` names it from now on. Deadline: monotonic seconds."""
+    """A task hands its ids in; `number` names it from now on. Times: monotonic seconds."""
 
     account: str
     number: int
     job_id: str
     kill: bool
     deadline: float
+    came_at: float
     trace: str
     ids: Fresh | Sequence[Track]
 

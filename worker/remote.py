@@ -40,6 +40,7 @@ from worker.link import (
     Withdraw,
 )
 from worker.observe import Figures, Seen
+from worker.pace import NEVER
 from worker.settings import Account
 from worker.waiting import Result
 
@@ -61,6 +62,7 @@ class Errand:
     job_id: str
     kill: bool
     deadline: float  # monotonic seconds
+    came_at: float = NEVER  # when the worker turned to its message
     trace: str = ""
     leaving: str = ""  # why it gets its ids back
     number: int = 0
@@ -108,6 +110,7 @@ class LaneProcess:
                 errand.job_id,
                 errand.kill,
                 errand.deadline,
+                errand.came_at,
                 errand.trace,
                 ids,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,7 @@ class Run:
         job = intake.job
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
+        self._came_at = math.inf if progress else intake.came_at
         self._hold_s = hold_s(suspect=suspect, attempt=self.attempt)
         counts = progress.counts if progress else {}
         begun = again or suspect or progress is not None
@@ -118,6 +120,7 @@ class Run:
             job_id=self.job.job_id,
             kill=self.job.priority is Priority.KILL,
             deadline=deadline,
+            came_at=self._came_at,
             trace=self.job.trace.get("traceparent", ""),
         )
         self._lanes.submit(errand, self._ids, len(self.job.refs))

@@ -24,6 +24,7 @@ class Run:
     tracks: tuple[Track, ...]
     kill: bool
     deadline: float
+    came_at: float
     leaving: str = ""
     waiting: int = 0
     left: list[Parked] = field(default_factory=list)

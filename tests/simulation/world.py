@@ -22,6 +22,8 @@ from worker.retry import SHORTEST_COUNTDOWN_S, Parked, decide
 
 #: A run that takes more events than this turns in a circle.
 MOST_EVENTS = 60_000
+#: How long a worker takes to read an id of a job, in seconds.
+READ_S = 0.002
 
 
 class World:
@@ -127,7 +129,8 @@ class World:
             self._at_broker.append((job, tracks))
             return
         desk = self._desks[job.account]
-        run = Run(job, desk, tracks, job.kill, job.deadline, waiting=len(tracks))
+        came_at = now - READ_S * len(tracks)
+        run = Run(job, desk, tracks, job.kill, job.deadline, came_at, waiting=len(tracks))
         if now >= job.deadline:
             run.left = [Parked(track, now, "deadline") for track in tracks]
             self._end_run(run)

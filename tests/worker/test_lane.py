@@ -39,6 +39,7 @@ class Task:
 
     kill: bool = False
     deadline: float = 1000.0
+    came_at: float = NEVER
     leaving: str = ""
 
 

@@ -15,6 +15,7 @@ from worker.follow import start
 from worker.link import FEW_IDS, Fresh, Submit
 from worker.model import Credential, IdKind, OrderRef, OrdType
 from worker.observe import NOBODY
+from worker.pace import NEVER
 from worker.remote import Errand, LaneFailed, LaneProcess, parted
 from worker.remote import start as start_lanes
 from worker.retry import Parked
@@ -93,7 +94,7 @@ def test_few_ids_are_queued_at_once() -> None:
     many = few._replace(rows=[*few.rows, *few.rows[:1]])
 
     def submit(ids: Fresh) -> Submit:
-        return Submit("a", 1, "job", False, 1.0, "", ids)
+        return Submit("a", 1, "job", False, 1.0, NEVER, "", ids)
 
     assert submit(few).few
     assert not submit(many).few
