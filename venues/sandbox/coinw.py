@@ -105,10 +105,10 @@ def invalid() -> Reply:
     return say(1, "invalid parameter", "bad_request")
 
 
-def rows_reply(rows: Sequence[object], total: int) -> Reply:
-    """Answer one page of a list."""
-    data = {"nextId": 0, "prevId": 0, "rows": list(rows), "total": total}
-    return reply_json({"code": 0, "data": data, "msg": ""})
+def page_reply(rows: Sequence[str], total: int) -> Reply:
+    """Answer one page of a list, of rows of JSON."""
+    head = '{"code":0,"data":{"nextId":0,"prevId":0,"rows":['
+    return reply_rows(head, rows, f'],"total":{total}}},"msg":""}}', count=len(rows))
 
 
 def paged(call: Call, orders: Sequence[Order], default: int) -> tuple[Sequence[Order], int]:
@@ -225,7 +225,7 @@ def open_orders(world: World, call: Call) -> Reply:
         return invalid()
     orders = listed(world, call, leaky(world, wanted))
     page, total = paged(call, sorted(orders, key=lambda o: -o.created_ms), OPEN_PAGE)
-    return rows_reply([open_row(order) for order in page], total)
+    return page_reply([open_row(order) for order in page], total)
 
 
 def open_count(world: World, call: Call) -> Reply:
@@ -277,7 +277,7 @@ def past_orders(world: World, call: Call, span_ms: int) -> Reply:
     ]
     orders.sort(key=lambda o: o.updated_ms, reverse=True)
     page, total = paged(call, orders, HISTORY_PAGE)
-    return rows_reply([history_row(order) for order in page], total)
+    return page_reply([history_row(order) for order in page], total)
 
 
 def history(world: World, call: Call) -> Reply:
