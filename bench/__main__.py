@@ -60,6 +60,7 @@ def main(arguments: list[str]) -> int:
     chosen = {name: case for name, case in cases.items() if name in (options.only or cases)}
     console, began = Console(width=150), time.monotonic()
     findings: list[Findings] = []
+    before_s = report.additions_s()
     with set_stage() as stage:
         for name, case in chosen.items():
             console.print(f"[bold]{name}[/bold]")
@@ -68,7 +69,8 @@ def main(arguments: list[str]) -> int:
         version = stage.broker_version()
     if not (options.only or options.quick):
         took_s = time.monotonic() - began
-        report.write(Path(__file__).parent, findings, version, took_s)
+        speed = before_s, report.additions_s()
+        report.write(Path(__file__).parent, findings, version, took_s, speed)
     figures = [figure for found in findings for figure in found.figures]
     judged = [f for f in figures if f.unit == "answers" or not options.quick]
     return int(any(figure.reached is False for figure in judged))
