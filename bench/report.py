@@ -45,7 +45,7 @@ def write(
     findings: Sequence[Findings],
     broker: str,
     took_s: float,
-    additions_s: tuple[float, float],
+    speed_s: tuple[float, float],
 ) -> None:
     """Write RESULTS.md and the picture."""
     figures = [figure for found in findings for figure in found.figures]
@@ -58,7 +58,7 @@ def write(
         *_table(figures), "",
         *(["Notes", "", *notes, ""] if notes else []),
         *_section("## Where the worker's time goes", profiles),
-        "## Taken on", "", *_machine(broker, took_s, additions_s), "",
+        "## Taken on", "", *_machine(broker, took_s, speed_s), "",
     ]  # fmt: skip
     (folder / "RESULTS.md").write_text("\n".join(text), encoding="utf-8")
     draw(folder / "time-to-cancel.svg", [point for found in findings for point in found.points])
@@ -86,8 +86,8 @@ def _number(value: float, unit: str) -> str:
     return f"{value:,.{digits}f} {unit}"
 
 
-def _machine(broker: str, took_s: float, additions_s: tuple[float, float]) -> list[str]:
-    before_s, after_s = additions_s
+def _machine(broker: str, took_s: float, speed_s: tuple[float, float]) -> list[str]:
+    before_s, after_s = speed_s
     memory_gib = psutil.virtual_memory().total / 2**30
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES]
     return [

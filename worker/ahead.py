@@ -39,8 +39,9 @@ class Ahead:
 
     def forget(self, item: Item) -> None:
         """Note that an id is out of the lane."""
-        self._move(item, None)
-        self._at.pop(item, None)
+        left = self._at.pop(item, None)
+        if left is not None:
+            left.kills -= 1
 
     def of(self, group: Group) -> int:
         """Return how many kills have a group's list before them, at its first page."""

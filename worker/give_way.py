@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from venues.base import Venue
 from worker.ahead import Ahead
@@ -35,12 +35,6 @@ class GiveWay:
             if not self._kills:
                 self._kills_since = now
             self._kills.note(item)
-
-    def sought(self, items: Iterable[Item]) -> None:
-        """Note that ids leave in a look-up: others no longer wait for them there."""
-        for item in items:
-            if item.kill:
-                self._kills.note(item)
 
     def went(self, item: Item) -> None:
         """Note that an id is out of the lane."""

@@ -150,12 +150,13 @@ class Lane:
 
     def _hurry(self, item: Item, now: float) -> None:
         """A kill job asks for an id that waits as routine: it goes as a kill now."""
-        if not item.flying:
-            unqueue(item)
+        if item.flying:
+            item.kill = True
+            self._give_way.note(item, now)
+            return
+        unqueue(item)
         item.kill = True
-        if not item.flying:
-            self._queue(item, now, now)
-        self._give_way.note(item, now)
+        self._queue(item, now, now)
 
     def withdraw(self, owner: Owner, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
@@ -384,11 +385,12 @@ class Lane:
     def _fill(self, group: Group, now: float) -> Sending:
         few = self._tokens.ready_at(group, self._groups.values(), now) > now
         items = self._take(group, now, 1 if few else self._most_ids(group, now))
+        looks = is_lookup(group.route)
         for item in items:
             item.flying = True
             item.track = sent(item.track)
-        if is_lookup(group.route):
-            self._give_way.sought(items)
+            if looks:  # others no longer wait for it at this list
+                self._give_way.note(item, now)
         self._flying += len(items)
         route = self._take_tokens(group.route, items[0], len(items), now)
         self.in_flight += 1
