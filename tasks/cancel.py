@@ -14,8 +14,12 @@ from worker.topology import lane_queue_name
 
 
 @shared_task(name=TASK, bind=True, max_retries=None)
-def cancel_orders(self: Any, job: dict[str, Any], progress: Any = None) -> dict[str, int]:
-    """Cancel what the job names; return how many ids ended in which status."""
+def cancel_orders(self: Any, job: Any, progress: Any = None) -> dict[str, int]:
+    """Cancel what the job names; return how many ids ended in which status.
+
+    What is run is the job as the consumer read it; `job` is None where its message stays with
+    the broker meanwhile.
+    """
     runtime = self.app.runtime
     intake = runtime.readings.get(self.request.cancel_reading) or _read(self, job)
     again, suspect = (
@@ -38,8 +42,12 @@ def cancel_orders(self: Any, job: dict[str, Any], progress: Any = None) -> dict[
     return dict(run.report.counts)
 
 
-def _read(task: Any, job: dict[str, Any]) -> Intake:
-    """Read a job once more: only should Celery keep a message no longer than till here."""
+def _read(task: Any, job: Any) -> Intake:
+    """Read a job once more: only should Celery keep a message no longer than till here.
+
+    Raises:
+        InvalidJob: the message does not hold it; the broker has it and buries it.
+    """
     request, accounts = task.request, task.app.runtime.settings.accounts
     headers = {key: getattr(request, key, None) for key in ("traceparent", "tracestate")}
     envelope = Envelope(priority=request.cancel_priority, account="", headers=headers)

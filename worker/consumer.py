@@ -236,7 +236,7 @@ class CancelConsumer(Consumer):
             )
         kwargs["job"] = {**job, "job_id": intake.job.job_id}
         reading = self._keep(message, replace(intake, came_at=came_at))
-        dress(message, intake.job, kwargs, reading=reading, keep_eta=self.runtime.embedded)
+        dress(message, intake.job, kwargs, reading=reading, embedded=self.runtime.embedded)
         return True
 
     def _keep(self, message: Any, intake: Intake) -> str:

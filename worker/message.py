@@ -112,22 +112,24 @@ def dress(
     kwargs: Mapping[str, Any],
     *,
     reading: str = "",
-    keep_eta: bool = False,
+    embedded: bool = False,
 ) -> None:
     """Rewrite a message as the task that runs it; Flower shows its headers, so no payload.
 
-    `reading` is the key under which the task finds the job as it was read already. A real
-    broker has waited out a retry's countdown; the embedded one leaves it to Celery.
+    `reading` is the key under which the task finds the job as it was read already, so its body
+    need not hold it: Celery would read that twice. The embedded broker takes a message back as
+    it stands here, and leaves a retry's countdown to Celery.
     """
     embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    message.body = json.dumps([[], dict(kwargs), embed])
+    carried = kwargs if embedded else {**kwargs, "job": None}
+    message.body = json.dumps([[], carried, embed])
     message.content_type, message.content_encoding = "application/json", "utf-8"
     message._decoded_cache = None
     count, urgent = len(kwargs["job"]["orders"]), job.priority is Priority.KILL
     task_id = _name_or(message.headers.get("id"), str(uuid4()))
     retries = message.headers.get("retries")
     message.properties["correlation_id"] = task_id
-    eta = {"eta": message.headers.get("eta")} if keep_eta else {}
+    eta = {"eta": message.headers.get("eta")} if embedded else {}
     message.headers = {
         **eta,
         **job.trace,

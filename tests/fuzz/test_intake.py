@@ -127,5 +127,7 @@ def test_any_celery_message(body: bytes, headers: dict[str, Any], encoding: str 
         assert body_of(message) == body
         assert "content_type" in properties_of(message)
     else:
-        dress(message, intake.job, kwargs, keep_eta=False)
-        assert message.decode()[1]["job"] == kwargs["job"]
+        dress(message, intake.job, kwargs)
+        assert message.decode()[1] == {**kwargs, "job": None}
+        dress(message, intake.job, kwargs, embedded=True)
+        assert message.decode()[1] == kwargs
