@@ -137,8 +137,7 @@ class Driver:
         first request: it sends that one itself, where another would have to wake first.
         """
         kept = self._let_leave(keep=keep)
-        sooner = self.lane.next_at(time.monotonic()) < self._wakes_at
-        if sooner or self._stopped or self._shared:
+        if self.lane.quiet_until < self._wakes_at or self._stopped or self._shared:
             self._changed.notify_all()
         return kept
 
@@ -166,13 +165,11 @@ class Driver:
     def _tick(self) -> None:
         with self._changed:
             while not self._stopped:
-                now = time.monotonic()
-                late_s = max(0.0, now - self._wakes_at)
-                self._wakes_at = self.lane.next_at(now)
-                if self._wakes_at <= now:
-                    self._let_leave(late_s=late_s)
-                else:
-                    self._changed.wait(min(self._wakes_at - now, _LONGEST_SLEEP_S))
+                self._let_leave(late_s=max(0.0, time.monotonic() - self._wakes_at))
+                self._wakes_at = self.lane.quiet_until
+                sleep_s = self._wakes_at - time.monotonic()
+                if sleep_s > 0:
+                    self._changed.wait(min(sleep_s, _LONGEST_SLEEP_S))
 
     def _carry(self, sending: Sending) -> None:
         following: Sending | None = sending

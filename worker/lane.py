@@ -95,6 +95,7 @@ class Lane:
         self._give_way = GiveWay(venue, self._tokens, load or Load())
         self.halted = ""
         self.paused_until = -NEVER
+        self.quiet_until = NEVER
         self.in_flight = 0
         self.deliveries: list[Delivery] = []
         self._rng = rng
@@ -180,38 +181,46 @@ class Lane:
     # -- what the sender does ------------------------------------------------------------
 
     def next(self, now: float) -> Sending | None:
-        """Return the request that may leave now, its tokens taken; None if none may."""
-        self._wake(now)
-        if self.halted or now < self.paused_until or self.in_flight >= MOST_IN_FLIGHT:
+        """Return the request that may leave now, its tokens taken; None if none may.
+
+        After None, `quiet_until` says when to ask again, unless something happens before.
+        """
+        self.quiet_until, group = self._soonest(now)
+        if self.quiet_until > now:
             return None
+        return self._glance(now) if group is None else self._fill(group, now)
+
+    def next_at(self, now: float) -> float:
+        """Return when `next` is worth asking again; NEVER: not before something happens."""
+        return self._soonest(now)[0]
+
+    def _soonest(self, now: float) -> tuple[float, Group | None]:
+        """Return when the next request may leave, and of which group; None: a glance."""
+        self._wake(now)
+        soonest = self._later[0][0] if self._later else NEVER
+        if self.halted or self.in_flight >= MOST_IN_FLIGHT:
+            return (NEVER if self.halted else soonest), None
         for group in self._by_rank(now):
-            if self._ready_at(group, now) <= now:
-                return self._fill(group, now)
-        return self._glance(now)
+            at = max(self._ready_at(group, now), self.paused_until)
+            if at <= now:
+                return now, group
+            soonest = min(soonest, at)
+        glance = self._glances.group()
+        if glance is not None:
+            at = self._tokens.ready_at(glance, self._groups.values(), now)
+            soonest = min(soonest, max(at, self.paused_until))
+        return soonest, None
 
     def _glance(self, now: float) -> Sending | None:
-        """Return a look for ids of kills that wait for a token, if one may leave."""
+        """Return a look for ids of kills that wait for a token."""
         group = self._glances.group()
-        if group is None or self._tokens.ready_at(group, self._groups.values(), now) > now:
+        if group is None:
             return None
         items = self._glances.take(self._most_ids(group, now))
         self._tokens.take(group.route, now)
         self.in_flight += 1
         batch = Batch(group.route, tuple(item.track.known for item in items))
         return Sending(batch, items, now, 0.0, glance=True)
-
-    def next_at(self, now: float) -> float:
-        """Return when `next` is worth asking again; NEVER: not before something happens."""
-        self._wake(now)
-        if self.halted:
-            return NEVER
-        full = self.in_flight >= MOST_IN_FLIGHT
-        times = [] if full else [self._ready_at(group, now) for group in self._by_rank(now)]
-        glance = self._glances.group()
-        if glance is not None and not full:
-            times.append(self._tokens.ready_at(glance, self._groups.values(), now))
-        soonest = max(min(times, default=NEVER), self.paused_until)
-        return min(soonest, self._later[0][0]) if self._later else soonest
 
     def answered(
         self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float

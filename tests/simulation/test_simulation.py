@@ -12,7 +12,7 @@ from tests.simulation.laws import LawBroken
 from tests.simulation.seeds import run_seed
 from venues.base import Quota
 from worker.follow import Track
-from worker.lane import Group, Item, Lane, Owner, Pause
+from worker.lane import Group, Item, Lane, Owner, Pause, Sending
 from worker.model import CancelOutcome, CancelStatus
 from worker.pace import NEVER, Pace
 from worker.retry import Parked
@@ -87,8 +87,10 @@ class NoHurry(Lane):
 class Sleepy(Lane):
     """Oversleeps."""
 
-    def next_at(self, now: float) -> float:
-        return super().next_at(now) + 0.05
+    def next(self, now: float) -> Sending | None:
+        sending = super().next(now)
+        self.quiet_until += 0.05
+        return sending
 
 
 class Restless(Lane):
