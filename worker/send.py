@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 import requests
@@ -18,6 +16,7 @@ from urllib3.exceptions import (
 )
 
 from venues.base import HttpReply, HttpRequest
+from worker.connection import OneHost
 
 #: No venue's answer to a cancel or a look-up comes near this.
 MOST_BODY_BYTES = 1 << 20
@@ -40,16 +39,9 @@ class Transport:
     certificates are checked, and nothing is ever sent twice.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        connections: int = 64,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, base_url: str, *, connections: int = 64) -> None:
         self._base_url = base_url
-        self._clock = clock
-        self._adapter = requests.adapters.HTTPAdapter(
+        self._adapter = OneHost(
             pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=False
         )
 
@@ -60,7 +52,6 @@ class Transport:
             NotSent: no connection was made.
             InDoubt: no whole reply within twice the time, or one beyond every size.
         """
-        give_up = self._clock() + 2 * timeout_s
         try:
             response = self._adapter.send(
                 self._prepared(request),
@@ -71,7 +62,7 @@ class Transport:
         except requests.RequestException as error:
             _explain(error)
         try:
-            body = self._read(response, give_up)
+            body = _read(response)
         finally:
             response.close()
         return _reply(response, body)
@@ -94,26 +85,29 @@ class Transport:
             prepared.headers["Content-Length"] = str(len(request.body))
         return prepared
 
-    def _read(self, response: requests.Response, give_up: float) -> bytes:
-        body = bytearray()
-        try:
-            while chunk := response.raw.read(_CHUNK_BYTES, decode_content=True):
-                body += chunk
-                if len(body) > MOST_BODY_BYTES:
-                    raise InDoubt("body_too_large")
-                if self._clock() > give_up:
-                    raise InDoubt("timeout")
-        except (HTTPError, OSError) as error:
-            raise InDoubt(_word(error)) from None
-        _check_whole(response, len(body))
-        return bytes(body)
 
-
-def _check_whole(response: requests.Response, size: int) -> None:
-    announced = response.headers.get("Content-Length", "")
-    encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-    if announced.isdigit() and int(announced) != size and not encoded:
+def _read(response: requests.Response) -> bytearray:
+    announced = _announced(response)
+    body = bytearray()
+    try:
+        while chunk := response.raw.read(_CHUNK_BYTES, decode_content=True):
+            body += chunk
+            if len(body) > MOST_BODY_BYTES:
+                raise InDoubt("body_too_large")
+            if len(body) == announced:
+                return body
+    except (HTTPError, OSError) as error:
+        raise InDoubt(_word(error)) from None
+    if announced is not None and len(body) != announced:
         raise InDoubt("half_body")
+    return body
+
+
+def _announced(response: requests.Response) -> int | None:
+    """Return how many bytes were announced; None: it cannot be known of what was unpacked."""
+    size = response.headers.get("Content-Length", "")
+    encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+    return int(size) if size.isdigit() and not encoded else None
 
 
 def _explain(error: requests.RequestException) -> NoReturn:
@@ -143,7 +137,7 @@ def _word(error: object) -> str:
     return type(error).__name__
 
 
-def _reply(response: requests.Response, body: bytes) -> HttpReply:
+def _reply(response: requests.Response, body: bytearray) -> HttpReply:
     text = body.decode("utf-8", "replace")
     return HttpReply(
         status=response.status_code,
