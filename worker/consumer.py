@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from celery.worker.consumer import Consumer
 
 from worker import topology
 from worker.follow import expire, start
+from worker.inbox import Inbox
 from worker.intake import Envelope, Intake, InvalidJob, read_job, utc_now
 from worker.message import (
     body_of,
@@ -32,6 +34,7 @@ from worker.message import (
     properties_of,
     split_key,
 )
+from worker.model import Priority
 from worker.publish import Letter
 from worker.report import ROUTING_KEY_HEADER, Report, reject, reject_outcome
 from worker.runtime import Runtime
@@ -53,6 +56,8 @@ LEAST_PREFETCH = 8
 TOKEN_RENEWAL_S = 600.0
 #: Who is the first to come has its token sooner (seconds); else somebody else had it.
 TOKEN_COMES_S = 5.0
+#: So many messages are read before the next one is turned to, which takes ten times as long.
+MOST_READ_AT_ONCE = 8
 _DICE = random.Random()  # noqa: S311 - waits, not keys
 
 
@@ -80,6 +85,7 @@ class CancelConsumer(Consumer):
         self._tokens: dict[str, Any] = {}
         self._came_after: set[str] = set()
         self._came_at = 0.0
+        self._inbox: Inbox[Callable[[], None]] = Inbox()
         self._keys = itertools.count()
         self._owner_queues = {
             topology.owner_queue_name(name): name for name in self.runtime.settings.accounts
@@ -103,24 +109,49 @@ class CancelConsumer(Consumer):
         self._tokens.clear()
         self._came_at = time.monotonic()
         self._declare()
+        self._inbox = Inbox()
+        if self.hub is not None:
+            self.hub.on_tick.add(self._turn_to_messages)
         handlers = {
             topology.UNROUTED: self._on_unrouted,
             topology.DEAD: self._on_dead,
             **dict.fromkeys(self._owner_queues, self._on_token),
         }
 
-        def on_message(message: Any) -> None:
-            queue = self._queue_of(message)
+        def hand_over(message: Any, queue: str, came_at: float) -> None:
             try:
                 handler = handlers.get(queue)
                 if handler is not None:
                     handler(message, queue)
-                elif self._is_to_be_tried(message) and self._adopt(message):
+                elif self._is_to_be_tried(message) and self._adopt(message, came_at):
                     celery_handler(message)
             except InvalidJob as error:
                 self._reject(message, error)
 
+        def on_message(message: Any) -> None:
+            turn = partial(hand_over, message, self._queue_of(message), time.monotonic())
+            priority, account = split_key(message.delivery_info.get("routing_key", ""))
+            if self.hub is None:
+                turn()
+            else:
+                self._inbox.put(turn, account, kill=priority == Priority.KILL)
+
         return on_message
+
+    def _turn_to_messages(self) -> None:
+        """Turn to one message after the other, and read on between them.
+
+        So a job waits for none that came just before it on the wire, if its turn is sooner.
+        """
+        while self._inbox:
+            self._read_on()
+            self._inbox.take()()
+            self.hub.fire_timers(propagate=self.hub.propagate_errors)  # heartbeats go on
+
+    def _read_on(self) -> None:
+        with suppress(TimeoutError, BlockingIOError, InterruptedError):
+            for _ in range(MOST_READ_AT_ONCE):
+                self.connection.drain_events(timeout=0)
 
     def _declare(self) -> None:
         accounts, embedded = self.runtime.settings.accounts, self.runtime.embedded
@@ -211,13 +242,12 @@ class CancelConsumer(Consumer):
             self._give_up(message, DELIVERED_IN_VAIN)
         return judged is Fate.TRY
 
-    def _adopt(self, message: Any) -> bool:
+    def _adopt(self, message: Any, came_at: float) -> bool:
         """Make a job's message a Celery message; False if it is dealt with otherwise.
 
         Raises:
             InvalidJob: it is no job.
         """
-        came_at = time.monotonic()
         priority, account = split_key(message.delivery_info.get("routing_key", ""))
         envelope = envelope_of(message, priority, account)
         if "task" in message.headers:
