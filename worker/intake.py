@@ -124,7 +124,7 @@ class Envelope:
 class Intake:
     """A job ready to run, and the ids of it that cannot be asked for.
 
-    `came_at` is when the worker turned to its message (monotonic seconds); infinite: unknown.
+    `came_at` is when the worker read its message (monotonic seconds); infinite: unknown.
     """
 
     job: CancelJob

@@ -62,7 +62,7 @@ class Errand:
     job_id: str
     kill: bool
     deadline: float  # monotonic seconds
-    came_at: float = NEVER  # when the worker turned to its message
+    came_at: float = NEVER  # when the worker read its message
     trace: str = ""
     leaving: str = ""  # why it gets its ids back
     number: int = 0

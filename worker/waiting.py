@@ -18,7 +18,7 @@ class Owner(Protocol):
 
     kill: bool
     deadline: float  # monotonic seconds
-    came_at: float  # when the worker turned to its message; infinite: unknown
+    came_at: float  # when the worker read its message; infinite: unknown
     leaving: str  # why it wants its ids back, as soon as they are not in flight
 
 
@@ -41,7 +41,7 @@ class Item:
     owners: dict[Owner, None]  # in the order in which they came
     seq: int
     kill: bool
-    entered: float  # when the worker turned to the message of the first that asked for it
+    entered: float  # when the worker read the message of the first that asked for it
     since: float = 0.0  # when its present step could have left first
     ticket: int = 0  # of its newest place in a queue; older places are void
     group: Group | None = None
