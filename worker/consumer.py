@@ -86,6 +86,7 @@ class CancelConsumer(Consumer):
         self._came_after: set[str] = set()
         self._came_at = 0.0
         self._inbox: Inbox[Callable[[], None]] = Inbox()
+        self._turning = False
         self._keys = itertools.count()
         self._owner_queues = {
             topology.owner_queue_name(name): name for name in self.runtime.settings.accounts
@@ -110,8 +111,6 @@ class CancelConsumer(Consumer):
         self._came_at = time.monotonic()
         self._declare()
         self._inbox = Inbox()
-        if self.hub is not None:
-            self.hub.on_tick.add(self._turn_to_messages)
         handlers = {
             topology.UNROUTED: self._on_unrouted,
             topology.DEAD: self._on_dead,
@@ -135,6 +134,7 @@ class CancelConsumer(Consumer):
                 turn()
             else:
                 self._inbox.put(turn, account, kill=priority == Priority.KILL)
+                self._turn_to_messages()
 
         return on_message
 
@@ -143,10 +143,16 @@ class CancelConsumer(Consumer):
 
         So a job waits for none that came just before it on the wire, if its turn is sooner.
         """
-        while self._inbox:
-            self._read_on()
-            self._inbox.take()()
-            self.hub.fire_timers(propagate=self.hub.propagate_errors)  # heartbeats go on
+        if self._turning:  # it is reading on that called
+            return
+        self._turning = True
+        try:
+            while self._inbox:
+                self._read_on()
+                self._inbox.take()()
+                self.hub.fire_timers(propagate=self.hub.propagate_errors)  # heartbeats go on
+        finally:
+            self._turning = False
 
     def _read_on(self) -> None:
         with suppress(TimeoutError, BlockingIOError, InterruptedError):
