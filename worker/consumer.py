@@ -18,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from celery.bootsteps import RUN
 from celery.worker.consumer import Consumer
 
 from worker import topology
@@ -58,6 +59,9 @@ TOKEN_RENEWAL_S = 600.0
 TOKEN_COMES_S = 5.0
 #: So many messages are read before the next one is turned to, which takes ten times as long.
 MOST_READ_AT_ONCE = 8
+#: After so long (seconds) the event loop sees to heartbeats, acknowledgements and signals.
+MOST_TURN_S = 0.1
+_AT_ONCE_S = 0.001
 _DICE = random.Random()  # noqa: S311 - waits, not keys
 
 
@@ -143,16 +147,19 @@ class CancelConsumer(Consumer):
 
         So a job waits for none that came just before it on the wire, if its turn is sooner.
         """
-        if self._turning:  # it is reading on that called
-            return
+        if self._turning or self.blueprint.state != RUN:
+            return  # it is reading on that called; or the broker gives the rest to another
         self._turning = True
+        give_way_at = time.monotonic() + MOST_TURN_S
         try:
-            while self._inbox:
+            while self._inbox and time.monotonic() < give_way_at:
                 self._read_on()
                 self._inbox.take()()
-                self.hub.fire_timers(propagate=self.hub.propagate_errors)  # heartbeats go on
         finally:
             self._turning = False
+        if self._inbox:
+            self.call_soon(self._turn_to_messages)
+            self.timer.call_after(_AT_ONCE_S, int)  # else the loop would wait for news first
 
     def _read_on(self) -> None:
         with suppress(TimeoutError, BlockingIOError, InterruptedError):
