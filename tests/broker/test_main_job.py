@@ -139,7 +139,7 @@ def test_outcomes_are_messages_and_log_lines_with_the_same_keys(
     assert outcome["tags"] == {"desk": "7"}
     assert outcome["requested_by"] == "risk-engine-2"
     assert outcome["evidence"] == "lookup"
-    (line,) = [o for o in worker.events("cancel_outcome") if o["job_id"] == "keys"]
+    line = worker.await_event("cancel_outcome", "keys")
     assert outcome.items() <= line.items()
 
 
@@ -208,7 +208,7 @@ def test_a_throttled_account_pauses_and_goes_on_with_what_is_left(
     found = outcomes.wait(3)
 
     assert {o["status"] for o in found} == {"canceled"}
-    (retry,) = [e for e in worker.events("cancel_retry") if e["job_id"] == "throttled"]
+    retry = worker.await_event("cancel_retry", "throttled")
     assert (retry["ids"], retry["why"]) == (3, "throttled")
     assert retry["countdown_s"] >= 1
     assert worker.events("venue_throttled")[0]["pause_s"] >= 1

@@ -91,6 +91,20 @@ class WorkerProcess:
         """Return the log lines of one event."""
         return [line for line in self.lines() if line["event"] == name]
 
+    def await_event(self, name: str, job_id: str, timeout_s: float = 5.0) -> dict[str, Any]:
+        """Return the one log line of a job about this; it may come just after its message.
+
+        Raises:
+            AssertionError: there is none in time, or more than one.
+        """
+        give_up = time.monotonic() + timeout_s
+        while True:
+            found = [line for line in self.events(name) if line.get("job_id") == job_id]
+            if found or time.monotonic() > give_up:
+                assert len(found) == 1, (name, found)
+                return found[0]
+            time.sleep(0.02)
+
     def lane_processes(self) -> list[psutil.Process]:
         """Return the processes in which its lanes live; none if it has ended."""
         assert self.process is not None
