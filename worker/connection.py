@@ -1,4 +1,4 @@
-"""Connections to one venue host, whose answers come within a time, however slowly they drip."""
+"""Connections to a venue whose answers come within a time, however slowly they drip."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import http.client
 import io
 import socket
 import time
-from typing import Any, cast
+from typing import Any
 
-import requests
-import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-#: How often the time that each part of an answer may take is what all of it may take.
-PARTS_S = 2.0
+#: All of an answer may take so many times what each part of it may.
+MOST_PARTS = 2
 
 
 class _InTime(io.RawIOBase):
@@ -41,36 +39,17 @@ class _Answer(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        give_up = time.monotonic() + PARTS_S * (sock.gettimeout() or 0.0)
+        give_up = time.monotonic() + MOST_PARTS * (sock.gettimeout() or 0.0)
         self.fp = io.BufferedReader(_InTime(self.fp.detach(), give_up))
 
 
-class _Http(HTTPConnection):
+class Http(HTTPConnection):
+    """A connection without encryption, as to a sandbox."""
+
     response_class = _Answer
 
 
-class _Https(HTTPSConnection):
+class Https(HTTPSConnection):
+    """An encrypted connection."""
+
     response_class = _Answer
-
-
-class OneHost(requests.adapters.HTTPAdapter):
-    """Sends to one host alone, so its connections need not be sought with each request."""
-
-    _pool: urllib3.HTTPConnectionPool | None = None
-
-    def get_connection_with_tls_context(
-        self, *args: Any, **kwargs: Any
-    ) -> urllib3.HTTPConnectionPool:
-        """Return the connections to the host."""
-        if self._pool is None:
-            found = super().get_connection_with_tls_context(*args, **kwargs)
-            pool = cast(urllib3.HTTPConnectionPool, found)
-            pool.ConnectionCls = _Https if pool.scheme == "https" else _Http
-            self._pool = pool
-        return self._pool
-
-    def build_response(self, req: Any, resp: Any) -> requests.Response:  # noqa: ARG002
-        """Return status, headers and body; cookies, which nobody reads, would cost time."""
-        response = requests.Response()
-        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
-        return response

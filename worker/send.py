@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import ssl
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import requests
+import urllib3
 from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
@@ -16,7 +17,7 @@ from urllib3.exceptions import (
 )
 
 from venues.base import HttpReply, HttpRequest
-from worker.connection import OneHost
+from worker.connection import Http, Https
 
 #: No venue's answer to a cancel or a look-up comes near this.
 MOST_BODY_BYTES = 1 << 20
@@ -41,7 +42,7 @@ class Transport:
 
     def __init__(self, base_url: str, *, connections: int = 64) -> None:
         self._base_url = base_url
-        self._adapter = OneHost(
+        self._adapter = _OneHost(
             pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=False
         )
 
@@ -84,6 +85,29 @@ class Transport:
         if request.body:
             prepared.headers["Content-Length"] = str(len(request.body))
         return prepared
+
+
+class _OneHost(requests.adapters.HTTPAdapter):
+    """Sends to one host alone, so its connections need not be sought with each request."""
+
+    _pool: urllib3.HTTPConnectionPool | None = None
+
+    def get_connection_with_tls_context(
+        self, *args: Any, **kwargs: Any
+    ) -> urllib3.HTTPConnectionPool:
+        """Return the connections to the host."""
+        if self._pool is None:
+            found = super().get_connection_with_tls_context(*args, **kwargs)
+            pool = cast(urllib3.HTTPConnectionPool, found)
+            pool.ConnectionCls = Https if pool.scheme == "https" else Http
+            self._pool = pool
+        return self._pool
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:  # noqa: ARG002
+        """Return status, headers and body; cookies, which nobody reads, would cost time."""
+        response = requests.Response()
+        response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
+        return response
 
 
 def _read(response: requests.Response) -> bytearray:

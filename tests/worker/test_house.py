@@ -50,8 +50,8 @@ def test_venue_files_import_only_the_interface_and_the_model() -> None:
         assert ours <= allowed, path.name
 
 
-def test_requests_is_imported_where_requests_are_sent() -> None:
-    assert _who_imports("requests", _code()) == {"worker/connection.py", "worker/send.py"}
+def test_requests_is_imported_once() -> None:
+    assert _who_imports("requests", _code()) == {"worker/send.py"}
 
 
 def test_nothing_of_the_core_imports_the_tasks() -> None:
