@@ -217,8 +217,13 @@ def _by_id(batch: Batch, rows: Any) -> dict[str, Answer]:
     if not isinstance(rows, list):
         raise TypeError("a list of orders was expected")
     asked = {ref.id for ref in batch.refs}
+    known: dict[tuple[str, str, str], Answer] = {}  # most rows say the same
     named = ((str(row["id"]), row) for row in rows)
-    return {order_id: _of_row(batch, row) for order_id, row in named if order_id in asked}
+    words = ((order_id, _words(batch, row)) for order_id, row in named if order_id in asked)
+    return {
+        order_id: known.get(said) or known.setdefault(said, _answer(*said))
+        for order_id, said in words
+    }
 
 
 def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:
@@ -226,12 +231,17 @@ def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:
     return batch.wide and len(rows) in USUAL_LIMITS
 
 
-def _of_row(batch: Batch, row: dict[str, Any]) -> Answer:
+def _words(batch: Batch, row: dict[str, Any]) -> tuple[str, str, str]:
+    """Return a row's state, symbol and type, as the venue spells them."""
     # What the lists of open orders show is open, also where a row has no word for it.
     is_open = batch.route.name not in RECORDS
     state = row.get("orderStatus", "unFinish") if is_open else row["orderStatus"]
-    ord_type = ROW_TYPES.get(row.get("posType") or row.get("originalType") or "")
-    return Answer(state=str(state), symbol=str(row.get("instrument", "")), ord_type=ord_type)
+    word = row.get("posType") or row.get("originalType") or ""
+    return str(state), str(row.get("instrument", "")), word
+
+
+def _answer(state: str, symbol: str, word: str) -> Answer:
+    return Answer(state=state, symbol=symbol, ord_type=ROW_TYPES.get(word))
 
 
 def _page(batch: Batch, data: dict[str, Any]) -> Answers:

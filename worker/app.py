@@ -12,7 +12,7 @@ from celery import Celery, signals
 from kombu import Connection
 
 from worker import folder, log, topology, wire
-from worker.collector import look_rarely
+from worker.collector import collect_when_idle
 from worker.publish import CONFIRM_TIMEOUT_S
 from worker.remote import start as start_lanes
 from worker.runtime import Runtime
@@ -143,7 +143,7 @@ def _end(line: str, code: int) -> NoReturn:
 
 
 def _say_ready(sender: Any, **_: Any) -> None:
-    look_rarely()
+    collect_when_idle()
     structlog.get_logger().info("worker_ready", name=sender.hostname)
 
 

@@ -74,6 +74,11 @@ def all_but_id(track: Track) -> tuple[object, ...]:
     return (track.ref[1:], track[1:])
 
 
+def with_id(track: Track, ref: OrderRef) -> Track:
+    """Return the track of another order of which the same is known."""
+    return Track._make((ref, *track[1:]))
+
+
 def start(ref: OrderRef, *, look_first: bool = False, sent: bool = False) -> Track:
     """Return the track of an id that nothing is known of yet, but perhaps that it was `sent`.
 
@@ -102,7 +107,7 @@ def start_all(
         known = like.get(ref[1:])
         if known is None:
             known = like[ref[1:]] = start(ref, look_first=look_first, sent=sent)
-        tracks.append(Track(ref, *known[1:]))
+        tracks.append(with_id(known, ref))
     return tracks
 
 
@@ -204,7 +209,7 @@ class Follower:
         like = all_but_id(track)
         if self._again is not None and said is self._said and like == self._like:
             known = self._again
-            return Again(Track(track.ref, *known.track[1:]), *known[1:])
+            return Again(with_id(known.track, track.ref), known.delay_s, known.back_off)
         course = follow(track, said, self._asked)
         self._like, self._said = like, said
         self._again = course if isinstance(course, Again) else None

@@ -398,7 +398,7 @@ class Lane:
         for item in items:
             item.flying = True
             item.track = sent(item.track)
-            if looks:  # others no longer wait for it at this list
+            if looks and item.kill:  # others no longer wait for it at this list
                 self._give_way.note(item, now)
         self._flying += len(items)
         route = self._take_tokens(group.route, items[0], len(items), now)
@@ -479,8 +479,9 @@ class Lane:
         not_before = now + delay_s
         if delay_s and item.track.purpose is Purpose.LOOKUP and not item.kill:
             not_before = math.ceil(not_before / TICK_S) * TICK_S
-        for owner in [owner for owner in item.owners if owner.leaving]:
-            self._part(owner, item, max(not_before, self.paused_until))
+        for owner in tuple(item.owners):
+            if owner.leaving:
+                self._part(owner, item, max(not_before, self.paused_until))
         if not item.owners:
             return
         if delay_s > LONGEST_SLEEP_S or again.track.why in _WAIT_AT_BROKER:

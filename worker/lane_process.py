@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from worker import log
-from worker.collector import look_rarely
+from worker.collector import collect_when_idle
 from worker.drive import Ticket
 from worker.drivers import Drivers
 from worker.link import (
@@ -66,7 +66,7 @@ def serve(
         form,
         cast(TextIO, _LinkStream(link)),
     )
-    look_rarely()
+    collect_when_idle()
     lanes = _Lanes(link, accounts, observed=observed)
     watch = _Watch(lanes.give_back)
     while (order := link.receive()) is not None:

@@ -24,6 +24,8 @@ _HIDDEN = "[hidden]"
 #: Lines that may wait for a stream that nobody reads.
 MOST_LINES_WAITING = 10_000
 MOST_LINES_AT_ONCE = 500
+#: A line waits so long (seconds) for others: to wake somebody for each costs more than it does.
+LINGER_S = 0.02
 _PATIENCE_S = 5.0
 
 
@@ -60,6 +62,8 @@ class Lines:
     def _run(self) -> None:
         while self._open or not self._lines.empty():
             lines = [self._lines.get()]
+            if self._open:
+                time.sleep(LINGER_S)
             while len(lines) < MOST_LINES_AT_ONCE and not self._lines.empty():
                 lines.append(self._lines.get())
             # A full disk or a reader that is gone: to cancel orders matters more.

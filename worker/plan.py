@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from venues.base import Batch, Route, Venue
@@ -13,6 +13,9 @@ from worker.model import IdKind, OrderRef, OrdType, Purpose, Shape
 
 #: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
 SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
+
+#: Pairs of type and symbol; those of one job, and of most jobs, are few.
+MOST_REMEMBERED = 1024
 
 _A_CLIENT_ORDER_ID = "a client order id (the id that the trader gave the order)"
 _A_VENUE_ORDER_ID = "a venue order id (the id that the venue gave the order)"
@@ -51,28 +54,31 @@ class _Refused(Exception):
 
 def name_order(venue: Venue, order: AskedOrder) -> OrderRef | Refusal:
     """Return the reference by which the venue is asked for an order, or why it cannot be."""
-    kind = order.kind or ""
     try:
-        ord_type = _ord_type_of(order)
-        _check_symbol(order)
+        ord_type = _ord_type_of(order.ord_type, order.symbol)
         kind = _kind_of(venue, order)
-        _check_routes(venue, _ID_KINDS[kind], ord_type, bool(order.symbol))
     except _Refused as why:
-        return Refusal(order.id, kind, order.symbol, order.ord_type, why.reason, why.text)
-    return OrderRef(order.id, _ID_KINDS[kind], order.symbol, ord_type)
+        return _refusal(order, order.kind or "", why)
+    try:
+        _check_routes(venue, kind, ord_type, bool(order.symbol))
+    except _Refused as why:
+        return _refusal(order, kind, why)
+    return OrderRef(order.id, kind, order.symbol, ord_type)
 
 
-def _ord_type_of(order: AskedOrder) -> OrdType:
-    ord_type = _ORD_TYPES.get(order.ord_type)
+def _refusal(order: AskedOrder, kind: str, why: _Refused) -> Refusal:
+    return Refusal(order.id, kind, order.symbol, order.ord_type, why.reason, why.text)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _ord_type_of(word: str, symbol: str) -> OrdType:
+    ord_type = _ORD_TYPES.get(word)
     if ord_type is None:
         words = ", ".join(OrdType)
-        raise _Refused("unknown_ord_type", f"{_said(order.ord_type)} is none of {words}")
+        raise _Refused("unknown_ord_type", f"{_said(word)} is none of {words}")
+    if symbol and not SYMBOL_SHAPE.fullmatch(symbol):
+        raise _Refused("bad_symbol", f"{_said(symbol)} cannot be a symbol")
     return ord_type
-
-
-def _check_symbol(order: AskedOrder) -> None:
-    if order.symbol and not SYMBOL_SHAPE.fullmatch(order.symbol):
-        raise _Refused("bad_symbol", f"{_said(order.symbol)} cannot be a symbol")
 
 
 def _kind_of(venue: Venue, order: AskedOrder) -> IdKind:

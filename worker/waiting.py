@@ -28,8 +28,8 @@ PATIENCE_S = 2.0
 Rank = tuple[bool, bool, bool, float, int, int]
 #: Route, page, and what ids must share to travel together.
 GroupKey = tuple[str, int, tuple[str, ...]]
-#: The order of ids of one rank: what a cancel waits for first, then the oldest.
-Place = tuple[bool, int]
+#: Before all ids that no look is awaited of; there are never so many.
+_BEFORE_ALL = -(1 << 60)
 
 
 @dataclass(slots=True, eq=False)
@@ -48,9 +48,9 @@ class Item:
     flying: bool = False
 
     @property
-    def place(self) -> Place:
-        """Return where it stands: a look that a cancel waits for goes first."""
-        return not self.track.looking, self.seq
+    def place(self) -> int:
+        """Where it stands among its like: a look that a cancel waits for first, then by age."""
+        return self.seq + _BEFORE_ALL if self.track.looking else self.seq
 
     @property
     def deadline(self) -> float:
@@ -67,22 +67,19 @@ class Group:
 
     route: Route
     page: int
-    kills: list[tuple[Place, int, Item]] = field(default_factory=list)
-    routines: list[tuple[Place, int, Item]] = field(default_factory=list)
+    kills: list[tuple[int, int, Item]] = field(default_factory=list)
+    routines: list[tuple[int, int, Item]] = field(default_factory=list)
     size: int = 0
     kills_here: int = 0  # of `size`
 
-    def queues(self) -> tuple[list[tuple[Place, int, Item]], ...]:
-        """Return the queues in the order in which they are served."""
-        return self.kills, self.routines
-
     def head(self) -> Item | None:
         """Return the most pressing id, or None if the group is empty."""
-        for queue in self.queues():
-            while queue and (queue[0][1] != queue[0][2].ticket):
+        for queue in self.kills, self.routines:
+            while queue:
+                _, ticket, item = queue[0]
+                if ticket == item.ticket:
+                    return item
                 heapq.heappop(queue)
-            if queue:
-                return queue[0][2]
         return None
 
 

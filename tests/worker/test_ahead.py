@@ -20,7 +20,7 @@ def item_of(number: int, *, type_known: bool = False) -> Item:
 
 
 def group_at(route: Route, item: Item) -> Group:
-    return Group(route, 1, kills=[((True, item.seq), item.ticket, item)], size=1, kills_here=1)
+    return Group(route, 1, kills=[(item.seq, item.ticket, item)], size=1, kills_here=1)
 
 
 def moved(item: Item, **changes: object) -> Track:
