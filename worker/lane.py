@@ -243,12 +243,12 @@ class Lane:
             alone=len(sending.items) == 1,
             verify=self._verify,
         )
-        follows = Follower(asked)
+        follows, wide = Follower(asked), sending.batch.wide
         for item, ref in zip(sending.items, sending.batch.refs, strict=True):
             judged = said[ref]
             if judged.verdict in _ACCOUNT_WIDE:
                 self._again(item, missed(item.track, _ACCOUNT_WIDE[judged.verdict], 1.0), now)
-            elif sending.batch.wide and judged.verdict not in _OF_A_LIST:
+            elif wide and judged.verdict not in _OF_A_LIST:
                 self._again(item, unlisted(item.track), now)
             else:
                 self._course(item, follows(item.track, judged), now)
@@ -321,7 +321,8 @@ class Lane:
     def _queue(self, item: Item, not_before: float, now: float) -> None:
         item.ticket = next(self._tickets)
         item.since = not_before
-        self._give_way.note(item, now)
+        if item.kill:
+            self._give_way.note(item, now)
         if not_before <= now:
             self._enter(item)
         else:
