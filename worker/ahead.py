@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from venues.base import Route, Venue
-from worker.follow import Track, all_but_id, next_route
+from worker.alike import all_but_id
+from worker.follow import Track, next_route
 from worker.model import Purpose
 from worker.plan import group_key, lookup_routes
 from worker.waiting import Group, Item

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -44,9 +43,7 @@ class Track(NamedTuple):
     settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel
     seen_open: bool = False
     still_open: bool = False  # the last look-up, after the last cancel, showed it open
-    early: bool = (
-        False  # reads may lag: only the likely routes are asked, absence proves nothing
-    )
+    early: bool = False  # reads may lag: only likely routes are asked, absence proves nothing
     absent: tuple[str, ...] = ()  # look-up routes that did not show it, in this phase
     page: int = 1
     doubts: int = 0  # look-ups in a row that settled nothing
@@ -69,16 +66,6 @@ class Track(NamedTuple):
         return self.ref._replace(symbol=self.symbol, ord_type=self.ord_type)
 
 
-def all_but_id(track: Track) -> tuple[object, ...]:
-    """Return what decides the next step: tracks that differ in their id only go one way."""
-    return (track.ref[1:], track[1:])
-
-
-def with_id(track: Track, ref: OrderRef) -> Track:
-    """Return the track of another order of which the same is known."""
-    return Track._make((ref, *track[1:]))
-
-
 def start(ref: OrderRef, *, look_first: bool = False, sent: bool = False) -> Track:
     """Return the track of an id that nothing is known of yet, but perhaps that it was `sent`.
 
@@ -95,20 +82,6 @@ def start(ref: OrderRef, *, look_first: bool = False, sent: bool = False) -> Tra
         early=look_first,
         sent=sent,
     )
-
-
-def start_all(
-    refs: Iterable[OrderRef], *, look_first: bool = False, sent: bool = False
-) -> list[Track]:
-    """Return the tracks of many ids, most of which differ in nothing else."""
-    like: dict[object, Track] = {}
-    tracks: list[Track] = []
-    for ref in refs:
-        known = like.get(ref[1:])
-        if known is None:
-            known = like[ref[1:]] = start(ref, look_first=look_first, sent=sent)
-        tracks.append(with_id(known, ref))
-    return tracks
 
 
 def joined(track: Track, other: Track) -> Track:
@@ -193,27 +166,6 @@ def sent(track: Track) -> Track:
     if track.purpose is Purpose.LOOKUP:
         return track
     return track._replace(attempts=track.attempts + 1, sent_as=track.ord_type)
-
-
-class Follower:
-    """Follows the ids of one reply; one that comes right after its like follows it."""
-
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
-        self._like: tuple[object, ...] = ()
-        self._said: Judgement | None = None
-        self._again: Again | None = None
-
-    def __call__(self, track: Track, said: Judgement) -> Course:
-        """Return what follows from a judgement."""
-        like = all_but_id(track)
-        if self._again is not None and said is self._said and like == self._like:
-            known = self._again
-            return Again(with_id(known.track, track.ref), known.delay_s, known.back_off)
-        course = follow(track, said, self._asked)
-        self._like, self._said = like, said
-        self._again = course if isinstance(course, Again) else None
-        return course
 
 
 def follow(track: Track, said: Judgement, asked: Asked) -> Course:

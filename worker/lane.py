@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from venues.base import Batch, Route, Venue, Verdict
+from worker.alike import Follower, all_but_id
 from worker.follow import (
     Again,
     Asked,
     Course,
-    Follower,
     Track,
-    all_but_id,
     doubted,
     joined,
     missed,

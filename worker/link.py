@@ -13,7 +13,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Generic, NamedTuple, TypeVar
 
-from worker.follow import Track, start_all
+from worker.alike import start_all
+from worker.follow import Track
 from worker.model import IdKind, OrderRef, OrdType
 from worker.observe import Figures, Seen
 from worker.waiting import Result

@@ -6,13 +6,13 @@ import pytest
 
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues.base import Route, Venue, Verdict
+from worker.alike import Follower
 from worker.follow import (
     MOST_REFUSALS,
     QUICK_TRIES,
     Again,
     Asked,
     Course,
-    Follower,
     Track,
     doubted,
     expire,
