@@ -22,8 +22,8 @@ def collect_when_idle() -> None:
     """Leave alone for good what was made until now, and look through the rest in idle moments.
 
     What a worker holds at its start stays; to look through it stopped all threads for 50 ms.
-    The ids of a burst stay, too, until it is over, and what is not in a circle goes without a
-    collector: among 40 accounts that begin at once it took a twelfth of the processor.
+    The ids of a burst stay, too, until it is over, and what is in no circle goes without a
+    collector (docs/decisions/0017).
     """
     gc.collect()
     gc.freeze()
