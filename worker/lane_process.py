@@ -46,6 +46,9 @@ ALIVE_EVERY_S = 1.0
 #: After so long (seconds) it stands still. The broker gives a lane away after two heartbeats of
 #: five seconds; by then this worker must have ceased to send.
 SILENCE_S = 4.0
+#: So long (seconds) lines of the log wait here for others: each message on the link wakes the
+#: other side. What became of an id is logged there, and at once.
+LINGER_S = 0.02
 #: Linux: the signal that a process gets when the one that made it ends (sys/prctl.h).
 _PR_SET_PDEATHSIG = 1
 #: A supervisor, or a terminal, may signal all processes of a worker; the other side decides.
@@ -65,6 +68,7 @@ def serve(
         (account.credential for account in accounts.values()),
         form,
         cast(TextIO, _LinkStream(link)),
+        LINGER_S,
     )
     collect_when_idle()
     lanes = _Lanes(link, accounts, observed=observed)

@@ -24,19 +24,19 @@ _HIDDEN = "[hidden]"
 #: Lines that may wait for a stream that nobody reads.
 MOST_LINES_WAITING = 10_000
 MOST_LINES_AT_ONCE = 500
-#: A line waits so long (seconds) for others: to wake somebody for each costs more than it does.
-LINGER_S = 0.02
 _PATIENCE_S = 5.0
 
 
 class Lines:
     """A stream to which one thread writes, as many lines at once as have come.
 
-    A thread that writes a line itself gives its turn away, and waits for the next one.
+    A thread that writes a line itself gives its turn away, and waits for the next one. A line
+    may `linger_s` seconds for others: where each wakes somebody, that costs more than the line.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, linger_s: float = 0.0) -> None:
         self._stream = stream
+        self._linger_s = linger_s
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._open = True
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -62,8 +62,8 @@ class Lines:
     def _run(self) -> None:
         while self._open or not self._lines.empty():
             lines = [self._lines.get()]
-            if self._open:
-                time.sleep(LINGER_S)
+            if self._linger_s and self._open:
+                time.sleep(self._linger_s)
             while len(lines) < MOST_LINES_AT_ONCE and not self._lines.empty():
                 lines.append(self._lines.get())
             # A full disk or a reader that is gone: to cancel orders matters more.
@@ -114,10 +114,13 @@ class Scrub:
 
 
 def set_up(
-    credentials: Iterable[Credential], form: Literal["json", "console"], stream: TextIO
+    credentials: Iterable[Credential],
+    form: Literal["json", "console"],
+    stream: TextIO,
+    linger_s: float = 0.0,
 ) -> Lines:
     """Make structlog and the standard library's loggers write to `stream` in one form."""
-    lines = Lines(stream)
+    lines = Lines(stream, linger_s)
     file = cast(TextIO, lines)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
