@@ -320,8 +320,7 @@ class Lane:
     def _queue(self, item: Item, not_before: float, now: float) -> None:
         item.ticket = next(self._tickets)
         item.since = not_before
-        if item.kill:
-            self._give_way.note(item, now)
+        self._give_way.note(item, now)
         if not_before <= now:
             self._enter(item)
         else:
@@ -398,7 +397,7 @@ class Lane:
         for item in items:
             item.flying = True
             item.track = sent(item.track)
-            if looks and item.kill:  # others no longer wait for it at this list
+            if looks:  # others no longer wait for it at this list
                 self._give_way.note(item, now)
         self._flying += len(items)
         route = self._take_tokens(group.route, items[0], len(items), now)
