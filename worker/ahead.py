@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from venues.base import Route, Venue
-from worker.alike import all_but_id
 from worker.follow import Track, next_route
 from worker.model import Purpose
 from worker.plan import group_key, lookup_routes
@@ -27,7 +26,7 @@ class Ahead:
         self._venue = venue
         self._lines: dict[tuple[str, tuple[str, ...]], _Line] = {}
         self._at: dict[Item, _Line | None] = {}
-        self._like: tuple[tuple[object, ...], _Line | None] | None = None
+        self._like: tuple[Track, _Line | None] | None = None
 
     def __len__(self) -> int:
         """Return how many kills are in the lane."""
@@ -35,8 +34,8 @@ class Ahead:
 
     def note(self, item: Item) -> None:
         """Note where a kill stands now; one that is being sought in a list is in no line."""
-        sought = item.flying and item.track.purpose is Purpose.LOOKUP
-        self._move(item, None if sought else self._line_of(item.track))
+        sought = item.flying and item.like.purpose is Purpose.LOOKUP
+        self._move(item, None if sought else self._line_of(item.like))
 
     def forget(self, item: Item) -> None:
         """Note that an id is out of the lane."""
@@ -47,7 +46,7 @@ class Ahead:
     def of(self, group: Group) -> int:
         """Return how many kills have a group's list before them, at its first page."""
         head = group.head()
-        key = group_key(group.route, head.track.known) if head is not None else ()
+        key = group_key(group.route, head.like.known) if head is not None else ()
         line = self._lines.get((group.route.name, key))
         return line.kills if line is not None else 0
 
@@ -66,10 +65,9 @@ class Ahead:
         self._at[item] = line
 
     def _line_of(self, track: Track) -> _Line | None:
-        """Return the line of an id; one that comes right after its like stands in the same."""
-        like = all_but_id(track)
-        if self._like is None or self._like[0] != like:
-            self._like = like, self._find(track)
+        """Return the line of an order like this."""
+        if self._like is None or self._like[0] is not track:
+            self._like = track, self._find(track)
         return self._like[1]
 
     def _find(self, track: Track) -> _Line | None:

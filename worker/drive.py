@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 import structlog
 
 from venues.base import HttpReply, Verdict
-from worker.follow import Track
+from worker.alike import Alike
 from worker.judge import Judgement, judge, retry_after_s
 from worker.lane import Lane, Sending, take_deliveries
 from worker.load import Load
@@ -88,10 +88,10 @@ class Driver:
 
     # -- what tasks do -------------------------------------------------------------------
 
-    def submit(self, ticket: Ticket, tracks: Sequence[Track]) -> None:
+    def submit(self, ticket: Ticket, ids: Iterable[Alike]) -> None:
         """Hand ids in; what becomes of each is delivered to the ticket."""
         with self._changed:
-            self.lane.add(ticket, tracks, time.monotonic())
+            self.lane.add_alike(ticket, ids, time.monotonic())
             if self._stopped:
                 self.lane.withdraw(ticket, "stopping", time.monotonic())
             self._pump()
@@ -279,7 +279,7 @@ class Driver:
 
     def _note(self, sending: Sending, **found: object) -> None:
         owners = [owner for owner in sending.owners() if isinstance(owner, Ticket)]
-        attempt = max(item.track.attempts for item in sending.items)
+        attempt = max(item.like.attempts for item in sending.items)
         self._log.info(
             "venue_request",
             route=sending.batch.route.name,

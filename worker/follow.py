@@ -25,6 +25,15 @@ from worker.plan import cancel_routes, lookup_routes, unasked_routes
 MOST_REFUSALS = 3
 #: From so many attempts that left the order open on, each further one waits longer.
 QUICK_TRIES = 3
+#: Verdicts that speak of the account, with the reason that its ids carry meanwhile.
+ACCOUNT_WIDE = {
+    Verdict.THROTTLED: "throttled",
+    Verdict.BANNED: "banned",
+    Verdict.CLOCK: "clock",
+    Verdict.HALT: "halted",
+}
+#: Verdicts of a list that speak of each id.
+_OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT})
 
 
 class Track(NamedTuple):
@@ -61,7 +70,7 @@ class Track(NamedTuple):
     @property
     def known(self) -> OrderRef:
         """The reference with what the venue taught us of it."""
-        if (self.symbol, self.ord_type) == (self.ref.symbol, self.ref.ord_type):
+        if self.symbol == self.ref.symbol and self.ord_type is self.ref.ord_type:
             return self.ref
         return self.ref._replace(symbol=self.symbol, ord_type=self.ord_type)
 
@@ -122,7 +131,8 @@ class Asked:
     """The request that was answered: by which route, when it started and ended.
 
     `alone` says that it carried this id only, so that a refusal of the whole request is a
-    refusal of this id. `verify` looks up also what a reply has named.
+    refusal of this id. `wide` says that it asked for a whole list and named no id. `verify`
+    looks up also what a reply has named.
     """
 
     venue: Venue
@@ -130,6 +140,7 @@ class Asked:
     started: float
     ended: float
     alone: bool = False
+    wide: bool = False
     verify: bool = False
 
 
@@ -168,8 +179,17 @@ def sent(track: Track) -> Track:
     return track._replace(attempts=track.attempts + 1, sent_as=track.ord_type)
 
 
+def step(track: Track, said: Judgement, asked: Asked) -> Course:
+    """Return what follows from a judgement, be it of the order, the list or the account."""
+    if said.verdict in ACCOUNT_WIDE:
+        return missed(track, ACCOUNT_WIDE[said.verdict], 1.0)
+    if asked.wide and said.verdict not in _OF_A_LIST:
+        return unlisted(track)
+    return follow(track, said, asked)
+
+
 def follow(track: Track, said: Judgement, asked: Asked) -> Course:
-    """Return what follows from a judgement."""
+    """Return what follows from a judgement of the order."""
     track = noted(track, said)
     if track.looking:
         return _after_first_look(track, said, asked)

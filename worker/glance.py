@@ -28,8 +28,8 @@ class Glances:
         One whose type nobody stated is left out: to learn it would part it from its company,
         and so take one more cancel request.
         """
-        stated = item.track.ord_type is not OrdType.ANY
-        if self._venue.looks_first and stated and lookup_routes(self._venue, item.track.shape):
+        stated = item.like.ord_type is not OrdType.ANY
+        if self._venue.looks_first and stated and lookup_routes(self._venue, item.like.shape):
             self._unseen.append(item)
 
     def group(self) -> Group | None:
@@ -51,16 +51,16 @@ class Glances:
             if _waits_for_its_cancel(item):
                 if self._company(item) != company:
                     break
-                taken.setdefault(item.track.known, item)
+                taken.setdefault(item.known, item)
             self._unseen.pop()
         return tuple(taken.values())
 
     def _company(self, item: Item) -> _Company:
-        look = item.track._replace(purpose=Purpose.LOOKUP, looking=True, early=True)
+        look = item.like._replace(purpose=Purpose.LOOKUP, looking=True, early=True)
         route = next_route(look, self._venue)
         return route, group_key(route, look.known)
 
 
 def _waits_for_its_cancel(item: Item) -> bool:
     group = item.group
-    return group is not None and not is_lookup(group.route) and not item.track.type_known
+    return group is not None and not is_lookup(group.route) and not item.like.type_known

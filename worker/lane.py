@@ -11,13 +11,14 @@ import heapq
 import itertools
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from venues.base import Batch, Route, Venue, Verdict
-from worker.alike import Follower, all_but_id
+from venues.base import Batch, Route, Venue
+from worker.alike import Alike, Follower, Likes, alike, changing, with_id
 from worker.follow import (
+    ACCOUNT_WIDE,
     Again,
     Asked,
     Course,
@@ -29,6 +30,7 @@ from worker.follow import (
     noted,
     refuse,
     sent,
+    step,
     unlisted,
 )
 from worker.give_way import GiveWay
@@ -106,44 +108,56 @@ class Lane:
         self._tickets = itertools.count(1)
         self._items: dict[tuple[object, ...], Item] = {}
         self._of: dict[Owner, dict[Item, None]] = {}
+        self._leaving: set[Owner] = set()
+        self._likes = Likes()
         self._flying = 0
         self._kill_left_at = -NEVER
         self._groups: dict[GroupKey, Group] = {}
-        self._planned: tuple[object, Route, GroupKey] | None = None
+        self._planned: tuple[Track, Route, GroupKey] | None = None
         self._later: list[tuple[float, int, Item]] = []
 
     # -- what tasks do -------------------------------------------------------------------
 
     def add(self, owner: Owner, tracks: Iterable[Track], now: float) -> None:
         """Take a task's ids in; one that another task asked for is shared with it."""
-        for track in tracks:
-            if self.halted:
-                self._hand(owner, track, refuse(track, self.halted))
-            else:
-                self._add(owner, track, now)
+        self.add_alike(owner, alike(tracks), now)
 
-    def _add(self, owner: Owner, track: Track, now: float) -> None:
-        key: tuple[object, ...] = (track.ref.kind, track.ref.id)
-        item = self._items.get(key)
-        if item is not None and not shareable(item):
-            key, item = (*key, next(self._tickets)), None
-        if item is None:
-            came_at = min(now, owner.came_at)
-            item = self._items[key] = Item(key, track, {}, next(self._seq), owner.kill, came_at)
-            self._queue(item, now, now)
-            if item.kill and track.purpose is Purpose.CANCEL:
-                self._glances.add(item)
-        else:
-            self._learn(item, track, now)
-        item.owners[owner] = None
-        self._of.setdefault(owner, {})[item] = None
-        if owner.kill and not item.kill:
-            self._hurry(item, now)
+    def add_alike(self, owner: Owner, ids: Iterable[Alike], now: float) -> None:
+        """Take a task's ids in, each beside its like."""
+        for same in ids:
+            if self.halted:
+                for track in same.tracks():
+                    self._hand(owner, track, refuse(track, self.halted))
+            else:
+                self._add(owner, same._replace(track=self._likes.same(same.track)), now)
+
+    def _add(self, owner: Owner, same: Alike, now: float) -> None:
+        came_at = min(now, owner.came_at)
+        items, asked = self._items, self._of.setdefault(owner, {})
+        if owner.leaving:
+            self._leaving.add(owner)
+        for ref in same.refs:
+            key: tuple[object, ...] = (ref.kind, ref.id)
+            item = items.get(key)
+            if item is not None and not shareable(item):
+                key, item = (*key, next(self._tickets)), None
+            if item is None:
+                seq = next(self._seq)
+                item = items[key] = Item(key, ref, same.track, {}, seq, owner.kill, came_at)
+                self._queue(item, now, now)
+                if item.kill and item.like.purpose is Purpose.CANCEL:
+                    self._glances.add(item)
+            else:
+                self._learn(item, with_id(same.track, ref), now)
+            item.owners[owner] = None
+            asked[item] = None
+            if owner.kill and not item.kill:
+                self._hurry(item, now)
 
     def _learn(self, item: Item, track: Track, now: float) -> None:
         """Another job may know more of the id, and so change with whom it travels."""
-        known, item.track = item.track.known, joined(item.track, track)
-        if item.track.known != known and not item.flying:
+        known, item.like = item.known, self._likes.same(joined(item.track, track))
+        if item.known != known and not item.flying:
             unqueue(item)
             self._queue(item, max(now, item.since), now)
         self._give_way.note(item, now)
@@ -161,6 +175,8 @@ class Lane:
     def withdraw(self, owner: Owner, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
         owner.leaving = why
+        if owner in self._of:
+            self._leaving.add(owner)
         for item in list(self._of.get(owner, ())):
             if not item.flying:
                 self._part(owner, item, max(now, self.paused_until))
@@ -218,7 +234,7 @@ class Lane:
         items = self._glances.take(self._most_ids(group, now))
         self._tokens.take(group.route, now)
         self.in_flight += 1
-        batch = Batch(group.route, tuple(item.track.known for item in items))
+        batch = Batch(group.route, tuple(item.known for item in items))
         return Sending(batch, items, now, 0.0, glance=True)
 
     def answered(
@@ -228,7 +244,7 @@ class Lane:
         self._land(sending, now)
         if sending.batch.wide:
             self._lists.came(sending.batch.route)
-        refused = any(judged.verdict in _ACCOUNT_WIDE for judged in said.values())
+        refused = any(judged.verdict in ACCOUNT_WIDE for judged in said.values())
         if not refused and sending.started >= self.paused_until:
             self._throttles = 0
         if sending.glance:
@@ -240,17 +256,12 @@ class Lane:
             started=sending.started,
             ended=now,
             alone=len(sending.items) == 1,
+            wide=sending.batch.wide,
             verify=self._verify,
         )
-        follows, wide = Follower(asked), sending.batch.wide
+        follows = Follower[Judgement](lambda track, said: step(track, said, asked), self._likes)
         for item, ref in zip(sending.items, sending.batch.refs, strict=True):
-            judged = said[ref]
-            if judged.verdict in _ACCOUNT_WIDE:
-                self._again(item, missed(item.track, _ACCOUNT_WIDE[judged.verdict], 1.0), now)
-            elif wide and judged.verdict not in _OF_A_LIST:
-                self._again(item, unlisted(item.track), now)
-            else:
-                self._course(item, follows(item.track, judged), now)
+            self._course(item, follows(item.ref, item.like, said[ref]), now)
 
     def _glanced(
         self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
@@ -264,19 +275,22 @@ class Lane:
     def not_sent(self, sending: Sending, why: str, now: float) -> None:
         """The request surely never reached the venue."""
         self._land(sending, now)
-        for item in () if sending.glance else sending.items:
-            self._again(item, missed(item.track, why), now)
+        self._all_again(sending, lambda track: missed(track, why), now)
 
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
         """No whole reply came: the request may have had its effect."""
         self._land(sending, now)
-        wide = sending.batch.wide
-        if wide:
-            self._lists.did_not_come(sending.batch.route, now)
+        if not sending.batch.wide:
+            self._all_again(sending, lambda track: doubted(track, why, now, self.venue), now)
+            return
+        self._lists.did_not_come(sending.batch.route, now)
+        self._all_again(sending, unlisted, now)
+
+    def _all_again(self, sending: Sending, miss: Callable[[Track], Again], now: float) -> None:
+        """Have all ids of a request go on that brought no reply."""
+        follows = Follower[None](lambda track, _: miss(track), self._likes)
         for item in () if sending.glance else sending.items:
-            track = item.track
-            again = unlisted(track) if wide else doubted(track, why, now, self.venue)
-            self._again(item, again, now)
+            self._course(item, follows(item.ref, item.like, None), now)
 
     # -- what the account suffers --------------------------------------------------------
 
@@ -320,27 +334,27 @@ class Lane:
     def _queue(self, item: Item, not_before: float, now: float) -> None:
         item.ticket = next(self._tickets)
         item.since = not_before
-        self._give_way.note(item, now)
+        if item.kill:
+            self._give_way.note(item, now)
         if not_before <= now:
             self._enter(item)
         else:
             heapq.heappush(self._later, (not_before, item.ticket, item))
 
     def _enter(self, item: Item) -> None:
-        group = self._group_of(item.track)
+        group = self._group_of(item.like)
         queue = group.kills if item.kill else group.routines
         heapq.heappush(queue, (item.place, item.ticket, item))
         item.group = group
         group.size += 1
         group.kills_here += item.kill
 
-    def _group_of(self, track: Track) -> Group:
+    def _group_of(self, like: Track) -> Group:
         """Return the group of an id; one that comes right after its like costs no planning."""
-        if self._planned is None or all_but_id(track) != self._planned[0]:
-            route = next_route(track, self.venue)
-            page = track.page if track.purpose is Purpose.LOOKUP else 1
-            key = (route.name, page, group_key(route, track.known))
-            self._planned = (all_but_id(track), route, key)
+        if self._planned is None or like is not self._planned[0]:
+            route = next_route(like, self.venue)
+            page = like.page if like.purpose is Purpose.LOOKUP else 1
+            self._planned = (like, route, (route.name, page, group_key(route, like.known)))
         _, route, key = self._planned
         group = self._groups.get(key)
         if group is None:
@@ -385,7 +399,7 @@ class Lane:
         head = group.head()
         if head is None or not head.kill or self._kill_left_at >= head.entered:
             return False
-        alone = None if is_lookup(group.route) else alone_route(self.venue, head.track.shape)
+        alone = None if is_lookup(group.route) else alone_route(self.venue, head.like.shape)
         if alone is None or alone is group.route:
             return False
         return self._tokens.one_may_leave(alone, now, urgent=False)
@@ -393,24 +407,28 @@ class Lane:
     def _fill(self, group: Group, now: float) -> Sending:
         few = self._tokens.ready_at(group, self._groups.values(), now) > now
         items = self._take(group, now, 1 if few else self._most_ids(group, now))
-        looks = is_lookup(group.route)
+        looks, leave = (
+            is_lookup(group.route),
+            changing(lambda like: self._likes.same(sent(like))),
+        )
         for item in items:
             item.flying = True
-            item.track = sent(item.track)
-            if looks:  # others no longer wait for it at this list
+            if not looks:
+                item.like = leave(item.like)
+            elif item.kill:  # others no longer wait for it at this list
                 self._give_way.note(item, now)
         self._flying += len(items)
         route = self._take_tokens(group.route, items[0], len(items), now)
         self.in_flight += 1
         waited_s = now - min(item.since for item in items)
-        refs = tuple(item.track.known for item in items)
+        refs = tuple([item.known for item in items])
         return Sending(Batch(route, refs, group.page), tuple(items), now, waited_s)
 
     def _take_tokens(self, planned: Route, head: Item, count: int, now: float) -> Route:
         """Draw the tokens of a request; a single id may take a route of its own."""
         route = planned
         if count == 1 and not is_lookup(planned):
-            alone = alone_route(self.venue, head.track.shape)
+            alone = alone_route(self.venue, head.like.shape)
             if alone and self._tokens.one_may_leave(alone, now, urgent=head.kill):
                 route = alone
         if head.kill and not is_lookup(route):
@@ -423,11 +441,16 @@ class Lane:
         items: list[Item] = []
         twins: list[Item] = []
         ids: set[tuple[IdKind, str]] = set()
-        while len(items) < most and (item := self._head(group, now)) is not None:
-            unqueue(item)
-            named = (item.track.ref.kind, item.track.ref.id)
-            (twins if named in ids else items).append(item)
-            ids.add(named)
+        while len(items) < most and (taken := group.take(most - len(items))):
+            for item in taken:
+                named = (item.ref.kind, item.ref.id)
+                if item.deadline <= now:
+                    self._expire(item, now)
+                elif named in ids:
+                    twins.append(item)
+                else:
+                    items.append(item)
+                    ids.add(named)
         for twin in twins:
             self._queue(twin, now, now)
         return items
@@ -443,7 +466,7 @@ class Lane:
     def _open_orders(self, asked: Group) -> int:
         """Return how many orders a whole list shows at least: those still to be canceled."""
         head = asked.head()
-        looking = asked.size if head is not None and head.track.looking else 0
+        looking = asked.size if head is not None and head.like.looking else 0
         cancels = (g.size for g in self._groups.values() if not is_lookup(g.route))
         return looking + sum(cancels)
 
@@ -468,7 +491,7 @@ class Lane:
             self._again(item, course, now)
 
     def _again(self, item: Item, again: Again, now: float) -> None:
-        item.track = again.track
+        item.like = again.track
         if self.halted:
             self._finish(item, refuse(item.track, self.halted))
             return
@@ -476,11 +499,11 @@ class Lane:
         if again.back_off is not None:
             delay_s = max(delay_s, backoff_s(*again.back_off, self._rng))
         not_before = now + delay_s
-        if delay_s and item.track.purpose is Purpose.LOOKUP and not item.kill:
+        if delay_s and item.like.purpose is Purpose.LOOKUP and not item.kill:
             not_before = math.ceil(not_before / TICK_S) * TICK_S
-        for owner in tuple(item.owners):
-            if owner.leaving:
-                self._part(owner, item, max(not_before, self.paused_until))
+        leaving = [owner for owner in item.owners if owner in self._leaving]
+        for owner in leaving:
+            self._part(owner, item, max(not_before, self.paused_until))
         if not item.owners:
             return
         if delay_s > LONGEST_SLEEP_S or again.track.why in _WAIT_AT_BROKER:
@@ -490,7 +513,7 @@ class Lane:
 
     def _park(self, item: Item, not_before: float) -> None:
         for owner in item.owners:
-            self._hand(owner, item.track, Parked(item.track, not_before, item.track.why))
+            self._hand(owner, item.track, Parked(item.track, not_before, item.like.why))
         self._forget(item)
 
     def _finish(self, item: Item, outcome: CancelOutcome) -> None:
@@ -513,17 +536,9 @@ class Lane:
         del asked[item]
         if not asked:
             del self._of[owner]
+            self._leaving.discard(owner)
 
 
-#: Verdicts that speak of the account, with the reason that its ids carry meanwhile.
-_ACCOUNT_WIDE = {
-    Verdict.THROTTLED: "throttled",
-    Verdict.BANNED: "banned",
-    Verdict.CLOCK: "clock",
-    Verdict.HALT: "halted",
-}
-#: Verdicts of a list that speak of each id.
-_OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT})
 #: Ids that were refused for rate wait at the broker, not in a thread.
 _WAIT_AT_BROKER = frozenset({"throttled", "banned"})
 

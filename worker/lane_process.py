@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from worker import log
+from worker.alike import alike
 from worker.collector import collect_when_idle
 from worker.drive import Ticket
 from worker.drivers import Drivers
@@ -184,9 +185,9 @@ class _Lanes:
             number=order.number,
         )
         self._tickets[order.number] = ticket
-        tracks = order.ids.tracks() if isinstance(order.ids, Fresh) else order.ids
         try:
-            self._drivers.of(order.account).submit(ticket, tracks)
+            ids = order.ids.start() if isinstance(order.ids, Fresh) else alike(order.ids)
+            self._drivers.of(order.account).submit(ticket, ids)
         except Exception as error:
             self._link.send(Failed(order.number, f"{type(error).__name__}: {error}"))
             raise

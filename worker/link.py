@@ -13,7 +13,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Generic, NamedTuple, TypeVar
 
-from worker.alike import start_all
+from worker.alike import Alike, start_all
 from worker.follow import Track
 from worker.model import IdKind, OrderRef, OrdType
 from worker.observe import Figures, Seen
@@ -35,10 +35,14 @@ class Fresh(NamedTuple):
     look_first: bool
     sent: bool
 
-    def tracks(self) -> list[Track]:
+    def start(self) -> list[Alike]:
         """Return what a lane takes."""
         refs = (OrderRef(*row) for row in self.rows)
         return start_all(refs, look_first=self.look_first, sent=self.sent)
+
+    def tracks(self) -> list[Track]:
+        """Return the track of each id."""
+        return [track for same in self.start() for track in same.tracks()]
 
 
 class Submit(NamedTuple):

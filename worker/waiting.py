@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from venues.base import Batch, Route
+from worker.alike import with_id
 from worker.follow import Track
 from worker.model import CancelOutcome, IdKind, OrderRef, Purpose
 from worker.pace import NEVER
@@ -28,6 +29,8 @@ PATIENCE_S = 2.0
 Rank = tuple[bool, bool, bool, float, int, int]
 #: Route, page, and what ids must share to travel together.
 GroupKey = tuple[str, int, tuple[str, ...]]
+#: A queue of up to so many times what is taken is sorted whole: one by one takes longer.
+_WHOLE_QUEUE = 32
 #: Before all ids that no look is awaited of; there are never so many.
 _BEFORE_ALL = -(1 << 60)
 
@@ -37,7 +40,8 @@ class Item:
     """One id in the lane, once however many tasks ask for it."""
 
     key: tuple[object, ...]
-    track: Track
+    ref: OrderRef
+    like: Track  # all that is known of it but its id: the track of an order like it
     owners: dict[Owner, None]  # in the order in which they came
     seq: int
     kill: bool
@@ -48,9 +52,20 @@ class Item:
     flying: bool = False
 
     @property
+    def track(self) -> Track:
+        """All that is known of it."""
+        return with_id(self.like, self.ref)
+
+    @property
+    def known(self) -> OrderRef:
+        """Its reference with what the venue taught us of it."""
+        known = self.like.known
+        return self.ref if known is self.like.ref else known._replace(id=self.ref.id)
+
+    @property
     def place(self) -> int:
         """Where it stands among its like: a look that a cancel waits for first, then by age."""
-        return self.seq + _BEFORE_ALL if self.track.looking else self.seq
+        return self.seq + _BEFORE_ALL if self.like.looking else self.seq
 
     @property
     def deadline(self) -> float:
@@ -81,6 +96,35 @@ class Group:
                     return item
                 heapq.heappop(queue)
         return None
+
+    def take(self, most: int) -> list[Item]:
+        """Take out the most pressing ids, at most so many; their places are void then."""
+        taken = _taken(self.kills, most)
+        if len(taken) < most:
+            taken += _taken(self.routines, most - len(taken))
+        for item in taken:
+            unqueue(item)
+        return taken
+
+
+def _taken(queue: list[tuple[int, int, Item]], most: int) -> list[Item]:
+    """Take so many ids off a queue whose places are not void."""
+    taken: list[Item] = []
+    if len(queue) > most * _WHOLE_QUEUE:
+        while queue and len(taken) < most:
+            _, ticket, item = heapq.heappop(queue)
+            if ticket == item.ticket:
+                taken.append(item)
+        return taken
+    queue.sort()  # nearly is already; and what is sorted is a heap, too
+    seen = 0
+    for seen, (_, ticket, item) in enumerate(queue, 1):  # noqa: B007 - the last one counts
+        if ticket == item.ticket:
+            taken.append(item)
+            if len(taken) == most:
+                break
+    del queue[:seen]
+    return taken
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +162,7 @@ def rank(group: Group, head: Item, together: int, now: float) -> Rank:
     for a few. Of as many those come first that have the longest way to go.
     """
     lookup = is_lookup(group.route)
-    proof = lookup and not head.track.looking
+    proof = lookup and not head.like.looking
     fresh = proof and now - head.since < PATIENCE_S
     far = (-together, group.route.stage) if fresh else (-NEVER, 0)
     return not head.kill, lookup, proof, *far, head.seq
@@ -146,4 +190,4 @@ def is_lookup(route: Route) -> bool:
 
 def shareable(item: Item) -> bool:
     """A client order id may name a newer order by now, so only an unsent one is shared."""
-    return item.track.ref.kind is IdKind.VENUE or not (item.flying or item.track.attempts)
+    return item.ref.kind is IdKind.VENUE or not (item.flying or item.like.attempts)

@@ -16,7 +16,7 @@ ROUTES = {route.name: route for route in VENUE.routes}
 def item_of(number: int, *, type_known: bool = False) -> Item:
     ref = OrderRef(str(number), IdKind.VENUE, "BTC", OrdType.LIMIT)
     track = start(ref)._replace(type_known=type_known)
-    return Item((number,), track, {}, number, True, 5.0)
+    return Item((number,), ref, track, {}, number, True, 5.0)
 
 
 def group_at(route: Route, item: Item) -> Group:
@@ -37,7 +37,7 @@ def test_a_kill_is_counted_at_the_next_list_of_its_proof() -> None:
 
     assert (ahead.of(first), ahead.of(later), len(ahead)) == (1, 0, 1)
 
-    item.track = moved(item, purpose=Purpose.LOOKUP, absent=("open_trailing_stop",))
+    item.like = moved(item, purpose=Purpose.LOOKUP, absent=("open_trailing_stop",))
     ahead.note(item)
 
     assert (ahead.of(first), ahead.of(later), len(ahead)) == (0, 1, 1)
@@ -54,7 +54,7 @@ def test_a_kill_of_which_the_venue_told_the_type_has_one_list_before_it() -> Non
 
 def test_a_kill_that_was_looked_for_before_has_all_lists_before_it_once_canceled() -> None:
     ahead, item = Ahead(VENUE), item_of(1)
-    item.track = moved(item, early=True, absent=("open_limit",))
+    item.like = moved(item, early=True, absent=("open_limit",))
 
     ahead.note(item)
 
@@ -64,10 +64,10 @@ def test_a_kill_that_was_looked_for_before_has_all_lists_before_it_once_canceled
 def test_a_kill_that_is_being_looked_for_or_turns_pages_is_not_waited_for() -> None:
     ahead, item = Ahead(VENUE), item_of(1)
     group = group_at(ROUTES["open_trailing_stop"], item)
-    item.track = moved(item, purpose=Purpose.LOOKUP)
+    item.like = moved(item, purpose=Purpose.LOOKUP)
 
     for flying, page, expected in ((False, 1, 1), (True, 1, 0), (False, 2, 0)):
-        item.flying, item.track = flying, moved(item, page=page)
+        item.flying, item.like = flying, moved(item, page=page)
         ahead.note(item)
 
         assert (ahead.of(group), ahead.drawing(group.route)) == (expected, expected)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues.base import Route, Venue, Verdict
-from worker.alike import Follower
+from worker.alike import Follower, Likes, with_id
 from worker.follow import (
     MOST_REFUSALS,
     QUICK_TRIES,
@@ -387,7 +387,7 @@ def test_a_halted_account_refuses_what_was_not_sent(
     assert refuse(start(REF)._replace(sent=was_sent), "auth").status is status
 
 
-def test_who_comes_right_after_its_like_follows_it() -> None:
+def test_who_is_like_another_follows_it() -> None:
     """A reply is followed as each of its ids alone would be, in whatever order they come."""
     route = PLAIN.routes[0]
     one, other = start(LIMIT), start(LIMIT._replace(symbol="BBB"))
@@ -407,10 +407,16 @@ def test_who_comes_right_after_its_like_follows_it() -> None:
     ]
     judged = [*said, *said[::-1]]
     about = asked(PLAIN, route)
-    follows = Follower(about)
+    likes = Likes()
+    follows = Follower[Judgement](lambda track, word: follow(track, word, about), likes)
 
-    found = [follows(track, word) for track, word in zip(named, judged, strict=True)]
+    def course(track: Track, word: Judgement) -> Course:
+        found = follows(track.ref, likes.same(track), word)
+        return (
+            found._replace(track=with_id(found.track, track.ref))
+            if isinstance(found, Again)
+            else found
+        )
 
-    assert found == [
-        follow(track, word, about) for track, word in zip(named, judged, strict=True)
-    ]
+    heard = list(zip(named, judged, strict=True))
+    assert [course(*one) for one in heard] == [follow(*one, about) for one in heard]

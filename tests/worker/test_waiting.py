@@ -24,8 +24,9 @@ def of(
     waited_s: float = 0.0,
 ) -> Rank:
     """Return the rank of a group whose head came as the seq-th."""
-    track = start(OrderRef(str(seq), IdKind.VENUE))._replace(looking=looking)
-    head = Item((seq,), track, {}, seq, kill, NOW_S, since=NOW_S - waited_s)
+    ref = OrderRef(str(seq), IdKind.VENUE)
+    track = start(ref)._replace(looking=looking)
+    head = Item((seq,), ref, track, {}, seq, kill, NOW_S, since=NOW_S - waited_s)
     return rank(Group(route, 1, size=size), head, size, NOW_S)
 
 
