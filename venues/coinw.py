@@ -217,13 +217,18 @@ def _by_id(batch: Batch, rows: Any) -> dict[str, Answer]:
     if not isinstance(rows, list):
         raise TypeError("a list of orders was expected")
     asked = {ref.id for ref in batch.refs}
-    known: dict[tuple[str, str, str], Answer] = {}  # most rows say the same
-    named = ((str(row["id"]), row) for row in rows)
-    words = ((order_id, _words(batch, row)) for order_id, row in named if order_id in asked)
-    return {
-        order_id: known.get(said) or known.setdefault(said, _answer(*said))
-        for order_id, said in words
-    }
+    # What the lists of open orders show is open, also where a row has no word for it.
+    is_open = batch.route.name not in RECORDS
+    known: dict[tuple[Any, ...], Answer] = {}  # most rows say the same
+    found: dict[str, Answer] = {}
+    for row in rows:
+        order_id = str(row["id"])
+        if order_id in asked:
+            state = row.get("orderStatus", "unFinish") if is_open else row["orderStatus"]
+            word = row.get("posType") or row.get("originalType")
+            said = state, row.get("instrument", ""), word
+            found[order_id] = known.get(said) or known.setdefault(said, _answer(*said))
+    return found
 
 
 def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:
@@ -231,17 +236,9 @@ def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:
     return batch.wide and len(rows) in USUAL_LIMITS
 
 
-def _words(batch: Batch, row: dict[str, Any]) -> tuple[str, str, str]:
-    """Return a row's state, symbol and type, as the venue spells them."""
-    # What the lists of open orders show is open, also where a row has no word for it.
-    is_open = batch.route.name not in RECORDS
-    state = row.get("orderStatus", "unFinish") if is_open else row["orderStatus"]
-    word = row.get("posType") or row.get("originalType") or ""
-    return str(state), str(row.get("instrument", "")), word
-
-
-def _answer(state: str, symbol: str, word: str) -> Answer:
-    return Answer(state=state, symbol=symbol, ord_type=ROW_TYPES.get(word))
+def _answer(state: Any, symbol: Any, word: Any) -> Answer:
+    """Return a row's state, symbol and type."""
+    return Answer(state=str(state), symbol=str(symbol), ord_type=ROW_TYPES.get(word))
 
 
 def _page(batch: Batch, data: dict[str, Any]) -> Answers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from venues.base import Route, Venue
 from worker.follow import next_route
 from worker.model import OrderRef, OrdType, Purpose
@@ -22,15 +24,18 @@ class Glances:
         self._venue = venue
         self._unseen: list[Item] = []
 
-    def add(self, item: Item) -> None:
-        """Take in an id that came with a kill, in the order of cancels.
+    def add(self, items: Iterable[Item]) -> None:
+        """Take in ids that came with a kill, in the order of cancels.
 
         One whose type nobody stated is left out: to learn it would part it from its company,
         and so take one more cancel request.
         """
+        if self._venue.looks_first:
+            self._unseen += [item for item in items if self._can_be_seen(item)]
+
+    def _can_be_seen(self, item: Item) -> bool:
         stated = item.like.ord_type is not OrdType.ANY
-        if self._venue.looks_first and stated and lookup_routes(self._venue, item.like.shape):
-            self._unseen.append(item)
+        return stated and bool(lookup_routes(self._venue, item.like.shape))
 
     def group(self) -> Group | None:
         """Return the first id to look for: the last to be canceled, as it waits longest."""

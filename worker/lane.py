@@ -13,15 +13,15 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from operator import itemgetter
 
 from venues.base import Batch, Route, Venue
-from worker.alike import Alike, Follower, Likes, alike, changing, with_id
+from worker.alike import Alike, Follower, Likes, Said, alike, changing, with_id
 from worker.follow import (
     ACCOUNT_WIDE,
     Again,
     Asked,
-    Course,
     Track,
     doubted,
     joined,
@@ -127,39 +127,48 @@ class Lane:
         for same in ids:
             if self.halted:
                 for track in same.tracks():
-                    self._hand(owner, track, refuse(track, self.halted))
+                    self._hand(owner, track.ref, refuse(track, self.halted))
             else:
                 self._add(owner, same._replace(track=self._likes.same(same.track)), now)
 
     def _add(self, owner: Owner, same: Alike, now: float) -> None:
-        came_at = min(now, owner.came_at)
-        items, asked = self._items, self._of.setdefault(owner, {})
+        asked, fresh = self._of.setdefault(owner, {}), []
         if owner.leaving:
             self._leaving.add(owner)
         for ref in same.refs:
             key: tuple[object, ...] = (ref.kind, ref.id)
-            item = items.get(key)
+            item = self._items.get(key)
             if item is not None and not shareable(item):
                 key, item = (*key, next(self._tickets)), None
             if item is None:
-                seq = next(self._seq)
-                item = items[key] = Item(key, ref, same.track, {}, seq, owner.kill, came_at)
-                self._queue(item, now, now)
-                if item.kill and item.like.purpose is Purpose.CANCEL:
-                    self._glances.add(item)
+                item = self._items[key] = self._item(key, ref, same.track, owner, now)
+                fresh.append(item)
             else:
-                self._learn(item, with_id(same.track, ref), now)
-            item.owners[owner] = None
+                self._share(item, owner, with_id(same.track, ref), now)
             asked[item] = None
-            if owner.kill and not item.kill:
-                self._hurry(item, now)
+        self._queue(fresh, now, now)
+        if owner.kill and same.track.purpose is Purpose.CANCEL:
+            self._glances.add(fresh)
+
+    def _item(
+        self, key: tuple[object, ...], ref: OrderRef, like: Track, owner: Owner, now: float
+    ) -> Item:
+        came_at = min(now, owner.came_at)
+        return Item(key, ref, like, {owner: None}, next(self._seq), owner.kill, came_at)
+
+    def _share(self, item: Item, owner: Owner, track: Track, now: float) -> None:
+        """Another job asks for an id that is here: it may know more, or be in a hurry."""
+        self._learn(item, track, now)
+        item.owners[owner] = None
+        if owner.kill and not item.kill:
+            self._hurry(item, now)
 
     def _learn(self, item: Item, track: Track, now: float) -> None:
         """Another job may know more of the id, and so change with whom it travels."""
         known, item.like = item.known, self._likes.same(joined(item.track, track))
         if item.known != known and not item.flying:
             unqueue(item)
-            self._queue(item, max(now, item.since), now)
+            self._queue([item], max(now, item.since), now)
         self._give_way.note(item, now)
 
     def _hurry(self, item: Item, now: float) -> None:
@@ -170,7 +179,7 @@ class Lane:
             return
         unqueue(item)
         item.kill = True
-        self._queue(item, now, now)
+        self._queue([item], now, now)
 
     def withdraw(self, owner: Owner, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
@@ -184,7 +193,7 @@ class Lane:
     def _part(self, owner: Owner, item: Item, not_before: float) -> None:
         del item.owners[owner]
         self._disown(owner, item)
-        self._hand(owner, item.track, Parked(item.track, not_before, owner.leaving))
+        self._hand(owner, item.ref, Parked(item.track, not_before, owner.leaving))
         if not item.owners:
             self._forget(item)
 
@@ -260,8 +269,7 @@ class Lane:
             verify=self._verify,
         )
         follows = Follower[Judgement](lambda track, said: step(track, said, asked), self._likes)
-        for item, ref in zip(sending.items, sending.batch.refs, strict=True):
-            self._course(item, follows(item.ref, item.like, said[ref]), now)
+        self._follow(sending.items, follows, [said[ref] for ref in sending.batch.refs], now)
 
     def _glanced(
         self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
@@ -289,8 +297,22 @@ class Lane:
     def _all_again(self, sending: Sending, miss: Callable[[Track], Again], now: float) -> None:
         """Have all ids of a request go on that brought no reply."""
         follows = Follower[None](lambda track, _: miss(track), self._likes)
-        for item in () if sending.glance else sending.items:
-            self._course(item, follows(item.ref, item.like, None), now)
+        items = () if sending.glance else sending.items
+        self._follow(items, follows, [None] * len(items), now)
+
+    def _follow(
+        self, items: Sequence[Item], follows: Follower[Said], said: Sequence[Said], now: float
+    ) -> None:
+        """Take ids a step on; those that are alike, and next to each other, go together."""
+        courses = (
+            follows(item.ref, item.like, heard) for item, heard in zip(items, said, strict=True)
+        )
+        for course, same in groupby(zip(courses, items, strict=True), key=itemgetter(0)):
+            those = [item for _, item in same]
+            if isinstance(course, Again):
+                self._again(those, course, now)
+            else:
+                self._finish(those, course)
 
     # -- what the account suffers --------------------------------------------------------
 
@@ -312,7 +334,7 @@ class Lane:
         self.halted = reason
         for item in list(self._items.values()):
             if not item.flying:
-                self._finish(item, refuse(item.track, reason))
+                self._finish([item], refuse(item.track, reason))
 
     def start_spent(self, now: float) -> None:
         """Another worker may have used the quotas just now."""
@@ -331,23 +353,29 @@ class Lane:
 
     # -- inside --------------------------------------------------------------------------
 
-    def _queue(self, item: Item, not_before: float, now: float) -> None:
-        item.ticket = next(self._tickets)
-        item.since = not_before
-        if item.kill:
-            self._give_way.note(item, now)
+    def _queue(self, items: Sequence[Item], not_before: float, now: float) -> None:
+        """Have ids wait for their next step; they are alike, and all kills or none."""
+        for item in items:
+            item.ticket = next(self._tickets)
+            item.since = not_before
+            if item.kill:
+                self._give_way.note(item, now)
         if not_before <= now:
-            self._enter(item)
-        else:
+            self._enter(items)
+            return
+        for item in items:
             heapq.heappush(self._later, (not_before, item.ticket, item))
 
-    def _enter(self, item: Item) -> None:
-        group = self._group_of(item.like)
-        queue = group.kills if item.kill else group.routines
-        heapq.heappush(queue, (item.place, item.ticket, item))
-        item.group = group
-        group.size += 1
-        group.kills_here += item.kill
+    def _enter(self, items: Sequence[Item]) -> None:
+        if not items:
+            return
+        group, kill = self._group_of(items[0].like), items[0].kill
+        queue = group.kills if kill else group.routines
+        for item in items:
+            heapq.heappush(queue, (item.place, item.ticket, item))
+            item.group = group
+        group.size += len(items)
+        group.kills_here += kill * len(items)
 
     def _group_of(self, like: Track) -> Group:
         """Return the group of an id; one that comes right after its like costs no planning."""
@@ -362,10 +390,13 @@ class Lane:
         return group
 
     def _wake(self, now: float) -> None:
+        awake: list[Item] = []
         while self._later and self._later[0][0] <= now:
             _, ticket, item = heapq.heappop(self._later)
             if ticket == item.ticket:
-                self._enter(item)
+                awake.append(item)
+        for _, same in groupby(awake, key=lambda item: (id(item.like), item.kill)):
+            self._enter(list(same))
 
     def _head(self, group: Group, now: float) -> Item | None:
         """Return the most pressing id of a group that still may leave."""
@@ -452,7 +483,7 @@ class Lane:
                     items.append(item)
                     ids.add(named)
         for twin in twins:
-            self._queue(twin, now, now)
+            self._queue([twin], now, now)
         return items
 
     def _most_ids(self, group: Group, now: float) -> int:
@@ -472,7 +503,7 @@ class Lane:
 
     def _expire(self, item: Item, now: float) -> None:
         for owner in item.owners:
-            self._hand(owner, item.track, Parked(item.track, now, "deadline"))
+            self._hand(owner, item.ref, Parked(item.track, now, "deadline"))
         self._forget(item)
 
     def _land(self, sending: Sending, now: float) -> None:
@@ -484,45 +515,54 @@ class Lane:
         for item in sending.items:
             item.flying = False
 
-    def _course(self, item: Item, course: Course, now: float) -> None:
-        if isinstance(course, CancelOutcome):
-            self._finish(item, course)
-        else:
-            self._again(item, course, now)
-
-    def _again(self, item: Item, again: Again, now: float) -> None:
-        item.like = again.track
+    def _again(self, items: Sequence[Item], again: Again, now: float) -> None:
+        """Have ids go on that have the same before them."""
+        for item in items:
+            item.like = again.track
         if self.halted:
-            self._finish(item, refuse(item.track, self.halted))
-            return
-        delay_s = again.delay_s
-        if again.back_off is not None:
-            delay_s = max(delay_s, backoff_s(*again.back_off, self._rng))
-        not_before = now + delay_s
-        if delay_s and item.like.purpose is Purpose.LOOKUP and not item.kill:
-            not_before = math.ceil(not_before / TICK_S) * TICK_S
-        leaving = [owner for owner in item.owners if owner in self._leaving]
-        for owner in leaving:
-            self._part(owner, item, max(not_before, self.paused_until))
-        if not item.owners:
-            return
-        if delay_s > LONGEST_SLEEP_S or again.track.why in _WAIT_AT_BROKER:
-            self._park(item, max(not_before, self.paused_until))
+            for item in items:
+                self._finish([item], refuse(item.track, self.halted))
+        elif again.back_off is None:
+            self._go_on(items, again.delay_s, now)
         else:
-            self._queue(item, not_before, now)
+            for item in items:
+                pause_s = backoff_s(*again.back_off, self._rng)
+                self._go_on([item], max(again.delay_s, pause_s), now)
 
-    def _park(self, item: Item, not_before: float) -> None:
-        for owner in item.owners:
-            self._hand(owner, item.track, Parked(item.track, not_before, item.like.why))
-        self._forget(item)
+    def _go_on(self, items: Sequence[Item], delay_s: float, now: float) -> None:
+        for kill in True, False:
+            some = [item for item in items if item.kill is kill]
+            not_before = now + delay_s
+            if delay_s and not kill and items[0].like.purpose is Purpose.LOOKUP:
+                not_before = math.ceil(not_before / TICK_S) * TICK_S
+            parked_until = max(not_before, self.paused_until)
+            if self._leaving:
+                some = self._stay(some, parked_until)
+            if delay_s > LONGEST_SLEEP_S or items[0].like.why in _WAIT_AT_BROKER:
+                self._park(some, parked_until)
+            else:
+                self._queue(some, not_before, now)
 
-    def _finish(self, item: Item, outcome: CancelOutcome) -> None:
-        for owner in item.owners:
-            self._hand(owner, item.track, outcome)
-        self._forget(item)
+    def _stay(self, items: Sequence[Item], not_before: float) -> list[Item]:
+        """Give ids to the tasks that leave; return those that somebody else asks for."""
+        for item in items:
+            leaving = [owner for owner in item.owners if owner in self._leaving]
+            for owner in leaving:
+                self._part(owner, item, not_before)
+        return [item for item in items if item.owners]
 
-    def _hand(self, owner: Owner, track: Track, result: CancelOutcome | Parked) -> None:
-        self.deliveries.append(Delivery(owner, track.ref, result))
+    def _park(self, items: Sequence[Item], not_before: float) -> None:
+        for item in items:
+            self._finish([item], Parked(item.track, not_before, item.like.why))
+
+    def _finish(self, items: Sequence[Item], result: CancelOutcome | Parked) -> None:
+        for item in items:
+            for owner in item.owners:
+                self._hand(owner, item.ref, result)
+            self._forget(item)
+
+    def _hand(self, owner: Owner, ref: OrderRef, result: CancelOutcome | Parked) -> None:
+        self.deliveries.append(Delivery(owner, ref, result))
 
     def _forget(self, item: Item) -> None:
         unqueue(item)

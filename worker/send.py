@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from typing import Any, NoReturn, cast
 
 import requests
 import urllib3
+from pydantic_core import from_json
 from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
@@ -173,10 +173,6 @@ def _reply(response: requests.Response, body: bytearray) -> HttpReply:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        return from_json(text, allow_inf_nan=False)
+    except ValueError:
         return None
-
-
-def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not JSON")

@@ -99,32 +99,32 @@ class Group:
 
     def take(self, most: int) -> list[Item]:
         """Take out the most pressing ids, at most so many; their places are void then."""
-        taken = _taken(self.kills, most)
-        if len(taken) < most:
-            taken += _taken(self.routines, most - len(taken))
-        for item in taken:
-            unqueue(item)
-        return taken
+        kills = _taken(self.kills, most)
+        routines = _taken(self.routines, most - len(kills)) if len(kills) < most else []
+        self.size -= len(kills) + len(routines)
+        self.kills_here -= len(kills)
+        return kills + routines
 
 
 def _taken(queue: list[tuple[int, int, Item]], most: int) -> list[Item]:
-    """Take so many ids off a queue whose places are not void."""
+    """Take so many ids off a queue, of those whose places there are not void."""
     taken: list[Item] = []
-    if len(queue) > most * _WHOLE_QUEUE:
-        while queue and len(taken) < most:
-            _, ticket, item = heapq.heappop(queue)
+    while queue and len(taken) < most:
+        for _, ticket, item in _first(queue, most - len(taken)):
             if ticket == item.ticket:
+                item.ticket, item.group = 0, None
                 taken.append(item)
-        return taken
-    queue.sort()  # nearly is already; and what is sorted is a heap, too
-    seen = 0
-    for seen, (_, ticket, item) in enumerate(queue, 1):  # noqa: B007 - the last one counts
-        if ticket == item.ticket:
-            taken.append(item)
-            if len(taken) == most:
-                break
-    del queue[:seen]
     return taken
+
+
+def _first(queue: list[tuple[int, int, Item]], most: int) -> list[tuple[int, int, Item]]:
+    """Take the first places off a queue, at most so many."""
+    if len(queue) > most * _WHOLE_QUEUE:
+        return [heapq.heappop(queue) for _ in range(most)]
+    queue.sort()  # nearly is already; and what is sorted is a heap, too
+    first = queue[:most]
+    del queue[:most]
+    return first
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,9 +11,8 @@ from tests.simulation.bound import check_bound, ratio_to_bound
 from tests.simulation.laws import LawBroken
 from tests.simulation.seeds import run_seed
 from venues.base import Quota
-from worker.follow import Track
 from worker.lane import Group, Item, Lane, Owner, Pause, Sending
-from worker.model import CancelOutcome, CancelStatus
+from worker.model import CancelOutcome, CancelStatus, OrderRef
 from worker.pace import NEVER, Pace
 from worker.retry import Parked
 
@@ -73,7 +72,7 @@ class SmallRequests(Lane):
     def _take(self, group: Group, now: float, most: int) -> list[Item]:
         items = super()._take(group, now, most)
         for item in items[1:]:
-            self._queue(item, now, now)
+            self._queue([item], now, now)
         return items[:1]
 
 
@@ -105,20 +104,20 @@ class Restless(Lane):
 class Careless(Lane):
     """Loses every tenth answer."""
 
-    def _hand(self, owner: Owner, track: Track, result: CancelOutcome | Parked) -> None:
-        if not track.ref.id.endswith("7"):
-            super()._hand(owner, track, result)
+    def _hand(self, owner: Owner, ref: OrderRef, result: CancelOutcome | Parked) -> None:
+        if not ref.id.endswith("7"):
+            super()._hand(owner, ref, result)
 
 
 class Liar(Lane):
     """Says canceled of everything that it has a final word on."""
 
-    def _hand(self, owner: Owner, track: Track, result: CancelOutcome | Parked) -> None:
+    def _hand(self, owner: Owner, ref: OrderRef, result: CancelOutcome | Parked) -> None:
         if isinstance(result, CancelOutcome):
             result = CancelOutcome(
                 id=result.id, status=CancelStatus.CANCELED, evidence=result.evidence
             )
-        super()._hand(owner, track, result)
+        super()._hand(owner, ref, result)
 
 
 SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (
