@@ -212,11 +212,12 @@ class Driver:
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
         received = time.monotonic()
         said = judge(self.account.venue, sending.batch, reply)
-        verdicts = {judgement.verdict for judgement in said.values()}
+        heard = {id(judgement): judgement for judgement in said.values()}.values()
+        verdicts = {judgement.verdict for judgement in heard}
         first = next(iter(said.values()))
         self._note(sending, http_status=reply.status, venue_code=first.venue_code)
         self._told(sending, _gist(verdicts))
-        self._note_unmapped(sending, said.values())
+        self._note_unmapped(sending, heard)
         with self._changed:
             if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
                 self._pause(sending, reply, received, banned=Verdict.BANNED in verdicts)

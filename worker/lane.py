@@ -371,8 +371,9 @@ class Lane:
             return
         group, kill = self._group_of(items[0].like), items[0].kill
         queue = group.kills if kill else group.routines
+        first = items[0].place - items[0].seq  # the same for all that are alike
         for item in items:
-            heapq.heappush(queue, (item.place, item.ticket, item))
+            heapq.heappush(queue, (first + item.seq, item.ticket, item))
             item.group = group
         group.size += len(items)
         group.kills_here += kill * len(items)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from venues.base import Batch, Route
@@ -139,7 +140,7 @@ class Sending:
 
     def owners(self) -> list[Owner]:
         """Return the tasks whose ids it carries, each once."""
-        return list(dict.fromkeys(owner for item in self.items for owner in item.owners))
+        return list(dict.fromkeys(chain.from_iterable(item.owners for item in self.items)))
 
 
 #: What a task gets back for one id: the final word, or the id itself for later.
