@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import chain
 from typing import TypeAlias
 
 Key: TypeAlias = tuple[str, str]
@@ -114,16 +113,16 @@ class Shelf:
         for orders in (self.live, self.live_of[order.ord_type], self.closed):
             orders.pop(order.id, None)
 
-    def shown(self, at_s: float | None, types: Collection[OrdType] = ()) -> Iterable[Order]:
-        """The orders that may be shown as open at that time: now, only the live ones.
+    def shown(self, at_s: float | None, types: Collection[OrdType] = ()) -> Collection[Order]:
+        """List the orders that are shown as open at that time, now if None.
 
         Where `types` are named others need not be shown.
         """
         if at_s is not None:
-            return self
+            return [order for order in self if order.lives(at_s)]
         if not types:
             return self.live.values()
-        return chain.from_iterable(self.live_of[ord_type].values() for ord_type in types)
+        return [order for ord_type in types for order in self.live_of[ord_type].values()]
 
     def __iter__(self) -> Iterator[Order]:
         yield from self.live.values()

@@ -32,9 +32,17 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 
 from .book import Order, OrdType, State
-from .coinw_rows import history_row, move_tpsl_row, open_row, pos_type, tpsl_row, types_of
+from .coinw_rows import (
+    history_row,
+    move_tpsl_row,
+    open_rows,
+    pick,
+    pos_type,
+    tpsl_row,
+    types_of,
+)
 from .ladder import Ladder
-from .venue import Call, Option, Reply, Route, Venue, decode, reply_json, reply_rows
+from .venue import Call, Option, Reply, Route, Venue, decode, reply_json, reply_list
 from .world import Account, World
 
 NAME = "coinw"
@@ -105,10 +113,10 @@ def invalid() -> Reply:
     return say(1, "invalid parameter", "bad_request")
 
 
-def page_reply(rows: Sequence[str], total: int) -> Reply:
+def page_reply(rows: str, total: int) -> Reply:
     """Answer one page of a list, of rows of JSON."""
     head = '{"code":0,"data":{"nextId":0,"prevId":0,"rows":['
-    return reply_rows(head, rows, f'],"total":{total}}},"msg":""}}', count=len(rows))
+    return Reply("ok", f'{head}{rows}],"total":{total}}},"msg":""}}'.encode())
 
 
 def paged(call: Call, orders: Sequence[Order], default: int) -> tuple[Sequence[Order], int]:
@@ -166,8 +174,8 @@ def reaches(world: World, order: Order, wanted: str | None) -> bool:
     return word != "planTrigger"
 
 
-def shelf_of(world: World, call: Call, words: Collection[str] = ()) -> Iterable[Order]:
-    """Return the account's orders that may be open; where named, those of such words."""
+def shelf_of(world: World, call: Call, words: Collection[str] = ()) -> Collection[Order]:
+    """Return the account's open orders; where words are named, all that may have one."""
     shelf = world.book.shelf(NAME, call.api_key)
     return shelf.shown(call.bend.read_at, types_of(words) if words else ())
 
@@ -178,16 +186,13 @@ def listed(world: World, call: Call, words: Collection[str]) -> list[Order]:
 
 
 def shown(call: Call, orders: Iterable[Order], words: Collection[str]) -> list[Order]:
-    """Pick the open orders that a list of those words and that instrument shows."""
-    instrument, read_at = call.query.get("instrument", "").upper(), call.bend.read_at
-    return [
-        order
-        for order in orders
-        if (order.is_live if read_at is None else order.lives(read_at))
-        and pos_type(order) in words
-        and (not instrument or instrument == order.symbol.upper())
-        and not call.bend.hides(order.id)
-    ]
+    """Pick the orders that a list of those words and that instrument shows."""
+    found = pick(orders, words)
+    if instrument := call.query.get("instrument", "").upper():
+        found = [order for order in found if order.symbol.upper() == instrument]
+    if call.bend.hides_some:
+        found = [order for order in found if not call.bend.hides(order.id)]
+    return found
 
 
 def leaky(world: World, word: str) -> tuple[str, ...]:
@@ -205,10 +210,14 @@ def order_information(world: World, call: Call) -> Reply:
     if wanted not in POS_TYPES | {"moveStopProfitLoss"} or len(ids) > MOST_IDS:
         return invalid()
     words = leaky(world, ROW_WORDS.get(wanted, wanted))
-    named = [world.book.find(NAME, call.api_key, i) for i in dict.fromkeys(ids)]
-    found = shown(call, filter(None, named), words) if ids else listed(world, call, words)
-    rows = map(open_row, found)
-    return reply_rows('{"code":0,"data":[', rows, '],"msg":""}', count=len(found))
+    found = shown(call, named(world, call, ids), words) if ids else listed(world, call, words)
+    return reply_list('{"code":0,"data":[', found, open_rows, '],"msg":""}')
+
+
+def named(world: World, call: Call, ids: Iterable[str]) -> list[Order]:
+    """Return those of the account's orders of these ids that are open."""
+    found = (world.book.find(NAME, call.api_key, i) for i in dict.fromkeys(ids))
+    return [order for order in found if order is not None and order.lives(call.bend.read_at)]
 
 
 def query_ids(call: Call) -> list[str]:
@@ -225,12 +234,12 @@ def open_orders(world: World, call: Call) -> Reply:
         return invalid()
     orders = listed(world, call, leaky(world, wanted))
     page, total = paged(call, sorted(orders, key=lambda o: -o.created_ms), OPEN_PAGE)
-    return page_reply([open_row(order) for order in page], total)
+    return page_reply(open_rows(page), total)
 
 
 def open_count(world: World, call: Call) -> Reply:
     """GET /v1/perpum/orders/openQuantity."""
-    count = sum(o.lives(call.bend.read_at) for o in shelf_of(world, call))
+    count = len(shelf_of(world, call))
     return reply_json({"code": 0, "data": {"value": count}, "msg": ""})
 
 
@@ -277,7 +286,7 @@ def past_orders(world: World, call: Call, span_ms: int) -> Reply:
     ]
     orders.sort(key=lambda o: o.updated_ms, reverse=True)
     page, total = paged(call, orders, HISTORY_PAGE)
-    return page_reply([history_row(order) for order in page], total)
+    return page_reply(",".join(map(history_row, page)), total)
 
 
 def history(world: World, call: Call) -> Reply:

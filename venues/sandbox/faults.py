@@ -189,6 +189,11 @@ class Bend:
             return False
         return self.first is None or place < self.first
 
+    @property
+    def hides_some(self) -> bool:
+        """Whether the reply leaves any id out."""
+        return bool(self.hide_ids or self.hide_first)
+
     def hides(self, order_id: str) -> bool:
         """Whether the reply leaves this id out."""
         place, self._shown = self._shown, self._shown + 1

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
-from itertools import islice
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import unquote
 
 from .faults import Bend
@@ -20,8 +19,10 @@ if TYPE_CHECKING:
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-#: rows that are made before others have their turn: some milliseconds
-_ROWS_AT_ONCE = 200
+T = TypeVar("T")
+
+#: rows that are made before others have their turn: about a millisecond
+_ROWS_AT_ONCE = 1000
 
 JSON = "application/json"
 HTML = "text/html"
@@ -45,18 +46,19 @@ def reply_json(value: Any, *, outcome: str = "ok", status: int = 200) -> Reply:
     return Reply(outcome, json.dumps(value, separators=(",", ":")).encode(), status)
 
 
-def reply_rows(head: str, rows: Iterable[str], tail: str, *, count: int) -> Reply:
-    """Answer with a list of `count` rows of JSON; a long one's are made while it is sent."""
+def reply_list(
+    head: str, items: Sequence[T], write: Callable[[Sequence[T]], str], tail: str
+) -> Reply:
+    """Answer with a list of JSON that `write` makes of items; a long one is made in parts."""
 
     def parts() -> Iterator[bytes]:
         yield head.encode()
-        left, before = iter(rows), ""
-        while share := list(islice(left, _ROWS_AT_ONCE)):
-            yield (before + ",".join(share)).encode()
-            before = ","
+        for at in range(0, len(items), _ROWS_AT_ONCE):
+            before = "," if at else ""
+            yield (before + write(items[at : at + _ROWS_AT_ONCE])).encode()
         yield tail.encode()
 
-    if count > _ROWS_AT_ONCE:
+    if len(items) > _ROWS_AT_ONCE:
         return Reply("ok", b"", parts=parts)
     return Reply("ok", b"".join(parts()))
 
