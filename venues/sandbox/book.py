@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Key: TypeAlias = tuple[str, str]
 
@@ -34,8 +34,7 @@ class OrdType(StrEnum):
 LIVE = frozenset({State.OPEN, State.PARTIALLY_FILLED})
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What an order was from `at_s` (monotonic) on."""
 
     at_s: float
@@ -110,8 +109,10 @@ class Shelf:
 
     def take(self, order: Order) -> None:
         """Take an order off the shelf."""
-        for orders in (self.live, self.live_of[order.ord_type], self.closed):
-            orders.pop(order.id, None)
+        if self.live.pop(order.id, None) is not None:
+            del self.live_of[order.ord_type][order.id]
+        else:
+            self.closed.pop(order.id, None)
 
     def shown(self, at_s: float | None, types: Collection[OrdType] = ()) -> Collection[Order]:
         """List the orders that are shown as open at that time, now if None.

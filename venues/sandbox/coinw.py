@@ -33,6 +33,7 @@ from itertools import chain
 
 from .book import Order, OrdType, State
 from .coinw_rows import (
+    WORDS,
     history_row,
     move_tpsl_row,
     open_rows,
@@ -83,7 +84,7 @@ ROW_WORDS = {"moveStop": "moveStopProfitLoss"}
 def sign(secret: bytes, timestamp: str, method: str, target: str, body: bytes) -> str:
     """Compute the signature: Base64 of HMAC-SHA256 (https://coinw.com/front/API)."""
     text = timestamp.encode() + method.encode() + target.encode() + body
-    return base64.b64encode(hmac.new(secret, text, hashlib.sha256).digest()).decode()
+    return base64.b64encode(hmac.digest(secret, text, hashlib.sha256)).decode()
 
 
 def is_signed(call: Call, secret: bytes) -> bool:
@@ -101,6 +102,10 @@ def is_signed(call: Call, secret: bytes) -> bool:
 def say(code: int, msg: str, outcome: str, status: int = 200) -> Reply:
     """Answer with a code and a message."""
     return reply_json({"code": code, "msg": msg}, outcome=outcome, status=status)
+
+
+#: what a batch answers, whatever became of its ids
+ACCEPTED = say(0, "", "ok")
 
 
 def missing() -> Reply:
@@ -157,21 +162,24 @@ def cancel_batch(world: World, call: Call) -> Reply:
     bad = world.setting(NAME, "bad_id") == "refused" and not all(i.isdecimal() for i in ids)
     if len(ids) > MOST_IDS or bad or (wanted is not None and wanted not in POS_TYPES):
         return invalid()
-    for order_id in dict.fromkeys(ids):
-        order = world.book.find(NAME, call.api_key, order_id)
-        if order is not None and reaches(world, order, wanted):
-            world.cancel(call, order)
-    return say(0, "", "ok")
+    for order in pick(own_orders(world, call, ids), reached(world, wanted)):
+        world.cancel(call, order)
+    return ACCEPTED
 
 
-def reaches(world: World, order: Order, wanted: str | None) -> bool:
-    """Whether a batch of that posType touches the order."""
-    word = pos_type(order)
+def own_orders(world: World, call: Call, ids: Iterable[str]) -> list[Order]:
+    """Return the account's orders of these ids, open or not."""
+    found = [world.book.find(NAME, call.api_key, i) for i in dict.fromkeys(ids)]
+    return [order for order in found if order is not None]
+
+
+def reached(world: World, wanted: str | None) -> Collection[str]:
+    """Tell the words of the orders that a batch of that posType touches."""
     if wanted is not None:
-        return word == ROW_WORDS.get(wanted, wanted)
+        return [ROW_WORDS.get(wanted, wanted)]
     if world.setting(NAME, "omitted_pos_type") == "plan_only":
-        return word in ("plan", "execute")
-    return word != "planTrigger"
+        return ["plan", "execute"]
+    return set(WORDS.values()) - {"planTrigger"}
 
 
 def shelf_of(world: World, call: Call, words: Collection[str] = ()) -> Collection[Order]:
@@ -210,14 +218,14 @@ def order_information(world: World, call: Call) -> Reply:
     if wanted not in POS_TYPES | {"moveStopProfitLoss"} or len(ids) > MOST_IDS:
         return invalid()
     words = leaky(world, ROW_WORDS.get(wanted, wanted))
-    found = shown(call, named(world, call, ids), words) if ids else listed(world, call, words)
+    found = named(world, call, ids, words) if ids else listed(world, call, words)
     return reply_list('{"code":0,"data":[', found, open_rows, '],"msg":""}')
 
 
-def named(world: World, call: Call, ids: Iterable[str]) -> list[Order]:
-    """Return those of the account's orders of these ids that are open."""
-    found = (world.book.find(NAME, call.api_key, i) for i in dict.fromkeys(ids))
-    return [order for order in found if order is not None and order.lives(call.bend.read_at)]
+def named(world: World, call: Call, ids: Iterable[str], words: Collection[str]) -> list[Order]:
+    """Return the open orders of these ids that a list of those words shows."""
+    orders = own_orders(world, call, ids)
+    return shown(call, (o for o in orders if o.lives(call.bend.read_at)), words)
 
 
 def query_ids(call: Call) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .book import Order, OrdType, State
 
 #: the word of an order's type in rows; a trigger order that has fired is a `plan` order
-_WORDS = {
+WORDS = {
     OrdType.LIMIT: "plan",
     OrdType.MARKET: "execute",
     OrdType.TRIGGER: "planTrigger",
@@ -23,17 +23,17 @@ _WORDS = {
 
 def pos_type(order: Order) -> str:
     """Tell the venue's word for the order's type."""
-    return "plan" if order.triggered else _WORDS[order.ord_type]
+    return "plan" if order.triggered else WORDS[order.ord_type]
 
 
 def types_of(words: Collection[str]) -> list[OrdType]:
     """List the types of which orders may have one of those words; one that fired is `plan`."""
-    return [t for t, word in _WORDS.items() if word in words or "plan" in words]
+    return [t for t, word in WORDS.items() if word in words or "plan" in words]
 
 
 def pick(orders: Iterable[Order], words: Collection[str]) -> list[Order]:
     """Pick the orders whose type has one of those words."""
-    types, fired = {t for t, word in _WORDS.items() if word in words}, "plan" in words
+    types, fired = {t for t, word in WORDS.items() if word in words}, "plan" in words
     return [o for o in orders if (fired if o.triggered else o.ord_type in types)]
 
 

@@ -24,6 +24,8 @@ T = TypeVar("T")
 #: rows that are made before others have their turn: about a millisecond
 _ROWS_AT_ONCE = 1000
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+
 JSON = "application/json"
 HTML = "text/html"
 TEXT = "text/plain; charset=utf-8"
@@ -43,7 +45,7 @@ class Reply:
 
 def reply_json(value: Any, *, outcome: str = "ok", status: int = 200) -> Reply:
     """Answer with compact JSON."""
-    return Reply(outcome, json.dumps(value, separators=(",", ":")).encode(), status)
+    return Reply(outcome, _COMPACT.encode(value).encode(), status)
 
 
 def reply_list(
