@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from .faults import MODIFIERS, Fault, Target, bend_of
 from .venue import Call, Reply, Route, Venue, gateway_page, reply_json, with_retry_after
@@ -14,8 +15,7 @@ from .world import Request, World
 REDIRECTED = "/_redirected"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What to send back, and how: plainly, cut in half, after a while, or not at all."""
 
     reply: Reply

@@ -6,7 +6,7 @@ import itertools
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 #: kind -> the parameters it takes, beside the selectors
 KINDS: dict[str, frozenset[str]] = {
@@ -79,8 +79,7 @@ class Fault:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What a fault may select a request by."""
 
     venue: str

@@ -11,9 +11,9 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import StreamReader, web
@@ -112,7 +112,7 @@ class Sandbox(web.Server):
         call.at_s, call.now_ms = time.monotonic(), self.world.now_ms()
         verdict = judge(self.world, venue, call, received_s)
         await nap(one_way_s(self.world) + verdict.hold_s)
-        return await deliver(request, verdict, formatdate(call.now_ms / 1000, usegmt=True))
+        return await deliver(request, verdict, http_date(call.now_ms // 1000))
 
 
 def venue_of(world: World, path: str) -> Venue | None:
@@ -126,34 +126,36 @@ async def nap(seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
+@lru_cache(maxsize=8)
+def http_date(now_s: int) -> str:
+    """Write a time as headers have it: the same for all replies of a second."""
+    return formatdate(now_s, usegmt=True)
+
+
 async def deliver(request: web.BaseRequest, verdict: Verdict, date: str) -> web.StreamResponse:
     """Send the verdict's reply the way it says, dated by the venues' clock."""
-    reply = replace(verdict.reply, headers={"Date": date, **verdict.reply.headers})
+    reply = verdict.reply
+    headers = {"Content-Type": reply.content_type, "Date": date, **reply.headers}
     if verdict.way == "half":
-        return await send_half(request, reply)
+        return await send_half(request, reply, headers)
     if verdict.way in ("hold", "reset"):
         cut(request)
     if reply.parts is not None:
-        return await send_parts(request, reply, reply.parts())
-    return web.Response(body=reply.body, status=reply.status, headers=headers_of(reply))
+        response = web.StreamResponse(status=reply.status, headers=headers)
+        return await send_parts(request, response, reply.parts())
+    return web.Response(body=reply.body, status=reply.status, headers=headers)
 
 
 async def send_parts(
-    request: web.BaseRequest, reply: Reply, parts: Iterator[bytes]
+    request: web.BaseRequest, response: web.StreamResponse, parts: Iterator[bytes]
 ) -> web.StreamResponse:
     """Send a long body while it is made; others have their turn in between."""
-    response = web.StreamResponse(status=reply.status, headers=headers_of(reply))
     await response.prepare(request)
     with contextlib.suppress(ConnectionError):  # whoever has read enough hangs up
         for part in parts:
             await response.write(part)
             await asyncio.sleep(0)
     return response
-
-
-def headers_of(reply: Reply) -> dict[str, str]:
-    """Return the reply's headers."""
-    return {"Content-Type": reply.content_type, **reply.headers}
 
 
 def cut(request: web.BaseRequest) -> None:
@@ -167,9 +169,11 @@ def cut(request: web.BaseRequest) -> None:
     transport.abort()
 
 
-async def send_half(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+async def send_half(
+    request: web.BaseRequest, reply: Reply, headers: Mapping[str, str]
+) -> web.StreamResponse:
     """Promise the whole body, send half of it and hang up."""
-    response = web.StreamResponse(status=reply.status, headers=headers_of(reply))
+    response = web.StreamResponse(status=reply.status, headers=headers)
     body = b"".join(reply.parts()) if reply.parts else reply.body
     response.content_length = len(body) + 1
     response.force_close()
