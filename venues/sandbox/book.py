@@ -79,6 +79,22 @@ class Order:
         then = next((m for m in reversed(self.past) if m.at_s <= at_s), self.past[0])
         return None if then.purged else then.state
 
+    def become(
+        self,
+        state: State,
+        *,
+        now_s: float,
+        now_ms: int,
+        filled: int | None = None,
+        purged: bool = False,
+    ) -> None:
+        """Be something else from now on, and remember what it was."""
+        if not self.past:
+            self.past.append(Moment(0.0, self.state, self.purged))
+        self.state, self.purged, self.updated_ms = state, purged, now_ms
+        self.filled = implied_fill(self, state) if filled is None else filled
+        self.past.append(Moment(now_s, state, purged))
+
     def lives(self, at_s: float | None) -> bool:
         """Whether the order is shown as open at that time."""
         return self.seen(at_s) in LIVE
@@ -196,20 +212,18 @@ class Book:
         filled: int | None = None,
         purged: bool = False,
     ) -> None:
-        """Make the order something else, and remember what it was."""
-        if not order.past:
-            order.past.append(Moment(0.0, order.state, order.purged))
-        order.state, order.purged, order.updated_ms = state, purged, now_ms
-        order.filled = filled if filled is not None else implied_fill(order, state)
-        order.past.append(Moment(now_s, state, purged))
+        """Make the order something else, and file it where that belongs."""
+        order.become(state, now_s=now_s, now_ms=now_ms, filled=filled, purged=purged)
         self.shelf(order.venue, order.api_key).put(order)
 
     def cancel(self, order: Order, *, now_s: float, now_ms: int) -> None:
         """Cancel a live order because a request said so, with what hangs on it."""
-        self.set_state(order, State.CANCELED, now_s=now_s, now_ms=now_ms, filled=order.filled)
+        shelf = self.shelf(order.venue, order.api_key)
+        order.become(State.CANCELED, now_s=now_s, now_ms=now_ms, filled=order.filled)
+        shelf.put(order)
         order.canceled_by, order.canceled_at_s = "request", now_s
         order.canceled_times += 1
-        for child in self.shelf(order.venue, order.api_key).children.get(order.id, ()):
+        for child in shelf.children.get(order.id, ()):
             if child.is_live:
                 self.cancel(child, now_s=now_s, now_ms=now_ms)
 

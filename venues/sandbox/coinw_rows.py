@@ -98,16 +98,12 @@ def open_rows(orders: Iterable[Order]) -> str:
 
 
 def _rows_alike(orders: Sequence[Order]) -> str:
-    """Show orders that differ in nothing but their ids, which are numbers."""
+    """Show orders that differ in nothing but their ids: numbers, without leading zeros."""
     first = orders[0]
     dates = f'"createdDate":{first.created_ms},"updatedDate":{first.updated_ms}'
     rest = f",{dates},{_open_text(_kind(first))}"
-    return '{"id":' + f'{rest},{{"id":'.join([_number(order.id) for order in orders]) + rest
-
-
-def _number(order_id: str) -> str:
-    """Spell an id as a number of JSON, which has no leading zeros."""
-    return order_id.lstrip("0") or "0"
+    numbers = [order.id.lstrip("0") or "0" for order in orders]
+    return '{"id":' + f'{rest},{{"id":'.join(numbers) + rest
 
 
 def history_row(order: Order) -> str:

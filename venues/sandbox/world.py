@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
+from sys import intern
 from typing import Any, NamedTuple
 
 from .book import Book, Order, OrdType, State
@@ -202,10 +203,16 @@ _ORDER_FIELDS = {
 }
 
 
+def shared(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return an order's fields with one string for all orders of a venue, key or symbol."""
+    common = {name: raw[name] for name in ("venue", "api_key", "symbol")}
+    return raw | {n: intern(v) for n, v in common.items() if isinstance(v, str)}
+
+
 def read_order(raw: Any, now_ms: int) -> Order:
     """Check an order's JSON; raise ValueError where it is not one."""
     check_fields("order", raw, _ORDER_FIELDS, {"venue", "api_key", "id", "symbol"})
-    values = raw | {
+    values = shared(raw) | {
         "id": str(raw["id"]),
         "ord_type": OrdType(raw.get("ord_type", OrdType.LIMIT)),
         "state": State(raw.get("state", State.OPEN)),
