@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from worker.model import IdKind, OrderRef, OrdType, Purpose, Shape
 #: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
 SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
 
-#: Pairs of type and symbol; those of one job, and of most jobs, are few.
+#: What is said of orders beside their ids; of one job, and of most jobs, it is little.
 MOST_REMEMBERED = 1024
 
 _A_CLIENT_ORDER_ID = "a client order id (the id that the trader gave the order)"
@@ -24,13 +24,9 @@ _ID_KINDS = {str(kind): kind for kind in IdKind}
 _KIND_TEXT = {IdKind.CLIENT: _A_CLIENT_ORDER_ID, IdKind.VENUE: _A_VENUE_ORDER_ID}
 
 
-class AskedOrder(NamedTuple):
-    """An order as a job names it: raw words, nothing checked but that they are strings."""
-
-    id: str
-    kind: str | None = None
-    ord_type: str = OrdType.ANY
-    symbol: str = ""
+#: What a job says of an order beside its id, in raw words: the kind (None: nothing), the type
+#: and the symbol. A plain tuple, as one is made for each id and most are the same.
+Words = tuple[str | None, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,63 +41,83 @@ class Refusal:
     text: str
 
 
-class _Refused(Exception):
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.text = text
+class _Refused(NamedTuple):
+    reason: str
+    text: str
 
 
-def name_order(venue: Venue, order: AskedOrder) -> OrderRef | Refusal:
+class _Way(NamedTuple):
+    """What an id is that fits, and why it cannot be asked for, if so."""
+
+    fits: Callable[[str], object]
+    kind: IdKind
+    ord_type: OrdType
+    refused: _Refused | None
+
+
+def name_order(venue: Venue, order_id: str, words: Words) -> OrderRef | Refusal:
     """Return the reference by which the venue is asked for an order, or why it cannot be."""
-    try:
-        ord_type = _ord_type_of(order.ord_type, order.symbol)
-        kind = _kind_of(venue, order)
-    except _Refused as why:
-        return _refusal(order, order.kind or "", why)
-    try:
-        _check_routes(venue, kind, ord_type, bool(order.symbol))
-    except _Refused as why:
-        return _refusal(order, kind, why)
-    return OrderRef(order.id, kind, order.symbol, ord_type)
+    said_kind, _, symbol = words
+    ways = _ways(venue, words)
+    if isinstance(ways, _Refused):
+        return _refusal(order_id, words, said_kind or "", ways)
+    for fits, kind, ord_type, refused in ways:
+        if fits(order_id):
+            if refused:
+                return _refusal(order_id, words, kind, refused)
+            return OrderRef(order_id, kind, symbol, ord_type)
+    misshapen = _misshapen(venue, order_id, said_kind)
+    return _refusal(order_id, words, said_kind or "", misshapen)
 
 
-def _refusal(order: AskedOrder, kind: str, why: _Refused) -> Refusal:
-    return Refusal(order.id, kind, order.symbol, order.ord_type, why.reason, why.text)
+def _refusal(order_id: str, words: Words, kind: str, why: _Refused) -> Refusal:
+    _, ord_type, symbol = words
+    return Refusal(order_id, kind, symbol, ord_type, why.reason, why.text)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def _ord_type_of(word: str, symbol: str) -> OrdType:
-    ord_type = _ORD_TYPES.get(word)
+def _ways(venue: Venue, words: Words) -> tuple[_Way, ...] | _Refused:
+    """Return what an id may be, or why none can be asked for in these words.
+
+    It is worked out once for all ids of which jobs say the same: what is left is their shape.
+    """
+    said_kind, said_type, symbol = words
+    ord_type = _ORD_TYPES.get(said_type)
     if ord_type is None:
-        words = ", ".join(OrdType)
-        raise _Refused("unknown_ord_type", f"{_said(word)} is none of {words}")
+        known = ", ".join(OrdType)
+        return _Refused("unknown_ord_type", f"{_said(said_type)} is none of {known}")
     if symbol and not SYMBOL_SHAPE.fullmatch(symbol):
-        raise _Refused("bad_symbol", f"{_said(symbol)} cannot be a symbol")
-    return ord_type
-
-
-def _kind_of(venue: Venue, order: AskedOrder) -> IdKind:
-    if order.kind is None:
-        return _guessed_kind(venue, order.id)
-    kind = _ID_KINDS.get(order.kind)
-    if kind is None:
-        words = " or ".join(IdKind)
-        raise _Refused("unknown_kind", f"{_said(order.kind)} is not {words}")
-    if kind not in venue.id_shapes:
-        raise _unsupported(venue, kind)
-    if not venue.id_shapes[kind].fullmatch(order.id):
-        raise _Refused(
-            "bad_id", f"{_said(order.id)} cannot be {_KIND_TEXT[kind]} at {venue.name}"
+        return _Refused("bad_symbol", f"{_said(symbol)} cannot be a symbol")
+    kinds = _kinds(venue, said_kind)
+    if isinstance(kinds, _Refused):
+        return kinds
+    return tuple(
+        _Way(
+            venue.id_shapes[kind].fullmatch,
+            kind,
+            ord_type,
+            _without_route(venue, kind, ord_type, bool(symbol)),
         )
-    return kind
+        for kind in kinds
+    )
 
 
-def _guessed_kind(venue: Venue, order_id: str) -> IdKind:
-    for kind, shape in venue.id_shapes.items():
-        if shape.fullmatch(order_id):
-            return kind
-    raise _Refused("bad_id", f"{_said(order_id)} has the shape of no order id at {venue.name}")
+def _kinds(venue: Venue, word: str | None) -> Collection[IdKind] | _Refused:
+    """Return what kinds an id may be of, where that much is said, or why it can be of none."""
+    if word is None:
+        return venue.id_shapes
+    kind = _ID_KINDS.get(word)
+    if kind is None:
+        return _Refused("unknown_kind", f"{_said(word)} is not {' or '.join(IdKind)}")
+    return [kind] if kind in venue.id_shapes else _unsupported(venue, kind)
+
+
+def _misshapen(venue: Venue, order_id: str, word: str | None) -> _Refused:
+    if word is None:
+        text = f"{_said(order_id)} has the shape of no order id at {venue.name}"
+    else:
+        text = f"{_said(order_id)} cannot be {_KIND_TEXT[_ID_KINDS[word]]} at {venue.name}"
+    return _Refused("bad_id", text)
 
 
 def _unsupported(venue: Venue, kind: IdKind) -> _Refused:
@@ -109,16 +125,20 @@ def _unsupported(venue: Venue, kind: IdKind) -> _Refused:
 
 
 @cache
-def _check_routes(venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool) -> None:
+def _without_route(
+    venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool
+) -> _Refused | None:
+    """Return why no route cancels such an order; None: one does."""
     of_kind = _routes(venue, Purpose.CANCEL, kind)
     if not of_kind:
-        raise _unsupported(venue, kind)
+        return _unsupported(venue, kind)
     of_type = [r for r in of_kind if ord_type in r.ord_types]
     if not of_type:
-        raise _Refused("unsupported_ord_type", f"{venue.name} cancels no {ord_type} order")
+        return _Refused("unsupported_ord_type", f"{venue.name} cancels no {ord_type} order")
     if not any(_can_name(r, has_symbol) for r in of_type):
         text = f"{venue.name} cancels {_KIND_TEXT[kind]} only together with its symbol"
-        raise _Refused("missing_symbol", text)
+        return _Refused("missing_symbol", text)
+    return None
 
 
 def _said(word: str) -> str:

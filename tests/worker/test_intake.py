@@ -60,9 +60,32 @@ def test_an_id_that_stands_twice_counts_once() -> None:
     assert [ref.id for ref in read(job(orders=orders)).job.refs] == ["1"]
 
 
-def test_an_id_with_two_meanings_is_no_job() -> None:
-    orders = ["1", {"id": "1", "symbol": "ETH"}]
+def test_the_first_mention_of_an_id_counts() -> None:
+    orders = [{"id": "2", "ord_type": "limit"}, "1", {"id": 2, "ord_type": "market"}]
+    taken = read(job(orders=orders))
 
+    assert [(r.id, r.ord_type) for r in taken.job.refs] == [
+        ("2", OrdType.LIMIT),
+        ("1", OrdType.ANY),
+    ]
+
+
+def test_an_order_without_a_symbol_has_that_of_the_job() -> None:
+    orders = ["1", {"id": "2"}, {"id": "3", "symbol": ""}, {"id": "4", "symbol": "ETH"}]
+    taken = read(job(orders=orders, symbol="BTC"))
+
+    assert [ref.symbol for ref in taken.job.refs] == ["BTC", "BTC", "BTC", "ETH"]
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        ["1", {"id": "1", "symbol": "ETH"}],
+        [{"id": "1", "symbol": "ETH"}, {"id": 1, "symbol": "BTC"}],
+        [{"id": "1", "kind": "venue_order_id"}, "1"],
+    ],
+)
+def test_an_id_with_two_meanings_is_no_job(orders: list[Any]) -> None:
     assert reason(job(orders=orders)) == "contradictory_orders"
 
 
@@ -77,9 +100,13 @@ def test_one_bad_id_is_refused_alone() -> None:
 
 
 def test_unknown_fields_are_kept_out_and_named() -> None:
-    orders = [{"id": "1", "price": 5}]
+    orders = ["1", {"id": "1", "price": 5}, {"id": "2", "side": "buy", "price": 6}]
 
-    assert read(job(colour="red", orders=orders)).unknown_fields == ("colour", "orders.price")
+    assert read(job(colour="red", orders=orders)).unknown_fields == (
+        "colour",
+        "orders.price",
+        "orders.side",
+    )
 
 
 def test_a_deadline_with_an_offset_is_understood() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from venues.base import Answers, Batch, HttpReply, HttpRequest, Quota, Route, Venue
 from worker.model import Credential, IdKind, OrderRef, OrdType, Purpose
 from worker.plan import (
-    AskedOrder,
     Refusal,
+    Words,
     cancel_routes,
     group_key,
     lookup_routes,
@@ -93,65 +94,104 @@ class VenueIdsOnly(Toy):
     routes = (BATCH, ANY_LIST)
 
 
-TOY, NARROW = Toy(), VenueIdsOnly()
+class ClientIdsOnly(Toy):
+    """A venue that knows the shape of its own ids but has no route for them."""
+
+    name = "inverse"
+    routes = (replace(ONE, id_kinds=frozenset({IdKind.CLIENT})), SYMBOL_LIST)
+
+
+TOY, NARROW, CLIENT_IDS_ONLY = Toy(), VenueIdsOnly(), ClientIdsOnly()
 
 
 def venue_ref(order_id: str = "1", symbol: str = "", ord_type: str = "any") -> OrderRef:
     return OrderRef(order_id, IdKind.VENUE, symbol, OrdType(ord_type))
 
 
+def said(kind: str | None = None, ord_type: str = "any", symbol: str = "") -> Words:
+    return kind, ord_type, symbol
+
+
 def test_the_kind_is_worked_out_from_the_shape() -> None:
-    assert venue_ref("42") == name_order(TOY, AskedOrder("42"))
+    assert venue_ref("42") == name_order(TOY, "42", said())
     assert OrderRef("x42", IdKind.CLIENT, "BTC", OrdType.LIMIT) == name_order(
-        TOY, AskedOrder("x42", None, "limit", "BTC")
+        TOY, "x42", said(None, "limit", "BTC")
     )
 
 
 def test_a_stated_kind_beats_the_shape() -> None:
     assert OrderRef("42", IdKind.CLIENT, "BTC") == name_order(
-        TOY, AskedOrder("42", "client_order_id", "any", "BTC")
+        TOY, "42", said("client_order_id", "any", "BTC")
     )
 
 
+def test_the_first_kind_that_an_id_fits_is_its_kind_even_where_that_has_no_route() -> None:
+    refused = name_order(CLIENT_IDS_ONLY, "42", said(symbol="BTC"))
+    named = name_order(CLIENT_IDS_ONLY, "x42", said(symbol="BTC"))
+
+    assert isinstance(refused, Refusal)
+    assert (refused.kind, refused.reason) == (IdKind.VENUE, "unsupported_kind")
+    assert named == OrderRef("x42", IdKind.CLIENT, "BTC")
+
+
+def test_the_words_of_an_order_are_judged_before_its_id_and_its_routes() -> None:
+    worst = [
+        name_order(NARROW, "4 2", said("VENUE", "stop", " ")),
+        name_order(NARROW, "4 2", said("VENUE", "tp_sl", " ")),
+        name_order(NARROW, "4 2", said("VENUE", "tp_sl")),
+        name_order(NARROW, "4 2", said("venue_order_id", "tp_sl")),
+        name_order(NARROW, "42", said("venue_order_id", "tp_sl")),
+    ]
+
+    assert [named.reason for named in worst if isinstance(named, Refusal)] == [
+        "unknown_ord_type",
+        "bad_symbol",
+        "unknown_kind",
+        "bad_id",
+        "unsupported_ord_type",
+    ]
+
+
 REFUSALS = [
-    (TOY, AskedOrder("", None), "bad_id"),
-    (TOY, AskedOrder("4 2", None), "bad_id"),
-    (TOY, AskedOrder("42\n", None), "bad_id"),
-    (TOY, AskedOrder("x42", "venue_order_id"), "bad_id"),
-    (TOY, AskedOrder("42", "VENUE"), "unknown_kind"),
-    (TOY, AskedOrder("42", ""), "unknown_kind"),
-    (TOY, AskedOrder("42", None, "stop"), "unknown_ord_type"),
-    (TOY, AskedOrder("42", None, ""), "unknown_ord_type"),
-    (TOY, AskedOrder("42", None, "LIMIT"), "unknown_ord_type"),
-    (TOY, AskedOrder("42", None, "any", " "), "bad_symbol"),
-    (TOY, AskedOrder("42", None, "any", "BTC\r\nX: 1"), "bad_symbol"),
-    (TOY, AskedOrder("42", None, "any", "BTC&a=b"), "bad_symbol"),
-    (TOY, AskedOrder("42", None, "any", "B" * 41), "bad_symbol"),
-    (TOY, AskedOrder("42", None, "any", "/etc"), "bad_symbol"),
-    (TOY, AskedOrder("42", None, "any", "БТЦ"), "bad_symbol"),
-    (TOY, AskedOrder("x42", None), "missing_symbol"),
-    (TOY, AskedOrder("42", None, "trigger"), "missing_symbol"),
-    (TOY, AskedOrder("42", None, "tp_sl", "BTC"), "unsupported_ord_type"),
-    (NARROW, AskedOrder("x42"), "unsupported_kind"),
-    (NARROW, AskedOrder("42", "client_order_id"), "unsupported_kind"),
+    (TOY, "", said(), "bad_id"),
+    (TOY, "4 2", said(), "bad_id"),
+    (TOY, "42\n", said(), "bad_id"),
+    (TOY, "x42", said("venue_order_id"), "bad_id"),
+    (TOY, "42", said("VENUE"), "unknown_kind"),
+    (TOY, "42", said(""), "unknown_kind"),
+    (TOY, "42", said(None, "stop"), "unknown_ord_type"),
+    (TOY, "42", said(None, ""), "unknown_ord_type"),
+    (TOY, "42", said(None, "LIMIT"), "unknown_ord_type"),
+    (TOY, "42", said(None, "any", " "), "bad_symbol"),
+    (TOY, "42", said(None, "any", "BTC\r\nX: 1"), "bad_symbol"),
+    (TOY, "42", said(None, "any", "BTC&a=b"), "bad_symbol"),
+    (TOY, "42", said(None, "any", "B" * 41), "bad_symbol"),
+    (TOY, "42", said(None, "any", "/etc"), "bad_symbol"),
+    (TOY, "42", said(None, "any", "БТЦ"), "bad_symbol"),
+    (TOY, "x42", said(), "missing_symbol"),
+    (TOY, "42", said(None, "trigger"), "missing_symbol"),
+    (TOY, "42", said(None, "tp_sl", "BTC"), "unsupported_ord_type"),
+    (NARROW, "x42", said(), "unsupported_kind"),
+    (NARROW, "42", said("client_order_id"), "unsupported_kind"),
 ]
 
 
-@pytest.mark.parametrize(("venue", "order", "reason"), REFUSALS)
+@pytest.mark.parametrize(("venue", "order_id", "words", "reason"), REFUSALS)
 def test_what_cannot_be_asked_is_refused_with_the_producers_own_words(
-    venue: Venue, order: AskedOrder, reason: str
+    venue: Venue, order_id: str, words: Words, reason: str
 ) -> None:
-    refused = name_order(venue, order)
+    refused = name_order(venue, order_id, words)
+    _, ord_type, symbol = words
 
     assert isinstance(refused, Refusal)
-    assert (reason, order.id, order.symbol) == (refused.reason, refused.id, refused.symbol)
-    assert order.ord_type == refused.ord_type
+    assert (reason, order_id, symbol) == (refused.reason, refused.id, refused.symbol)
+    assert ord_type == refused.ord_type
     assert refused.text.isprintable()
     assert len(refused.text) < 200
 
 
 def test_a_refusal_speaks_plainly() -> None:
-    refused = name_order(NARROW, AskedOrder("x42"))
+    refused = name_order(NARROW, "x42", said())
 
     assert isinstance(refused, Refusal)
     assert refused.kind == "client_order_id"
@@ -164,7 +204,7 @@ def test_a_refusal_speaks_plainly() -> None:
     "symbol", ["BTC", "BTCUSDT", "BTC-USD.P", "BTC/USDT:USDT", "1INCH_USDT"]
 )
 def test_symbols_in_every_venues_spelling_pass(symbol: str) -> None:
-    assert venue_ref("42", symbol) == name_order(TOY, AskedOrder("42", symbol=symbol))
+    assert venue_ref("42", symbol) == name_order(TOY, "42", said(symbol=symbol))
 
 
 def names(routes: tuple[Route, ...]) -> list[str]:
@@ -242,20 +282,19 @@ def test_a_split_loses_and_doubles_nothing(refs: list[OrderRef], route: Route) -
 
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)
 @given(
-    order=st.builds(
-        AskedOrder,
-        st.text(max_size=6) | st.from_regex("[a-z0-9]{1,4}", fullmatch=True),
+    order_id=st.text(max_size=6) | st.from_regex("[a-z0-9]{1,4}", fullmatch=True),
+    words=st.tuples(
         st.none() | st.sampled_from(IdKind) | st.text(max_size=3),
         st.sampled_from(OrdType) | st.text(max_size=3),
         st.sampled_from(["", "BTC"]) | st.text(max_size=4),
-    )
+    ),
 )
-def test_every_order_gets_a_cancel_route_or_a_reason(order: AskedOrder) -> None:
-    named = name_order(TOY, order)
+def test_every_order_gets_a_cancel_route_or_a_reason(order_id: str, words: Words) -> None:
+    named = name_order(TOY, order_id, words)
 
     if isinstance(named, Refusal):
         assert named.reason
         assert named.text.isprintable()
     else:
         assert cancel_routes(TOY, named.shape)
-        assert order.id == named.id
+        assert order_id == named.id

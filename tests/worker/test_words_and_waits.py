@@ -8,7 +8,7 @@ import pytest
 
 from venues import all_venues
 from worker.model import IdKind, OrderRef
-from worker.plan import AskedOrder, Refusal, name_order, split
+from worker.plan import Refusal, Words, name_order, split
 from worker.retry import LONGEST_BACKOFF_S, backoff_s
 
 KUNA, ZTDX = all_venues()["kuna"], all_venues()["ztdx"]
@@ -31,38 +31,45 @@ def test_a_wait_doubles_up_to_its_bound(attempt: int, most_s: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "kind", "text"),
+    ("order_id", "words", "kind", "text"),
     [
         (
-            AskedOrder(UUID, None, "stop"),
+            UUID,
+            (None, "stop", ""),
             "",
             "'stop' is none of any, limit, market, trigger, trailing_stop, tp_sl",
         ),
         (
-            AskedOrder(UUID, "own", "any"),
+            UUID,
+            ("own", "any", ""),
             "own",
             "'own' is not venue_order_id or client_order_id",
         ),
         (
-            AskedOrder("risk-42", "client_order_id", "any"),
+            "risk-42",
+            ("client_order_id", "any", ""),
             "client_order_id",
             "kuna cancels no order by a client order id "
             "(the id that the trader gave the order)",
         ),
         (
-            AskedOrder("x" * 60, None, "any"),
+            "x" * 60,
+            (None, "any", ""),
             "",
             f"'{'x' * 60}' has the shape of no order id at kuna",
         ),
         (
-            AskedOrder("x" * 61, None, "any"),
+            "x" * 61,
+            (None, "any", ""),
             "",
             f"'{'x' * 60}…' has the shape of no order id at kuna",
         ),
     ],
 )
-def test_a_refusal_says_what_is_wrong(order: AskedOrder, kind: str, text: str) -> None:
-    refused = name_order(KUNA, order)
+def test_a_refusal_says_what_is_wrong(
+    order_id: str, words: Words, kind: str, text: str
+) -> None:
+    refused = name_order(KUNA, order_id, words)
 
     assert isinstance(refused, Refusal)
     assert (refused.kind, refused.text) == (kind, text)
