@@ -109,13 +109,28 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Which fields of a reply's rows are looked at, and `at` which name the reply has them.
+
+    Others are not read: of a list of hundreds they are most of the work.
+    """
+
+    at: str
+    fields: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request exactly as sent; `target` is path and query, `body` the very bytes."""
+    """A request exactly as sent; `target` is path and query, `body` the very bytes.
+
+    `rows` says what of a long reply is read; None: all of it.
+    """
 
     method: str
     target: str = field(repr=False)  # a signature may stand in the query
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from dataclasses import replace
 from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
-from venues.base import Quota, Route, Rule, Venue, Verdict
+from venues.base import Quota, Route, Rows, Rule, Venue, Verdict
 from worker.model import Credential, IdKind, OrdStatus, OrdType, Purpose
 
 #: Rows of one page of a list: the most that public clients ask for (no maximum documented).
@@ -65,6 +65,10 @@ USUAL_LIMITS = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 500, 1000,
 SHARED = ("account", "escalation", "address")
 #: Routes that show what is over, and no open order.
 RECORDS = frozenset({"history", "archive"})
+#: What is looked at in a list of open orders (page Get Order Information).
+OPEN_ROWS = Rows(
+    "data", frozenset({"id", "orderStatus", "instrument", "posType", "originalType"})
+)
 
 
 def _open(word: str, ord_type: OrdType) -> Route:
@@ -166,7 +170,8 @@ class CoinW(Venue):
         """Put the ids into a JSON body (cancels) or into the query (look-ups)."""
         route = batch.route
         if route.purpose is Purpose.LOOKUP:
-            return HttpRequest(route.method, f"{route.path}?{_query(batch)}")
+            rows = OPEN_ROWS if route.max_pages == 1 else None
+            return HttpRequest(route.method, f"{route.path}?{_query(batch)}", rows=rows)
         body = json.dumps(_cancel_body(batch), separators=(",", ":")).encode()
         return HttpRequest(route.method, route.path, body, {"Content-Type": "application/json"})
 

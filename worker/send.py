@@ -7,7 +7,6 @@ from typing import Any, NoReturn, cast
 
 import requests
 import urllib3
-from pydantic_core import from_json
 from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
@@ -16,8 +15,9 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from venues.base import HttpReply, HttpRequest
+from venues.base import HttpReply, HttpRequest, Rows
 from worker.connection import Http, Https
+from worker.reading import read_json
 
 #: No venue's answer to a cancel or a look-up comes near this.
 MOST_BODY_BYTES = 1 << 20
@@ -66,7 +66,7 @@ class Transport:
             body = _read(response)
         finally:
             response.close()
-        return _reply(response, body)
+        return _reply(response, body, request.rows)
 
     def close(self) -> None:
         """Close every connection."""
@@ -161,18 +161,11 @@ def _word(error: object) -> str:
     return type(error).__name__
 
 
-def _reply(response: requests.Response, body: bytearray) -> HttpReply:
+def _reply(response: requests.Response, body: bytearray, rows: Rows | None) -> HttpReply:
     text = body.decode("utf-8", "replace")
     return HttpReply(
         status=response.status_code,
         headers={name.lower(): value for name, value in response.headers.items()},
-        json=_json(text),
+        json=read_json(text, rows),
         text=text[:_TEXT_CHARS],
     )
-
-
-def _json(text: str) -> Any:
-    try:
-        return from_json(text, allow_inf_nan=False)
-    except ValueError:
-        return None
