@@ -165,7 +165,10 @@ class Driver:
     def _tick(self) -> None:
         with self._changed:
             while not self._stopped:
-                self._let_leave(late_s=max(0.0, time.monotonic() - self._wakes_at))
+                # Else it was woken to sleep less long: who did it has let leave what may.
+                late_s = time.monotonic() - self.lane.quiet_until
+                if late_s >= 0 or self._shared:
+                    self._let_leave(late_s=max(0.0, late_s))
                 self._wakes_at = self.lane.quiet_until
                 sleep_s = self._wakes_at - time.monotonic()
                 if sleep_s > 0:

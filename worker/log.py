@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, Literal, TextIO, cast
@@ -32,12 +32,20 @@ class Lines:
 
     A thread that writes a line itself gives its turn away, and waits for the next one. A line
     may `linger_s` seconds for others: where each wakes somebody, that costs more than the line.
+    What is put here as an event is made a line by that thread, too: one among other work takes
+    several times as long as one after the other.
     """
 
-    def __init__(self, stream: TextIO, linger_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        linger_s: float = 0.0,
+        render: Callable[[EventDict], str] = json.dumps,
+    ) -> None:
         self._stream = stream
         self._linger_s = linger_s
-        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._render = render
+        self._lines: SimpleQueue[str | EventDict] = SimpleQueue()
         self._open = True
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -45,10 +53,14 @@ class Lines:
 
     def write(self, text: str) -> int:
         """Take a line; while too many wait, because nobody reads the stream, wait with them."""
-        self._lines.put(text)
+        self.put(text)
+        return len(text)
+
+    def put(self, line: str | EventDict) -> None:
+        """Take a line, or the event that is to be one; wait as `write` does."""
+        self._lines.put(line)
         while self._lines.qsize() > MOST_LINES_WAITING:
             time.sleep(0.01)
-        return len(text)
 
     def flush(self) -> None:
         """Do nothing: what was written is on its way."""
@@ -68,8 +80,17 @@ class Lines:
                 lines.append(self._lines.get())
             # A full disk or a reader that is gone: to cancel orders matters more.
             with suppress(OSError, ValueError):
-                self._stream.write("".join(lines))
+                self._stream.write("".join(map(self._text, lines)))
                 self._stream.flush()
+
+    def _text(self, line: str | EventDict) -> str:
+        if isinstance(line, str):
+            return line
+        try:
+            return f"{self._render(line)}\n"
+        except Exception as error:  # noqa: BLE001 - whatever cannot be shown; the rest can
+            odd = {"event": "unreadable_event", "error": type(error).__name__}
+            return f"{json.dumps(odd)}\n"
 
 
 class Scrub:
@@ -120,25 +141,21 @@ def set_up(
     linger_s: float = 0.0,
 ) -> Lines:
     """Make structlog and the standard library's loggers write to `stream` in one form."""
-    lines = Lines(stream, linger_s)
-    file = cast(TextIO, lines)
+    scrub = Scrub(credentials, _renderer(form))
+    lines = Lines(stream, linger_s, lambda event: scrub(None, "", event))
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[Processor] = [
-        structlog.processors.format_exc_info,
-        structlog.processors.UnicodeDecoder(),
-        Scrub(credentials, _renderer(form)),
-    ]
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[*shared, structlog.processors.format_exc_info, _as_it_is],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=file),
+        logger_factory=lambda *_: _Events(lines),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(file)
+    last: list[Processor] = [structlog.processors.format_exc_info, scrub]
+    handler = logging.StreamHandler(cast(TextIO, lines))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -147,6 +164,18 @@ def set_up(
     )
     _take_over(handler)
     return lines
+
+
+class _Events:
+    """A logger that makes no line of an event itself."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = lines.put
+
+
+def _as_it_is(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[Any, Any]:
+    """Hand an event on that is made a line later."""
+    return (event,), {}
 
 
 def _renderer(form: Literal["json", "console"]) -> Processor:
