@@ -14,6 +14,11 @@ from worker.pace import Pace
 from worker.send import Transport
 from worker.settings import Account
 
+#: Threads that are there before the first request: of each lane as many as usually leave at
+#: once when it begins, and so many in all. To start one in a burst takes 0.2 ms.
+READY_SENDERS = 5
+MOST_READY = 200
+
 
 class Drivers:
     """Makes the lane of each account at its first use; callable from any thread."""
@@ -35,6 +40,7 @@ class Drivers:
         self._load = Load()
         # As many as all lanes may use at once, so that none waits for another one's requests.
         self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT * len(accounts), "send")
+        _start(self._senders, min(READY_SENDERS * len(accounts), MOST_READY))
         self._stopped = False
 
     def of(self, account: str) -> Driver:
@@ -95,3 +101,10 @@ class Drivers:
 def shares_address(account: Account) -> bool:
     """Say whether other accounts of the same host draw from a quota of this one."""
     return any(quota.scope == "address" for quota in account.quotas.values())
+
+
+def _start(pool: ThreadPoolExecutor, threads: int) -> None:
+    """Have so many threads of a pool run before there is work for them."""
+    all_run = threading.Barrier(threads)
+    for _ in range(threads):
+        pool.submit(all_run.wait)
