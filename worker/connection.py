@@ -43,13 +43,36 @@ class _Answer(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_InTime(self.fp.detach(), give_up))
 
 
-class Http(HTTPConnection):
+class _InOne(http.client.HTTPConnection):
+    """Sends headers and body with one write: as one packet, where they fit into it."""
+
+    _parts: list[bytes] | None = None
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Send a request."""
+        parts: list[bytes] = []
+        self._parts = parts
+        try:
+            super().request(*args, **kwargs)
+        finally:
+            self._parts = None
+        self.send(b"".join(parts))
+
+    def send(self, data: Any) -> None:
+        """Send, or keep what is a part of a request for its end."""
+        if self._parts is None:
+            super().send(data)
+        else:
+            self._parts.append(data)
+
+
+class Http(_InOne, HTTPConnection):
     """A connection without encryption, as to a sandbox."""
 
     response_class = _Answer
 
 
-class Https(HTTPSConnection):
+class Https(_InOne, HTTPSConnection):
     """An encrypted connection."""
 
     response_class = _Answer

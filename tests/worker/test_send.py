@@ -25,13 +25,14 @@ ANSWER = HEAD + b'Content-Length: 10\r\n\r\n{"code":0}'
 
 
 @contextmanager
-def host(answer: Sequence[bytes]) -> Iterator[tuple[str, list[int]]]:
-    """Answer each request with these parts, one after the other; count the connections."""
-    connections: list[int] = []
+def host(answer: Sequence[bytes]) -> Iterator[tuple[str, list[list[bytes]]]]:
+    """Answer what comes with these parts, one after the other; keep it, by connection."""
+    connections: list[list[bytes]] = []
 
-    def serve(connection: socket.socket) -> None:
+    def serve(connection: socket.socket, came: list[bytes]) -> None:
         with connection, suppress(OSError):
-            while connection.recv(65536):
+            while part := connection.recv(65536):
+                came.append(part)
                 for number, part in enumerate(answer):
                     time.sleep(DRIP_S if number else 0)
                     connection.sendall(part)
@@ -40,8 +41,9 @@ def host(answer: Sequence[bytes]) -> Iterator[tuple[str, list[int]]]:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                connections.append(1)
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
+                connections.append([])
+                args = connection, connections[-1]
+                threading.Thread(target=serve, args=args, daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=listen, daemon=True).start()
@@ -71,6 +73,19 @@ def test_requests_share_a_connection() -> None:
 
     assert [reply.json for reply in replies] == [{"code": 0}] * 3
     assert len(connections) == 1
+
+
+def test_headers_and_body_come_together() -> None:
+    """What a venue has of a request it has whole: two packets would be two ways to wait."""
+    body = b'{"ids":["1","2"]}'
+    with host([ANSWER]) as (url, connections):
+        transport = Transport(url)
+        for _ in range(50):
+            transport.send(HttpRequest("DELETE", "/orders", body), TIMEOUT_S)
+        transport.close()
+
+    [came] = connections
+    assert [part.partition(b"\r\n\r\n")[2] for part in came] == [body] * 50
 
 
 @pytest.mark.parametrize(
