@@ -93,7 +93,8 @@ class Lane:
     ) -> None:
         self.venue = venue
         self._tokens = Tokens(paces)
-        self._give_way = GiveWay(venue, self._tokens, load or Load())
+        self._load = load or Load()
+        self._give_way = GiveWay(venue, self._tokens, self._load)
         self.halted = ""
         self.paused_until = -NEVER
         self.quiet_until = NEVER
@@ -132,6 +133,8 @@ class Lane:
                 self._add(owner, same._replace(track=self._likes.same(same.track)), now)
 
     def _add(self, owner: Owner, same: Alike, now: float) -> None:
+        if not self._items:
+            self._load.begins(self)
         asked, fresh = self._of.setdefault(owner, {}), []
         if owner.leaving:
             self._leaving.add(owner)
@@ -423,8 +426,16 @@ class Lane:
         ready_at = self._tokens.ready_at(group, groups, now)
         if ready_at > now and self._begins_with_one(group, now):
             return now
+        if not is_lookup(group.route):
+            return max(ready_at, self._held_until(group, now))
         most = self._most_ids(group, now)
         return max(ready_at, self._give_way.until(group, groups, most, now))
+
+    def _held_until(self, group: Group, now: float) -> float:
+        """Return until when a cancel of routine waits for other lanes."""
+        if is_urgent(group):
+            return -NEVER
+        return self._load.cancel_at(self, self._tokens.latest_at(group.route), now)
 
     def _begins_with_one(self, group: Group, now: float) -> bool:
         """Say whether a kill that finds no token for many begins with one id, by its route."""
@@ -466,6 +477,8 @@ class Lane:
         if head.kill and not is_lookup(route):
             self._kill_left_at = now
         self._tokens.take(route, now, NEVER if head.kill else head.entered, planned)
+        if not is_lookup(route) and self._tokens.keeps_pace(route, now):
+            self._load.has_begun(self)
         return route
 
     def _take(self, group: Group, now: float, most: int) -> list[Item]:
@@ -569,6 +582,8 @@ class Lane:
         unqueue(item)
         if self._items.pop(item.key, None) is not None:
             self._give_way.went(item)
+        if not self._items:
+            self._load.has_begun(self)
         for owner in item.owners:
             self._disown(owner, item)
 

@@ -80,6 +80,18 @@ class Pace:
         return max(self._due + self._gap_s, since, now - behind_s)
 
     @property
+    def due_at(self) -> float:
+        """When the next cancel is due."""
+        return self._due + self._gap_s
+
+    @property
+    def latest_at(self) -> float:
+        """Until when the next cancel can wait, and one after it make up for it; with room."""
+        if not self._gap_s:
+            return -NEVER
+        return self._due + MOST_BEHIND * self.quota.window_s
+
+    @property
     def slow(self) -> bool:
         """Whether its tokens come back slowly."""
         return self._gap_s >= SLOW_GAP_S

@@ -37,6 +37,14 @@ class Tokens:
         paces = (pace for _, pace in self._drawn(route))
         return all(pace.ready_at(now, urgent=urgent) <= now for pace in paces)
 
+    def latest_at(self, route: Route) -> float:
+        """Return until when a cancel can wait whose lane then makes up for it."""
+        return max((pace.latest_at for _, pace in self._drawn(route)), default=-NEVER)
+
+    def keeps_pace(self, route: Route, now: float) -> bool:
+        """Say whether no cancel of the route is due that could have left by now."""
+        return max((pace.due_at for _, pace in self._drawn(route)), default=NEVER) > now
+
     def slow(self, route: Route) -> bool:
         """Say whether tokens of the route come back slowly."""
         return any(pace.slow for _, pace in self._drawn(route))

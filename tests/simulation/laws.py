@@ -13,7 +13,14 @@ from worker.give_way import GATHER_S, TOGETHER_S
 from worker.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
 from worker.load import MOST_YIELD_S, Load
 from worker.model import Purpose
-from worker.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S, NEVER, SLOW_GAP_S
+from worker.pace import (
+    EVEN_WINDOW_S,
+    KILL_SHARE,
+    LONG_USE_S,
+    MOST_BEHIND,
+    NEVER,
+    SLOW_GAP_S,
+)
 from worker.plan import alone_route, group_key
 from worker.waiting import PATIENCE_S
 
@@ -185,7 +192,9 @@ class Watch:
         for group, head in self._heads(now):
             if group.route.purpose is Purpose.LOOKUP or (kill and not head.kill):
                 continue
-            if self._open_to(group.route, head.kill, now):
+            if self._open_to(group.route, head.kill, now) and not self._is_held(
+                group, head, now
+            ):
                 raise LawBroken("cancels first", f"one waits at {group.route.name}", now)
 
     def _yields(self, group: Group, head: Item, now: float) -> bool:
@@ -209,6 +218,19 @@ class Watch:
             )
         until = min(self.load.busy_until, head.since + MOST_YIELD_S)
         return now < (self.kills_since + MOST_YIELD_S if kills else until)
+
+    def _is_held(self, group: Group, head: Item, now: float) -> bool:
+        """Say whether a cancel of routine may wait for other lanes, though it could leave.
+
+        It may while the process is late, for as long as its lane can make up for it.
+        """
+        if head.kill or group.route.purpose is Purpose.LOOKUP or now >= self.load.busy_until:
+            return False
+        return any(
+            now < ledger.last_cancel + MOST_BEHIND * ledger.quota.window_s
+            for ledger in self._drawn(group.route)
+            if ledger.quota.window_s <= EVEN_WINDOW_S
+        )
 
     def _patience_s(self, group: Group, head: Item) -> float:
         """Return how long a kill's proof may wait for others."""
@@ -242,6 +264,8 @@ class Watch:
         for group, head in heads:
             look = group.route.purpose is Purpose.LOOKUP
             if look and (cancels or self._yields(group, head, now)):
+                continue
+            if self._is_held(group, head, now):
                 continue
             if self._open_to(group.route, head.kill, now):
                 raise LawBroken("progress", f"{group.route.name} could leave and stays", now)
