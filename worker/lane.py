@@ -432,8 +432,8 @@ class Lane:
         return max(ready_at, self._give_way.until(group, groups, most, now))
 
     def _held_until(self, group: Group, now: float) -> float:
-        """Return until when a cancel of routine waits for other lanes."""
-        if is_urgent(group):
+        """Return until when a cancel waits for other lanes: only full ones are made up for."""
+        if is_urgent(group) or group.size < group.route.max_ids:
             return -NEVER
         return self._load.cancel_at(self, self._tokens.latest_at(group.route), now)
 

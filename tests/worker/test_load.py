@@ -82,6 +82,18 @@ def test_a_kill_waits_for_nobody() -> None:
     assert leaves(under_way, 5.0)
 
 
+def test_a_request_that_is_not_full_waits_for_nobody() -> None:
+    """It could not be made up for: more ids may join it."""
+    load = busy_at(5.0)
+    under_way, beginning = lane_of(load), lane_of(load)
+    under_way.add(Task(), tracks(1), 5.0)
+    leaves(under_way, 5.0)
+    beginning.add(Task(), tracks(*MANY), 5.0)
+    under_way.add(Task(), tracks(2), 5.0 + GAP_S)
+
+    assert ids(leaves(under_way, 5.0 + GAP_S)) == ["2"]
+
+
 @pytest.mark.parametrize("load", [Load(), busy_at(5.0 + GAP_S - BUSY_S)])
 def test_nobody_waits_while_the_process_keeps_up(load: Load) -> None:
     under_way, _ = under_way_and_beginning(load)
