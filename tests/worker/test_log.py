@@ -84,6 +84,24 @@ def test_lines_of_many_threads() -> None:
     assert stream.writes < 200
 
 
+def test_an_event_of_which_no_line_can_be_made() -> None:
+    """The log says so, and goes on."""
+
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError("shown to nobody")
+
+    stream = io.StringIO()
+    render = structlog.processors.JSONRenderer()
+    lines = Lines(stream, render=lambda event: str(render(None, "", event)))
+    lines.put({"event": "odd", "value": Odd()})
+    lines.put({"event": "plain"})
+    lines.close()
+
+    found = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert found == [{"event": "unreadable_event", "error": "RuntimeError"}, {"event": "plain"}]
+
+
 def test_a_stream_that_nobody_reads() -> None:
     """Who logs waits, so that memory does not grow without end; then all goes on."""
     gate = threading.Event()
