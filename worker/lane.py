@@ -450,10 +450,8 @@ class Lane:
     def _fill(self, group: Group, now: float) -> Sending:
         few = self._tokens.ready_at(group, self._groups.values(), now) > now
         items = self._take(group, now, 1 if few else self._most_ids(group, now))
-        looks, leave = (
-            is_lookup(group.route),
-            changing(lambda like: self._likes.same(sent(like))),
-        )
+        looks = is_lookup(group.route)
+        leave = changing(lambda like: self._likes.same(sent(like)))
         for item in items:
             item.flying = True
             if not looks:

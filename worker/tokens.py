@@ -43,7 +43,7 @@ class Tokens:
 
     def keeps_pace(self, route: Route, now: float) -> bool:
         """Say whether no cancel of the route is due that could have left by now."""
-        return max((pace.due_at for _, pace in self._drawn(route)), default=NEVER) > now
+        return max((pace.due_at for _, pace in self._drawn(route)), default=NEVER) >= now
 
     def slow(self, route: Route) -> bool:
         """Say whether tokens of the route come back slowly."""
