@@ -89,8 +89,12 @@ class Lines:
         try:
             return f"{self._render(line)}\n"
         except Exception as error:  # noqa: BLE001 - whatever cannot be shown; the rest can
-            odd = {"event": "unreadable_event", "error": type(error).__name__}
-            return f"{json.dumps(odd)}\n"
+            return tell("unreadable_event", error)
+
+
+def tell(event: str, error: Exception) -> str:
+    """Return a line that says what went wrong with another one."""
+    return f"{json.dumps({'event': event, 'error': type(error).__name__})}\n"
 
 
 class Scrub:
