@@ -7,7 +7,6 @@ caller brings the clock (monotonic seconds) and a lock, sends, and reports back.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 import random
@@ -26,7 +25,6 @@ from worker.follow import (
     doubted,
     joined,
     missed,
-    next_route,
     noted,
     refuse,
     sent,
@@ -39,13 +37,13 @@ from worker.judge import Judgement
 from worker.load import Load
 from worker.model import OPEN_STATES, CancelOutcome, IdKind, OrderRef, Purpose
 from worker.pace import NEVER, Pace
-from worker.plan import alone_route, group_key
+from worker.plan import alone_route
+from worker.queues import Queues
 from worker.retry import LONGEST_SLEEP_S, Parked, backoff_s
 from worker.tokens import Tokens
 from worker.waiting import (
     Delivery,
     Group,
-    GroupKey,
     Item,
     Owner,
     Rank,
@@ -106,16 +104,13 @@ class Lane:
         self._lists = WholeLists()
         self._glances = Glances(venue)
         self._seq = itertools.count()
-        self._tickets = itertools.count(1)
         self._items: dict[tuple[object, ...], Item] = {}
         self._of: dict[Owner, dict[Item, None]] = {}
         self._leaving: set[Owner] = set()
         self._likes = Likes()
         self._flying = 0
         self._kill_left_at = -NEVER
-        self._groups: dict[GroupKey, Group] = {}
-        self._planned: tuple[Track, Route, GroupKey] | None = None
-        self._later: list[tuple[float, int, Item]] = []
+        self._queues = Queues(venue)
 
     # -- what tasks do -------------------------------------------------------------------
 
@@ -142,7 +137,7 @@ class Lane:
             key: tuple[object, ...] = (ref.kind, ref.id)
             item = self._items.get(key)
             if item is not None and not shareable(item):
-                key, item = (*key, next(self._tickets)), None
+                key, item = (*key, next(self._seq)), None
             if item is None:
                 item = self._items[key] = self._item(key, ref, same.track, owner, now)
                 fresh.append(item)
@@ -223,8 +218,8 @@ class Lane:
 
     def _soonest(self, now: float) -> tuple[float, Group | None]:
         """Return when the next request may leave, and of which group; None: a glance."""
-        self._wake(now)
-        soonest = self._later[0][0] if self._later else NEVER
+        self._queues.wake(now)
+        soonest = self._queues.wakes_at
         if self.halted or self.in_flight >= MOST_IN_FLIGHT:
             return (NEVER if self.halted else soonest), None
         for group in self._by_rank(now):
@@ -234,7 +229,7 @@ class Lane:
             soonest = min(soonest, at)
         glance = self._glances.group()
         if glance is not None:
-            at = self._tokens.ready_at(glance, self._groups.values(), now)
+            at = self._tokens.ready_at(glance, self._queues.groups, now)
             soonest = min(soonest, max(at, self.paused_until))
         return soonest, None
 
@@ -358,49 +353,10 @@ class Lane:
 
     def _queue(self, items: Sequence[Item], not_before: float, now: float) -> None:
         """Have ids wait for their next step; they are alike, and all kills or none."""
+        self._queues.put(items, not_before, now)
         for item in items:
-            item.ticket = next(self._tickets)
-            item.since = not_before
             if item.kill:
                 self._give_way.note(item, now)
-        if not_before <= now:
-            self._enter(items)
-            return
-        for item in items:
-            heapq.heappush(self._later, (not_before, item.ticket, item))
-
-    def _enter(self, items: Sequence[Item]) -> None:
-        if not items:
-            return
-        group, kill = self._group_of(items[0].like), items[0].kill
-        queue = group.kills if kill else group.routines
-        first = items[0].place - items[0].seq  # the same for all that are alike
-        for item in items:
-            heapq.heappush(queue, (first + item.seq, item.ticket, item))
-            item.group = group
-        group.size += len(items)
-        group.kills_here += kill * len(items)
-
-    def _group_of(self, like: Track) -> Group:
-        """Return the group of an id; one that comes right after its like costs no planning."""
-        if self._planned is None or like is not self._planned[0]:
-            route = next_route(like, self.venue)
-            page = like.page if like.purpose is Purpose.LOOKUP else 1
-            self._planned = (like, route, (route.name, page, group_key(route, like.known)))
-        _, route, key = self._planned
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = Group(route, key[1])
-        return group
-
-    def _wake(self, now: float) -> None:
-        awake: list[Item] = []
-        while self._later and self._later[0][0] <= now:
-            _, ticket, item = heapq.heappop(self._later)
-            if ticket == item.ticket:
-                awake.append(item)
-        for _, same in groupby(awake, key=lambda item: (id(item.like), item.kill)):
-            self._enter(list(same))
 
     def _head(self, group: Group, now: float) -> Item | None:
         """Return the most pressing id of a group that still may leave."""
@@ -411,10 +367,9 @@ class Lane:
     def _by_rank(self, now: float) -> list[Group]:
         """Return the groups with ids, most pressing first."""
         ranks: list[tuple[Rank, Group]] = []
-        for key, group in list(self._groups.items()):
+        for group in self._queues.each():
             head = self._head(group, now)
             if head is None:
-                del self._groups[key]
                 continue
             here = group.kills_here if head.kill else group.size
             together = min(here, self._most_ids(group, now))
@@ -422,7 +377,7 @@ class Lane:
         return [group for _, group in sorted(ranks, key=itemgetter(0))]
 
     def _ready_at(self, group: Group, now: float) -> float:
-        groups = self._groups.values()
+        groups = self._queues.groups
         ready_at = self._tokens.ready_at(group, groups, now)
         if ready_at > now and self._begins_with_one(group, now):
             return now
@@ -448,7 +403,7 @@ class Lane:
         return self._tokens.one_may_leave(alone, now, urgent=False)
 
     def _fill(self, group: Group, now: float) -> Sending:
-        few = self._tokens.ready_at(group, self._groups.values(), now) > now
+        few = self._tokens.ready_at(group, self._queues.groups, now) > now
         items = self._take(group, now, 1 if few else self._most_ids(group, now))
         looks = is_lookup(group.route)
         leave = changing(lambda like: self._likes.same(sent(like)))
@@ -510,7 +465,7 @@ class Lane:
         """Return how many orders a whole list shows at least: those still to be canceled."""
         head = asked.head()
         looking = asked.size if head is not None and head.like.looking else 0
-        cancels = (g.size for g in self._groups.values() if not is_lookup(g.route))
+        cancels = (g.size for g in self._queues.groups if not is_lookup(g.route))
         return looking + sum(cancels)
 
     def _expire(self, item: Item, now: float) -> None:

@@ -173,7 +173,7 @@ class Watch:
         ]
 
     def _heads(self, now: float) -> list[tuple[Group, Item]]:
-        heads = [(group, group.head()) for group in self.lane._groups.values()]
+        heads = [(group, group.head()) for group in self.lane._queues.groups]
         return [(group, head) for group, head in heads if head and head.deadline > now]
 
     def _check_kill_first(self, now: float) -> None:
