@@ -32,6 +32,10 @@ ONCE: dict[str, Mapping[str, Any]] = {
     "maintenance": {},
     "ban": {"duration_s": 2},
 }
+#: So long a request waits where no time-out is played: on a busy machine all replies are late.
+PATIENT_S = 5.0
+#: So long it waits for a reply that does not come, with time for the replies that do.
+HUNG_S = 2.5
 #: They bend what is read as well.
 OF_READS = {"read_lag"}
 
@@ -49,10 +53,9 @@ class Scene:
     count: int = 2
     order: Mapping[str, Any] = field(default_factory=dict)
     item: Mapping[str, Any] = field(default_factory=dict)
-    job: Mapping[str, Any] = field(default_factory=dict)
     deadline_s: float | None = None
     priority: str = "routine"
-    timeout_s: float = 1.0
+    timeout_s: float = PATIENT_S
 
 
 def once(kind: str, venue: str) -> Scene:
@@ -60,14 +63,22 @@ def once(kind: str, venue: str) -> Scene:
     fault = {"kind": kind, **ONCE[kind]}
     if kind not in OF_READS:
         fault["method"] = CANCEL[venue]
-    name = f"{kind.replace('_', '-')}-{venue}"
-    return Scene(name=name, venue=venue, faults=(fault,), allowed=frozenset({GONE[venue]}))
+    return Scene(
+        name=f"{kind.replace('_', '-')}-{venue}",
+        venue=venue,
+        faults=(fault,),
+        allowed=frozenset({GONE[venue]}),
+        timeout_s=HUNG_S if kind.startswith("timeout_") else PATIENT_S,
+    )
+
+
+#: What `ending` is given of the scene; all else is the fault's.
+SCENE_FIELDS = {"or_else", "deadline_s", "timeout_s"}
 
 
 def ending(name: str, venue: str, kind: str, *allowed: str, reason: str, **more: Any) -> Scene:
     """Return the scene of a fault that does not go away."""
-    deadline_s = more.pop("deadline_s", None)
-    or_else = more.pop("or_else", frozenset())
+    given = {name: more.pop(name) for name in SCENE_FIELDS & more.keys()}
     fault = {"kind": kind, "times": None, **more}
     return Scene(
         name=f"{name}-{venue}",
@@ -75,15 +86,16 @@ def ending(name: str, venue: str, kind: str, *allowed: str, reason: str, **more:
         faults=(fault,),
         allowed=frozenset(allowed),
         reason=reason,
-        or_else=or_else,
-        deadline_s=deadline_s,
+        **given,
     )
 
 
 #: The deadline may fall between a further cancel and its look-up: nobody knows what that did.
 CUT_OFF = frozenset({("unconfirmed", "in_doubt")})
 #: What a venue says of an order that it never cancels.
-STILL_OPEN: dict[str, Any] = {"reason": "still_open", "or_else": CUT_OFF, "deadline_s": 5}
+STILL_OPEN: dict[str, Any] = {"reason": "still_open", "or_else": CUT_OFF, "deadline_s": 10}
+#: What is said of a venue that never answers.
+HUNG: dict[str, Any] = {"reason": "timeout", "deadline_s": 4, "timeout_s": 1.0}
 LASTING = [
     ending("auth", "coinw", "auth", "rejected", reason="auth"),
     ending("auth", "ztdx", "auth", "rejected", reason="auth"),
@@ -97,16 +109,15 @@ LASTING = [
     ending("banned", "kuna", "ban", "rejected", reason="permission"),
     ending("still-open", "kuna", "lying_success", "failed", **STILL_OPEN),
     ending("still-open", "coinw", "lying_success", "failed", **STILL_OPEN),
-    ending(
-        "hung", "ztdx", "timeout_before_effect", "unconfirmed", reason="timeout", deadline_s=4
-    ),
+    ending("hung", "ztdx", "timeout_before_effect", "unconfirmed", **HUNG),
     ending("broken", "kuna", "status", "unconfirmed", reason="http_500", deadline_s=4),
 ]
 OTHERS = [
     Scene(
         name="clock-once-ztdx",
         venue="ztdx",
-        faults=({"kind": "clock", "times": 4},),
+        # All four have left before the first refusal comes.
+        faults=({"kind": "clock", "times": 4}, {"kind": "slow", "times": 4, "delay_s": 1.0}),
         allowed=frozenset({"canceled"}),
         count=40,
         priority="kill",

@@ -88,7 +88,7 @@ def test_connection_cut_without_a_word(shaky: World, broken_rabbit: RabbitNode) 
 
     No thread waits on it for ever: the cut worker still ends when it is told to.
     """
-    retried = shaky.desk("retried", "kuna", FAST, timeout_s=5.0)
+    retried = shaky.desk("retried", "kuna", FAST)
     with Proxy(broken_rabbit.port) as proxy:
         shaky.worker_url = shaky.url.replace(str(broken_rabbit.port), str(proxy.port))
         first = shaky.worker("w1").start()

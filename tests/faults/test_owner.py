@@ -40,7 +40,7 @@ def test_owner_ends_among_three_workers(world: World, end: str) -> None:
     for desk in desks:
         for _ in range(8):
             world.send(desk, world.seed(desk, 10))
-    time.sleep(2.0)
+    world.hear(lambda: sum(told.body["account"] == "lane-0" for told in world.told) >= 10)
     owner = owner_of(world, "lane-0")
     before = time.time()
     getattr(next(w for w in workers if w.log.stem == owner), end)()

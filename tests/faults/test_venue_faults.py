@@ -41,7 +41,7 @@ def stage(
 def prepare(world: World, scene: Scene) -> None:
     # All desks share the sandbox's address; its quota is not what is played here.
     lines = ["quotas = {address = 'off'}"] if scene.venue == "coinw" else []
-    desk = world.desk(scene.name, scene.venue, *lines)
+    desk = world.desk(scene.name, scene.venue, *lines, timeout_s=scene.timeout_s)
     for fault in scene.faults:
         world.sandbox.fault(api_key=desk.key, **fault)
 

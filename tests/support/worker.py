@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
+#: A cluster's or a busy machine's worker may take this long to start; one that ends is noticed.
+START_S = 90.0
 
 
 def accounts_file(accounts: Mapping[str, Mapping[str, Any]], path: Path) -> dict[str, str]:
@@ -55,7 +57,9 @@ class WorkerProcess:
         self._env = {**os.environ, **env, "CELERY_BROKER_URL": broker_url, "CANCEL_LOG": "json"}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, ready: str = "worker_ready", timeout_s: float = 30.0) -> WorkerProcess:
+    def start(
+        self, *, ready: str = "worker_ready", timeout_s: float = START_S
+    ) -> WorkerProcess:
         """Start it and wait until its log holds the event `ready`."""
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as out, self.log.with_suffix(".err").open("ab") as err:

@@ -79,7 +79,7 @@ class World:
         name: str,
         venue: str = "coinw",
         *lines: str,
-        timeout_s: float = 1.0,
+        timeout_s: float = 5.0,
         base_url: str = "",
     ) -> Desk:
         """Open an account at the sandbox; `lines` are further TOML of it."""
