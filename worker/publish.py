@@ -28,6 +28,8 @@ CONFIRM_TIMEOUT_S = 15.0
 _POLL_S = 1.0
 #: Short, so that what was posted before a connection broke comes before what is told after it.
 _LONGEST_PAUSE_S = 0.5
+#: Characters of the broker's own words that are logged: they name what is missing.
+_MOST_DETAIL = 200
 
 
 class Unroutable(Exception):
@@ -83,7 +85,8 @@ class Publisher:
                     self._serve(connection, connection.channel())
                 pause_s = 0.1
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be lost
-                self._log.warning("publisher_reconnects", why=type(error).__name__)
+                why, detail = type(error).__name__, str(error)[:_MOST_DETAIL]
+                self._log.warning("publisher_reconnects", why=why, detail=detail)
                 self._waiting.extendleft(reversed(self._unconfirmed.values()))
                 self._unconfirmed.clear()
                 time.sleep(pause_s)

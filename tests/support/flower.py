@@ -18,7 +18,7 @@ from tests.support.rabbitmq import free_port
 from tests.support.worker import ROOT
 
 USER, PASSWORD = "watch", "planted-flower-password"
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 
 
 class FlowerProcess:

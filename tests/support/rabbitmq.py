@@ -22,7 +22,9 @@ import requests
 #: The node itself; the wrapper of the same name in /usr/sbin changes user and folders.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 CONTROL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 240.0
+#: A request that is given up while it makes a virtual host leaves one without its exchanges.
+MANAGE_TIMEOUT_S = 60.0
 
 
 def installed() -> bool:
@@ -122,7 +124,7 @@ class RabbitNode:
                     f"{self.management_url}/api/{path}",
                     json=body,
                     auth=("guest", "guest"),
-                    timeout=3,
+                    timeout=MANAGE_TIMEOUT_S,
                 )
                 reply.raise_for_status()
                 return reply.json() if reply.content else None
