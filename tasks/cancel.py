@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from celery import shared_task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
 
 from worker.intake import Envelope, Intake, read_job, utc_now
 from worker.message import TASK
+from worker.publish import NotConfirmed
 from worker.run import Disowned, Run, read_progress
 from worker.topology import lane_queue_name
 
@@ -30,6 +31,9 @@ def cancel_orders(self: Any, job: Any, progress: Any = None) -> dict[str, int]:
         decision, left = run.go()
     except Disowned:
         raise Ignore from None
+    except NotConfirmed as error:
+        run.report.kept(type(error).__name__)
+        raise Reject(error, requeue=True) from None
     if decision is not None:
         run.report.retry(len(left), decision.countdown_s, run.attempt, decision.why)
         raise self.retry(

@@ -197,4 +197,6 @@ def _take_over(handler: logging.Handler) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # Celery's own failure lines are the only sign of a fault of ours: kept, at their level.
     logging.getLogger("celery").setLevel(logging.WARNING)
+    # But of a message that is kept our own line tells, without a traceback.
+    logging.getLogger("celery.app.trace").setLevel(logging.ERROR)
     logging.captureWarnings(True)

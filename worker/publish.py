@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import chain
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -26,6 +27,8 @@ WINDOW = 1000
 #: knows it, as it would take four calls of the system to say it each time.
 CONFIRM_TIMEOUT_S = 15.0
 _POLL_S = 1.0
+#: A worker that was told to stop waits so long for the broker to take a message, no longer.
+PATIENCE_S = 10.0
 #: Short, so that what was posted before a connection broke comes before what is told after it.
 _LONGEST_PAUSE_S = 0.5
 #: Characters of the broker's own words that are logged: they name what is missing.
@@ -34,6 +37,10 @@ _MOST_DETAIL = 200
 
 class Unroutable(Exception):
     """A message that had to reach a queue reached none."""
+
+
+class NotConfirmed(Exception):
+    """The worker stops, and the broker did not take a message in time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +55,7 @@ class Letter:
     mandatory: bool = False
     done: Future[None] = field(default_factory=Future)
     returned: bool = False
+    posted_at: float = field(default_factory=time.monotonic)
 
 
 class Publisher:
@@ -60,14 +68,23 @@ class Publisher:
         self._unconfirmed: dict[int, Letter] = {}
         self._tag = 0
         self._open = True
+        self._stopping = False
+        self._heard_at = 0.0  # when the broker confirmed something
         self._log = structlog.get_logger()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
 
     def post(self, letter: Letter) -> Future[None]:
-        """Queue a message; the future ends when it is confirmed, or raises Unroutable."""
+        """Queue a message; the future ends when it is confirmed.
+
+        It raises Unroutable, or NotConfirmed where the worker stops meanwhile.
+        """
         self._posted.put(letter)
         return letter.done
+
+    def stop(self) -> None:
+        """Go on, but have nobody wait long for a broker that takes nothing."""
+        self._stopping = True
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Publish what is left, for at most `timeout_s` seconds, and end."""
@@ -79,7 +96,7 @@ class Publisher:
 
     def _run(self) -> None:
         pause_s = 0.1
-        while self._open or self._waiting or not self._posted.empty():
+        while self._has_work():
             try:
                 with self._connect() as connection:
                     self._serve(connection, connection.channel())
@@ -89,8 +106,11 @@ class Publisher:
                 self._log.warning("publisher_reconnects", why=why, detail=detail)
                 self._waiting.extendleft(reversed(self._unconfirmed.values()))
                 self._unconfirmed.clear()
+                self._gather(block=False)
                 time.sleep(pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+            if self._takes_nothing():
+                self._give_up()
 
     def _serve(self, connection: Connection, channel: Any) -> None:
         self._tag = 0
@@ -101,13 +121,31 @@ class Publisher:
             channel.events["basic_nack"].add(self._on_nack)
             channel.events["basic_return"].add(self._on_return)
         producer = connection.Producer(channel, auto_declare=False)
-        while self._open or self._waiting or self._unconfirmed or not self._posted.empty():
+        while not self._takes_nothing() and self._has_work():
             self._gather(block=not self._unconfirmed)
             with in_one_piece(connection):
                 while self._waiting and len(self._unconfirmed) < WINDOW:
                     self._publish(producer, self._waiting.popleft(), confirms)
             if self._unconfirmed:
                 connection.drain_events()  # for as long as the connection waits for anything
+
+    def _has_work(self) -> bool:
+        left = self._waiting or self._unconfirmed or not self._posted.empty()
+        return self._open or bool(left)
+
+    def _takes_nothing(self) -> bool:
+        """Say whether a worker that stops has waited in vain for the broker."""
+        oldest = next(chain(self._unconfirmed.values(), self._waiting), None)
+        if not self._stopping or oldest is None:
+            return False
+        return time.monotonic() - max(oldest.posted_at, self._heard_at) > PATIENCE_S
+
+    def _give_up(self) -> None:
+        """Tell all who wait: they keep what the broker gave them, and it has that still."""
+        for letter in chain(self._unconfirmed.values(), self._waiting):
+            letter.done.set_exception(NotConfirmed())
+        self._unconfirmed.clear()
+        self._waiting.clear()
 
     def _gather(self, *, block: bool) -> None:
         block = block and not self._waiting
@@ -144,6 +182,7 @@ class Publisher:
         return [self._unconfirmed.pop(known) for known in known]
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
+        self._heard_at = time.monotonic()
         for letter in self._settled(tag, multiple):
             if letter.returned:
                 letter.done.set_exception(Unroutable(letter.routing_key))

@@ -155,11 +155,19 @@ class Report:
         )
 
     def settle(self) -> None:
-        """Wait until the broker has every outcome for good."""
+        """Wait until the broker has every outcome for good.
+
+        Raises:
+            NotConfirmed: the worker stops, and the broker takes nothing.
+        """
         # The last one first: when that is confirmed, so are mostly the others.
         for posted in reversed(self._posted):
             posted.result()
         self._posted.clear()
+
+    def kept(self, why: str) -> None:
+        """Log that the broker keeps the job, as it has not taken what was told of it."""
+        self._log.error("message_kept", why=why)
 
     def take_posted(self) -> list[Future[None]]:
         """Return what is on its way to the broker, for somebody else to wait for."""

@@ -100,6 +100,7 @@ class Run:
         Raises:
             Disowned: the broker gives the job to another worker.
             LaneFailed: a fault of ours; the job goes to `cancel.dead`.
+            NotConfirmed: the worker stops, and the broker does not take what was told.
         """
         deadline = time.monotonic() + (self.job.deadline - utc_now()).total_seconds()
         left = self._carry(deadline) if self.job.refs else []

@@ -86,6 +86,7 @@ class Runtime:
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished by its tasks."""
+        self.publisher.stop()
         for process in self.processes():
             process.stop()
 

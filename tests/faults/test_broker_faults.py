@@ -67,6 +67,21 @@ def test_broker_goes_and_comes_back(
     assert 2 <= owned <= 1 + lost
 
 
+def test_told_to_stop_while_the_broker_is_away(shaky: World, broken_rabbit: RabbitNode) -> None:
+    """It waits for the broker no longer than it takes, and the next worker does the rest."""
+    load(shaky, "away")
+    worker = shaky.worker("w1").start(ready="venue_request")
+    broken_rabbit.stop()
+    assert worker.stop(60) == 0
+    broken_rabbit.start()
+    shaky.worker("w2").start()
+    shaky.hear_all()
+
+    found = shaky.check()
+    assert found.clean, found
+    assert found.statuses == {"canceled": 80}
+
+
 def test_memory_alarm(shaky: World, broken_rabbit: RabbitNode) -> None:
     """Blocked publishes are waited for; what the venue said meanwhile is not lost."""
     load(shaky, "alarm")
@@ -136,18 +151,22 @@ def test_queue_that_takes_no_more(world: World) -> None:
 
 
 def test_exchange_that_was_deleted(world: World) -> None:
-    """The log names it; the outcomes wait until it is there again, with those who listen."""
+    """The log names it; what waits for it is told by the next worker, to all who listen."""
     desk = world.desk("deleted", "kuna")
-    world.worker().start()
+    worker = world.worker("w1").start()
     with connect(world.url) as connection:
         connection.channel().exchange_delete("cancel.outcomes")
     world.send(desk, world.seed(desk, 4))
     give_up = time.monotonic() + 60
     while not world.lines("publisher_reconnects") and time.monotonic() < give_up:
         time.sleep(0.05)
+    assert worker.stop(60) == 0
     world.audit()
+    world.worker("w2").start()
     world.hear_all()
 
     (named,) = {line["detail"] for line in world.lines("publisher_reconnects")}
     assert "no exchange 'cancel.outcomes'" in named
+    assert [line["why"] for line in world.lines("message_kept")] == ["NotConfirmed"]
+    assert "Traceback" not in worker.errors()
     assert world.check().clean

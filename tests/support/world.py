@@ -40,6 +40,18 @@ def new_id(venue: str) -> str:
     return f"3fa42833-9508-4061-8d80-{number:012d}"
 
 
+def until_taken(do: Callable[..., None], *args: Any) -> None:
+    """Ask something of the broker again until it does it: it may be away, or very busy."""
+    last: BaseException | None = None
+    for _ in range(MOST_TRIES):
+        try:
+            return do(*args)
+        except LOST as error:
+            last = error
+            time.sleep(0.25)
+    raise AssertionError(f"the broker took nothing: {last}")
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """One account: its name for jobs, and its key at the sandbox."""
@@ -86,8 +98,7 @@ class World:
     ) -> Desk:
         """Open an account at the sandbox; `lines` are further TOML of it."""
         desk = Desk(name, venue)
-        with Connection(self.url) as connection:
-            topology.declare(connection, [name], embedded=False)
+        until_taken(self._declare, name)
         self.sandbox.add_account(venue, desk.key, desk.secret)
         self.desks[name] = desk
         self._files[name] = {
@@ -98,6 +109,10 @@ class World:
             "extra": [f"timeout = {timeout_s}", *lines],
         }
         return desk
+
+    def _declare(self, account: str) -> None:
+        with Connection(self.url) as connection:
+            topology.declare(connection, [account], embedded=False)
 
     def seed(self, desk: Desk, count: int, **fields: Any) -> list[str]:
         """Put orders on a desk's book; return their ids."""
@@ -116,6 +131,9 @@ class World:
 
     def audit(self) -> None:
         """Listen to every outcome from now on, in a queue that outlives the broker."""
+        until_taken(self._declare_audit)
+
+    def _declare_audit(self) -> None:
         with connect(self.url) as connection:
             channel = connection.channel()
             channel.exchange_declare(
@@ -162,18 +180,11 @@ class World:
     ) -> None:
         """Publish any bytes, again until they are confirmed: a producer does no less."""
         given = {"content_type": "application/json", "delivery_mode": 2} | properties
-        last: BaseException | None = None
-        for _ in range(MOST_TRIES):
-            try:
-                with connect(self.url) as connection:
-                    message = amqp.Message(body, **given)
-                    connection.channel().basic_publish(message, exchange, key)
-            except LOST as error:
-                last = error
-                time.sleep(0.25)
-            else:
-                return
-        raise AssertionError(f"the broker took nothing: {last}")
+        until_taken(self._publish, key, amqp.Message(body, **given), exchange)
+
+    def _publish(self, key: str | bytes, message: amqp.Message, exchange: str) -> None:
+        with connect(self.url) as connection:
+            connection.channel().basic_publish(message, exchange, key)
 
     # -- what comes out ------------------------------------------------------------------
 
