@@ -52,7 +52,7 @@ def test_broker_goes_and_comes_back(
     time.sleep(1.0)
     broken_rabbit.start()
     back = time.monotonic()
-    shaky.hear_all()
+    shaky.hear_all(60)
     took_s = time.monotonic() - back
 
     found = shaky.check()
@@ -90,7 +90,7 @@ def test_memory_alarm(shaky: World, broken_rabbit: RabbitNode) -> None:
     time.sleep(3.0)
     heard = len(shaky.told)
     broken_rabbit.control("set_vm_memory_high_watermark", "0.6")
-    shaky.hear_all()
+    shaky.hear_all(60)
 
     found = shaky.check()
     assert heard < 80
@@ -119,7 +119,7 @@ def test_connection_cut_without_a_word(shaky: World, broken_rabbit: RabbitNode) 
         proxy.silence()
         shaky.worker_url = ""
         shaky.worker("w2").start(ready="worker_ready")
-        shaky.hear_all()
+        shaky.hear_all(90)
         begin = time.monotonic()
         code = first.stop()
         took_s = time.monotonic() - begin
@@ -148,6 +148,25 @@ def test_queue_that_takes_no_more(world: World) -> None:
     found = world.check()
     assert found.clean, found
     assert {line["level"] for line in world.lines("broker_refuses_messages")} == {"error"}
+
+
+def test_told_to_stop_while_a_queue_takes_no_more(world: World) -> None:
+    """The worker ends all the same; the next one tells what this one could not."""
+    desk = world.desk("refused-stop", "kuna")
+    with connect(world.url) as connection:
+        channel = connection.channel()
+        full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        channel.queue_declare("full", durable=True, auto_delete=False, arguments=full)
+        channel.queue_bind("full", "cancel.outcomes", "#")
+        world.send(desk, world.seed(desk, 4))
+        worker = world.worker("w1").start(ready="broker_refuses_messages")
+        assert worker.stop(60) == 0
+        channel.queue_delete("full")
+    world.worker("w2").start()
+    world.hear_all()
+
+    assert [line["why"] for line in world.lines("message_kept")] == ["NotConfirmed"]
+    assert world.check().clean
 
 
 def test_exchange_that_was_deleted(world: World) -> None:

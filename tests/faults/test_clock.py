@@ -25,7 +25,7 @@ def test_clock_wrong_by_minutes(rabbit: RabbitNode, tmp_path: Path) -> None:
         for desk in desks:
             world.send(desk, world.seed(desk, 45), priority="kill")
         world.worker().start()
-        world.hear_all()
+        world.hear_all(40)
         world.close()
 
         assert world.check().clean

@@ -188,7 +188,7 @@ def test_neighbour_of_a_poisonous_job(desks: World) -> None:
     desks.publish(
         "kill.neighbour", body(desk, [order_id], job_id="neighbour"), application_headers=seven
     )
-    desks.hear_job("neighbour")
+    desks.hear_job("neighbour", 40)
 
     assert statuses(desks, "neighbour") == {"canceled"}
     assert len(desks.lines("job_set_aside")) == 1
@@ -205,7 +205,7 @@ def test_a_long_job_that_its_worker_survives(desks: World) -> None:
     desks.publish(
         "kill.long", body(desk, [order_id], job_id="long"), application_headers=nineteen
     )
-    desks.hear_job("long")
+    desks.hear_job("long", 60)
 
     assert statuses(desks, "long") == {"canceled"}
     whys = [line["why"] for line in desks.lines("cancel_retry", job_id="long")]

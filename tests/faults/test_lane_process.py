@@ -25,7 +25,7 @@ def test_a_lane_process_is_killed(world: World) -> None:
     second = world.worker("w2").start()
     first.lane_processes()[0].kill()
     code = first.wait(10)
-    world.hear_all()
+    world.hear_all(60)
 
     found = world.check()
     assert code == os.EX_SOFTWARE
@@ -70,7 +70,7 @@ def test_a_signal_to_all_processes_is_the_parents(world: World) -> None:
         child.send_signal(signal.SIGINT)
     code = worker.stop()
     world.worker("w2").start()
-    world.hear_all()
+    world.hear_all(60)
 
     found = world.check()
     assert code == 0
@@ -94,9 +94,9 @@ def test_a_worker_that_stands_still_gives_way(world: World) -> None:
     time.sleep(1.5)
     silent = len(world.sandbox.requests()) == before
     owned = bool(second.events("lane_owned"))
-    world.hear(lambda: bool(second.events("venue_request")))
+    world.hear(lambda: bool(second.events("venue_request")), 40)
     first.process.send_signal(signal.SIGCONT)
-    world.hear_all()
+    world.hear_all(90)
 
     found = world.check()
     assert silent or owned

@@ -44,7 +44,7 @@ def test_owner_ends_among_three_workers(world: World, end: str) -> None:
     owner = owner_of(world, "lane-0")
     before = time.time()
     getattr(next(w for w in workers if w.log.stem == owner), end)()
-    world.hear_all()
+    world.hear_all(90)
     world.sandbox.settings({"rtt_ms": 0})
 
     found = world.check()
@@ -75,7 +75,7 @@ def test_owner_told_to_stop_while_another_worker_starts(world: World) -> None:
         stopping = pool.submit(next(w for w in world.workers if w.log.stem == owner).stop)
         time.sleep(0.1)
         world.publish(topology.owner_queue_name(desk.name), b"", exchange="")
-        world.hear_all()
+        world.hear_all(60)
         assert stopping.result() == 0
 
     assert owner_of(world, desk.name) != owner
@@ -124,7 +124,7 @@ def test_leader_of_the_lane_queues_killed(
     killed = next(node for node in cluster if node.name == leader)
     world.worker("w1").start(ready="venue_request")
     killed.kill()
-    world.hear_all()
+    world.hear_all(90)
     world.close()
 
     found = world.check()

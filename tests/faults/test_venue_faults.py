@@ -62,7 +62,7 @@ def in_s(seconds: float) -> str:
 def test_status_is_true(stage: World, name: str) -> None:
     """The fault fires, each id gets a status that it allows, and the book agrees."""
     scene, desk = by_name[name], stage.desks[name]
-    outcomes = stage.hear_job(name)
+    outcomes = stage.hear_job(name, 45)
     fired = [f["fired"] for f in stage.sandbox.faults() if f["api_key"] == desk.key]
 
     said = {(o["status"], o["reason"]) for o in outcomes.values()} - scene.or_else
@@ -112,7 +112,7 @@ def test_open_after_a_batch_goes_alone(stage: World, venue: str) -> None:
 
 def test_many_ids_are_sought_in_the_whole_list(stage: World) -> None:
     """One request that names none shows which of many orders a lying batch left open."""
-    outcomes = stage.hear_job("whole-list-coinw")
+    outcomes = stage.hear_job("whole-list-coinw", 45)
     looks = [r for r in stage.requests(stage.desks["whole-list-coinw"]) if r.route == "lookup"]
 
     assert any(not look.ids for look in looks)
@@ -148,7 +148,7 @@ def test_no_redirect_is_followed(stage: World) -> None:
 
 
 def test_everything_is_answered_once_and_true(stage: World) -> None:
-    stage.hear_all()
+    stage.hear_all(45)
     found = stage.check()
 
     assert found.clean, found
@@ -157,7 +157,7 @@ def test_everything_is_answered_once_and_true(stage: World) -> None:
 
 def test_no_secret_anywhere(stage: World) -> None:
     """Keys and secrets are planted; nothing that the run wrote holds one, or a signature."""
-    stage.hear_all()
+    stage.hear_all(45)
     (worker,) = stage.workers
     events = [str(m.body) + str(m.properties) for m in stage.queue(EVENTS)]
     written = [worker.log.read_text(), worker.log.with_suffix(".err").read_text(), *events]

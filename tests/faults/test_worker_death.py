@@ -23,7 +23,7 @@ def test_killed_at_any_moment(world: World) -> None:
         with world.worker(f"w{number}").start(ready="job_accepted"):
             time.sleep(dice.uniform(0.0, 1.0))
     world.worker("last").start()
-    world.hear_all()
+    world.hear_all(60)
 
     found = world.check()
     assert found.clean, found
@@ -44,7 +44,7 @@ def test_told_to_stop_under_load(world: World) -> None:
     took_s = time.monotonic() - begin
     answered = len(world.lines("cancel_outcome"))
     world.worker("w2").start()
-    world.hear_all()
+    world.hear_all(90)
 
     found = world.check()
     assert code == 0
@@ -79,7 +79,7 @@ def test_the_first_word_stands(world: World) -> None:
     first.kill()
     told = {one.message_id for one in world.told}
     world.worker("w2").start()
-    world.hear_all()
+    world.hear_all(30)
     world.hear(lambda: bool(world.lines("job_done", job_id=job_id)))
 
     found = world.check()

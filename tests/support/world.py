@@ -26,8 +26,6 @@ EVENTS = "audit.events"
 #: What a lost broker connection may raise.
 LOST = (OSError, amqp.AMQPError, AttributeError)
 MOST_TRIES = 120
-#: More than any test needs on a machine that is shared with others; what is lost never comes.
-HEAR_S = 120.0
 
 _numbers = itertools.count(1)
 
@@ -188,7 +186,7 @@ class World:
 
     # -- what comes out ------------------------------------------------------------------
 
-    def hear(self, until: Callable[[], bool], timeout_s: float = HEAR_S) -> None:
+    def hear(self, until: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Take outcomes in until something holds.
 
         Raises:
@@ -224,11 +222,11 @@ class World:
         ends = [worker.errors()[-1500:] for worker in self.workers[-2:]]
         return "\n".join([f"not in time; so far: {self.check().summary()}", *ends])
 
-    def hear_all(self, timeout_s: float = HEAR_S) -> None:
+    def hear_all(self, timeout_s: float = 30.0) -> None:
         """Wait until every id that went in has come out."""
         self.hear(lambda: not self.unanswered(), timeout_s)
 
-    def hear_job(self, job_id: str, timeout_s: float = HEAR_S) -> dict[str, dict[str, Any]]:
+    def hear_job(self, job_id: str, timeout_s: float = 30.0) -> dict[str, dict[str, Any]]:
         """Wait for every id of a job; return its outcomes by id."""
         wanted = {one.id for one in self.asked if one.job_id == job_id}
         self.hear(lambda: wanted <= self.outcomes(job_id).keys(), timeout_s)
