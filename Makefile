@@ -16,8 +16,8 @@ system: ## install what the tests need beside Python (broker, browser, database)
 demo: setup ## the main job on this machine: sandbox venues, a worker, a table of the truth
 	@$(PYTHON) -m demo
 
-test: setup system ## every test, against a RabbitMQ that the tests start themselves
-	@$(PYTHON) -m pytest
+test: setup system ## every test, against RabbitMQ, which the tests start themselves
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types
 	@$(PYTHON) -m ruff format --check .

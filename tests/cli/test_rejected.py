@@ -52,6 +52,7 @@ def raw_messages(rabbit: RabbitNode) -> list[Any]:
     """Look at the queue as it is, with another client, and leave it so."""
     with connect(rabbit.url) as connection:
         channel = connection.channel()
+        channel.auto_decode = False  # bytes, whatever encoding a message names
         found = []
         while (message := channel.basic_get("cancel.rejected")) is not None:
             found.append(message)
