@@ -319,6 +319,9 @@ class CancelConsumer(Consumer):
         given_up.job_id = job.job_id
 
         def bury(told: Future[list[bytes]]) -> None:
+            if told.exception() is not None:
+                self._log.error("message_kept", why=type(told.exception()).__name__)
+                return
             publisher, observe = self.runtime.publisher, self.runtime.observer.outcome
             report = Report(publisher, job, {}, observe, told.result)
             for ref in job.refs:

@@ -19,7 +19,7 @@ from uuid import uuid4
 import structlog
 from kombu import Connection
 
-from worker.publish import Letter, Publisher
+from worker.publish import Letter, NotConfirmed, Publisher
 from worker.topology import told_queue_name
 
 #: Messages that the broker sends ahead; a stream demands a number.
@@ -58,7 +58,8 @@ class Recall:
     def ask(self, account: str, message_ids: Collection[str]) -> Future[list[bytes]]:
         """Look for outcomes of an account, each once and as it was published.
 
-        What is asked for at one time is sought in one reading.
+        What is asked for at one time is sought in one reading. The future raises NotConfirmed
+        where the worker stops and the broker takes nothing: then nobody may tell anything.
         """
         wish = _Wish(account, message_ids)
         self._wishes.append(wish)
@@ -76,16 +77,24 @@ class Recall:
         wishes = [self._wishes.popleft() for _ in range(len(self._wishes))]
         for account in dict.fromkeys(wish.account for wish in wishes):
             of_account = [wish for wish in wishes if wish.account == account]
-            wanted = {name for wish in of_account for name in wish.message_ids}
-            found = self._words(account, wanted)
-            for wish in of_account:
-                wish.words.set_result([w for n in wish.message_ids for w in found.get(n, ())])
+            try:
+                self._answer(account, of_account)
+            except NotConfirmed as error:
+                for wish in of_account:
+                    wish.words.set_exception(error)
+
+    def _answer(self, account: str, wishes: Collection[_Wish]) -> None:
+        found = self._words(account, {name for wish in wishes for name in wish.message_ids})
+        for wish in wishes:
+            wish.words.set_result([w for n in wish.message_ids for w in found.get(n, ())])
 
     def _words(self, account: str, wanted: Collection[str]) -> _Words:
         give_up = time.monotonic() + PATIENCE_S
         while self._open and time.monotonic() < give_up:
             try:
                 return self._read(told_queue_name(account), wanted)
+            except NotConfirmed:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it may be gone in a moment
                 self._log.warning("recall_fails", account=account, why=type(error).__name__)
                 time.sleep(_PAUSE_S)

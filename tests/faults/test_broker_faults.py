@@ -98,6 +98,28 @@ def test_memory_alarm(shaky: World, broken_rabbit: RabbitNode) -> None:
     assert found.statuses == {"canceled": 80}
 
 
+def test_told_to_stop_while_it_asks_what_was_told_before(
+    shaky: World, broken_rabbit: RabbitNode
+) -> None:
+    """A worker that does a job anew cannot know what was told: the next one does it."""
+    desk = shaky.desk("asks", "kuna", FAST)
+    shaky.sandbox.fault("slow", api_key=desk.key, delay_s=3)
+    shaky.send(desk, shaky.seed(desk, 4))
+    shaky.worker("w1").start(ready="job_accepted").kill()
+    broken_rabbit.control("set_vm_memory_high_watermark", "0.0001")
+    second = shaky.worker("w2").start(ready="venue_request")
+    time.sleep(1.0)
+    assert second.stop(60) == 0
+    assert second.events("cancel_outcome") == []
+    broken_rabbit.control("set_vm_memory_high_watermark", "0.6")
+    shaky.worker("w3").start()
+    shaky.hear_all()
+
+    found = shaky.check()
+    assert found.clean, found
+    assert [line["why"] for line in shaky.lines("message_kept")] == ["NotConfirmed"]
+
+
 def test_connection_cut_without_a_word(shaky: World, broken_rabbit: RabbitNode) -> None:
     """A silent connection is noticed by its heartbeats, and another worker takes the lane.
 
