@@ -25,6 +25,7 @@ from worker.follow import (
     start,
     unlisted,
 )
+from worker.follow import step as any_step
 from worker.judge import Judgement
 from worker.model import (
     CancelOutcome,
@@ -339,6 +340,22 @@ def test_doubts_and_misses_wait_longer_each_time() -> None:
     assert missed(missed(start(REF), "http_503").track, "http_503").back_off == (2, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [(Verdict.THROTTLED, "throttled"), (Verdict.BANNED, "banned"), (Verdict.CLOCK, "clock")],
+)
+@pytest.mark.parametrize("wide", [True, False])
+def test_what_is_said_of_the_account_says_nothing_of_the_order(
+    verdict: Verdict, why: str, wide: bool
+) -> None:
+    track = looking_up(MUTE)
+    told = asked(MUTE, next_route(track, MUTE), wide=wide)
+
+    assert any_step(track, Judgement(verdict), told) == Again(
+        track._replace(misses=1, why=why), back_off=(1, 1.0)
+    )
+
+
 def test_what_another_job_learned_is_kept_and_the_step_stays() -> None:
     other = looking_up(MUTE)._replace(
         seen_open=True,
@@ -385,6 +402,10 @@ def test_a_halted_account_refuses_what_was_not_sent(
     was_sent: bool, status: CancelStatus
 ) -> None:
     assert refuse(start(REF)._replace(sent=was_sent), "auth").status is status
+
+
+def test_an_id_that_a_worker_that_died_may_have_sent_starts_so() -> None:
+    assert [start(REF, sent=known).sent for known in (True, False)] == [True, False]
 
 
 def test_who_is_like_another_follows_it() -> None:

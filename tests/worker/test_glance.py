@@ -52,6 +52,28 @@ def test_what_waits_for_a_token_is_looked_for_the_last_first() -> None:
     assert lane.next(5.0) is None
 
 
+def test_kills_that_may_not_share_a_list_are_looked_for_apart() -> None:
+    lane, _ = killing(25)
+    market = [OrderRef(f"m{n}", IdKind.VENUE, "AAA", OrdType.MARKET) for n in range(3)]
+    lane.add(Task(kill=True), [start(ref) for ref in market], 5.0)
+    first, second = glanced(lane), leaves(lane, 5.0)
+
+    assert (first.batch.route.name, ids(first)) == ("history", ["m2", "m1", "m0"])
+    assert (second.batch.route.name, ids(second)) == (
+        "open_limit",
+        ["24", "23", "22", "21", "20"],
+    )
+    assert (first.glance, second.glance) == (True, True)
+
+
+def test_no_more_are_looked_for_together_than_a_list_may_show() -> None:
+    lane, _ = killing(100)
+    first, second = glanced(lane), leaves(lane, 5.0)
+
+    assert [len(first.items), len(second.items)] == [60, 20]
+    assert second.glance
+
+
 def test_a_kill_that_leaves_at_once_looks_for_nothing() -> None:
     lane, _ = killing(20)
     leaves(lane, 5.0)

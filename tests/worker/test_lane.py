@@ -147,6 +147,23 @@ def test_an_id_asked_for_by_both_is_sent_once_as_a_kill_and_answered_to_both() -
     assert lane.waiting() == 12
 
 
+@pytest.mark.parametrize(("kind", "requests"), [(IdKind.VENUE, 1), (IdKind.CLIENT, 2)])
+def test_an_id_in_flight_is_not_sent_again_but_where_it_may_name_a_newer_order(
+    kind: IdKind, requests: int
+) -> None:
+    lane, tasks = lane_of({}), [Task(), Task()]
+    lane.add(tasks[0], tracks("a", kind=kind), 5.0)
+    under_way = [leaves(lane, 5.0)]
+    lane.add(tasks[1], tracks("a", kind=kind), 5.0)
+    under_way += iter(lambda: lane.next(5.0), None)
+    assert len(under_way) == requests
+    for sending in under_way:
+        answer(lane, sending, CANCELED, 5.1)
+
+    told = [(one.owner, one.ref.id) for one in take_deliveries(lane)]
+    assert told == [(task, "a") for task in tasks]
+
+
 def test_a_kill_whose_deadline_passed_takes_no_routine_id_along_ahead_of_its_time() -> None:
     lane, late = lane_of(FAST), Task(kill=True, deadline=5.05)
     lane.add(Task(), tracks(*range(20)), 5.0)

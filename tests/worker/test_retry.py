@@ -39,8 +39,9 @@ def test_the_wait_is_in_whole_seconds_and_ends_at_the_deadline(
 
 def test_the_last_id_decides_when_and_why() -> None:
     left = [parked(12.0, "http_503"), parked(15.0, "banned"), parked(11.0)]
+    named_last = parked(11.0)._replace(track=start(OrderRef("9", IdKind.VENUE)))
 
-    assert decide(left, 10.0, 99.0) == RetryDecision(5, "banned")
+    assert decide([*left, named_last], 10.0, 99.0) == RetryDecision(5, "banned")
 
 
 @given(st.integers(1, 10_000), st.floats(0.01, 5.0), st.integers())
