@@ -14,6 +14,7 @@ from rich.console import Console
 from bench import against, latency, load, pace, report
 from bench.figure import Findings
 from bench.stage import Stage, set_stage
+from tests.support.rabbitmq import installed
 
 Case = Callable[[Stage], Findings]
 
@@ -56,6 +57,9 @@ def main(arguments: list[str]) -> int:
     The quick form is judged by its throttled answers alone: its ratios are no proof.
     """
     options = _options(arguments)
+    if not installed():
+        print("bench: RabbitMQ is missing: apt-get install rabbitmq-server", file=sys.stderr)
+        return 2
     cases = QUICK if options.quick else CASES
     chosen = {name: case for name, case in cases.items() if name in (options.only or cases)}
     console, began = Console(width=150), time.monotonic()

@@ -34,9 +34,6 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   if [ "$made" = yes ]; then rm -f "$policy"; fi
   exit 0
 fi
-case " ${missing[*]} " in
-  *" rabbitmq-server "*)
-    say "system: RabbitMQ is missing; install it (Debian, Ubuntu: sudo apt-get install ${missing[*]}) and run make again"
-    exit 1 ;;
-esac
-say "system: without ${missing[*]} the tests that need them are skipped"
+say "system: missing: ${missing[*]} (Debian, Ubuntu: sudo apt-get install ${missing[*]})"
+if [ "${CI:-}" = true ]; then exit 1; fi
+say "system: the tests that need them are skipped"
