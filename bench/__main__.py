@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -62,9 +61,8 @@ def main(arguments: list[str]) -> int:
         return 2
     cases = QUICK if options.quick else CASES
     chosen = {name: case for name, case in cases.items() if name in (options.only or cases)}
-    console, began = Console(width=150), time.monotonic()
+    console, before = Console(width=150), report.machine()
     findings: list[Findings] = []
-    before_s = report.additions_s()
     with set_stage() as stage:
         for name, case in chosen.items():
             console.print(f"[bold]{name}[/bold]")
@@ -72,9 +70,7 @@ def main(arguments: list[str]) -> int:
             report.show(console, findings[-1].figures)
         version = stage.broker_version()
     if not (options.only or options.quick):
-        took_s = time.monotonic() - began
-        speed = before_s, report.additions_s()
-        report.write(Path(__file__).parent, findings, version, took_s, speed)
+        report.write(Path(__file__).parent, findings, version, before, report.machine())
     figures = [figure for found in findings for figure in found.figures]
     judged = [f for f in figures if f.unit == "answers" or not options.quick]
     return int(any(figure.reached is False for figure in judged))

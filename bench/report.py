@@ -7,6 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,19 +34,33 @@ def show(console: Console, figures: Iterable[Figure]) -> None:
 
 
 def additions_s() -> float:
-    """Return how long ten million additions take here and now: others may use the machine."""
+    """Return how long ten million additions take here and now."""
     began, total = time.monotonic(), 0
     for number in range(10_000_000):
         total += number
     return time.monotonic() - began
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """How the machine was at a moment: others may use it, and its host."""
+
+    at: float  # monotonic seconds
+    additions_s: float
+    wanted_s: float  # processor time since its start that it used or was kept from
+    stolen_s: float  # of it, what its host gave to others; 0 where no host says so
+
+
+def machine() -> Machine:
+    """Return how the machine is now."""
+    times = psutil.cpu_times()
+    idle_s = times.idle + getattr(times, "iowait", 0.0)
+    stolen_s = getattr(times, "steal", 0.0)
+    return Machine(time.monotonic(), additions_s(), sum(times) - idle_s, stolen_s)
+
+
 def write(
-    folder: Path,
-    findings: Sequence[Findings],
-    broker: str,
-    took_s: float,
-    speed_s: tuple[float, float],
+    folder: Path, findings: Sequence[Findings], broker: str, before: Machine, after: Machine
 ) -> None:
     """Write RESULTS.md and the picture."""
     figures = [figure for found in findings for figure in found.figures]
@@ -58,7 +73,7 @@ def write(
         *_table(figures), "",
         *(["Notes", "", *notes, ""] if notes else []),
         *_section("## Where the worker's time goes", profiles),
-        "## Taken on", "", *_machine(broker, took_s, speed_s), "",
+        "## Taken on", "", *_taken_on(broker, before, after), "",
     ]  # fmt: skip
     (folder / "RESULTS.md").write_text("\n".join(text), encoding="utf-8")
     draw(folder / "time-to-cancel.svg", [point for found in findings for point in found.points])
@@ -86,17 +101,18 @@ def _number(value: float, unit: str) -> str:
     return f"{value:,.{digits}f} {unit}"
 
 
-def _machine(broker: str, took_s: float, speed_s: tuple[float, float]) -> list[str]:
-    before_s, after_s = speed_s
+def _taken_on(broker: str, before: Machine, after: Machine) -> list[str]:
+    stolen = (after.stolen_s - before.stolen_s) / (after.wanted_s - before.wanted_s)
     memory_gib = psutil.virtual_memory().total / 2**30
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES]
     return [
-        f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, in {took_s:.0f} s",
+        f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, in {after.at - before.at:.0f} s",
         f"- {os.cpu_count()} cores ({_processor()}), {memory_gib:.0f} GiB, "
         f"{platform.system()} {platform.release()}",
         f"- Python {platform.python_version()}, RabbitMQ {broker}, {', '.join(versions)}",
-        f"- how fast a core was: ten million additions took {before_s:.2f} s before and "
-        f"{after_s:.2f} s after",
+        f"- how fast a core was: ten million additions took {before.additions_s:.2f} s before "
+        f"and {after.additions_s:.2f} s after",
+        f"- processor time that its host gave to others: {stolen:.0%} of what was wanted here",
         "- broker, sandbox, worker and producers on this one machine; load average of the last "
         f"five minutes {os.getloadavg()[1]:.1f}",
     ]
