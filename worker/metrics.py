@@ -48,63 +48,45 @@ class Metrics(Observer):
     def __init__(self, accounts: Iterable[Account]) -> None:
         registry = self.registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._outcomes = Counter(
-            "cancel_outcomes",
-            "Ids with their final word.",
-            (*_LANE, "status"),
-            registry=registry,
+        count = partial(Counter, registry=registry)
+        measure = partial(Histogram, registry=registry)
+        where = ("venue", "route")
+        self._outcomes = count(
+            "cancel_outcomes", "Ids with their final word.", (*_LANE, "status")
         )
-        self._to_final = Histogram(
+        self._to_final = measure(
             "cancel_time_to_final_seconds",
             "Seconds from accepting a job to the final word on an id.",
             ("venue", "priority"),
             buckets=_TO_FINAL_S,
-            registry=registry,
         )
-        self._misses = Counter(
+        self._misses = count(
             "cancel_deadline_misses",
             "Ids that ended failed or unconfirmed, by reason.",
             (*_LANE, "status", "reason"),
-            registry=registry,
         )
-        self._rejected = Counter(
-            "cancel_jobs_rejected",
-            "Messages that were no jobs.",
-            ("reason",),
-            registry=registry,
+        self._rejected = count(
+            "cancel_jobs_rejected", "Messages that were no jobs.", ("reason",)
         )
-        self._requests = Counter(
+        self._requests = count(
             "cancel_venue_requests",
             "Venue requests, by what came of them.",
             (*_LANE, "route", "result"),
-            registry=registry,
         )
-        self._ids = Counter(
-            "cancel_venue_request_ids",
-            "Ids that venue requests carried.",
-            ("venue", "route"),
-            registry=registry,
-        )
-        self._request_s = Histogram(
+        self._ids = count("cancel_venue_request_ids", "Ids that venue requests carried.", where)
+        self._request_s = measure(
             "cancel_venue_request_seconds",
             "Seconds from the start of a venue request to its end.",
-            ("venue", "route"),
+            where,
             buckets=_REQUEST_S,
-            registry=registry,
         )
-        self._wait_s = Histogram(
+        self._wait_s = measure(
             "cancel_token_wait_seconds",
             "Seconds that the oldest id of a request waited for the request to leave.",
-            ("venue", "route"),
+            where,
             buckets=_WAIT_S,
-            registry=registry,
         )
-        self._throttled = Counter(
-            "cancel_throttled",
-            "Venue requests refused for rate.",
-            _LANE,
-            registry=registry,
-        )
+        self._throttled = count("cancel_throttled", "Venue requests refused for rate.", _LANE)
         for account in accounts:
             self._begin(account)
 

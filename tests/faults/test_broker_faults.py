@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -153,18 +154,25 @@ def test_connection_cut_without_a_word(shaky: World, broken_rabbit: RabbitNode) 
         assert (code, took_s < 20) == (0, True)
 
 
-def test_queue_that_takes_no_more(world: World) -> None:
-    """A full queue's refusal is an error in the log, and the outcome is published again."""
-    desk = world.desk("refused", "kuna")
+@contextmanager
+def full_queue(world: World) -> Iterator[None]:
+    """Have the broker refuse every outcome but one meanwhile."""
     with connect(world.url) as connection:
         channel = connection.channel()
         full = {"x-max-length": 1, "x-overflow": "reject-publish"}
         channel.queue_declare("full", durable=True, auto_delete=False, arguments=full)
         channel.queue_bind("full", "cancel.outcomes", "#")
+        yield
+        channel.queue_delete("full")
+
+
+def test_queue_that_takes_no_more(world: World) -> None:
+    """A full queue's refusal is an error in the log, and the outcome is published again."""
+    desk = world.desk("refused", "kuna")
+    with full_queue(world):
         world.send(desk, world.seed(desk, 4))
         world.worker().start(ready="broker_refuses_messages")
         assert world.lines("job_done") == []
-        channel.queue_delete("full")
     world.hear_all()
 
     found = world.check()
@@ -175,15 +183,10 @@ def test_queue_that_takes_no_more(world: World) -> None:
 def test_told_to_stop_while_a_queue_takes_no_more(world: World) -> None:
     """The worker ends all the same; the next one tells what this one could not."""
     desk = world.desk("refused-stop", "kuna")
-    with connect(world.url) as connection:
-        channel = connection.channel()
-        full = {"x-max-length": 1, "x-overflow": "reject-publish"}
-        channel.queue_declare("full", durable=True, auto_delete=False, arguments=full)
-        channel.queue_bind("full", "cancel.outcomes", "#")
+    with full_queue(world):
         world.send(desk, world.seed(desk, 4))
         worker = world.worker("w1").start(ready="broker_refuses_messages")
         assert worker.stop(60) == 0
-        channel.queue_delete("full")
     world.worker("w2").start()
     world.hear_all()
 
