@@ -59,7 +59,7 @@ class Recall:
         """Look for outcomes of an account, each once and as it was published.
 
         What is asked for at one time is sought in one reading. The future raises NotConfirmed
-        where the worker stops and the broker takes nothing: then nobody may tell anything.
+        where the worker stops before it could read: then nobody here may tell anything.
         """
         wish = _Wish(account, message_ids)
         self._wishes.append(wish)
@@ -67,7 +67,7 @@ class Recall:
         return wish.words
 
     def close(self) -> None:
-        """Read nothing more; who still waits is given nothing."""
+        """Read nothing more; who still waits cannot know what was told."""
         self._open = False
         self._reader.shutdown(wait=False, cancel_futures=True)
 
@@ -98,6 +98,8 @@ class Recall:
             except Exception as error:  # noqa: BLE001 - whatever it is, it may be gone in a moment
                 self._log.warning("recall_fails", account=account, why=type(error).__name__)
                 time.sleep(_PAUSE_S)
+        if not self._open:
+            raise NotConfirmed
         self._log.error("nothing_recalled", account=account)
         return {}
 

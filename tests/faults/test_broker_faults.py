@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from chaos.checker import Asked
 from tests.support.producer import connect
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
 from tests.support.world import Desk, World
 from venues.sandbox.client import SandboxClient
+from worker import topology
 
 #: The sandbox enforces ten a second; Kuna's own table is more careful.
 FAST = 'quotas = {account = "10/1s", cancel_batch = "10/1s", lookup = "10/1s"}'
@@ -119,6 +122,29 @@ def test_told_to_stop_while_it_asks_what_was_told_before(
     found = shaky.check()
     assert found.clean, found
     assert [line["why"] for line in shaky.lines("message_kept")] == ["NotConfirmed"]
+
+
+def test_told_to_stop_while_a_job_is_given_up(shaky: World, broken_rabbit: RabbitNode) -> None:
+    """What was told of it before cannot be read, so the next worker buries it."""
+    desk = shaky.desk("buried", "kuna", FAST)
+    (order_id,) = shaky.seed(desk, 1)
+    job = {"job_id": "in-vain", "account": desk.name, "orders": [order_id]}
+    shaky.asked.append(Asked("in-vain", desk.venue, order_id))
+    shaky.publish(f"routine.{desk.name}", json.dumps(job).encode(), topology.DEAD)
+    broken_rabbit.control("set_vm_memory_high_watermark", "0.0001")
+    worker = shaky.worker("w1").start(ready="worker_ready")
+    time.sleep(1.0)
+    assert worker.stop(60) == 0
+    kept = [line["why"] for line in worker.events("message_kept")]
+    assert worker.events("cancel_outcome") == []
+    broken_rabbit.control("set_vm_memory_high_watermark", "0.6")
+    shaky.worker("w2").start()
+    shaky.hear_all()
+
+    found = shaky.check()
+    assert found.clean, found
+    assert found.statuses == {"unconfirmed": 1}
+    assert kept == ["NotConfirmed"]
 
 
 def test_connection_cut_without_a_word(shaky: World, broken_rabbit: RabbitNode) -> None:
