@@ -7,6 +7,7 @@ from typing import Any
 from celery import shared_task
 from celery.exceptions import Ignore, Reject
 
+from worker.begin import Reading
 from worker.intake import Envelope, Intake, read_job, utc_now
 from worker.message import TASK
 from worker.publish import NotConfirmed
@@ -22,11 +23,11 @@ def cancel_orders(self: Any, job: Any, progress: Any = None) -> dict[str, int]:
     the broker meanwhile.
     """
     runtime = self.app.runtime
-    intake = runtime.readings.get(self.request.cancel_reading) or _read(self, job)
+    reading = runtime.readings.get(self.request.cancel_reading) or Reading(_read(self, job))
     again, suspect = (
         bool(getattr(self.request, name, False)) for name in ("cancel_again", "cancel_suspect")
     )
-    run = Run(runtime, intake, read_progress(progress), again=again, suspect=suspect)
+    run = Run(runtime, reading, read_progress(progress), again=again, suspect=suspect)
     try:
         decision, left = run.go()
     except Disowned:

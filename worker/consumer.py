@@ -22,10 +22,12 @@ from celery.bootsteps import RUN
 from celery.worker.consumer import Consumer
 
 from worker import topology
+from worker.begin import Reading, begin, fresh_ids, is_new
 from worker.follow import expire, start
 from worker.inbox import Inbox
 from worker.intake import Envelope, Intake, InvalidJob, read_job, utc_now
 from worker.message import (
+    TASK,
     body_of,
     dress,
     envelope_of,
@@ -64,6 +66,8 @@ MOST_TURN_S = 0.1
 _AT_ONCE_S = 0.001
 _DICE = random.Random()  # noqa: S311 - waits, not keys
 
+Turn = Callable[[], None]
+
 
 class CancelConsumer(Consumer):
     """Celery's consumer, which looks at each message before Celery does."""
@@ -89,7 +93,8 @@ class CancelConsumer(Consumer):
         self._tokens: dict[str, Any] = {}
         self._came_after: set[str] = set()
         self._came_at = 0.0
-        self._inbox: Inbox[Callable[[], None]] = Inbox()
+        self._inbox: Inbox[Turn] = Inbox()
+        self._begun: Inbox[Turn] = Inbox()
         self._turning = False
         self._keys = itertools.count()
         self._owner_queues = {
@@ -114,7 +119,7 @@ class CancelConsumer(Consumer):
         self._tokens.clear()
         self._came_at = time.monotonic()
         self._declare()
-        self._inbox = Inbox()
+        self._inbox, self._begun = Inbox(), Inbox()
         handlers = {
             topology.UNROUTED: self._on_unrouted,
             topology.DEAD: self._on_dead,
@@ -127,39 +132,47 @@ class CancelConsumer(Consumer):
                 if handler is not None:
                     handler(message, queue)
                 elif self._is_to_be_tried(message) and self._adopt(message, came_at):
-                    celery_handler(message)
+                    self._put(self._begun, message, partial(celery_handler, message))
             except InvalidJob as error:
                 self._reject(message, error)
 
         def on_message(message: Any) -> None:
             turn = partial(hand_over, message, self._queue_of(message), time.monotonic())
-            priority, account = split_key(message.delivery_info.get("routing_key", ""))
-            if self.hub is None:
-                turn()
-            else:
-                self._inbox.put(turn, account, kill=priority == Priority.KILL)
-                self._turn_to_messages()
+            self._put(self._inbox, message, turn)
+            self._turn_to_messages()
 
         return on_message
 
-    def _turn_to_messages(self) -> None:
-        """Turn to one message after the other, and read on between them.
+    def _put(self, inbox: Inbox[Turn], message: Any, turn: Turn) -> None:
+        if self.hub is None:
+            turn()
+            return
+        priority, account = split_key(message.delivery_info.get("routing_key", ""))
+        inbox.put(turn, account, kill=priority == Priority.KILL)
 
-        So a job waits for none that came just before it on the wire, if its turn is sooner.
+    def _turn_to_messages(self) -> None:
+        """Turn to one message after the other, and read on between them; then start tasks.
+
+        So a job waits for none that came just before it on the wire, if its turn is sooner,
+        and for no task.
         """
         if self._turning or self.blueprint.state != RUN:
             return  # it is reading on that called; or the broker gives the rest to another
         self._turning = True
         give_way_at = time.monotonic() + MOST_TURN_S
         try:
-            while self._inbox and time.monotonic() < give_way_at:
+            while (inbox := self._inbox or self._begun) and time.monotonic() < give_way_at:
+                inbox.take()()
                 self._read_on()
-                self._inbox.take()()
         finally:
             self._turning = False
-        if self._inbox:
-            self.call_soon(self._turn_to_messages)
-            self.timer.call_after(_AT_ONCE_S, int)  # else the loop would wait for news first
+        if inbox:
+            self.timer.call_after(_AT_ONCE_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._turn_to_messages()
+        # Else what was asked of the event loop meanwhile would wait for news first.
+        self.timer.call_after(_AT_ONCE_S, int)
 
     def _read_on(self) -> None:
         with suppress(TimeoutError, BlockingIOError, InterruptedError):
@@ -278,18 +291,33 @@ class CancelConsumer(Consumer):
                 "unknown_fields", job_id=intake.job.job_id, fields=list(intake.unknown_fields)
             )
         kwargs["job"] = {**job, "job_id": intake.job.job_id}
-        reading = self._keep(message, replace(intake, came_at=came_at))
-        dress(message, intake.job, kwargs, reading=reading, embedded=self.runtime.embedded)
+        reading = Reading(replace(intake, came_at=came_at))
+        key = self._keep(message, reading)
+        dress(message, intake.job, kwargs, reading=key, embedded=self.runtime.embedded)
+        new = is_new(message.headers, kwargs, intake)
+        if new and self._starts_at_once(message.headers["id"]):
+            self._begin(reading)
         return True
 
-    def _keep(self, message: Any, intake: Intake) -> str:
+    def _keep(self, message: Any, reading: Reading) -> str:
         """Keep what was read for as long as the message lives; return its key.
 
         A key of our own: a producer may give two messages one id.
         """
         key = str(next(self._keys))
-        self.runtime.readings[key] = message.intake = intake
+        self.runtime.readings[key] = message.reading = reading
         return key
+
+    def _begin(self, reading: Reading) -> None:
+        job, came_at = reading.intake.job, reading.intake.came_at
+        ids = fresh_ids(job, self.runtime.settings, again=False)
+        reading.errand = begin(self.runtime.lanes(job.account), job, ids, came_at)
+
+    def _starts_at_once(self, task_id: str) -> bool:
+        """Say whether Celery will: whoever watches may have revoked a task, or slowed all."""
+        state = self.controller.state
+        held_back = task_id in state.revoked or state.revoked_stamps or self.task_buckets[TASK]
+        return not held_back
 
     def _on_unrouted(self, message: Any, _queue: str) -> None:
         """Send a job that matched no lane to the lane that its body names."""

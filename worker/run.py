@@ -12,14 +12,16 @@ from typing import Annotated, Any
 
 from pydantic import PlainSerializer, TypeAdapter
 
+from worker.begin import Reading, begin, deadline_of, fresh_ids, looks_first
 from worker.follow import Track, expire, start
-from worker.intake import Intake, utc_now
+from worker.intake import utc_now
 from worker.link import Fresh
-from worker.model import CancelJob, CancelOutcome, Priority
+from worker.model import CancelJob, CancelOutcome
 from worker.remote import Errand, LaneFailed
 from worker.report import Report, rfc_3339
 from worker.retry import Parked, RetryDecision, decide
 from worker.runtime import DISOWNED, Runtime
+from worker.settings import Settings
 from worker.suspect import hold_s
 from worker.waiting import Result
 
@@ -61,7 +63,7 @@ class Run:
     def __init__(
         self,
         runtime: Runtime,
-        intake: Intake,
+        reading: Reading,
         progress: Progress | None,
         *,
         again: bool = False,
@@ -72,10 +74,11 @@ class Run:
         `suspect` says that so many died over it that it was set aside. In both cases something
         may have been told of it; so it may of a retry, whose worker died as it was sent.
         """
-        job = intake.job
+        job, refused = reading.intake.job, reading.intake.refused
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
-        self._came_at = math.inf if progress else intake.came_at
+        self._came_at = math.inf if progress else reading.intake.came_at
+        self._errand = reading.errand
         self._hold_s = hold_s(suspect=suspect, attempt=self.attempt)
         counts = progress.counts if progress else {}
         begun = again or suspect or progress is not None
@@ -87,11 +90,10 @@ class Run:
             (lambda: runtime.told_before(job).result()) if begun else tuple,
         )
         self._lanes = runtime.lanes(job.account)
-        look_first = runtime.settings.accounts[job.account].venue.looks_first
-        self._ids = _ids(self.job, progress, look_first=look_first, again=again)
+        self._ids = [] if self._errand else _ids(self.job, progress, runtime.settings, again)
         if progress is None:
-            self.report.accepted(len(job.refs) + len(intake.refused))
-            for outcome in intake.refused:
+            self.report.accepted(len(job.refs) + len(refused))
+            for outcome in refused:
                 self.report.refused(outcome, utc_now())
 
     def go(self) -> tuple[RetryDecision | None, list[Parked]]:
@@ -102,7 +104,7 @@ class Run:
             LaneFailed: a fault of ours; the job goes to `cancel.dead`.
             NotConfirmed: the worker stops, and the broker does not take what was told.
         """
-        deadline = time.monotonic() + (self.job.deadline - utc_now()).total_seconds()
+        deadline = self._errand.deadline if self._errand else deadline_of(self.job)
         left = self._carry(deadline) if self.job.refs else []
         decision = decide(left, time.monotonic(), deadline)
         if decision is None:
@@ -113,19 +115,12 @@ class Run:
 
     def _carry(self, deadline: float) -> list[Parked]:
         now = time.monotonic()
-        if now >= deadline:
-            tracks = self._ids.tracks() if isinstance(self._ids, Fresh) else self._ids
-            return [Parked(track, now, "deadline") for track in tracks]
-        errand = Errand(
-            account=self.job.account,
-            job_id=self.job.job_id,
-            kill=self.job.priority is Priority.KILL,
-            deadline=deadline,
-            came_at=self._came_at,
-            trace=self.job.trace.get("traceparent", ""),
-        )
-        self._lanes.submit(errand, self._ids, len(self.job.refs))
-        return self._collect(errand, min(deadline, now + self._hold_s))
+        if self._errand is None:
+            if now >= deadline:
+                tracks = self._ids.tracks() if isinstance(self._ids, Fresh) else self._ids
+                return [Parked(track, now, "deadline") for track in tracks]
+            self._errand = begin(self._lanes, self.job, self._ids, self._came_at)
+        return self._collect(self._errand, min(deadline, now + self._hold_s))
 
     def _collect(self, errand: Errand, until: float) -> list[Parked]:
         left: list[Parked] = []
@@ -179,13 +174,12 @@ def _resumed(job: CancelJob, progress: Progress) -> CancelJob:
 
 
 def _ids(
-    job: CancelJob, progress: Progress | None, *, look_first: bool, again: bool
+    job: CancelJob, progress: Progress | None, settings: Settings, again: bool
 ) -> Fresh | list[Track]:
-    look = look_first and job.priority is Priority.ROUTINE
     if progress is None:
-        rows = [(ref.id, ref.kind, ref.symbol, ref.ord_type) for ref in job.refs]
-        return Fresh(rows, look_first=look, sent=again)
+        return fresh_ids(job, settings, again=again)
     known = {track.ref.id: track for track in progress.tracks}
+    look = looks_first(job, settings)
     tracks = [known.get(ref.id) or start(ref, look_first=look) for ref in job.refs]
     return [track._replace(sent=track.sent or again) for track in tracks]
 

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from kombu import Connection
 
-from worker.intake import Intake
+from worker.begin import Reading
 from worker.model import CancelJob
 from worker.observe import NOBODY, Figures, Observer
 from worker.publish import Publisher
@@ -39,7 +39,7 @@ class Runtime:
         self._recall = Recall(connect, self.publisher)
         self.observer = observer
         #: What the consumer read, for the task that comes of it; each lives with its message.
-        self.readings: WeakValueDictionary[str, Intake] = WeakValueDictionary()
+        self.readings: WeakValueDictionary[str, Reading] = WeakValueDictionary()
         self._owned: set[str] = set()
 
     def listen(self, write: Callable[[str], object]) -> None:

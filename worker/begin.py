@@ -1,0 +1,70 @@
+"""Hands a job's ids to its lane; those of a new job as soon as its message is read.
+
+So no id waits until Celery has started its task (docs/decisions/0019). The task waits for what
+comes of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from worker.follow import Track
+from worker.intake import Intake, utc_now
+from worker.link import Fresh
+from worker.model import CancelJob, Priority
+from worker.remote import Errand, LaneProcess
+from worker.settings import Settings
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Reading:
+    """A job as its message was read, and its errand if its ids are in their lane."""
+
+    intake: Intake
+    errand: Errand | None = None
+
+
+def is_new(headers: Mapping[str, Any], kwargs: Mapping[str, Any], intake: Intake) -> bool:
+    """Say whether nothing can have been done for a job yet, and nothing holds it back.
+
+    `headers` and `kwargs` are those of its task.
+    """
+    begun = headers["cancel_again"] or headers["cancel_suspect"] or kwargs.get("progress")
+    late = utc_now() >= intake.job.deadline
+    return not (begun or late or headers.get("eta")) and bool(intake.job.refs)
+
+
+def fresh_ids(job: CancelJob, settings: Settings, *, again: bool) -> Fresh:
+    """Return the ids of a job of which at most is known that they may have been sent."""
+    rows = [(ref.id, ref.kind, ref.symbol, ref.ord_type) for ref in job.refs]
+    return Fresh(rows, look_first=looks_first(job, settings), sent=again)
+
+
+def looks_first(job: CancelJob, settings: Settings) -> bool:
+    """Say whether its orders are looked for before they are canceled."""
+    venue = settings.accounts[job.account].venue
+    return venue.looks_first and job.priority is Priority.ROUTINE
+
+
+def deadline_of(job: CancelJob) -> float:
+    """Return its deadline by this process's own clock (monotonic seconds)."""
+    return time.monotonic() + (job.deadline - utc_now()).total_seconds()
+
+
+def begin(
+    lanes: LaneProcess, job: CancelJob, ids: Fresh | Sequence[Track], came_at: float
+) -> Errand:
+    """Hand in the ids of a job whose message came at a time (monotonic seconds)."""
+    errand = Errand(
+        account=job.account,
+        job_id=job.job_id,
+        kill=job.priority is Priority.KILL,
+        deadline=deadline_of(job),
+        came_at=came_at,
+        trace=job.trace.get("traceparent", ""),
+    )
+    lanes.submit(errand, ids, len(job.refs))
+    return errand
