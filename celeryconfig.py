@@ -39,6 +39,8 @@ broker_heartbeat = 5
 worker_cancel_long_running_tasks_on_connection_loss = False
 #: It would set the prefetch of each queue to the size of the whole pool after a reconnect.
 worker_enable_prefetch_count_reduction = False
+#: The venue's quotas pace what is sent. A limit set from outside would hold kills, too.
+worker_disable_rate_limits = True
 
 # -- messages ---------------------------------------------------------------------------
 task_serializer = "json"

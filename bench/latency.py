@@ -44,13 +44,17 @@ def idle(stage: Stage, samples: int) -> Findings:
             _ms("idle", "publish to first byte, p50", percentile(waits, 50), 5.0),
             _ms("idle", "publish to first byte, p99", percentile(waits, 99), 15.0),
             _ms("idle", "of it the broker, p50", percentile(broker, 50)),
+            _ms("idle", "the broker alone, p99", percentile(broker, 99)),
             _ms("idle", "of it ours, p50", ours),
         ]
     )
 
 
 def _broker_ms(url: str, samples: int) -> list[float]:
-    """Return how long a message takes through a quorum queue to a bare consumer."""
+    """Return how long a message takes through a quorum queue to a bare consumer.
+
+    With the pauses that the worker has, too: after them broker and processor wake up first.
+    """
     arrived: list[float] = []
     began: list[float] = []
     with connect(url) as consumer, connect(url) as producer:
@@ -67,6 +71,7 @@ def _broker_ms(url: str, samples: int) -> list[float]:
             given.basic_publish(message, "amq.topic", "bench.bare")
             while len(arrived) <= number:
                 consumer.drain_events(timeout=5)
+            time.sleep(_GAP_S)
         taken.basic_cancel(tag)
         taken.queue_delete("bench.bare")
     return [(end - begin) * 1000 for begin, end in zip(began, arrived, strict=True)]

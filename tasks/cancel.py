@@ -15,7 +15,7 @@ from worker.run import Disowned, Run, read_progress
 from worker.topology import lane_queue_name
 
 
-@shared_task(name=TASK, bind=True, max_retries=None)
+@shared_task(name=TASK, bind=True, max_retries=None, Request="worker.request:KeptRequest")
 def cancel_orders(self: Any, job: Any, progress: Any = None) -> dict[str, int]:
     """Cancel what the job names; return how many ids ended in which status.
 

@@ -141,6 +141,7 @@ class HttpReply:
     headers: Mapping[str, str]  # names in lower case
     json: Any
     text: str = ""
+    came_at: float = 0.0  # when its headers were read (monotonic seconds)
 
 
 class Answer(NamedTuple):

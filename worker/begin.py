@@ -17,6 +17,7 @@ from worker.link import Fresh
 from worker.model import CancelJob, Priority
 from worker.remote import Errand, LaneProcess
 from worker.settings import Settings
+from worker.suspect import is_suspect
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -27,14 +28,16 @@ class Reading:
     errand: Errand | None = None
 
 
-def is_new(headers: Mapping[str, Any], kwargs: Mapping[str, Any], intake: Intake) -> bool:
-    """Say whether nothing can have been done for a job yet, and nothing holds it back.
+def is_begun(message: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Say whether something may have been done for a job; `kwargs` are those of its task."""
+    redelivered = message.delivery_info.get("redelivered")
+    return bool(redelivered or is_suspect(message.headers) or kwargs.get("progress"))
 
-    `headers` and `kwargs` are those of its task.
-    """
-    begun = headers["cancel_again"] or headers["cancel_suspect"] or kwargs.get("progress")
+
+def is_due(message: Any, intake: Intake) -> bool:
+    """Say whether there is something to do for a job, and its time is now."""
     late = utc_now() >= intake.job.deadline
-    return not (begun or late or headers.get("eta")) and bool(intake.job.refs)
+    return bool(intake.job.refs) and not late and not message.headers.get("eta")
 
 
 def fresh_ids(job: CancelJob, settings: Settings, *, again: bool) -> Fresh:

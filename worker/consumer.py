@@ -22,20 +22,18 @@ from celery.bootsteps import RUN
 from celery.worker.consumer import Consumer
 
 from worker import topology
-from worker.begin import Reading, begin, fresh_ids, is_new
+from worker.begin import Reading, begin, fresh_ids, is_begun, is_due
 from worker.follow import expire, start
 from worker.inbox import Inbox
 from worker.intake import Envelope, Intake, InvalidJob, read_job, utc_now
 from worker.message import (
-    TASK,
     body_of,
     dress,
     envelope_of,
-    job_json,
     json_or_none,
-    kwargs_of,
     properties_of,
     split_key,
+    task_kwargs,
 )
 from worker.model import Priority
 from worker.publish import Letter
@@ -266,7 +264,21 @@ class CancelConsumer(Consumer):
             self._move(message, *way, message.properties.get("message_id") or str(uuid4()))
         elif judged is Fate.GIVE_UP:
             self._give_up(message, DELIVERED_IN_VAIN)
+        elif str(message.headers.get("id")) in self.controller.state.revoked:
+            self._revoke(message)
+            return False
         return judged is Fate.TRY
+
+    def _revoke(self, message: Any) -> None:
+        """Answer for a task that was revoked (`celery control revoke`): Celery tells nobody.
+
+        Raises:
+            InvalidJob: nothing was done for it yet, or it is no job.
+        """
+        intake = self._job_of(message)
+        if not is_begun(message, task_kwargs(message)):
+            raise InvalidJob("revoked", "revoked before anything was sent", intake.job.job_id)
+        self._give_up(message, "revoked")
 
     def _adopt(self, message: Any, came_at: float) -> bool:
         """Make a job's message a Celery message; False if it is dealt with otherwise.
@@ -276,10 +288,7 @@ class CancelConsumer(Consumer):
         """
         priority, account = split_key(message.delivery_info.get("routing_key", ""))
         envelope = envelope_of(message, priority, account)
-        if "task" in message.headers:
-            kwargs = kwargs_of(message)
-        else:
-            kwargs = {"job": job_json(message, envelope.content_encoding)}
+        kwargs = task_kwargs(message)
         job = kwargs["job"]
         if isinstance(job, dict) and job.get("job_id") is None and not envelope.message_id:
             key = message.delivery_info["routing_key"]
@@ -292,11 +301,10 @@ class CancelConsumer(Consumer):
             )
         kwargs["job"] = {**job, "job_id": intake.job.job_id}
         reading = Reading(replace(intake, came_at=came_at))
+        if is_due(message, intake) and not is_begun(message, kwargs):
+            self._begin(reading)
         key = self._keep(message, reading)
         dress(message, intake.job, kwargs, reading=key, embedded=self.runtime.embedded)
-        new = is_new(message.headers, kwargs, intake)
-        if new and self._starts_at_once(message.headers["id"]):
-            self._begin(reading)
         return True
 
     def _keep(self, message: Any, reading: Reading) -> str:
@@ -313,17 +321,11 @@ class CancelConsumer(Consumer):
         ids = fresh_ids(job, self.runtime.settings, again=False)
         reading.errand = begin(self.runtime.lanes(job.account), job, ids, came_at)
 
-    def _starts_at_once(self, task_id: str) -> bool:
-        """Say whether Celery will: whoever watches may have revoked a task, or slowed all."""
-        state = self.controller.state
-        held_back = task_id in state.revoked or state.revoked_stamps or self.task_buckets[TASK]
-        return not held_back
-
     def _on_unrouted(self, message: Any, _queue: str) -> None:
         """Send a job that matched no lane to the lane that its body names."""
         word = message.delivery_info.get("routing_key", "").split(".")[0]
         envelope = envelope_of(message, word, "")
-        job = job_json(message, envelope.content_encoding)
+        job = task_kwargs(message)["job"]
         named = message.delivery_info.get("routing_key", "").partition(".")[2]
         given = job.get("job_id") if isinstance(job, dict) else None
         fresh = envelope.message_id or str(uuid4())
@@ -337,7 +339,7 @@ class CancelConsumer(Consumer):
 
     def _give_up(self, message: Any, why: str) -> None:
         """Tell of a job that nobody could finish: what became of its ids is not known."""
-        given_up = InvalidJob(why, f"given up after its worker failed ({why})")
+        given_up = InvalidJob(why, f"given up after it was begun ({why})")
         try:
             job = self._job_of(message).job
         except InvalidJob as error:
@@ -361,7 +363,7 @@ class CancelConsumer(Consumer):
     def _job_of(self, message: Any) -> Intake:
         priority, account = split_key(message.delivery_info.get("routing_key", ""))
         envelope = envelope_of(message, priority, account)
-        job = job_json(message, envelope.content_encoding)
+        job = task_kwargs(message)["job"]
         return read_job(job, envelope, self.runtime.settings.accounts, utc_now())
 
     # -- away from here ------------------------------------------------------------------

@@ -213,7 +213,6 @@ class Driver:
             return self._pump(keep=True)
 
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
-        received = time.monotonic()
         said = judge(self.account.venue, sending.batch, reply)
         heard = {id(judgement): judgement for judgement in said.values()}.values()
         verdicts = {judgement.verdict for judgement in heard}
@@ -223,7 +222,7 @@ class Driver:
         self._note_unmapped(sending, heard)
         with self._changed:
             if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
-                self._pause(sending, reply, received, banned=Verdict.BANNED in verdicts)
+                self._pause(sending, reply, banned=Verdict.BANNED in verdicts)
             halt = Verdict.HALT in verdicts
             if Verdict.CLOCK in verdicts or (halt and self._is_off(sending, reply)):
                 self._set_clock(sending, reply)
@@ -231,12 +230,13 @@ class Driver:
                 self._halt(next(j for j in said.values() if j.verdict is Verdict.HALT))
             else:
                 self._clock_errors = 0
-            self.lane.answered(sending, said, received)
+            self.lane.answered(sending, said, reply.came_at)
             return self._pump(keep=True)
 
     # -- what the account suffers --------------------------------------------------------
 
-    def _pause(self, sending: Sending, reply: HttpReply, now: float, *, banned: bool) -> None:
+    def _pause(self, sending: Sending, reply: HttpReply, *, banned: bool) -> None:
+        now = reply.came_at
         pause = self.lane.pause(now, retry_after_s(reply), banned=banned)
         route, pause_s = sending.batch.route.name, round(pause.pause_s, 3)
         self._log.warning(

@@ -68,15 +68,15 @@ def json_or_none(body: bytes) -> Any:
         return None
 
 
-def job_json(message: Any, content_encoding: str) -> Any:
-    """Return the job of a message as it was sent, whoever wrote the message.
+def task_kwargs(message: Any) -> dict[str, Any]:
+    """Return the job, and what a retry carries, of a message, whoever wrote it.
 
     Raises:
         InvalidJob: it is no JSON, or a task of another kind.
     """
     if "task" in message.headers:
-        return kwargs_of(message)["job"]
-    return read_json(body_of(message), content_encoding)
+        return kwargs_of(message)
+    return {"job": read_json(body_of(message), _encoding(message))}
 
 
 def kwargs_of(message: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from typing import Any, NoReturn, cast
 
 import requests
@@ -62,11 +63,12 @@ class Transport:
             )
         except requests.RequestException as error:
             _explain(error)
+        came_at = time.monotonic()
         try:
             body = _read(response)
         finally:
             response.close()
-        return _reply(response, body, request.rows)
+        return _reply(response, body, request.rows, came_at)
 
     def close(self) -> None:
         """Close every connection."""
@@ -161,11 +163,14 @@ def _word(error: object) -> str:
     return type(error).__name__
 
 
-def _reply(response: requests.Response, body: bytearray, rows: Rows | None) -> HttpReply:
+def _reply(
+    response: requests.Response, body: bytearray, rows: Rows | None, came_at: float
+) -> HttpReply:
     text = body.decode("utf-8", "replace")
     return HttpReply(
         status=response.status_code,
         headers={name.lower(): value for name, value in response.headers.items()},
         json=read_json(text, rows),
         text=text[:_TEXT_CHARS],
+        came_at=came_at,
     )
