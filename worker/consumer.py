@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,6 +22,7 @@ from celery.worker.consumer import Consumer
 
 from worker import topology
 from worker.begin import Reading, begin, fresh_ids, is_begun, is_due
+from worker.bulk import read_on
 from worker.follow import expire, start
 from worker.inbox import Inbox
 from worker.intake import Envelope, Intake, InvalidJob, read_job, utc_now
@@ -173,9 +173,7 @@ class CancelConsumer(Consumer):
         self.timer.call_after(_AT_ONCE_S, int)
 
     def _read_on(self) -> None:
-        with suppress(TimeoutError, BlockingIOError, InterruptedError):
-            for _ in range(MOST_READ_AT_ONCE):
-                self.connection.drain_events(timeout=0)
+        read_on(self.connection.connection, MOST_READ_AT_ONCE)
 
     def _declare(self) -> None:
         accounts, embedded = self.runtime.settings.accounts, self.runtime.embedded
@@ -191,6 +189,13 @@ class CancelConsumer(Consumer):
                 self._post_token(name)
         if self.hub is not None:
             self.timer.call_repeatedly(TOKEN_RENEWAL_S, self._renew_tokens)
+
+    def connection_for_read(self, heartbeat: float | None = None) -> Any:
+        """Connect to where messages come from: the event loop's thread alone uses that."""
+        connection = self.app.connection_for_read(heartbeat=heartbeat)
+        if connection.transport.driver_type == "amqp":
+            connection.transport_options = {**connection.transport_options, "in_bulk": True}
+        return self.ensure_connected(connection)
 
     def ensure_connected(self, conn: Any) -> Any:
         """Dial the broker until it answers, with short pauses: no lane moves meanwhile."""

@@ -15,9 +15,10 @@ from typing import Any
 
 import amqp
 from amqp import serialization, spec
+from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import TRANSPORT_ALIASES, pyamqp
 
-from worker.bulk import BulkTransport
+from worker.bulk import BulkTransport, has_more, read_on
 
 #: A broker that leaves a question unanswered for so long (seconds) is gone.
 ANSWER_TIMEOUT_S = 10.0
@@ -25,6 +26,7 @@ ANSWER_TIMEOUT_S = 10.0
 GOODBYE_TIMEOUT_S = 1.0
 _GOODBYES = (spec.Connection.CloseOk, spec.Channel.CloseOk)
 _COMPRESSION = "compression"
+_AT_ONCE_S = 0.001
 #: What reading a producer's properties may raise.
 _UNREADABLE = (ValueError, OverflowError, OSError, struct.error, IndexError, amqp.AMQPError)
 
@@ -43,6 +45,8 @@ class Message(pyamqp.Message):
 class Impatient:
     """Waits for an answer only so long."""
 
+    connection: Any
+
     def wait(
         self,
         method: Any,
@@ -52,7 +56,10 @@ class Impatient:
     ) -> Any:
         """Wait for one of some methods; raise a TimeoutError if none comes."""
         limit_s = timeout or (GOODBYE_TIMEOUT_S if method in _GOODBYES else ANSWER_TIMEOUT_S)
-        return super().wait(method, callback, limit_s, returns_tuple)  # type: ignore[misc]
+        answer = super().wait(method, callback, limit_s, returns_tuple)  # type: ignore[misc]
+        if has_more(self.connection):  # whoever asked has to be told first
+            self.connection.read_on_later()
+        return answer
 
 
 class Channel(Impatient, pyamqp.Channel):
@@ -78,6 +85,7 @@ class Connection(Impatient, pyamqp.Connection):
     def __init__(self, *args: Any, in_bulk: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_bulk = in_bulk
+        self.hub: Any = None  # the event loop that watches it
 
     def Transport(self, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 - the library's name
         """Return the way to the broker."""
@@ -87,11 +95,32 @@ class Connection(Impatient, pyamqp.Connection):
         host, connect_timeout, _, read_timeout, write_timeout = args
         return BulkTransport(host, connect_timeout, read_timeout, write_timeout, **kwargs)
 
+    def read_on_later(self) -> None:
+        """Have the event loop take in what was read ahead, before it watches the socket."""
+        if self.hub is not None:
+            self.hub.call_later(0.0, read_on, self)
+            self.hub.call_later(_AT_ONCE_S, int)  # and then what that asks of the loop
+
 
 class Transport(pyamqp.Transport):
     """The transport with the connections above."""
 
     Connection = Connection
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Have the event loop watch a connection."""
+        super().register_with_event_loop(connection, loop)
+        connection.hub = loop
+        connection.read_on_later()
+
+    def on_readable(self, connection: Any, loop: Any) -> None:
+        """Take in what has come, as the event loop says."""
+        if not isinstance(connection.transport, BulkTransport):
+            super().on_readable(connection, loop)
+        elif not connection.connected:
+            raise RecoverableConnectionError("the connection was closed")
+        else:
+            read_on(connection, 1)
 
 
 class SSLTransport(pyamqp.SSLTransport):
