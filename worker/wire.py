@@ -98,8 +98,12 @@ class Connection(Impatient, pyamqp.Connection):
     def read_on_later(self) -> None:
         """Have the event loop take in what was read ahead, before it watches the socket."""
         if self.hub is not None:
-            self.hub.call_later(0.0, read_on, self)
-            self.hub.call_later(_AT_ONCE_S, int)  # and then what that asks of the loop
+            self.hub.call_later(0.0, self._read_on)
+
+    def _read_on(self) -> None:
+        read_on(self)
+        # Else what was asked of the event loop meanwhile would wait for news first.
+        self.hub.call_later(_AT_ONCE_S, int)
 
 
 class Transport(pyamqp.Transport):

@@ -1,19 +1,24 @@
-"""A TCP proxy on loopback that can go silent: bytes are swallowed and nobody is told."""
+"""A TCP proxy on loopback that can go silent, or hand on in one piece what comes in a while."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+import time
 from types import TracebackType
 
 _CHUNK_BYTES = 1 << 16
 
 
 class Proxy:
-    """Stands between a client and `127.0.0.1:<port>`; `silence` cuts without a word."""
+    """Stands between a client and `127.0.0.1:<port>`; `silence` cuts without a word.
 
-    def __init__(self, port: int) -> None:
+    With a `lag_s` it waits so long (seconds) for more before it hands on what came.
+    """
+
+    def __init__(self, port: int, lag_s: float = 0.0) -> None:
+        self._lag_s = lag_s
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._silent: set[socket.socket] = set()
@@ -59,13 +64,19 @@ class Proxy:
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while chunk := source.recv(_CHUNK_BYTES):
+            while chunk := self._receive(source):
                 if source not in self._silent:
                     sink.sendall(chunk)
         if source not in self._silent:
             for sock in (source, sink):
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
+
+    def _receive(self, source: socket.socket) -> bytes:
+        if self._lag_s:
+            source.recv(1, socket.MSG_PEEK)
+            time.sleep(self._lag_s)
+        return source.recv(_CHUNK_BYTES)
 
     def __enter__(self) -> Proxy:
         return self
