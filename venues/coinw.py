@@ -178,7 +178,8 @@ class CoinW(Venue):
     def sign(self, request: HttpRequest, credential: Credential, now_ms: int) -> HttpRequest:
         """Sign timestamp, method, target and body: Base64 of HMAC-SHA256."""
         payload = f"{now_ms}{request.method}{request.target}".encode() + request.body
-        mac = hmac.digest(credential.api_secret.encode(), payload, hashlib.sha256)
+        # Not `hmac.digest`: that gives the interpreter away, and waits to have it back.
+        mac = hmac.new(credential.api_secret.encode(), payload, hashlib.sha256).digest()
         signed = {
             "sign": base64.b64encode(mac).decode(),
             "api_key": credential.api_key,
