@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -52,6 +53,10 @@ def broker(timeout_s: float = TIMEOUT_S) -> Iterator[Connection]:
     except (KombuError, amqp.AMQPError, OSError) as error:
         line = f"{_where(connection)}: the broker cannot be used ({_why(error)})"
         raise Problem(f"{line}; start it or set CELERY_BROKER_URL", os.EX_UNAVAILABLE) from None
+    except KeyboardInterrupt as interrupt:
+        # What it cut short has to end while there is a socket, or Python prints a traceback.
+        traceback.clear_frames(interrupt.__traceback__)
+        raise
     finally:
         _release(connection)
 
