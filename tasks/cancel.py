@@ -8,10 +8,10 @@ from celery import shared_task
 from celery.exceptions import Ignore, Reject
 
 from worker.begin import Reading
-from worker.intake import Envelope, Intake, read_job, utc_now
+from worker.intake import Envelope, read_job, utc_now
 from worker.message import TASK
 from worker.publish import NotConfirmed
-from worker.run import Disowned, Run, read_progress
+from worker.run import Disowned, Run
 from worker.topology import lane_queue_name
 
 
@@ -23,11 +23,8 @@ def cancel_orders(self: Any, job: Any, progress: Any = None) -> dict[str, int]:
     the broker meanwhile.
     """
     runtime = self.app.runtime
-    reading = runtime.readings.get(self.request.cancel_reading) or Reading(_read(self, job))
-    again, suspect = (
-        bool(getattr(self.request, name, False)) for name in ("cancel_again", "cancel_suspect")
-    )
-    run = Run(runtime, reading, read_progress(progress), again=again, suspect=suspect)
+    reading = runtime.readings.get(self.request.cancel_reading) or _read(self, job, progress)
+    run = Run(runtime, reading)
     try:
         decision, left = run.go()
     except Disowned:
@@ -47,8 +44,10 @@ def cancel_orders(self: Any, job: Any, progress: Any = None) -> dict[str, int]:
     return dict(run.report.counts)
 
 
-def _read(task: Any, job: Any) -> Intake:
+def _read(task: Any, job: Any, progress: Any) -> Reading:
     """Read a job once more: only should Celery keep a message no longer than till here.
+
+    It counts as one that somebody had before.
 
     Raises:
         InvalidJob: the message does not hold it; the broker has it and buries it.
@@ -56,4 +55,5 @@ def _read(task: Any, job: Any) -> Intake:
     request, accounts = task.request, task.app.runtime.settings.accounts
     headers = {key: getattr(request, key, None) for key in ("traceparent", "tracestate")}
     envelope = Envelope(priority=request.cancel_priority, account="", headers=headers)
-    return read_job(job, envelope, accounts, utc_now())
+    intake = read_job(job, envelope, accounts, utc_now())
+    return Reading(intake=intake, progress=progress, again=True)

@@ -20,18 +20,33 @@ from worker.settings import Settings
 from worker.suspect import is_suspect
 
 
-@dataclass(slots=True, weakref_slot=True)
+@dataclass(slots=True, weakref_slot=True, kw_only=True)
 class Reading:
     """A job as its message was read, and its errand if its ids are in their lane."""
 
     intake: Intake
+    #: What a retry carries (`worker.run.read_progress`).
+    progress: Any = None
+    #: Another worker, or this one, had the message before.
+    again: bool = False
+    #: So many workers died over it that it was set aside.
+    suspect: bool = False
     errand: Errand | None = None
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether something may have been done for it, and told."""
+        return self.again or self.suspect or self.progress is not None
 
-def is_begun(message: Any, kwargs: Mapping[str, Any]) -> bool:
-    """Say whether something may have been done for a job; `kwargs` are those of its task."""
-    redelivered = message.delivery_info.get("redelivered")
-    return bool(redelivered or is_suspect(message.headers) or kwargs.get("progress"))
+
+def read(message: Any, intake: Intake, kwargs: Mapping[str, Any]) -> Reading:
+    """Return what is known of a job and its message; `kwargs` are those of its task."""
+    return Reading(
+        intake=intake,
+        progress=kwargs.get("progress"),
+        again=bool(message.delivery_info.get("redelivered")),
+        suspect=is_suspect(message.headers),
+    )
 
 
 def is_due(message: Any, intake: Intake) -> bool:

@@ -21,10 +21,8 @@ from celery.bootsteps import RUN
 from celery.worker.consumer import Consumer
 
 from worker import topology
-from worker.begin import Reading, begin, fresh_ids, is_begun, is_due
-from worker.bulk import read_on
+from worker.begin import Reading, begin, fresh_ids, is_due, read
 from worker.follow import expire, start
-from worker.inbox import Inbox
 from worker.intake import Envelope, Intake, InvalidJob, read_job, utc_now
 from worker.message import (
     body_of,
@@ -35,7 +33,6 @@ from worker.message import (
     split_key,
     task_kwargs,
 )
-from worker.model import Priority
 from worker.publish import Letter
 from worker.report import ROUTING_KEY_HEADER, Report, reject, reject_outcome
 from worker.runtime import Runtime
@@ -47,6 +44,7 @@ from worker.suspect import (
     last_death,
     way_aside,
 )
+from worker.turns import Turns
 
 #: A queue's messages here at once. An id that is canceled stays until it is proven, and venues
 #: are asked for proof more slowly than for cancels: with 192, a thousand one-id jobs took
@@ -57,14 +55,7 @@ LEAST_PREFETCH = 8
 TOKEN_RENEWAL_S = 600.0
 #: Who is the first to come has its token sooner (seconds); else somebody else had it.
 TOKEN_COMES_S = 5.0
-#: So many messages are read before the next one is turned to, which takes ten times as long.
-MOST_READ_AT_ONCE = 8
-#: After so long (seconds) the event loop sees to heartbeats, acknowledgements and signals.
-MOST_TURN_S = 0.1
-_AT_ONCE_S = 0.001
 _DICE = random.Random()  # noqa: S311 - waits, not keys
-
-Turn = Callable[[], None]
 
 
 class CancelConsumer(Consumer):
@@ -91,9 +82,6 @@ class CancelConsumer(Consumer):
         self._tokens: dict[str, Any] = {}
         self._came_after: set[str] = set()
         self._came_at = 0.0
-        self._inbox: Inbox[Turn] = Inbox()
-        self._begun: Inbox[Turn] = Inbox()
-        self._turning = False
         self._keys = itertools.count()
         self._owner_queues = {
             topology.owner_queue_name(name): name for name in self.runtime.settings.accounts
@@ -117,63 +105,34 @@ class CancelConsumer(Consumer):
         self._tokens.clear()
         self._came_at = time.monotonic()
         self._declare()
-        self._inbox, self._begun = Inbox(), Inbox()
+        is_open = partial(self._is_open, self.connection)
+        turns = Turns(self.hub, self.connection.connection, is_open)
         handlers = {
             topology.UNROUTED: self._on_unrouted,
             topology.DEAD: self._on_dead,
             **dict.fromkeys(self._owner_queues, self._on_token),
         }
 
-        def hand_over(message: Any, queue: str, came_at: float) -> None:
+        def hand_over(message: Any, whose: Sequence[str], queue: str, came_at: float) -> None:
             try:
                 handler = handlers.get(queue)
                 if handler is not None:
                     handler(message, queue)
                 elif self._is_to_be_tried(message) and self._adopt(message, came_at):
-                    self._put(self._begun, message, partial(celery_handler, message))
+                    turns.start(partial(celery_handler, message), *whose)
             except InvalidJob as error:
                 self._reject(message, error)
 
         def on_message(message: Any) -> None:
-            turn = partial(hand_over, message, self._queue_of(message), time.monotonic())
-            self._put(self._inbox, message, turn)
-            self._turn_to_messages()
+            whose = split_key(message.delivery_info.get("routing_key", ""))
+            queue, came_at = self._queue_of(message), time.monotonic()
+            turns.read(partial(hand_over, message, whose, queue, came_at), *whose)
 
         return on_message
 
-    def _put(self, inbox: Inbox[Turn], message: Any, turn: Turn) -> None:
-        if self.hub is None:
-            turn()
-            return
-        priority, account = split_key(message.delivery_info.get("routing_key", ""))
-        inbox.put(turn, account, kill=priority == Priority.KILL)
-
-    def _turn_to_messages(self) -> None:
-        """Turn to one message after the other, and read on between them; then start tasks.
-
-        So a job waits for none that came just before it on the wire, if its turn is sooner,
-        and for no task.
-        """
-        if self._turning or self.blueprint.state != RUN:
-            return  # it is reading on that called; or the broker gives the rest to another
-        self._turning = True
-        give_way_at = time.monotonic() + MOST_TURN_S
-        try:
-            while (inbox := self._inbox or self._begun) and time.monotonic() < give_way_at:
-                inbox.take()()
-                self._read_on()
-        finally:
-            self._turning = False
-        if inbox:
-            self.timer.call_after(_AT_ONCE_S, self._go_on)
-
-    def _go_on(self) -> None:
-        self._turn_to_messages()
-        # Else what was asked of the event loop meanwhile would wait for news first.
-        self.timer.call_after(_AT_ONCE_S, int)
-
-    def _read_on(self) -> None:
-        read_on(self.connection.connection, MOST_READ_AT_ONCE)
+    def _is_open(self, connection: Any) -> bool:
+        """Say whether what came over a connection is still this worker's."""
+        return self.connection is connection and bool(self.blueprint.state == RUN)
 
     def _declare(self) -> None:
         accounts, embedded = self.runtime.settings.accounts, self.runtime.embedded
@@ -281,7 +240,7 @@ class CancelConsumer(Consumer):
             InvalidJob: nothing was done for it yet, or it is no job.
         """
         intake = self._job_of(message)
-        if not is_begun(message, task_kwargs(message)):
+        if not read(message, intake, task_kwargs(message)).is_begun:
             raise InvalidJob("revoked", "revoked before anything was sent", intake.job.job_id)
         self._give_up(message, "revoked")
 
@@ -305,8 +264,8 @@ class CancelConsumer(Consumer):
                 "unknown_fields", job_id=intake.job.job_id, fields=list(intake.unknown_fields)
             )
         kwargs["job"] = {**job, "job_id": intake.job.job_id}
-        reading = Reading(replace(intake, came_at=came_at))
-        if is_due(message, intake) and not is_begun(message, kwargs):
+        reading = read(message, replace(intake, came_at=came_at), kwargs)
+        if is_due(message, intake) and not reading.is_begun:
             self._begin(reading)
         key = self._keep(message, reading)
         dress(message, intake.job, kwargs, reading=key, embedded=self.runtime.embedded)

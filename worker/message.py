@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from worker.intake import Envelope, InvalidJob, job_id_of, read_json
 from worker.model import CancelJob, Priority
-from worker.suspect import is_suspect
 
 TASK = "tasks.cancel_orders"
 #: AMQP properties that a message keeps when it is moved.
@@ -143,7 +142,5 @@ def dress(
         "kwargsrepr": f"{{'job_id': {job.job_id!r}}}",
         "cancel_priority": str(job.priority),
         "cancel_reading": reading,
-        "cancel_suspect": is_suspect(message.headers),
-        "cancel_again": bool(message.delivery_info.get("redelivered")),
         "ignore_result": True,
     }

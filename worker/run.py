@@ -60,37 +60,30 @@ def read_progress(value: Any) -> Progress | None:
 class Run:
     """One delivery of one job."""
 
-    def __init__(
-        self,
-        runtime: Runtime,
-        reading: Reading,
-        progress: Progress | None,
-        *,
-        again: bool = False,
-        suspect: bool = False,
-    ) -> None:
-        """Prepare; `again` says that another worker, or this one, had the message before.
+    def __init__(self, runtime: Runtime, reading: Reading) -> None:
+        """Prepare.
 
-        `suspect` says that so many died over it that it was set aside. In both cases something
-        may have been told of it; so it may of a retry, whose worker died as it was sent.
+        Raises:
+            ValidationError: what the message carries of earlier tries cannot be read.
         """
         job, refused = reading.intake.job, reading.intake.refused
+        progress = read_progress(reading.progress)
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
         self._came_at = math.inf if progress else reading.intake.came_at
         self._errand = reading.errand
-        self._hold_s = hold_s(suspect=suspect, attempt=self.attempt)
-        counts = progress.counts if progress else {}
-        begun = again or suspect or progress is not None
+        self._hold_s = hold_s(suspect=reading.suspect, attempt=self.attempt)
         self.report = Report(
             runtime.publisher,
             self.job,
-            counts,
+            progress.counts if progress else {},
             runtime.observer.outcome,
-            (lambda: runtime.told_before(job).result()) if begun else tuple,
+            (lambda: runtime.told_before(job).result()) if reading.is_begun else tuple,
         )
         self._lanes = runtime.lanes(job.account)
-        self._ids = [] if self._errand else _ids(self.job, progress, runtime.settings, again)
+        self._ids = (
+            [] if self._errand else _ids(self.job, progress, runtime.settings, reading.again)
+        )
         if progress is None:
             self.report.accepted(len(job.refs) + len(refused))
             for outcome in refused:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import amqp
@@ -19,6 +20,7 @@ from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import TRANSPORT_ALIASES, pyamqp
 
 from worker.bulk import BulkTransport, has_more, read_on
+from worker.loop import call_soon
 
 #: A broker that leaves a question unanswered for so long (seconds) is gone.
 ANSWER_TIMEOUT_S = 10.0
@@ -26,7 +28,6 @@ ANSWER_TIMEOUT_S = 10.0
 GOODBYE_TIMEOUT_S = 1.0
 _GOODBYES = (spec.Connection.CloseOk, spec.Channel.CloseOk)
 _COMPRESSION = "compression"
-_AT_ONCE_S = 0.001
 #: What reading a producer's properties may raise.
 _UNREADABLE = (ValueError, OverflowError, OSError, struct.error, IndexError, amqp.AMQPError)
 
@@ -96,14 +97,9 @@ class Connection(Impatient, pyamqp.Connection):
         return BulkTransport(host, connect_timeout, read_timeout, write_timeout, **kwargs)
 
     def read_on_later(self) -> None:
-        """Have the event loop take in what was read ahead, before it watches the socket."""
+        """Have the event loop take in what was read ahead: it does not show at the socket."""
         if self.hub is not None:
-            self.hub.call_later(0.0, self._read_on)
-
-    def _read_on(self) -> None:
-        read_on(self)
-        # Else what was asked of the event loop meanwhile would wait for news first.
-        self.hub.call_later(_AT_ONCE_S, int)
+            call_soon(self.hub, partial(read_on, self))
 
 
 class Transport(pyamqp.Transport):
