@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -26,7 +27,8 @@ from worker.settings import broker_url, environment
 TIMEOUT_S = 5.0
 #: A lost connection is noticed within two of these (seconds).
 _HEARTBEAT_S = 30
-_POLL_S = 0.5
+#: So soon (seconds) an interrupt is heard.
+_POLL_S = 0.1
 
 BrokerTimeout = Annotated[
     float, typer.Option("--broker-timeout", min=0.1, help="Seconds to wait for the broker.")
@@ -42,8 +44,21 @@ def broker(timeout_s: float = TIMEOUT_S) -> Iterator[Connection]:
     """
     connection = open_connection(broker_url(environment()), timeout_s)
     try:
-        connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=timeout_s)
-        yield connection
+        with _told_to_people(connection):
+            connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=timeout_s)
+            yield connection
+    except KeyboardInterrupt:
+        raise  # it may have cut a frame in two, of which a goodbye would wait for the rest
+    except BaseException:
+        _release(connection)
+        raise
+    _release(connection)
+
+
+@contextmanager
+def _told_to_people(connection: Connection) -> Iterator[None]:
+    try:
+        yield
     except amqp.NotFound as error:
         raise Problem(f"{_why(error)}; start a worker, which declares it", 69) from None
     except amqp.AccessRefused as error:
@@ -53,12 +68,6 @@ def broker(timeout_s: float = TIMEOUT_S) -> Iterator[Connection]:
     except (KombuError, amqp.AMQPError, OSError) as error:
         line = f"{_where(connection)}: the broker cannot be used ({_why(error)})"
         raise Problem(f"{line}; start it or set CELERY_BROKER_URL", os.EX_UNAVAILABLE) from None
-    except KeyboardInterrupt as interrupt:
-        # What it cut short has to end while there is a socket, or Python prints a traceback.
-        traceback.clear_frames(interrupt.__traceback__)
-        raise
-    finally:
-        _release(connection)
 
 
 def open_connection(url: str, timeout_s: float) -> Connection:
@@ -132,8 +141,11 @@ def _no_queue(key: str) -> Problem:
 class Listener:
     """A queue of one's own on `cancel.outcomes`; it listens from the moment it is made."""
 
-    def __init__(self, connection: Connection, keys: Sequence[str]) -> None:
+    def __init__(
+        self, connection: Connection, keys: Sequence[str], interrupted: threading.Event
+    ) -> None:
         self._connection = connection
+        self._interrupted = interrupted
         if is_embedded(connection):
             topology.declare(connection, (), embedded=True)
         self._channel = connection.channel()
@@ -155,14 +167,19 @@ class Listener:
             self._inbox.append(json.loads(message.body))
 
     def outcomes(self, until: float) -> Iterator[dict[str, Any]]:
-        """Yield outcomes as they come, until the monotonic time `until`."""
-        while True:
+        """Yield outcomes as they come, until the monotonic time `until`.
+
+        Raises:
+            Abort: somebody interrupts.
+        """
+        while not self._interrupted.is_set():
             while self._inbox:
                 yield self._inbox.popleft()
             left_s = until - time.monotonic()
             if left_s <= 0:
                 return
             self._drain(min(left_s, _POLL_S))
+        raise typer.Abort
 
     def _drain(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
@@ -177,9 +194,29 @@ class Listener:
 @contextmanager
 def listening(connection: Connection, keys: Sequence[str]) -> Iterator[Listener]:
     """Listen on `cancel.outcomes` for the length of a `with` block."""
-    listener = Listener(connection, keys)
+    with _interrupt_noted() as interrupted:
+        listener = Listener(connection, keys, interrupted)
+        try:
+            yield listener
+        finally:
+            if is_embedded(connection):
+                listener.close()
+
+
+@contextmanager
+def _interrupt_noted() -> Iterator[threading.Event]:
+    """Note the first interrupt; raised just anywhere, it would be lost in the library at times.
+
+    A second one has its usual way.
+    """
+    noted = threading.Event()
+
+    def note(*_: object) -> None:
+        noted.set()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
     try:
-        yield listener
+        yield noted
     finally:
-        if is_embedded(connection):
-            listener.close()
+        signal.signal(signal.SIGINT, before)
