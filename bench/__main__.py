@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import against, latency, load, pace, report
+from bench.calm import Measured, measure, told
 from bench.figure import Findings
 from bench.stage import Stage, set_stage
 from tests.support.rabbitmq import installed
@@ -62,16 +63,17 @@ def main(arguments: list[str]) -> int:
     cases = QUICK if options.quick else CASES
     chosen = {name: case for name, case in cases.items() if name in (options.only or cases)}
     console, before = Console(width=150), report.machine()
-    findings: list[Findings] = []
+    tried: list[Measured] = []
     with set_stage() as stage:
         for name, case in chosen.items():
             console.print(f"[bold]{name}[/bold]")
-            findings.append(case(stage))
-            report.show(console, findings[-1].figures)
+            tried.append(measure(name, partial(case, stage)))
+            report.show(console, tried[-1].findings.figures)
+            console.print(f"stolen by the host, {told(tried[-1])}")
         version = stage.broker_version()
     if not (options.only or options.quick):
-        report.write(Path(__file__).parent, findings, version, before, report.machine())
-    figures = [figure for found in findings for figure in found.figures]
+        report.write(Path(__file__).parent, tried, version, before, report.machine())
+    figures = [figure for found in tried for figure in found.findings.figures]
     judged = [f for f in figures if f.unit == "answers" or not options.quick]
     return int(any(figure.reached is False for figure in judged))
 

@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.bounds import burst_s, even_s
-from bench.figure import Figure, Findings, Point
+from bench.calm import MOST_STOLEN, Measured, Used, told, used
+from bench.figure import Figure, Point
 
 _PACKAGES = ("celery", "kombu", "amqp", "requests", "pydantic", "structlog")
 _HEAD = ("case", "figure", "measured", "bound", "ratio", "must reach", "")
@@ -47,22 +48,19 @@ class Machine:
 
     at: float  # monotonic seconds
     additions_s: float
-    wanted_s: float  # processor time since its start that it used or was kept from
-    stolen_s: float  # of it, what its host gave to others; 0 where no host says so
+    used: Used
 
 
 def machine() -> Machine:
     """Return how the machine is now."""
-    times = psutil.cpu_times()
-    idle_s = times.idle + getattr(times, "iowait", 0.0)
-    stolen_s = getattr(times, "steal", 0.0)
-    return Machine(time.monotonic(), additions_s(), sum(times) - idle_s, stolen_s)
+    return Machine(time.monotonic(), additions_s(), used())
 
 
 def write(
-    folder: Path, findings: Sequence[Findings], broker: str, before: Machine, after: Machine
+    folder: Path, tried: Sequence[Measured], broker: str, before: Machine, after: Machine
 ) -> None:
     """Write RESULTS.md and the picture."""
+    findings = [measured.findings for measured in tried]
     figures = [figure for found in findings for figure in found.figures]
     notes = [f"- {f.case}, {f.name}: {f.note}" for f in figures if f.note]
     profiles = [line for found in findings for line in [*found.profile, ""] if found.profile]
@@ -73,7 +71,7 @@ def write(
         *_table(figures), "",
         *(["Notes", "", *notes, ""] if notes else []),
         *_section("## Where the worker's time goes", profiles),
-        "## Taken on", "", *_taken_on(broker, before, after), "",
+        "## Taken on", "", *_taken_on(broker, before, after), *_again(tried), "",
     ]  # fmt: skip
     (folder / "RESULTS.md").write_text("\n".join(text), encoding="utf-8")
     draw(folder / "time-to-cancel.svg", [point for found in findings for point in found.points])
@@ -102,7 +100,7 @@ def _number(value: float, unit: str) -> str:
 
 
 def _taken_on(broker: str, before: Machine, after: Machine) -> list[str]:
-    stolen = (after.stolen_s - before.stolen_s) / (after.wanted_s - before.wanted_s)
+    stolen = after.used.stolen_since(before.used)
     memory_gib = psutil.virtual_memory().total / 2**30
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES]
     return [
@@ -116,6 +114,15 @@ def _taken_on(broker: str, before: Machine, after: Machine) -> list[str]:
         "- broker, sandbox, worker and producers on this one machine; load average of the last "
         f"five minutes {os.getloadavg()[1]:.1f}",
     ]
+
+
+def _again(tried: Sequence[Measured]) -> list[str]:
+    """Return what was stolen at each try, where a case may have been measured anew."""
+    rows = [f"  - {told(measured)}" for measured in tried if max(measured.stolen) > MOST_STOLEN]
+    head = (
+        f"- of it, where it was more than {MOST_STOLEN:.0%}, at each try; the last one counts"
+    )
+    return [head, *rows] if rows else []
 
 
 def _processor() -> str:
