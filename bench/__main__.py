@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from bench import against, latency, load, pace, report
-from bench.calm import Measured, measure, told
-from bench.figure import Findings
-from bench.stage import Stage, set_stage
+from bench.calm import Case, Measured, measure, told
 from tests.support.rabbitmq import installed
-
-Case = Callable[[Stage], Findings]
 
 CASES: dict[str, Case] = {
     "idle": partial(latency.idle, samples=240),
@@ -64,15 +59,13 @@ def main(arguments: list[str]) -> int:
     chosen = {name: case for name, case in cases.items() if name in (options.only or cases)}
     console, before = Console(width=150), report.machine()
     tried: list[Measured] = []
-    with set_stage() as stage:
-        for name, case in chosen.items():
-            console.print(f"[bold]{name}[/bold]")
-            tried.append(measure(name, partial(case, stage)))
-            report.show(console, tried[-1].findings.figures)
-            console.print(f"stolen by the host, {told(tried[-1])}")
-        version = stage.broker_version()
+    for name, case in chosen.items():
+        console.print(f"[bold]{name}[/bold]")
+        tried.append(measure(name, case))
+        report.show(console, tried[-1].findings.figures)
+        console.print(f"stolen by the host, {told(tried[-1])}")
     if not (options.only or options.quick):
-        report.write(Path(__file__).parent, tried, version, before, report.machine())
+        report.write(Path(__file__).parent, tried, before, report.machine())
     figures = [figure for found in tried for figure in found.findings.figures]
     judged = [f for f in figures if f.unit == "answers" or not options.quick]
     return int(any(figure.reached is False for figure in judged))

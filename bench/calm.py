@@ -8,17 +8,20 @@ from dataclasses import dataclass
 import psutil
 
 from bench.figure import Findings
+from bench.stage import Stage, set_stage
+
+Case = Callable[[Stage], Findings]
 
 #: Of the processor time that was wanted, the host may give so much to others.
-MOST_STOLEN = 0.02
-MOST_TRIES = 4
+MOST_STOLEN = 0.01
+MOST_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
     """Processor time of this machine since its start, in seconds."""
 
-    wanted_s: float  # that it used, or was kept from
+    wanted_s: float  # that it used (spinning, too), or was kept from
     stolen_s: float  # of it, what its host gave to others; 0 where no host says so
 
     def stolen_since(self, before: Used) -> float:
@@ -43,18 +46,20 @@ def used() -> Used:
     return Used(sum(times) - idle_s, getattr(times, "steal", 0.0))
 
 
-def measure(case: str, run: Callable[[], Findings]) -> Measured:
+def measure(name: str, case: Case) -> Measured:
     """Run a case until it was left alone, at most so many times; the last one counts.
 
-    Whether it is run again is decided by the stolen share, never by what it found.
+    Whether it is run again is decided by the stolen share, never by what it found. Each time
+    it has a stage of its own: what another run left there would change what is measured.
     """
     stolen: list[float] = []
     while True:
-        before = used()
-        findings = run()
-        stolen.append(used().stolen_since(before))
+        with set_stage() as stage:
+            before = used()
+            findings = case(stage)
+            stolen.append(used().stolen_since(before))
         if stolen[-1] <= MOST_STOLEN or len(stolen) == MOST_TRIES:
-            return Measured(case, findings, stolen)
+            return Measured(name, findings, stolen)
 
 
 def told(measured: Measured) -> str:

@@ -20,7 +20,6 @@ _IDLE_ACCOUNTS = 48
 _GAP_S = 0.06
 _OTHERS = 8
 _KILL_IDS = 200
-_BUSY_QUEUE = "cancel.busy.routine"
 
 
 def idle(stage: Stage, samples: int) -> Findings:
@@ -108,7 +107,6 @@ def backlog(stage: Stage, waiting: int, samples: int, bulks: int) -> Findings:
         taken.left = _depth(stage.url)
         taken.refused = stage.throttled(names)
         requests = stage.box.requests()
-    _purge(stage.url)
     return Findings(_judged(f"backlog-{waiting}", taken, requests))
 
 
@@ -191,14 +189,8 @@ def _canceled_at(requests: Sequence[VenueRequest], ids: Sequence[str]) -> float:
 
 def _depth(url: str) -> int:
     with connect(url) as connection:
-        found = connection.channel().queue_declare(_BUSY_QUEUE, passive=True)
+        found = connection.channel().queue_declare("cancel.busy.routine", passive=True)
         return int(found.message_count)
-
-
-def _purge(url: str) -> None:
-    """Forget what the backlog still holds: the case may be measured anew."""
-    with connect(url) as connection:
-        connection.channel().queue_purge(_BUSY_QUEUE)
 
 
 def _waits_ms(sent: Mapping[str, float], first: Mapping[str, float]) -> list[float]:

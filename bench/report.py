@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from rich.table import Table
 from bench.bounds import burst_s, even_s
 from bench.calm import MOST_STOLEN, Measured, Used, told, used
 from bench.figure import Figure, Point
+from tests.support.rabbitmq import CONTROL
 
 _PACKAGES = ("celery", "kombu", "amqp", "requests", "pydantic", "structlog")
 _HEAD = ("case", "figure", "measured", "bound", "ratio", "must reach", "")
@@ -56,9 +58,7 @@ def machine() -> Machine:
     return Machine(time.monotonic(), additions_s(), used())
 
 
-def write(
-    folder: Path, tried: Sequence[Measured], broker: str, before: Machine, after: Machine
-) -> None:
+def write(folder: Path, tried: Sequence[Measured], before: Machine, after: Machine) -> None:
     """Write RESULTS.md and the picture."""
     findings = [measured.findings for measured in tried]
     figures = [figure for found in findings for figure in found.figures]
@@ -71,7 +71,7 @@ def write(
         *_table(figures), "",
         *(["Notes", "", *notes, ""] if notes else []),
         *_section("## Where the worker's time goes", profiles),
-        "## Taken on", "", *_taken_on(broker, before, after), *_again(tried), "",
+        "## Taken on", "", *_taken_on(before, after), *_again(tried), "",
     ]  # fmt: skip
     (folder / "RESULTS.md").write_text("\n".join(text), encoding="utf-8")
     draw(folder / "time-to-cancel.svg", [point for found in findings for point in found.points])
@@ -99,7 +99,7 @@ def _number(value: float, unit: str) -> str:
     return f"{value:,.{digits}f} {unit}"
 
 
-def _taken_on(broker: str, before: Machine, after: Machine) -> list[str]:
+def _taken_on(before: Machine, after: Machine) -> list[str]:
     stolen = after.used.stolen_since(before.used)
     memory_gib = psutil.virtual_memory().total / 2**30
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES]
@@ -107,7 +107,7 @@ def _taken_on(broker: str, before: Machine, after: Machine) -> list[str]:
         f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, in {after.at - before.at:.0f} s",
         f"- {os.cpu_count()} cores ({_processor()}), {memory_gib:.0f} GiB, "
         f"{platform.system()} {platform.release()}",
-        f"- Python {platform.python_version()}, RabbitMQ {broker}, {', '.join(versions)}",
+        f"- Python {platform.python_version()}, RabbitMQ {_broker()}, {', '.join(versions)}",
         f"- how fast a core was: ten million additions took {before.additions_s:.2f} s before "
         f"and {after.additions_s:.2f} s after",
         f"- processor time that its host gave to others: {stolen:.0%} of what was wanted here",
@@ -123,6 +123,12 @@ def _again(tried: Sequence[Measured]) -> list[str]:
         f"- of it, where it was more than {MOST_STOLEN:.0%}, at each try; the last one counts"
     )
     return [head, *rows] if rows else []
+
+
+def _broker() -> str:
+    return subprocess.run(
+        [str(CONTROL), "version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def _processor() -> str:

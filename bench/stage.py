@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from bench.awake import awake
 from bench.bounds import RTT_S
 from tests.support.producer import Outcomes
 from tests.support.rabbitmq import RabbitNode
@@ -42,10 +43,6 @@ class Stage:
     def url(self) -> str:
         """The broker's URL."""
         return self.node.url
-
-    def broker_version(self) -> str:
-        """Return the version of the broker."""
-        return self.node.control("version").strip()
 
     @contextmanager
     def worker(
@@ -107,8 +104,9 @@ class Stage:
 
 @contextmanager
 def set_stage() -> Iterator[Stage]:
-    """Start broker and sandbox."""
+    """Start broker and sandbox, and keep the processor awake."""
     with (
+        awake(),
         tempfile.TemporaryDirectory(prefix="cancel-bench-") as folder,
         RabbitNode() as node,
         start_sandbox() as box,
