@@ -1,4 +1,4 @@
-"""Keeps the processor awake while something is measured; `python -m bench.awake N`: core N.
+"""Keeps the processor awake while something is measured; `-m bench.awake N PID` keeps core N.
 
 A core that has nothing to do sleeps. To wake it takes a while, and in a virtual machine a long
 one, as its host gave the core to others meanwhile. Those who count milliseconds switch that off
@@ -13,15 +13,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Between two looks whether the bench still runs.
-_TURNS = 1_000_000
+#: Between two looks whether the bench still runs; few, as those who stand back get little done.
+_TURNS = 10_000
 
 
 @contextmanager
 def awake() -> Iterator[None]:
     """Keep all cores awake for a `with` block, where the system can (Linux)."""
     cores = os.sched_getaffinity(0) if hasattr(os, "SCHED_IDLE") else ()
-    words = [[sys.executable, "-m", __name__, str(core)] for core in cores]
+    words = [[sys.executable, "-m", __name__, f"{core}", f"{os.getpid()}"] for core in cores]
     keepers = [subprocess.Popen(command) for command in words]
     try:
         yield
@@ -31,15 +31,14 @@ def awake() -> Iterator[None]:
             keeper.wait()
 
 
-def keep_awake(core: int) -> None:
+def keep_awake(core: int, parent: int) -> None:
     """Keep one core from sleeping until the parent process is gone."""
     os.sched_setaffinity(0, {core})
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    parent = os.getppid()
     while os.getppid() == parent:
         for _ in range(_TURNS):
             pass
 
 
 if __name__ == "__main__":
-    keep_awake(int(sys.argv[1]))
+    keep_awake(int(sys.argv[1]), int(sys.argv[2]))
