@@ -94,6 +94,10 @@ def _send_and_wait(job: Draft, output: Output, timeout_s: float, until: float) -
     except Problem as problem:
         goes_on = f"; job {job.job_id} was sent and goes on" if sent else ""
         raise Problem(problem.line + goes_on, problem.code) from None
+    except typer.Abort:
+        if sent:
+            output.note(f"interrupted; job {job.job_id} was sent and goes on")
+        raise
     waiting.end()
 
 

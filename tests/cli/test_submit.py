@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import time
 
@@ -196,25 +197,42 @@ def test_a_wrong_password_is_told_without_it(shell: Shell, rabbit: RabbitNode) -
     assert "hidden" not in done.err
 
 
-def test_a_broker_that_dies_while_we_wait_is_told_with_the_job(
-    shell: Shell, rabbit: RabbitNode
-) -> None:
-    # Given a broker where everything is declared, and no worker
-    rabbit.control("add_vhost", "cut")
-    rabbit.control("set_permissions", "-p", "cut", "guest", ".*", ".*", ".*")
-    url = rabbit.url.removesuffix("/") + "cut"
+def waiting(shell: Shell, rabbit: RabbitNode, job_id: str) -> subprocess.Popen[str]:
+    """Submit and wait at a broker where everything is declared, but without a worker."""
+    rabbit.control("add_vhost", job_id)
+    rabbit.control("set_permissions", "-p", job_id, "guest", ".*", ".*", ".*")
+    url = rabbit.url.removesuffix("/") + job_id
     with Connection(url) as connection:
         topology.declare(connection, ["desk-k"], embedded=False)
     process = shell.start(
-        "submit", "x", "-a", "desk-k", "-w", "--job-id", "cut-1", CELERY_BROKER_URL=url
+        "submit", "x", "-a", "desk-k", "-w", "--job-id", job_id, CELERY_BROKER_URL=url
     )
     give_up = time.monotonic() + 20
-    queues = ("list_queues", "-q", "-p", "cut", "name", "messages")
+    queues = ("list_queues", "-q", "-p", job_id, "name", "messages")
     while "cancel.desk-k.routine\t1" not in rabbit.control(*queues):
         assert time.monotonic() < give_up
+    return process
 
-    rabbit.control("close_all_connections", "--vhost", "cut", "a test cuts the line")
+
+def test_a_broker_that_dies_while_we_wait_is_told_with_the_job(
+    shell: Shell, rabbit: RabbitNode
+) -> None:
+    process = waiting(shell, rabbit, "cut-1")
+
+    rabbit.control("close_all_connections", "--vhost", "cut-1", "a test cuts the line")
     out, err = process.communicate(timeout=20)
 
     assert (process.returncode, out, len(err.splitlines())) == (69, "", 1)
     assert err.endswith("; job cut-1 was sent and goes on\n")
+
+
+def test_who_interrupts_the_wait_is_told_that_the_job_goes_on(
+    shell: Shell, rabbit: RabbitNode
+) -> None:
+    process = waiting(shell, rabbit, "cut-2")
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, out) == (130, "")
+    assert err == "cancel-worker: interrupted; job cut-2 was sent and goes on\n"
