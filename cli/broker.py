@@ -205,17 +205,20 @@ def listening(connection: Connection, keys: Sequence[str]) -> Iterator[Listener]
 
 @contextmanager
 def _interrupt_noted() -> Iterator[threading.Event]:
-    """Note the first interrupt; raised just anywhere, it would be lost in the library at times.
+    """Note the first interrupt: raised just anywhere, it would cut a frame in two.
 
-    A second one has its usual way.
+    A second one has its usual way; where interrupts are ignored, as in a script's background
+    job, they still are.
     """
     noted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
 
     def note(*_: object) -> None:
         noted.set()
         signal.signal(signal.SIGINT, before)
 
-    before = signal.signal(signal.SIGINT, note)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, note)
     try:
         yield noted
     finally:

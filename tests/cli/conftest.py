@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -27,6 +28,12 @@ def new_ids(how_many: int) -> list[str]:
 def accounts(base_url: str) -> Mapping[str, Mapping[str, Any]]:
     one = {"base_url": base_url, "key": KEY, "secret": SECRET}
     return {name: one | {"venue": venue} for name, venue in VENUES.items()}
+
+
+@pytest.fixture(scope="package", autouse=True)
+def interrupts() -> None:
+    """Hear Ctrl-C, in the commands, too: the background job of a script would ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="package")
