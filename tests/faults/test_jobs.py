@@ -84,7 +84,7 @@ def test_job_without_any_name(desks: World) -> None:
     desks.asked.append(Asked(job_id, desk.venue, order_id))
     assert len(job_id) == 36
     assert told.status == "canceled"
-    assert len(desks.lines("job_accepted", account="nameless")) == 1
+    assert len(desks.await_lines("job_accepted", account="nameless")) == 1
 
 
 @pytest.mark.parametrize("key", ["routine", "kill", "routine.elsewhere"])
@@ -191,7 +191,7 @@ def test_neighbour_of_a_poisonous_job(desks: World) -> None:
     desks.hear_job("neighbour", 40)
 
     assert statuses(desks, "neighbour") == {"canceled"}
-    assert len(desks.lines("job_set_aside")) == 1
+    assert len(desks.await_lines("job_set_aside")) == 1
 
 
 def test_a_long_job_that_its_worker_survives(desks: World) -> None:
@@ -251,7 +251,7 @@ def test_given_up_after_a_part_was_told(desks: World) -> None:
         ids[0]: "failed",
         ids[1]: "unconfirmed",
     }
-    (line,) = desks.lines("cancel_outcome", job_id="part", id=ids[0])
+    (line,) = desks.await_lines("cancel_outcome", job_id="part", id=ids[0])
     assert line["reason"] == "still_open"
 
 

@@ -97,7 +97,7 @@ def test_retry_after_is_obeyed(stage: World, venue: str) -> None:
     (refused,) = [n for n, one in enumerate(made) if one.outcome == "fault:throttle"]
 
     assert made[refused + 1].received_s - made[refused].at_s >= 2.0
-    (line,) = stage.lines("venue_throttled", account=f"throttle-{venue}")
+    (line,) = stage.await_lines("venue_throttled", account=f"throttle-{venue}")
     assert line["pause_s"] >= 2.0
 
 
@@ -130,7 +130,7 @@ def test_halted_account(stage: World, name: str) -> None:
 
     assert {o["status"] for o in outcomes.values()} == {"rejected"}
     assert len(stage.requests(desk)) == before
-    (line,) = stage.lines("account_halted", account=name)
+    (line,) = stage.await_lines("account_halted", account=name)
     assert line["reason"] == by_name[name].reason
 
 
@@ -138,8 +138,8 @@ def test_one_correction_of_the_clock(stage: World) -> None:
     """Requests that left together before the clock was set do not halt the account."""
     stage.hear_job("clock-once-ztdx")
 
-    assert len(stage.lines("clock_corrected", account="clock-once-ztdx")) == 1
-    assert stage.lines("account_halted", account="clock-once-ztdx") == []
+    assert len(stage.await_lines("clock_corrected", account="clock-once-ztdx")) == 1
+    assert stage.await_lines("account_halted", account="clock-once-ztdx") == []
 
 
 def test_no_redirect_is_followed(stage: World) -> None:

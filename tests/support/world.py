@@ -262,6 +262,13 @@ class World:
             if line["event"] == event and having.items() <= line.items()
         ]
 
+    def await_lines(self, event: str, **having: Any) -> list[dict[str, Any]]:
+        """Return the log lines that have these; the first may come just after its message."""
+        give_up = time.monotonic() + 5.0
+        while not (found := self.lines(event, **having)) and time.monotonic() < give_up:
+            time.sleep(0.02)
+        return found
+
     def queue(self, name: str) -> list[Any]:
         """Return the messages that lie in a queue, and leave them there."""
         found = []
