@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import amqp
 
+from bench.awake import awake
 from bench.bounds import RTT_S, burst_s, percentile, proven_s
 from bench.figure import Figure, Findings, throttled
 from bench.producers import Stamper, flood
@@ -22,6 +23,7 @@ _OTHERS = 8
 _KILL_IDS = 200
 
 
+@awake()
 def idle(stage: Stage, samples: int) -> Findings:
     """One id at a time, nothing else to do: publish to first byte."""
     names = [f"idle-{number}" for number in range(_IDLE_ACCOUNTS)]

@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 
-from bench.awake import awake
 from bench.bounds import RTT_S
 from tests.support.producer import Outcomes
 from tests.support.rabbitmq import RabbitNode
@@ -104,9 +103,8 @@ class Stage:
 
 @contextmanager
 def set_stage() -> Iterator[Stage]:
-    """Start broker and sandbox, and keep the processor awake."""
+    """Start broker and sandbox."""
     with (
-        awake(),
         tempfile.TemporaryDirectory(prefix="cancel-bench-") as folder,
         RabbitNode() as node,
         start_sandbox() as box,
