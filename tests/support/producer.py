@@ -10,7 +10,6 @@ from typing import Any
 import amqp
 from kombu.utils.url import parse_url
 
-
 #: A broker that slows its producers down takes nothing for a while; the client's own second is
 #: too short for those that flood it.
 BROKER_TAKES_NOTHING_MS = 30_000
