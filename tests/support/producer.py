@@ -11,8 +11,8 @@ from typing import Any
 import amqp
 from kombu.utils.url import parse_url
 
-#: A broker that slows its producers down takes nothing for a while; the second (ms here) that the
-#: client allows it on Linux is too short for those that flood it.
+#: A broker that slows its producers down takes nothing for a while; the second (here in ms) that
+#: the client allows it on Linux is too short for those that flood it.
 PATIENT = {socket.TCP_USER_TIMEOUT: 30_000} if hasattr(socket, "TCP_USER_TIMEOUT") else {}
 
 
