@@ -11,7 +11,7 @@ from typing import Any
 import amqp
 from kombu.utils.url import parse_url
 
-#: A broker that slows its producers down takes nothing for a while; the second (here in ms) that
+#: A broker that slows its producers down takes nothing for a while; the second (here ms) that
 #: the client allows it on Linux is too short for those that flood it.
 PATIENT = {socket.TCP_USER_TIMEOUT: 30_000} if hasattr(socket, "TCP_USER_TIMEOUT") else {}
 
