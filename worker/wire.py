@@ -44,7 +44,7 @@ class Message(pyamqp.Message):
 
 
 class Impatient:
-    """Waits for an answer only so long."""
+    """Waits for an answer only so long, and asks nothing more of who left one out."""
 
     connection: Any
 
@@ -57,7 +57,13 @@ class Impatient:
     ) -> Any:
         """Wait for one of some methods; raise a TimeoutError if none comes."""
         limit_s = timeout or (GOODBYE_TIMEOUT_S if method in _GOODBYES else ANSWER_TIMEOUT_S)
-        answer = super().wait(method, callback, limit_s, returns_tuple)  # type: ignore[misc]
+        try:
+            answer = super().wait(method, callback, limit_s, returns_tuple)  # type: ignore[misc]
+        except TimeoutError:
+            if limit_s == ANSWER_TIMEOUT_S and self.connection is not None:
+                # A worker that stops has some four questions, and would wait for each.
+                self.connection.collect()
+            raise
         if has_more(self.connection):  # whoever asked has to be told first
             self.connection.read_on_later()
         return answer

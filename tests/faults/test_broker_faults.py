@@ -180,6 +180,28 @@ def test_connection_cut_without_a_word(shaky: World, broken_rabbit: RabbitNode) 
         assert (code, took_s < 20) == (0, True)
 
 
+def test_told_to_stop_while_its_connection_is_silent(
+    shaky: World, broken_rabbit: RabbitNode
+) -> None:
+    """It waits for one answer, not for each that it would have asked for."""
+    with Proxy(broken_rabbit.port) as proxy:
+        shaky.worker_url = shaky.url.replace(str(broken_rabbit.port), str(proxy.port))
+        load(shaky, "mute")
+        first = shaky.worker("w1").start(ready="venue_request")
+        proxy.silence()
+        begin = time.monotonic()
+        code = first.stop(60)
+        took_s = time.monotonic() - begin
+        shaky.worker_url = ""
+        shaky.worker("w2").start()
+        shaky.hear_all(90)
+
+    found = shaky.check()
+    assert found.clean, found
+    assert found.statuses == {"canceled": 80}
+    assert (code, took_s < 30) == (0, True)
+
+
 @contextmanager
 def full_queue(world: World) -> Iterator[None]:
     """Have the broker refuse every outcome but one meanwhile."""
