@@ -96,15 +96,14 @@ def backlog(stage: Stage, waiting: int, samples: int, bulks: int) -> Findings:
     names = ["busy", "calm", *(f"other-{number}" for number in range(_OTHERS))]
     routine = stage.orders("busy", waiting)
     taken = _Samples()
-    with (
-        stage.worker(names),
-        stage.outcomes("calm") as calm,
-        stage.outcomes("busy") as busy,
-    ):
-        taken.alone_s = _bulk(stage, "calm", calm, _Samples())
+    with stage.worker(names):
+        with stage.outcomes("calm") as calm:
+            taken.alone_s = _bulk(stage, "calm", calm, _Samples())
         flood(stage.url, [("routine.busy", job("busy", [order])) for order in routine])
-        for _ in range(bulks):
-            _bulk(stage, "busy", busy, taken)
+        # Later nobody would read what comes, and the broker ends a connection that takes nothing.
+        with stage.outcomes("busy") as busy:
+            for _ in range(bulks):
+                _bulk(stage, "busy", busy, taken)
         _single_ids(stage, names[2:], samples, taken)
         taken.left = _depth(stage.url)
         taken.refused = stage.throttled(names)

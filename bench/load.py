@@ -18,6 +18,9 @@ from bench.stage import UNPACED, Stage, cpu_s, family, job, measured, time_to_ca
 from tests.support.producer import Outcomes
 
 _PATIENCE_S = 120.0
+_WARM_IDS = 20
+#: After it all tokens are back.
+_REST_S = 3.0
 _PROFILE_RATE = 40
 _PROFILED_IDS = 2000
 _SHOWN = 40
@@ -31,28 +34,42 @@ _SCAFFOLD = (
 )
 
 
-def many(stage: Stage, accounts: int, ids: int) -> Findings:
-    """So many accounts with so many ids each, at once, through one worker."""
+def many(stage: Stage, accounts: int, ids: int, plays: int) -> Findings:
+    """So many accounts with so many ids each, at once, through one worker, so many times."""
     names = [f"many-{number}" for number in range(accounts)]
-    posts = [(f"routine.{name}", job(name, stage.orders(name, ids))) for name in names]
     with stage.worker(names), stage.outcomes() as outcomes:
-        flood(stage.url, posts)
-        outcomes.wait(accounts * ids, _PATIENCE_S)
-        final_at = time.monotonic()
-        requests = [r for name in names for r in stage.requests(name)]
+        _play(stage, names, _WARM_IDS, outcomes)  # broker and sandbox are new, and slow at first
+        played = sorted(_play(stage, names, ids, outcomes) for _ in range(plays))
         refused = stage.throttled(names)
-    requests.sort(key=lambda request: request.received_s)
     case = f"{accounts}x{ids}"
+    took_s, final_s = played[plays // 2]
     return Findings(
         [
             Figure(case=case, name="time to cancel, all accounts",
-                   value=time_to_cancel_s(requests), unit="s", bound=even_s(ids), must=1.15,
-                   note="bound: of one account"),
+                   value=took_s, unit="s", bound=even_s(ids), must=1.15,
+                   note=f"bound: of one account; the middle one of {plays}"),
+            Figure(case=case, name="time to cancel, the slowest time",
+                   value=played[-1][0], unit="s", bound=even_s(ids)),
             throttled(case, refused),
-            Figure(case=case, name="all answers final",
-                   value=final_at - requests[0].received_s, unit="s"),
+            Figure(case=case, name="all answers final", value=final_s, unit="s"),
         ]
     )  # fmt: skip
+
+
+def _play(
+    stage: Stage, names: Sequence[str], ids: int, outcomes: Outcomes
+) -> tuple[float, float]:
+    """Have all accounts canceled; return when all were, and when all was final (seconds)."""
+    posts = [(f"routine.{name}", job(name, stage.orders(name, ids))) for name in names]
+    time.sleep(_REST_S)
+    stage.box.clear_requests()
+    told = len(outcomes.found)
+    flood(stage.url, posts)
+    outcomes.wait(told + len(names) * ids, _PATIENCE_S)
+    final_at = time.monotonic()
+    requests = [request for name in names for request in stage.requests(name)]
+    requests.sort(key=lambda request: request.received_s)
+    return time_to_cancel_s(requests), final_at - requests[0].received_s
 
 
 def unlimited(stage: Stage, ids: int, per_job: int) -> Findings:
