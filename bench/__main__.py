@@ -24,7 +24,7 @@ CASES: dict[str, Case] = {
     "loop-200": partial(against.chunks, ids=200),
     "loop-1000": partial(against.chunks, ids=1000),
     "many": partial(load.many, accounts=40, ids=500, plays=3),
-    "backlog": partial(latency.backlog, waiting=50_000, samples=240, bulks=2),
+    "backlog": partial(latency.backlog, waiting=50_000, samples=240, bulks=3),
     "unlimited-1": partial(load.unlimited, ids=4_000, per_job=1),
     "unlimited-100": partial(load.unlimited, ids=10_000, per_job=100),
     "memory": partial(load.memory, ids=100_000),
