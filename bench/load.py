@@ -38,9 +38,7 @@ def many(stage: Stage, accounts: int, ids: int, plays: int) -> Findings:
     """So many accounts with so many ids each, at once, through one worker, so many times."""
     names = [f"many-{number}" for number in range(accounts)]
     with stage.worker(names), stage.outcomes() as outcomes:
-        _play(
-            stage, names, _WARM_IDS, outcomes
-        )  # broker and sandbox are new, and slow at first
+        _play(stage, names, _WARM_IDS, outcomes)  # all are new, and slow at first
         played = sorted(_play(stage, names, ids, outcomes) for _ in range(plays))
         refused = stage.throttled(names)
     case = f"{accounts}x{ids}"
