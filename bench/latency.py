@@ -100,7 +100,7 @@ def backlog(stage: Stage, waiting: int, samples: int, bulks: int) -> Findings:
         with stage.outcomes("calm") as calm:
             taken.alone_s = _bulk(stage, "calm", calm, _Samples())
         flood(stage.url, [("routine.busy", job("busy", [order])) for order in routine])
-        # Later nobody would read what comes, and the broker ends a connection that takes nothing.
+        # Later nobody would read what comes; the broker ends such a connection.
         with stage.outcomes("busy") as busy:
             for _ in range(bulks):
                 _bulk(stage, "busy", busy, taken)
