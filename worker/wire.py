@@ -77,6 +77,16 @@ class Channel(Impatient, pyamqp.Channel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_decode": False, **kwargs})
 
+    def basic_consume(self, queue: str = "", consumer_tag: str = "", **kwargs: Any) -> Any:
+        """Consume; whoever waits for the broker's word that it will send may read on.
+
+        The library knows the callback only after that, and gives back what came before: to
+        its queue it looks like a message whose worker died.
+        """
+        if consumer_tag:
+            self.callbacks[consumer_tag] = kwargs.get("callback")
+        return super().basic_consume(queue, consumer_tag, **kwargs)
+
     def dispatch_method(self, method_sig: Any, payload: Any, content: Any) -> Any:
         """Hand a method on; that of a delivery names the producer's routing key."""
         if method_sig == spec.Basic.Deliver:

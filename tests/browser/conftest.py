@@ -101,6 +101,15 @@ def _turned_on(url: str, events: Events) -> int:
     raise AssertionError("no task event in 30 s: Flower did not turn them on")
 
 
+def _await_ids(outcomes: Outcomes, count: int, timeout_s: float) -> None:
+    """Wait for so many ids: an outcome may come twice, where a connection was lost."""
+
+    def all_told() -> bool:
+        return len({(o["job_id"], o["id"]) for o in outcomes.found}) >= count
+
+    outcomes.wait(count, timeout_s, until=all_told)
+
+
 @pytest.fixture(scope="session")
 def watched(rabbit: RabbitNode, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder, url = tmp_path_factory.mktemp("flower"), rabbit.vhost("flower")
@@ -120,9 +129,9 @@ def watched(rabbit: RabbitNode, tmp_path_factory: pytest.TempPathFactory) -> Ite
             events = Events(url)
             early = _turned_on(url, events)
             send(url, ones)
-            outcomes.wait(early + MANY, 90)
+            _await_ids(outcomes, early + MANY, 90)
             send(url, _bags())
-            outcomes.wait(early + MANY + 40, 30)
+            _await_ids(outcomes, early + MANY + 40, 30)
             yield Watched(worker, flower, outcomes.found, events.take(), url)
             events.close()
         outcomes.close()

@@ -68,9 +68,9 @@ def _answers_another(watched: Watched) -> bool:
     later = Outcomes(watched.broker_url)
     job = {"job_id": "later", "account": "desk-1", "symbol": "BTC", "orders": ["77"]}
     send(watched.broker_url, [("kill.desk-1", job)])
-    found = later.wait(1, WAIT_S)
+    found = later.wait(1, WAIT_S, until=lambda: "77" in later.status())
     later.close()
-    return bool(found[0]["status"] == "not_found")
+    return [o["status"] for o in found if o["id"] == "77"] == ["not_found"]
 
 
 def test_flower_knows_every_task_and_its_end(watched: Watched) -> None:

@@ -31,6 +31,20 @@ def owner_of(world: World, account: str) -> str:
     return max(said)[1]
 
 
+def test_first_owner_begins_at_once(world: World) -> None:
+    """What waits is taken as it comes: given back, it would look like another worker's."""
+    desks = [world.desk(f"fresh-{number}", "kuna", FAST) for number in range(3)]
+    for desk in desks:
+        for _ in range(4):
+            world.send(desk, world.seed(desk, 1))
+    worker = world.worker().start()
+    world.hear_all()
+
+    owned = {line["account"]: line["after_another"] for line in worker.events("lane_owned")}
+    assert owned == {desk.name: False for desk in desks}
+    assert not [line for line in worker.lines() if "no callbacks" in line["event"]]
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_owner_ends_among_three_workers(world: World, end: str) -> None:
     """Its lanes move within about a second, and the venue counts no request too many."""
