@@ -21,6 +21,8 @@ _IDLE_ACCOUNTS = 48
 _GAP_S = 0.06
 _OTHERS = 8
 _KILL_IDS = 200
+#: After it a kill meets the backlog, and not what the kill before it left.
+_BETWEEN_S = 3.0
 
 
 @awake()
@@ -87,6 +89,7 @@ class _Samples:
     others: dict[str, float] = field(default_factory=dict)
     bulks: list[tuple[float, list[str], float]] = field(default_factory=list)
     alone_s: float = 0.0
+    again_s: float = 0.0
     left: int = 0
     refused: int = 0
 
@@ -103,7 +106,9 @@ def backlog(stage: Stage, waiting: int, samples: int, bulks: int) -> Findings:
         # Later nobody would read what comes; the broker ends such a connection.
         with stage.outcomes("busy") as busy:
             for _ in range(bulks):
+                _read_on(busy, _BETWEEN_S)
                 _bulk(stage, "busy", busy, taken)
+            taken.again_s = _bulk(stage, "busy", busy, _Samples())
         _single_ids(stage, names[2:], samples, taken)
         taken.left = _depth(stage.url)
         taken.refused = stage.throttled(names)
@@ -162,6 +167,13 @@ def _judged(case: str, taken: _Samples, requests: Sequence[VenueRequest]) -> lis
             unit="s",
             bound=proven_s(_KILL_IDS),
         ),
+        Figure(
+            case=case,
+            name=f"{bulk}: all answers final, right after another",
+            value=taken.again_s,
+            unit="s",
+            bound=proven_s(_KILL_IDS),
+        ),
         _ms(case, "another account: publish to first byte, p50", percentile(other_ms, 50)),
         _ms(
             case, "another account: publish to first byte, p99", percentile(other_ms, 99), 25.0
@@ -189,6 +201,12 @@ def _bulk(stage: Stage, name: str, outcomes: Outcomes, taken: _Samples) -> float
     took_s = time.monotonic() - began
     taken.bulks.append((began, ids, took_s))
     return took_s
+
+
+def _read_on(outcomes: Outcomes, seconds: float) -> None:
+    """Take outcomes in for so long."""
+    until = time.monotonic() + seconds
+    outcomes.wait(0, 2 * seconds, until=lambda: time.monotonic() > until)
 
 
 def _canceled_at(requests: Sequence[VenueRequest], ids: Sequence[str]) -> float:
