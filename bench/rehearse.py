@@ -63,6 +63,7 @@ class Rehearsal:
         self._kill: _Job | None = None
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._turns = itertools.count()
+        self._wake_turn = -1
 
     def run(self, kills: int) -> list[float]:
         """Let so many kills come, one after the other; return how many seconds each took."""
@@ -70,14 +71,18 @@ class Rehearsal:
             self._at(number * 0.025, lambda: None)
         self._at(self._dice.uniform(*_KILL_COMES_S), self._begin)
         while len(self.took_s) < kills:
-            self.now, _, happens = heapq.heappop(self._events)
+            self.now, turn, happens = heapq.heappop(self._events)
+            if happens is _wake and turn != self._wake_turn:
+                continue  # the lane asked to be woken at another time since
             happens()
             self._hand_out()
             self._pump()
         return self.took_s
 
-    def _at(self, when: float, happens: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (when, next(self._turns), happens))
+    def _at(self, when: float, happens: Callable[[], None]) -> int:
+        turn = next(self._turns)
+        heapq.heappush(self._events, (when, turn, happens))
+        return turn
 
     def _begin(self) -> None:
         self._kill = _Job(True, self.now, _KILL_IDS)
@@ -109,7 +114,7 @@ class Rehearsal:
             self._send(sending)
         wake_at = self._lane.next_at(self.now)
         if wake_at < NEVER:
-            self._at(max(wake_at, self.now) + 1e-6, lambda: None)
+            self._wake_turn = self._at(max(wake_at, self.now) + 1e-6, _wake)
 
     def _send(self, sending: Sending) -> None:
         if self._kill is not None:
@@ -137,6 +142,10 @@ class Rehearsal:
         if purpose is Purpose.CANCEL:
             return _ACCEPTED
         return _OPEN if route in _TOO_LONG and ref.id not in self._canceled else _ABSENT
+
+
+def _wake() -> None:
+    """Let the lane say what may leave now."""
 
 
 def _line(name: str, values: Sequence[float]) -> str:

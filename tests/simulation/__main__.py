@@ -1,4 +1,8 @@
-"""Runs seeds: `python -m tests.simulation --seed N` one, `--seeds N` many."""
+"""Runs seeds: `python -m tests.simulation --seed N` one, `--seeds N` many.
+
+`--fingerprint` prints a digest of all answers and request counts over 2,000 seeds: a change
+that is meant to leave behaviour as it is must not change it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ import sys
 import time
 
 from tests.simulation.scenario import draw
-from tests.simulation.seeds import run_seed
+from tests.simulation.seeds import fingerprint, run_seed
+
+FINGERPRINT_SEEDS = 2000
 
 
 def main() -> int:
@@ -15,7 +21,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run this one and say what it was")
     parser.add_argument("--seeds", type=int, default=1000, help="run so many")
     parser.add_argument("--first", type=int, default=0, help="start at this seed")
+    parser.add_argument("--fingerprint", action="store_true", help="digest of 2,000 seeds")
     asked = parser.parse_args()
+    if asked.fingerprint:
+        print(fingerprint(range(FINGERPRINT_SEEDS)))
+        return 0
     if asked.seed is not None:
         return _one(asked.seed)
     return _many(range(asked.first, asked.first + asked.seeds))
