@@ -9,8 +9,6 @@ COPY pyproject.toml README.md celeryconfig.py ./
 COPY worker ./worker
 COPY tasks ./tasks
 COPY venues ./venues
-COPY cli ./cli
-COPY record ./record
 # Exactly the locked versions, and of those only what runs.
 RUN /opt/venv/bin/pip install --no-build-isolation -c requirements.lock ".[flower,postgres,sandbox]"
 

@@ -7,14 +7,14 @@ help: ## list these commands
 
 setup: .venv/.complete ## make .venv with everything that is locked
 
-.venv/.complete: requirements.lock pyproject.toml scripts/setup.sh
-	@bash scripts/setup.sh
+.venv/.complete: requirements.lock pyproject.toml .ci/setup.sh
+	@bash .ci/setup.sh
 
 system: ## install what the tests need beside Python (broker, browser, database)
-	@bash scripts/system.sh
+	@bash .ci/system.sh
 
 demo: setup ## the main job on this machine: sandbox venues, a worker, a table of the truth
-	@$(PYTHON) -m demo
+	@$(PYTHON) -m examples.demo
 
 test: setup system ## every test, against RabbitMQ, which the tests start themselves
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -25,16 +25,16 @@ check: setup ## format, lint, types
 	@$(PYTHON) -m mypy
 
 bench: setup system ## time to cancel, against the bound and against the alternatives
-	@$(PYTHON) -m bench
+	@$(PYTHON) -m tests.bench
 
 chaos: setup system ## kill workers and brokers for as long as it takes, and count what was lost
-	@$(PYTHON) -m chaos --kills 200 --broker-kills 10 --ids 10000
+	@$(PYTHON) -m tests.chaos --kills 200 --broker-kills 10 --ids 10000
 
 simulate: setup ## the lane's laws over 10,000 seeds
 	@$(PYTHON) -m tests.simulation --seeds 10000
 
 docs: setup ## write the machine-readable contract anew
-	@$(PYTHON) scripts/generate_docs.py
+	@$(PYTHON) docs/generate.py
 
 lock: setup ## lock the newest versions that pyproject.toml allows
 	@$(PYTHON) -m piptools compile -q --all-extras --strip-extras --no-emit-index-url \

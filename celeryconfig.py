@@ -58,7 +58,7 @@ worker_send_task_events = False
 task_send_sent_event = False
 
 # -- classes of ours --------------------------------------------------------------------
-worker_consumer = "worker.consumer:CancelConsumer"
+worker_consumer = "worker.consumer.consumer:CancelConsumer"
 imports = ("tasks.cancel",)
 
 # -- log --------------------------------------------------------------------------------

@@ -7,15 +7,17 @@ from typing import Any
 from celery import shared_task
 from celery.exceptions import Ignore, Reject
 
-from worker.begin import Reading
-from worker.intake import Envelope, read_job, utc_now
-from worker.message import TASK
-from worker.publish import NotConfirmed
-from worker.run import Disowned, Run
-from worker.topology import lane_queue_name
+from worker.amqp.publisher import NotConfirmed
+from worker.amqp.topology import lane_queue_name
+from worker.consumer.task_message import TASK
+from worker.jobs.parse import Envelope, read_job, utc_now
+from worker.jobs.run import Disowned, Run
+from worker.jobs.submit import Reading
 
 
-@shared_task(name=TASK, bind=True, max_retries=None, Request="worker.request:KeptRequest")
+@shared_task(
+    name=TASK, bind=True, max_retries=None, Request="worker.consumer.request:KeptRequest"
+)
 def cancel_orders(self: Any, job: Any, progress: Any = None) -> dict[str, int]:
     """Cancel what the job names; return how many ids ended in which status.
 

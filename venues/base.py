@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Any, ClassVar, Literal
 
-from worker.model import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
 
 class Verdict(StrEnum):

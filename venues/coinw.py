@@ -39,7 +39,7 @@ from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
 from venues.base import Quota, Route, Rows, Rule, Venue, Verdict
-from worker.model import Credential, IdKind, OrdStatus, OrdType, Purpose
+from venues.words import Credential, IdKind, OrdStatus, OrdType, Purpose
 
 #: Rows of one page of a list: the most that public clients ask for (no maximum documented).
 PAGE_SIZE = 100

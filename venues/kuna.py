@@ -34,7 +34,7 @@ from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
 from venues.base import Quota, Route, Rule, Venue, Verdict
-from worker.model import Credential, IdKind, OrdStatus, Purpose
+from venues.words import Credential, IdKind, OrdStatus, Purpose
 
 
 def _over(word: str, reason: str, ord_status: OrdStatus) -> Rule:

@@ -11,11 +11,14 @@ import structlog
 from celery import Celery, signals
 from kombu import Connection
 
-from worker import folder, log, topology, wire
-from worker.collector import collect_when_idle
-from worker.publish import CONFIRM_TIMEOUT_S
-from worker.remote import start as start_lanes
-from worker.runtime import Runtime
+from worker import log
+from worker.amqp import embedded as folder
+from worker.amqp import topology
+from worker.amqp import transport as wire
+from worker.amqp.publisher import CONFIRM_TIMEOUT_S
+from worker.jobs.runtime import Runtime
+from worker.processes.client import start as start_lanes
+from worker.processes.idle_gc import collect_when_idle
 from worker.settings import (
     ConfigError,
     Settings,
@@ -34,7 +37,7 @@ def make_app() -> Celery:
     """Return the application; it reads its settings when something runs it."""
     app = Celery("cancel_worker")
     app.config_from_object("celeryconfig")
-    app.events_cls = "worker.events:Events"
+    app.events_cls = "worker.consumer.events:Events"
     app.on_after_configure.connect(_use_folder, weak=False)
     signals.celeryd_init.connect(_start, weak=False)
     signals.setup_logging.connect(_keep_log, weak=False)

@@ -22,11 +22,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from venues.base import Verdict
-from worker.model import CancelStatus, Priority
-from worker.observe import Figures, Observer, Seen
-from worker.remote import LaneProcess
-from worker.runtime import Runtime
+from venues.words import CancelStatus, Priority
+from worker.jobs.runtime import Runtime
+from worker.processes.client import LaneProcess
 from worker.settings import Account
+from worker.stats import Figures, Observer, Seen
 
 #: Seconds from accepting a job to an id's final word: idle, paced, backed off, deadline.
 _TO_FINAL_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)

@@ -1,1 +1,1 @@
-"""Runs the pure machine against a simulated clock and a simulated venue, from one integer."""
+"""The bench: time to cancel, against the bound of the venue's limits and against peers."""

@@ -12,13 +12,13 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from bench.awake import awake
+from tests.bench.awake import awake
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="only Linux can")
 _CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 _BENCH = """
 import time
-from bench.awake import awake
+from tests.bench.awake import awake
 with awake():
     print("awake", flush=True)
     time.sleep(60)

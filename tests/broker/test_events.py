@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 
 from tests.support.rabbitmq import RabbitNode
-from worker.events import UnconfirmedEvents
+from worker.consumer.events import UnconfirmedEvents
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def events(rabbit: RabbitNode) -> Iterator[UnconfirmedEvents]:
     """What a worker sends its events with, on a connection whose channels would confirm."""
     app = Celery(broker=rabbit.url, set_as_current=False)
     app.conf.broker_transport_options = {"confirm_publish": True}
-    app.events_cls = "worker.events:Events"
+    app.events_cls = "worker.consumer.events:Events"
     with app.connection_for_write() as connection:
         yield app.events.Dispatcher(connection, hostname="w1", groups=["worker"])
 

@@ -15,8 +15,8 @@ from kombu.asynchronous.hub import Hub
 from tests.support.producer import connect
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
-from worker.bulk import has_more, read_on
-from worker.wire import Transport
+from worker.amqp.buffered import has_more, read_on
+from worker.amqp.transport import Transport
 
 QUEUE = "read.ahead"
 #: Many to a reading.

@@ -13,6 +13,7 @@ from pathlib import Path
 import amqp
 import pytest
 
+from tests.support.cli import COMMAND
 from tests.support.flower import FlowerProcess
 from tests.support.need import need
 from tests.support.producer import connect, send
@@ -84,7 +85,7 @@ def test_producer_worker_record_and_monitor_work_together(
     job = {"job_id": "j-users", "account": "desk-9", "orders": orders}
     with WorkerProcess(site.url("worker"), env, tmp_path / "worker.log") as worker:
         record = subprocess.Popen(
-            [sys.executable, "-m", "cli", "record"],
+            [sys.executable, "-m", "worker.cli", "record"],
             env={**os.environ, **kept, "CANCEL_LOG": "json"}, cwd=ROOT,
             stdout=(tmp_path / "record.log").open("w"), stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -107,7 +108,7 @@ def _see_it_through(
     while told:
         send(site.url("producer"), [("kill.desk-9", job)])
         told = subprocess.run(
-            [sys.executable, "-m", "cli", "explain", "3fa42833-9508-4061-8d80-000000000001"],
+            [*COMMAND, "explain", "3fa42833-9508-4061-8d80-000000000001"],
             env={**os.environ, **kept}, cwd=ROOT, capture_output=True, check=False,
         ).returncode  # fmt: skip
         _wait("the record has the id", not told, give_up)

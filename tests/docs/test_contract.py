@@ -18,8 +18,8 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from venues import all_venues
-from worker.intake import JobMessage
-from worker.model import CancelStatus
+from venues.words import CancelStatus
+from worker.jobs.parse import JobMessage
 from worker.settings import load, quota_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ GENERATED = ("asyncapi.yaml", "contract.md", "schema/job.json", "schema/outcome.
 
 
 def test_generated_files_are_as_the_code_would_write_them_now(tmp_path: Path) -> None:
-    command = [sys.executable, "scripts/generate_docs.py", str(tmp_path)]
+    command = [sys.executable, "docs/generate.py", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True)
 
     stale = [

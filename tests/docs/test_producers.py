@@ -19,7 +19,7 @@ from kombu import Connection
 from tests.support.need import need
 from tests.support.producer import connect
 from tests.support.rabbitmq import RabbitNode
-from worker import topology
+from worker.amqp import topology
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples/producers"
 #: An id beyond 2^53, spaces, a line end: who reads and writes JSON would change them.

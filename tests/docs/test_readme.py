@@ -76,7 +76,7 @@ class Reader:
         line = commands.strip()
         if line in ONLY_LISTED:
             commands = f"make --dry-run {line.removeprefix('make ')}"
-        commands = commands.replace("make demo", f"{sys.executable} -m demo")
+        commands = commands.replace("make demo", f"{sys.executable} -m examples.demo")
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", self._here(commands)],
             cwd=self.folder,

@@ -8,9 +8,9 @@ from typing import Any
 
 from celery import Celery
 
-from chaos.checker import Asked
+from tests.chaos.checker import Asked
 from tests.support.world import SYMBOLS, Desk, World
-from worker.message import TASK
+from worker.consumer.task_message import TASK
 
 
 def celery(world: World) -> Any:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from chaos.checker import Asked
+from tests.chaos.checker import Asked
 from tests.support.producer import connect
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitNode
 from tests.support.world import Desk, World
 from venues.sandbox.client import SandboxClient
-from worker import topology
+from worker.amqp import topology
 
 #: The sandbox enforces ten a second; Kuna's own table is more careful.
 FAST = 'quotas = {account = "10/1s", cancel_batch = "10/1s", lookup = "10/1s"}'

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from chaos.checker import Asked
+from tests.chaos.checker import Asked
 from tests.support.rabbitmq import RabbitNode
 from tests.support.world import SYMBOLS, Desk, World
 from venues.sandbox.client import SandboxClient

@@ -14,7 +14,7 @@ from tests.support.need import need
 from tests.support.rabbitmq import RabbitNode, free_port, installed
 from tests.support.world import World
 from venues.sandbox.client import SandboxClient
-from worker import topology
+from worker.amqp import topology
 
 #: As much as the sandbox lets through, so that one request more would be counted.
 FAST = 'quotas = {account = "10/1s", cancel_batch = "10/1s", lookup = "10/1s"}'

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from venues import all_venues
-from worker.model import Credential
+from venues.words import Credential
 from worker.settings import Account
 
 ACCOUNTS = {

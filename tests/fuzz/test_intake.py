@@ -13,10 +13,17 @@ from hypothesis import strategies as st
 from kombu.message import Message
 
 from tests.fuzz.shapes import ACCOUNTS, good_jobs, jobs, texts, values
-from worker.intake import Envelope, Intake, InvalidJob, read_job, read_json
-from worker.message import body_of, dress, envelope_of, kwargs_of, properties_of, split_key
-from worker.plan import SYMBOL_SHAPE
-from worker.report import message_id
+from worker.consumer.task_message import (
+    body_of,
+    dress,
+    envelope_of,
+    kwargs_of,
+    properties_of,
+    split_key,
+)
+from worker.jobs.parse import Envelope, Intake, InvalidJob, read_job, read_json
+from worker.jobs.report import message_id
+from worker.orders.plan import SYMBOL_SHAPE
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.fuzz.shapes import texts, values
 from venues import all_venues
 from venues.base import Batch, HttpReply, Route, Venue, Verdict
-from worker.judge import judge
-from worker.model import IdKind, OrderRef
+from venues.words import IdKind, OrderRef
+from worker.orders.judge import judge
 
 IDS = ("33308750270880236", "3fa42833-9508-4061-8d80-b68563dcd521")
 routes = st.sampled_from(

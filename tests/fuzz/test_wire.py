@@ -9,7 +9,7 @@ import amqp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.wire import read_properties, with_text_key
+from worker.amqp.transport import read_properties, with_text_key
 
 short = st.binary(max_size=40)
 written = st.dictionaries(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from worker.model import OPEN_STATES, IdKind, OrdStatus, OrdType
+from venues.words import OPEN_STATES, IdKind, OrdStatus, OrdType
 
 NEVER = float("inf")
 

@@ -10,9 +10,9 @@ from tests.simulation.meters import EPSILON_S
 from tests.simulation.scenario import SimJob
 from tests.simulation.world import World
 from venues.base import Quota, Route
-from worker.model import Purpose
-from worker.pace import EVEN_WINDOW_S, KILL_SHARE
-from worker.plan import cancel_routes, group_key
+from venues.words import Purpose
+from worker.orders.plan import cancel_routes, group_key
+from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE
 
 #: How much longer than its bound a calm run may take.
 FACTOR = 1.05

@@ -8,16 +8,16 @@ from random import Random
 
 from tests.simulation.laws import Ledger, Watch
 from tests.simulation.scenario import Scenario, SimJob
-from worker.follow import Track
-from worker.lane import Lane
-from worker.load import Load
-from worker.pace import NEVER, Pace
-from worker.retry import Parked
+from worker.lane.lane import Lane
+from worker.lane.load import Load
+from worker.orders.follow import Track
+from worker.orders.retry import Parked
+from worker.pacing.pace import NEVER, Pace
 
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One delivery of one job, as worker/run.py does it, but without a thread."""
+    """One delivery of one job, as worker/jobs/run.py does it, but without a thread."""
 
     job: SimJob
     desk: Desk
@@ -32,7 +32,7 @@ class Run:
 
 @dataclass(slots=True, eq=False)
 class Desk:
-    """One account's lane in one worker, as worker/drive.py drives it."""
+    """One account's lane in one worker, as worker/processes/driver.py drives it."""
 
     account: str
     lane: Lane

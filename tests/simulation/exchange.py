@@ -10,8 +10,8 @@ from tests.simulation.meters import METERS, Meter
 from tests.simulation.scenario import TOYS, Fault, Scenario
 from tests.simulation.voices import VOICES, Before, View, ok
 from venues.base import Answer, Answers, Batch, HttpReply, Route
-from worker.model import OrderRef, OrdStatus, OrdType, Purpose
-from worker.pace import EVEN_WINDOW_S
+from venues.words import OrderRef, OrdStatus, OrdType, Purpose
+from worker.pacing.pace import EVEN_WINDOW_S
 
 #: How much of the lag that a venue admits its reads really have, at most.
 WORST_LAG = 0.99

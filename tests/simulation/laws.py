@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 from tests.simulation.meters import EPSILON_S
 from venues.base import Quota, Route
-from worker.follow import next_route
-from worker.give_way import GATHER_S, TOGETHER_S
-from worker.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
-from worker.load import MOST_YIELD_S, Load
-from worker.model import Purpose
-from worker.pace import (
+from venues.words import Purpose
+from worker.lane.give_way import GATHER_S, TOGETHER_S
+from worker.lane.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
+from worker.lane.load import MOST_YIELD_S, Load
+from worker.lane.waiting import PATIENCE_S
+from worker.orders.follow import next_route
+from worker.orders.plan import alone_route, group_key
+from worker.pacing.pace import (
     EVEN_WINDOW_S,
     KILL_SHARE,
     LONG_USE_S,
@@ -21,8 +23,6 @@ from worker.pace import (
     NEVER,
     SLOW_GAP_S,
 )
-from worker.plan import alone_route, group_key
-from worker.waiting import PATIENCE_S
 
 
 class LawBroken(AssertionError):

@@ -12,7 +12,7 @@ from tests.simulation.meters import Kind
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues import all_venues
 from venues.base import Quota, Venue
-from worker.model import IdKind, OrderRef, OrdStatus, OrdType
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType
 
 TOYS: tuple[Venue, ...] = (Plain(), Mute(), Hasty(), Boast())
 #: Where the clock starts: not at zero, which means "long ago" to a track.

@@ -9,8 +9,8 @@ from dataclasses import astuple
 from tests.simulation.bound import check_bound
 from tests.simulation.scenario import draw
 from tests.simulation.world import World
-from worker.lane import Lane
-from worker.pace import Pace
+from worker.lane.lane import Lane
+from worker.pacing.pace import Pace
 
 
 def run_seed(seed: int, pace_kind: type[Pace] = Pace, lane_kind: type[Lane] = Lane) -> World:

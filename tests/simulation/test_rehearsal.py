@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.bounds import proven_s
-from bench.rehearse import Rehearsal
+from tests.bench.bounds import proven_s
+from tests.bench.rehearse import Rehearsal
 
 #: As for the bench's `backlog`, where the processes take their time, too.
 MOST = 1.15

@@ -11,10 +11,10 @@ from tests.simulation.bound import check_bound, ratio_to_bound
 from tests.simulation.laws import LawBroken
 from tests.simulation.seeds import run_seed
 from venues.base import Quota
-from worker.lane import Group, Item, Lane, Owner, Pause, Sending
-from worker.model import CancelOutcome, CancelStatus, OrderRef
-from worker.pace import NEVER, Pace
-from worker.retry import Parked
+from venues.words import CancelOutcome, CancelStatus, OrderRef
+from worker.lane.lane import Group, Item, Lane, Owner, Pause, Sending
+from worker.orders.retry import Parked
+from worker.pacing.pace import NEVER, Pace
 
 #: Seeds of an ordinary run; `python -m tests.simulation --seeds 10000` runs more.
 SEEDS = 2000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tests.simulation.exchange import Exchange
 from tests.simulation.laws import LawBroken
 from tests.simulation.scenario import Scenario, SimJob
-from worker.model import OPEN_STATES, CancelOutcome, CancelStatus, Evidence, OrderRef, OrdStatus
+from venues.words import OPEN_STATES, CancelOutcome, CancelStatus, Evidence, OrderRef, OrdStatus
 
 #: Statuses that a second worker must come to again, if the venue keeps a record.
 _PROVEN = (CancelStatus.CANCELED, CancelStatus.FILLED, CancelStatus.CLOSED)

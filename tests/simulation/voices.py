@@ -10,7 +10,7 @@ from tests.simulation.book import SimOrder
 from tests.simulation.toys import PAGE_SIZE, answer
 from venues import coinw
 from venues.base import Answer, Answers, Batch, HttpReply, Route
-from worker.model import OPEN_STATES, IdKind, OrdStatus, OrdType
+from venues.words import OPEN_STATES, IdKind, OrdStatus, OrdType
 
 #: What each id of a cancel was before it; None: no such order.
 Before = Mapping[str, OrdStatus | None]

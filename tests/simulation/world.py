@@ -12,13 +12,13 @@ from tests.simulation.laws import LawBroken
 from tests.simulation.scenario import START_S, Ending, Fault, Scenario, SimJob
 from tests.simulation.truth import Truth
 from venues.base import HttpReply, Verdict
-from worker.follow import Track, expire, start
-from worker.judge import judge, retry_after_s
-from worker.lane import SHORTEST_PAUSE_S, Lane, Sending, take_deliveries
-from worker.load import LATE_S, Load
-from worker.model import CancelOutcome, OrderRef, Purpose
-from worker.pace import NEVER, Pace
-from worker.retry import SHORTEST_COUNTDOWN_S, Parked, decide
+from venues.words import CancelOutcome, OrderRef, Purpose
+from worker.lane.lane import SHORTEST_PAUSE_S, Lane, Sending, take_deliveries
+from worker.lane.load import LATE_S, Load
+from worker.orders.follow import Track, expire, start
+from worker.orders.judge import judge, retry_after_s
+from worker.orders.retry import SHORTEST_COUNTDOWN_S, Parked, decide
+from worker.pacing.pace import NEVER, Pace
 
 #: A run that takes more events than this turns in a circle.
 MOST_EVENTS = 60_000

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = (sys.executable, "-m", "cli")
+COMMAND = (sys.executable, "-m", "worker.cli")
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from typing import Any
 import amqp
 from kombu import Connection
 
-from chaos.checker import Asked, Findings, Told, check
+from tests.chaos.checker import Asked, Findings, Told, check
 from tests.support.producer import connect
 from tests.support.worker import WorkerProcess, accounts_file
 from venues.sandbox.client import BookOrder, SandboxClient, VenueRequest
-from worker import topology
+from worker.amqp import topology
 
 SYMBOLS = {"coinw": "BTC", "ztdx": "BTCUSDT", "kuna": "BTC_USDT"}
 AUDIT = "audit"

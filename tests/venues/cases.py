@@ -12,7 +12,7 @@ import pytest
 
 from venues import all_venues
 from venues.base import Batch, HttpReply, Route, Venue
-from worker.model import Credential, IdKind, OrderRef, OrdType
+from venues.words import Credential, IdKind, OrderRef, OrdType
 
 FOLDER = Path(__file__).parent
 VENUES = tuple(all_venues().values())

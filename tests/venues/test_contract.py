@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tests.venues.cases import VENUES, Case, cases, fixture_of, fixture_path, replies_of
 from venues import base as base_module
 from venues.base import Answer, Answers, Batch, HttpReply, Route, Rule, Venue, Verdict
-from worker.judge import Judgement, judge
-from worker.model import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
-from worker.plan import (
+from venues.words import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from worker.orders.judge import Judgement, judge
+from worker.orders.plan import (
     Refusal,
     cancel_routes,
     group_key,
@@ -42,7 +42,7 @@ PURE = {
     "typing",
     "urllib.parse",
     "venues.base",
-    "worker.model",
+    "venues.words",
 }
 #: docs/contract.md section 2, and the quota that is the address's.
 QUOTA_NAMES = {

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import structlog
 
+from venues.words import Credential
 from worker.log import MOST_LINES_AT_ONCE, MOST_LINES_WAITING, Lines, Scrub
-from worker.model import Credential
 
 KEYS = [Credential("key-of-desk", 'se"cr\\et'), Credential("schlüssel", "key-of-desk-2")]
 

@@ -1,1 +1,0 @@
-"""The bench: time to cancel, against the bound of the venue's limits and against peers."""

@@ -1,5 +1,0 @@
-"""Lets `python -m cli` do what `cancel-worker` does."""
-
-from cli.main import main
-
-main()

@@ -1,0 +1,268 @@
+"""Writes the machine-readable contract from the code: schemas, AsyncAPI document, queue tables.
+
+`python docs/generate.py [FOLDER]`; the folder is docs/ if left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kombu import Exchange, Queue
+from pydantic import BaseModel
+
+from venues.words import CancelStatus, Priority
+from worker.amqp import topology
+from worker.jobs.parse import JobMessage
+from worker.jobs.report import ROUTING_KEY_HEADER, OutcomeMessage
+from worker.record.consume import record_queue
+
+ROOT = Path(__file__).resolve().parents[1]
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: How AsyncAPI is told which dialect the schemas are written in.
+SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
+#: Stands for the name of any account.
+ACCOUNT = "<account>"
+
+
+def main(folder: Path) -> None:
+    """Write every generated file, and the generated part of contract.md."""
+    (folder / "schema").mkdir(parents=True, exist_ok=True)
+    for name, model in (("job", JobMessage), ("outcome", OutcomeMessage)):
+        text = json.dumps(schema(name, model), indent=2, ensure_ascii=False)
+        (folder / "schema" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "asyncapi.yaml").write_text(_yaml(asyncapi()), encoding="utf-8")
+    page = (ROOT / "docs/contract.md").read_text(encoding="utf-8")
+    (folder / "contract.md").write_text(with_tables(page), encoding="utf-8")
+
+
+# -- JSON Schema -------------------------------------------------------------------------
+
+
+def schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON Schema of a message."""
+    mode: Any = "validation" if model is JobMessage else "serialization"
+    found = model.model_json_schema(mode=mode)
+    return {"$schema": DIALECT, "$id": f"urn:cancel-worker:{name}:1", **found}
+
+
+# -- contract.md -------------------------------------------------------------------------
+
+
+def with_tables(page: str) -> str:
+    """Return the page with its tables of exchanges and queues written anew."""
+    for name, lines in (("exchanges", _exchange_rows()), ("queues", _queue_rows())):
+        mark = f"<!-- {name}, generated -->\n"
+        table = mark + "\n".join(lines) + f"\n<!-- end of {name} -->"
+        page, count = re.subn(
+            f"{re.escape(mark)}.*?<!-- end of {name} -->",
+            lambda _, t=table: t,
+            page,
+            flags=re.S,
+        )
+        if count != 1:
+            raise SystemExit(f"contract.md: the marks of {name} stand there {count} times")
+    return page
+
+
+def _exchange_rows() -> Iterable[str]:
+    yield "| exchange | type | arguments |"
+    yield "|---|---|---|"
+    for exchange in exchanges():
+        yield f"| `{exchange.name}` | {exchange.type} | {_arguments(exchange.arguments)} |"
+
+
+def _queue_rows() -> Iterable[str]:
+    yield "| queue | bound to, by key | arguments |"
+    yield "|---|---|---|"
+    for queue in queues():
+        yield f"| `{queue.name}` | {_binding(queue)} | {_arguments(queue.queue_arguments)} |"
+
+
+def exchanges() -> list[Exchange]:
+    """Return every exchange that a worker declares."""
+    return [
+        topology.jobs_exchange(embedded=False),
+        topology.OUTCOMES_EXCHANGE,
+        topology.UNROUTED_EXCHANGE,
+        topology.REJECTED_EXCHANGE,
+        topology.DEAD_EXCHANGE,
+    ]
+
+
+def queues() -> list[Queue]:
+    """Return every queue that a worker declares, and the record's."""
+    return [
+        *topology.lane_queues(ACCOUNT, embedded=False),
+        topology.owner_queue(ACCOUNT),
+        topology.told_queue(ACCOUNT),
+        topology.unrouted_queue(embedded=False),
+        topology.rejected_queue(embedded=False),
+        topology.dead_queue(),
+        record_queue(embedded=False),
+    ]
+
+
+def _binding(queue: Queue) -> str:
+    if not queue.exchange.name:
+        return "the default exchange, by its own name"
+    key = f", `{queue.routing_key}`" if queue.routing_key else ""
+    return f"`{queue.exchange.name}`{key}"
+
+
+def _arguments(arguments: Mapping[str, Any] | None) -> str:
+    words = (
+        f"`{name}={json.dumps(value)}`" for name, value in sorted((arguments or {}).items())
+    )
+    return ", ".join(words).replace('"', "") or "none"
+
+
+# -- AsyncAPI ----------------------------------------------------------------------------
+
+
+def asyncapi() -> dict[str, Any]:
+    """Return the AsyncAPI 3.0 document."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Cancel worker",
+            "version": "1.0.0",
+            "description": "Cancel jobs in, one honest outcome per order id out. "
+            "docs/contract.md says what the words mean.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "broker": {
+                "host": "127.0.0.1:5672",
+                "protocol": "amqp",
+                "protocolVersion": "0.9.1",
+                "description": "RabbitMQ, as CELERY_BROKER_URL names it.",
+            }
+        },
+        "channels": _channels(),
+        "operations": _operations(),
+        "components": {"messages": _messages()},
+    }
+
+
+def _channels() -> dict[str, Any]:
+    return {
+        "jobs": {
+            "address": "{priority}.{account}",
+            "description": "Cancel jobs to the lane of an account.",
+            "messages": {"job": {"$ref": "#/components/messages/job"}},
+            "parameters": {"priority": _priority(), "account": _account()},
+            "bindings": _keyed(topology.jobs_exchange(embedded=False)),
+        },
+        "jobsByBody": {
+            "address": "{priority}",
+            "description": "Cancel jobs of a producer that leaves the account to the body.",
+            "messages": {"job": {"$ref": "#/components/messages/job"}},
+            "parameters": {"priority": _priority()},
+            "bindings": _keyed(topology.jobs_exchange(embedded=False)),
+        },
+        "outcomes": {
+            "address": "{venue}.{account}.{status}",
+            "description": "The final word on each id; bind a queue of your own.",
+            "messages": {"outcome": {"$ref": "#/components/messages/outcome"}},
+            "parameters": {
+                "venue": {"description": "A venue's name, or _ where it is not known."},
+                "account": _account(),
+                "status": {"enum": [str(status) for status in CancelStatus]},
+            },
+            "bindings": _keyed(topology.OUTCOMES_EXCHANGE),
+        },
+        "rejected": {
+            "address": topology.REJECTED,
+            "description": "Messages that are no jobs, byte for byte, for people to look at.",
+            "messages": {"rejected": {"$ref": "#/components/messages/rejected"}},
+            "bindings": _queued(topology.rejected_queue(embedded=False)),
+        },
+    }
+
+
+def _priority() -> dict[str, Any]:
+    return {"enum": [str(priority) for priority in Priority], "default": str(Priority.ROUTINE)}
+
+
+def _account() -> dict[str, Any]:
+    return {"description": "Name in the accounts file: [A-Za-z0-9_-]{1,64}."}
+
+
+def _keyed(exchange: Exchange) -> dict[str, Any]:
+    found = {"name": exchange.name, "type": exchange.type, "durable": True, "autoDelete": False}
+    return {"amqp": {"is": "routingKey", "exchange": found, "bindingVersion": "0.3.0"}}
+
+
+def _queued(queue: Queue) -> dict[str, Any]:
+    found = {"name": queue.name, "durable": True, "exclusive": False, "autoDelete": False}
+    return {"amqp": {"is": "queue", "queue": found, "bindingVersion": "0.3.0"}}
+
+
+def _operations() -> dict[str, Any]:
+    publish = {"amqp": {"deliveryMode": 2, "mandatory": True, "bindingVersion": "0.3.0"}}
+    return {
+        "receiveJob": _operation("receive", "jobs", "job"),
+        "receiveJobByBody": _operation("receive", "jobsByBody", "job"),
+        "sendOutcome": _operation("send", "outcomes", "outcome"),
+        "sendRejected": _operation("send", "rejected", "rejected") | {"bindings": publish},
+    }
+
+
+def _operation(action: str, channel: str, message: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
+    }
+
+
+def _messages() -> dict[str, Any]:
+    return {
+        "job": {
+            "name": "CancelJob",
+            "contentType": "application/json",
+            "headers": _headers("traceparent", "tracestate"),
+            "payload": _payload("job"),
+        },
+        "outcome": {
+            "name": "CancelOutcome",
+            "contentType": "application/json",
+            "headers": _headers("traceparent", "tracestate"),
+            "payload": _payload("outcome"),
+        },
+        "rejected": {
+            "name": "RejectedMessage",
+            "headers": _headers("x-reason", "x-detail", ROUTING_KEY_HEADER),
+            "payload": {"description": "The bytes that came, whatever they are."},
+        },
+    }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+
+
+def _payload(name: str) -> dict[str, Any]:
+    return {"schemaFormat": SCHEMA_FORMAT, "schema": {"$ref": f"./schema/{name}.json"}}
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes what stands twice out twice, without anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - given by the parent
+        return True
+
+
+def _yaml(value: Any) -> str:
+    head = "# Written by `make docs`; change the code, not this file.\n"
+    return head + yaml.dump(value, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=96)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs")

@@ -1,1 +1,0 @@
-"""Coverage-guided fuzzing with atheris, on demand; docs/testing.md says how."""

@@ -1,0 +1,83 @@
+"""Runs the bench: `python -m tests.bench`, or `--only NAME` of it, or `--quick`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench import against, latency, load, pace, report
+from tests.bench.calm import Case, Measured, measure, told
+from tests.support.rabbitmq import installed
+
+CASES: dict[str, Case] = {
+    "idle": partial(latency.idle, samples=240),
+    "routine-200": partial(pace.routine, ids=200),
+    "routine-1000": partial(pace.routine, ids=1000),
+    "kill-200": partial(pace.kill, ids=200),
+    "kill-1000": partial(pace.kill, ids=1000),
+    "merge-1000": partial(pace.merge, ids=1000),
+    "per-id": partial(against.per_id, ids=40),
+    "loop-200": partial(against.chunks, ids=200),
+    "loop-1000": partial(against.chunks, ids=1000),
+    "many": partial(load.many, accounts=40, ids=500, plays=3),
+    "backlog": partial(latency.backlog, waiting=50_000, samples=240, bulks=3),
+    "unlimited-1": partial(load.unlimited, ids=4_000, per_job=1),
+    "unlimited-100": partial(load.unlimited, ids=10_000, per_job=100),
+    "memory": partial(load.memory, ids=100_000),
+    "routine-5000": partial(pace.routine, ids=5000),
+}
+#: Small forms of all that takes long; their figures are no proof.
+QUICK: dict[str, Case] = {
+    "idle": partial(latency.idle, samples=48),
+    "routine-200": partial(pace.routine, ids=200),
+    "kill-200": partial(pace.kill, ids=200),
+    "merge-200": partial(pace.merge, ids=200),
+    "per-id": partial(against.per_id, ids=20),
+    "loop-200": partial(against.chunks, ids=200),
+    "many": partial(load.many, accounts=10, ids=100, plays=1),
+    "backlog": partial(latency.backlog, waiting=2_000, samples=10, bulks=1),
+    "unlimited-1": partial(load.unlimited, ids=500, per_job=1),
+    "unlimited-100": partial(load.unlimited, ids=2_000, per_job=100),
+    "memory": partial(load.memory, ids=10_000),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is asked for; the exit code is 0 only if every figure is as it must be.
+
+    The quick form is judged by its throttled answers alone: its ratios are no proof.
+    """
+    options = _options(arguments)
+    if not installed():
+        print("bench: RabbitMQ is missing: apt-get install rabbitmq-server", file=sys.stderr)
+        return 2
+    cases = QUICK if options.quick else CASES
+    chosen = {name: case for name, case in cases.items() if name in (options.only or cases)}
+    console, before = Console(width=150), report.machine()
+    tried: list[Measured] = []
+    for name, case in chosen.items():
+        console.print(f"[bold]{name}[/bold]")
+        tried.append(measure(name, case))
+        report.show(console, tried[-1].findings.figures)
+        console.print(f"stolen by the host, {told(tried[-1])}")
+    if not (options.only or options.quick):
+        report.write(Path(__file__).parent, tried, before, report.machine())
+    figures = [figure for found in tried for figure in found.findings.figures]
+    judged = [f for f in figures if f.unit == "answers" or not options.quick]
+    return int(any(figure.reached is False for figure in judged))
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    names = sorted({*CASES, *QUICK})
+    parser.add_argument("--only", action="append", choices=names, help="one case; repeatable")
+    parser.add_argument("--quick", action="store_true", help="small forms, two minutes")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

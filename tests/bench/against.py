@@ -1,0 +1,105 @@
+"""Cases of the alternatives, over the same sandbox with the same limits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from tests.bench.bounds import RTT_S, even_s
+from tests.bench.figure import Figure, Findings, Point
+from tests.bench.peers import loop
+from tests.bench.stage import Stage, time_to_cancel_s
+from tests.support.worker import ROOT
+from venues.sandbox.client import VenueRequest
+
+_PATIENCE_S = 150.0
+
+
+def per_id(stage: Stage, ids: int) -> Findings:
+    """A Celery task per id."""
+    case = f"per-id-{ids}"
+    orders = _furnish(stage, case, ids)
+    with _peer_worker(stage, case) as env:
+        command = "import sys; from tests.bench.peers.per_id import cancel_order as c\n"
+        command += "for order in sys.argv[1:]: c.delay(order)"
+        subprocess.run([sys.executable, "-c", command, *orders], env=env, cwd=ROOT, check=True)
+        _await_canceled(stage, case, ids)
+    return _findings(stage, case, "a Celery task per id", ids)
+
+
+def chunks(stage: Stage, ids: int) -> Findings:
+    """A loop over chunks with a sleep."""
+    case = f"loop-{ids}"
+    orders = _furnish(stage, case, ids)
+    loop.cancel_orders(stage.box.url, f"key-{case}", f"secret-{case}", orders)
+    return _findings(stage, case, "a loop with a sleep", ids)
+
+
+def _furnish(stage: Stage, case: str, ids: int) -> Sequence[str]:
+    stage.box.add_account("coinw", f"key-{case}", f"secret-{case}")
+    return stage.orders(case, ids)
+
+
+@contextmanager
+def _peer_worker(stage: Stage, case: str) -> Iterator[dict[str, str]]:
+    """Run Celery as it comes, with its prefork pool, in an environment of its own."""
+    own = {"PEER_BROKER": stage.url, "PEER_URL": stage.box.url}
+    own |= {"PEER_KEY": f"key-{case}", "PEER_SECRET": f"secret-{case}"}
+    env = {**os.environ, **own}
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "tests.bench.peers.per_id",
+        "worker",
+        "-c",
+        "8",
+    ]
+    with (stage.folder / f"{case}.log").open("wb") as log:
+        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            yield env
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _await_canceled(stage: Stage, case: str, ids: int) -> None:
+    give_up = time.monotonic() + _PATIENCE_S
+    while sum(r.outcome == "ok" for r in stage.requests(case)) < ids:
+        if time.monotonic() > give_up:
+            raise RuntimeError(f"{case}: not canceled within {_PATIENCE_S:g} s")
+        time.sleep(0.2)
+
+
+def _findings(stage: Stage, case: str, who: str, ids: int) -> Findings:
+    requests = stage.requests(case)
+    took_s = time_to_cancel_s(requests)
+    note = f"{len(requests)} requests; no look-up, so no proof of anything"
+    return Findings(
+        [
+            Figure(case=case, name=f"time to cancel by {who}", value=took_s, unit="s",
+                   bound=even_s(ids), note=note),
+            Figure(case=case, name="throttled answers", value=stage.throttled([case]),
+                   unit="answers"),
+        ],
+        [Point(who, count, _first_s(requests, count)) for count in (ids // 4, ids // 2, ids)],
+    )  # fmt: skip
+
+
+def _first_s(requests: Sequence[VenueRequest], ids: int) -> float:
+    """Return when so many ids were canceled, in seconds after the first request."""
+    canceled = 0
+    for request in requests:
+        canceled += request.ids_count if request.outcome == "ok" else 0
+        if canceled >= ids:
+            return request.at_s + RTT_S / 2 - requests[0].received_s
+    raise ValueError(f"fewer than {ids} ids were canceled")

@@ -1,0 +1,227 @@
+"""One run of chaos: jobs, orders, venue faults and deaths at random, all from one seed."""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.checker import Findings
+from tests.support.rabbitmq import RabbitNode
+from tests.support.worker import WorkerProcess
+from tests.support.world import Desk, World, new_id
+from venues.sandbox.client import SandboxClient
+
+VENUES = ("coinw", "ztdx", "kuna")
+DESKS_PER_VENUE = 3
+WORKERS = 3
+MOST_IDS_PER_JOB = 40
+#: Ids without an answer at once: a job that saw twenty of its workers die is given up.
+MOST_WAITING = 500
+#: Long enough that no deadline comes while workers lie dead.
+DEADLINE = timedelta(hours=1)
+#: How long the last ids may take once nothing dies any more, in seconds.
+CALM_S = 900.0
+#: The sandbox's own limits, so that a request too many is refused and counted.
+FAST = "quotas = {account = '10/1s', cancel_batch = '10/1s', lookup = '10/1s'}"
+STATES = ("open", "open", "open", "partially_filled", "filled", "canceled", "expired", "absent")
+CANCEL_PATHS = {"coinw": "batchOrders", "ztdx": "batchOrders", "kuna": "cancel"}
+#: Faults of any request; what a venue says of an account for good (auth) is not among them.
+FAULTS: dict[str, dict[str, Any]] = {
+    "timeout_after_effect": {"hold_s": 3},
+    "timeout_before_effect": {"hold_s": 3},
+    "reset_after_effect": {},
+    "reset_before_effect": {},
+    "status": {"status": 503},
+    "html": {"status": 502, "effect": True},
+    "half_body": {},
+    "slow": {"delay_s": 0.8},
+    "wrong_json": {},
+    "huge_body": {},
+    "redirect": {},
+    "read_lag": {"lag_s": 0.2},
+    "throttle": {"retry_after_s": 1},
+    "maintenance": {},
+}
+#: Faults of a batch; a reply to a single cancel that names a state is evidence.
+BATCH_FAULTS: dict[str, dict[str, Any]] = {
+    "lying_success": {},
+    "partial_success": {"every_other": True},
+    "missing_ids": {},
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Storm:
+    """What is to happen, and the dice for when."""
+
+    kills: int
+    broker_kills: int
+    ids: int
+    seed: int
+    node: RabbitNode
+    sandbox: SandboxClient
+    done: Counter[str] = field(default_factory=Counter)
+    jobs: int = 0
+    sent: int = 0
+    began: float = field(default_factory=time.monotonic)
+    _dice: random.Random = field(init=False)
+    _world: World = field(init=False)
+    _desks: list[Desk] = field(init=False)
+    _alive: list[WorkerProcess] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._dice = random.Random(self.seed)
+        folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        self._world = World(self.node.vhost("chaos"), self.sandbox, folder)
+        # Owners die every few seconds here. Who takes over trusts that the ban threshold was
+        # used evenly (worker/pacing/pace.py), which is not so after a burst of kills.
+        self.sandbox.settings({"rtt_ms": 10, "jitter_ms": 10, "coinw.escalation": "off"})
+        self._desks = [
+            self._world.desk(f"{venue}-{number}", venue, *_lines(venue))
+            for venue in VENUES
+            for number in range(DESKS_PER_VENUE)
+        ]
+        self._world.audit()
+
+    def blow(self) -> Findings:
+        """Let everything happen, wait for the calm, and judge."""
+        for number in range(WORKERS):
+            self._alive.append(self._world.worker(f"w0-{number}").start(ready=""))
+        try:
+            for step in range(self.kills):
+                self._send_share(step)
+                self._order_faults()
+                self._listen(self._dice.uniform(0.1, 1.5))
+                self._kill_worker(step)
+                if self._broker_is_due(step):
+                    self._kill_broker()
+                self._revive(step)
+                self._tell(step)
+            self.sandbox.clear_faults()
+            self._world.hear_all(CALM_S)
+        finally:
+            self._world.close()
+        return self._world.check()
+
+    # -- what goes in --------------------------------------------------------------------
+
+    def _send_share(self, step: int) -> None:
+        """Send what is due before this death; first let the workers come after."""
+        while self.sent < self.ids * (step + 1) / self.kills:
+            self._world.hear(lambda: len(self._world.unanswered()) < MOST_WAITING, CALM_S)
+            self._send_job()
+
+    def _listen(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self._world.hear(lambda: time.monotonic() >= end, seconds + 60)
+
+    def _send_job(self) -> None:
+        desk = self._dice.choice(self._desks)
+        count = min(self._dice.randint(1, MOST_IDS_PER_JOB), self.ids - self.sent)
+        ids = self._orders(desk, count)
+        self.jobs += 1
+        self.sent += count
+        job_id = f"job-{self.jobs}"
+        priority = self._dice.choice(("routine", "routine", "kill"))
+        deadline = (datetime.now(UTC) + DEADLINE).isoformat()
+        for _ in range(self._dice.choice((1, 1, 1, 1, 2))):  # some come twice
+            self._world.send(desk, ids, job_id=job_id, priority=priority, deadline=deadline)
+
+    def _orders(self, desk: Desk, count: int) -> list[str]:
+        state = self._dice.choice(STATES)
+        if state == "absent":
+            return [new_id(desk.venue) for _ in range(count)]
+        return self._world.seed(desk, count, state=state)
+
+    def _order_faults(self) -> None:
+        desk = self._dice.choice(self._desks)
+        of_batch = self._dice.random() < 0.3
+        table = BATCH_FAULTS if of_batch else FAULTS
+        kind = self._dice.choice(sorted(table))
+        where = {"path_contains": CANCEL_PATHS[desk.venue]} if of_batch else {}
+        times = self._dice.randint(1, 3)
+        self.sandbox.fault(kind, api_key=desk.key, times=times, **where, **table[kind])
+
+    # -- who dies ------------------------------------------------------------------------
+
+    def _kill_worker(self, step: int) -> None:
+        place = self._dice.randrange(WORKERS)
+        if self._dice.random() < 0.1:
+            code = self._alive[place].stop(30)
+            # One that has not come to its signal handlers yet ends by the signal itself.
+            self.done[
+                "workers stopped" if code in (0, -15) else f"stops ended with {code}"
+            ] += 1
+        elif self._dice.random() < 0.25 and (parts := self._alive[place].lane_processes()):
+            self._dice.choice(parts).kill()
+            code = self._alive[place].wait(15)
+            self.done[f"lane processes killed, workers ended with {code}"] += 1
+        else:
+            self._alive[place].kill()
+            self.done["workers killed"] += 1
+        self._alive[place] = self._world.worker(f"w{step + 1}-{place}").start(ready="")
+
+    def _revive(self, step: int) -> None:
+        """Do what a supervisor does: a worker that could not start is started again."""
+        for place, worker in enumerate(self._alive):
+            if worker.process is not None and worker.process.poll() is not None:
+                self.done[f"starts ended with {worker.process.returncode}"] += 1
+                again = self._world.worker(f"w{step + 1}-{place}-again")
+                self._alive[place] = again.start(ready="")
+
+    def _broker_is_due(self, step: int) -> bool:
+        share = self.broker_kills / self.kills
+        return int((step + 1) * share) > int(step * share)
+
+    def _kill_broker(self) -> None:
+        end = self._dice.choice((self.node.kill, self.node.kill, self.node.stop))
+        end()
+        self.done[f"broker {end.__name__}s"] += 1
+        time.sleep(self._dice.uniform(0.0, 2.0))
+        self.node.start()
+
+    def _tell(self, step: int) -> None:
+        waiting = len(self._world.unanswered())
+        line = f"{step + 1} of {self.kills} deaths, {self.sent} ids sent, {waiting} wait"
+        print(line, file=sys.stderr, flush=True)
+
+    # -- what is told --------------------------------------------------------------------
+
+    def over_limit(self) -> int:
+        """Return how many requests the venues refused for rate, beside those told to."""
+        return sum(use.throttled for use in self.sandbox.limits())
+
+    def figures(self) -> list[str]:
+        """Return what happened, one line each."""
+        uses = self.sandbox.limits()
+        fired = Counter(self._fired())
+        return [
+            f"seed {self.seed}, {self.jobs} jobs, {self.sent} ids, "
+            f"{time.monotonic() - self.began:.0f} s",
+            ", ".join(f"{what} {count}" for what, count in sorted(self.done.items())),
+            f"venue faults fired: {sum(fired.values())} "
+            f"({', '.join(f'{kind} {count}' for kind, count in sorted(fired.items()))})",
+            f"venue requests {sum(use.requests for use in uses if use.limit == 'account')}, "
+            f"over a limit {self.over_limit()}, "
+            f"incidents {len(self.sandbox.incidents())}",
+        ]
+
+    def _fired(self) -> dict[str, int]:
+        outcomes = Counter(one.outcome for one in self.sandbox.requests())
+        return {
+            word.removeprefix("fault:"): count
+            for word, count in outcomes.items()
+            if word.startswith("fault:")
+        }
+
+
+def _lines(venue: str) -> list[str]:
+    # All desks share the sandbox's address, which no venue would see.
+    return ['quotas = {address = "off"}'] if venue == "coinw" else [FAST]

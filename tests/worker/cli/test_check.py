@@ -1,0 +1,105 @@
+"""`check`: ok or the mend, line by line."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.support.cli import Done, Shell
+from tests.worker.cli.conftest import KEY, SECRET
+
+
+def found(done: Done) -> dict[str, dict[str, Any]]:
+    return {line["what"]: line for line in done.lines}
+
+
+@pytest.mark.usefixtures("worker")
+def test_all_is_well_beside_a_worker(shell: Shell) -> None:
+    done = shell.run("check", "--json")
+
+    findings = found(done)
+    assert done.code == 0, done.out
+    assert "RabbitMQ" in findings["broker"]["detail"]
+    assert "cancel_batch 10/1s" in findings["account desk-c"]["detail"]
+    assert {
+        f["state"] for what, f in findings.items() if what.startswith("queue cancel.desk")
+    } == {"ok"}
+    assert any(what.startswith("clock of http://127.0.0.1") for what in findings)
+    assert KEY not in done.out
+    assert SECRET not in done.out
+
+
+def test_each_fault_is_told_with_its_mend(offline: Shell) -> None:
+    """A missing secret of one account hides neither the other accounts nor the rest."""
+    done = offline.run("check", "--json", DESK_Z_SECRET="")
+
+    findings = found(done)
+    assert done.code == 1
+    assert findings["account desk-c"]["state"] == "ok"
+    assert findings["account desk-z"]["state"] == "not ok"
+    assert "DESK_Z_SECRET is empty or not set" in findings["account desk-z"]["detail"]
+    assert "start it or set CELERY_BROKER_URL" in findings["broker"]["detail"]
+    assert "hidden" not in done.out
+    assert "cannot be reached" in findings["http://127.0.0.1:9"]["detail"]
+
+
+def test_queues_that_nobody_serves_are_not_ok(shell: Shell, worker: object) -> None:
+    (shell.folder / "other.toml").write_text(
+        '[accounts.unserved]\nvenue = "kuna"\napi_key_env = "DESK_K_KEY"\n'
+        'base_url = "http://127.0.0.1:9"\n'
+    )
+
+    done = shell.run("check", "--json", CANCEL_CONFIG="other.toml")
+
+    assert done.code == 1
+    assert found(done)["queue cancel.unserved.kill"] == {
+        "what": "queue cancel.unserved.kill",
+        "state": "not ok",
+        "detail": "not there; start a worker, which declares it",
+    }
+
+
+@contextmanager
+def venue_of(date: str) -> Iterator[str]:
+    """A venue whose clock shows `date`."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(4096)
+                head = (
+                    f"HTTP/1.1 404 Not Found\r\nDate: {date}\r\nContent-Length: 2\r\n\r\n{{}}"
+                )
+                peer.sendall(head.encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+def test_a_clock_that_is_off_is_told(offline: Shell) -> None:
+    with venue_of("Wed, 21 Oct 2015 07:28:00 GMT") as url:
+        file = offline.folder / "cancel.toml"
+        file.write_text(file.read_text().replace("http://127.0.0.1:9", url))
+        done = offline.run("check", "--json")
+
+        finding = found(done)[f"clock of {url}"]
+        assert (finding["state"], "ahead; synchronise it" in finding["detail"]) == (
+            "not ok",
+            True,
+        )
+        assert found(done)[url]["state"] == "ok"
+
+
+def test_without_an_accounts_file_the_first_line_says_so(offline: Shell) -> None:
+    done = offline.run("check", CANCEL_CONFIG="nowhere.toml")
+
+    assert done.code == 1
+    assert "nowhere.toml: no such file; copy cancel.toml.example there" in done.out

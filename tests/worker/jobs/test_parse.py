@@ -1,0 +1,202 @@
+"""From bytes to a job, or to a reason: what producers may send and what they may not."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from venues import all_venues
+from venues.words import Credential, IdKind, OrdType, Priority
+from worker.jobs.parse import MOST_BYTES, Envelope, Intake, InvalidJob, read_job, read_json
+from worker.settings import Account
+
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+VENUE = all_venues()["coinw"]
+ACCOUNTS = {
+    "desk-1": Account(
+        name="desk-1", venue=VENUE, credential=Credential("k", "s"), base_url=VENUE.base_url
+    )
+}
+ENVELOPE = Envelope(priority="kill", account="desk-1", message_id="m-1")
+
+
+def job(**fields: Any) -> dict[str, Any]:
+    return {"job_id": "j", "account": "desk-1", "orders": ["33308750270880236"]} | fields
+
+
+def read(value: Any, envelope: Envelope = ENVELOPE) -> Intake:
+    return read_job(value, envelope, ACCOUNTS, NOW)
+
+
+def reason(value: Any, envelope: Envelope = ENVELOPE) -> str:
+    with pytest.raises(InvalidJob) as caught:
+        read(value, envelope)
+    return caught.value.reason
+
+
+def test_the_smallest_job_gets_its_defaults() -> None:
+    taken = read({"account": "desk-1", "orders": [33308750270880236]}).job
+
+    assert taken.job_id == "m-1"
+    assert taken.priority is Priority.KILL
+    assert taken.deadline == NOW + timedelta(minutes=5)
+    assert [(r.id, r.kind, r.ord_type) for r in taken.refs] == [
+        ("33308750270880236", IdKind.VENUE, OrdType.ANY)
+    ]
+
+
+def test_a_number_beyond_2_53_keeps_its_digits() -> None:
+    value = read_json(b'{"account": "desk-1", "orders": [33308750270880237]}')
+
+    assert read(value).job.refs[0].id == "33308750270880237"
+
+
+def test_an_id_that_stands_twice_counts_once() -> None:
+    orders = ["1", 1, {"id": "1", "ord_type": "limit"}]
+
+    assert [ref.id for ref in read(job(orders=orders)).job.refs] == ["1"]
+
+
+def test_the_first_mention_of_an_id_counts() -> None:
+    orders = [{"id": "2", "ord_type": "limit"}, "1", {"id": 2, "ord_type": "market"}]
+    taken = read(job(orders=orders))
+
+    assert [(r.id, r.ord_type) for r in taken.job.refs] == [
+        ("2", OrdType.LIMIT),
+        ("1", OrdType.ANY),
+    ]
+
+
+def test_an_order_without_a_symbol_has_that_of_the_job() -> None:
+    orders = ["1", {"id": "2"}, {"id": "3", "symbol": ""}, {"id": "4", "symbol": "ETH"}]
+    taken = read(job(orders=orders, symbol="BTC"))
+
+    assert [ref.symbol for ref in taken.job.refs] == ["BTC", "BTC", "BTC", "ETH"]
+
+
+@pytest.mark.parametrize(
+    "orders",
+    [
+        ["1", {"id": "1", "symbol": "ETH"}],
+        [{"id": "1", "symbol": "ETH"}, {"id": 1, "symbol": "BTC"}],
+        [{"id": "1", "kind": "venue_order_id"}, "1"],
+    ],
+)
+def test_an_id_with_two_meanings_is_no_job(orders: list[Any]) -> None:
+    assert reason(job(orders=orders)) == "contradictory_orders"
+
+
+def test_one_bad_id_is_refused_alone() -> None:
+    taken = read(job(orders=["1", "risk-42", {"id": "2", "ord_type": "stop"}]))
+
+    assert [ref.id for ref in taken.job.refs] == ["1"]
+    assert {o.id: o.reason for o in taken.refused} == {
+        "risk-42": "unsupported_kind",
+        "2": "unknown_ord_type",
+    }
+
+
+def test_unknown_fields_are_kept_out_and_named() -> None:
+    orders = ["1", {"id": "1", "price": 5}, {"id": "2", "side": "buy", "price": 6}]
+
+    assert read(job(colour="red", orders=orders)).unknown_fields == (
+        "colour",
+        "orders.price",
+        "orders.side",
+    )
+
+
+def test_a_deadline_with_an_offset_is_understood() -> None:
+    taken = read(job(deadline="2026-11-21T11:30:00+02:00"))
+
+    assert taken.job.deadline == datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+
+
+def test_trace_headers_are_carried_and_nonsense_is_dropped() -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    good = Envelope(priority="kill", account="", headers={"traceparent": parent})
+    bad = Envelope(priority="kill", account="", headers={"traceparent": "x\r\ny: 1"})
+
+    assert read(job(), good).job.trace == {"traceparent": parent}
+    assert read(job(), bad).job.trace == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([], "not_an_object"),
+        ("text", "not_an_object"),
+        ({"orders": ["1"]}, "no_account"),
+        (job(account="nobody"), "unknown_account"),
+        (job(account=7), "bad_account"),
+        (job(account="a b"), "bad_account"),
+        ({"account": "desk-1"}, "no_orders"),
+        (job(orders=[]), "no_orders"),
+        (job(orders="1"), "bad_orders"),
+        (job(orders=[None]), "bad_orders"),
+        (job(orders=[True]), "bad_orders"),
+        (job(orders=[1.5]), "bad_orders"),
+        (job(orders=[""]), "bad_orders"),
+        (job(orders=["1" * 101]), "bad_orders"),
+        (job(orders=[{"kind": "venue_order_id"}]), "bad_orders"),
+        (job(orders=["1"] * 10_001), "too_many_orders"),
+        (job(job_id=""), "bad_job_id"),
+        (job(job_id="x" * 129), "bad_job_id"),
+        (job(job_id="\ud800"), "bad_job_id"),
+        (job(venue="ztdx"), "wrong_venue"),
+        (job(deadline="tomorrow"), "bad_deadline"),
+        (job(deadline=1_800_000_000), "bad_deadline"),
+        (job(deadline="2026-11-21T09:30:00"), "bad_deadline"),
+        (job(tags={str(n): "x" for n in range(17)}), "bad_tags"),
+        (job(tags={"a": 1}), "bad_tags"),
+        (job(reason="x" * 257), "bad_reason"),
+    ],
+)
+def test_what_is_no_job_says_why(value: Any, expected: str) -> None:
+    assert reason(value) == expected
+
+
+def test_a_routing_key_must_fit_the_body() -> None:
+    assert reason(job(), Envelope(priority="kill", account="desk-2")) == "wrong_routing_key"
+    assert reason(job(), Envelope(priority="soon", account="desk-1")) == "wrong_routing_key"
+
+
+def test_a_reason_keeps_the_job_id_that_could_be_read() -> None:
+    with pytest.raises(InvalidJob) as caught:
+        read({"job_id": "mine", "account": "desk-1", "orders": []})
+
+    assert caught.value.job_id == "mine"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": 1, "a": 2}',
+        b'{"a": {"b": 1, "b": 2}}',
+        b"[" * 100_000,
+        b'{"a": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_bytes_that_are_not_json_are_refused(body: bytes) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        read_json(body)
+
+    assert caught.value.reason == "not_json"
+
+
+def test_size_and_encoding_are_checked_before_anything_is_parsed() -> None:
+    with pytest.raises(InvalidJob) as large:
+        read_json(b" " * (MOST_BYTES + 1))
+    with pytest.raises(InvalidJob) as packed:
+        read_json(json.dumps(job()).encode(), "gzip")
+
+    assert large.value.reason == "too_large"
+    assert packed.value.reason == "content_encoding"

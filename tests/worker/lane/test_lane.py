@@ -1,0 +1,528 @@
+"""One account's lane: who leaves next, with whom, and what comes back to whom."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from tests.simulation.toys import Boast, Hasty, Mute, Plain
+from venues.base import Quota, Venue, Verdict
+from venues.coinw import CoinW
+from venues.words import (
+    CancelOutcome,
+    CancelStatus,
+    IdKind,
+    OrderRef,
+    OrdStatus,
+    OrdType,
+    Purpose,
+)
+from worker.lane.lane import Delivery, Lane, Sending, take_deliveries
+from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
+from worker.lane.load import BUSY_S, LATE_S, MOST_YIELD_S, Load
+from worker.orders.follow import Track, start
+from worker.orders.judge import Judgement
+from worker.orders.retry import Parked
+from worker.pacing.pace import NEVER, Pace
+
+CANCELED = Judgement(Verdict.STATE, ord_status=OrdStatus.CANCELED)
+FAST = {"cancel_batch": Quota(10, 1.0), "account": Quota(20, 1.0)}
+
+
+@dataclass(eq=False)
+class Task:
+    """A running task, as its lane sees it."""
+
+    kill: bool = False
+    deadline: float = 1000.0
+    came_at: float = NEVER
+    leaving: str = ""
+
+
+def lane_of(quotas: Mapping[str, Quota], venue: Venue | None = None) -> Lane:
+    paces = {name: Pace(quota) for name, quota in quotas.items()}
+    return Lane(venue or Plain(), paces, random.Random(1))
+
+
+def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> Lane:
+    """Return a lane with one look-up, in a process where a cancel was late at that moment."""
+    load = Load()
+    load.cancel_left(2 * LATE_S, late_at)
+    lane = Lane(Mute(), {}, random.Random(1), load=load)
+    (track,) = tracks("a")
+    track = track._replace(purpose=Purpose.LOOKUP, looking=looking)
+    lane.add(Task(kill=kill), [track], 5.0)
+    return lane
+
+
+def tracks(*ids: object, kind: IdKind = IdKind.VENUE, symbol: str = "AAA") -> list[Track]:
+    return [start(OrderRef(str(order_id), kind, symbol)) for order_id in ids]
+
+
+def leaves(lane: Lane, now: float) -> Sending:
+    sending = lane.next(now)
+    assert sending is not None
+    return sending
+
+
+def ids(sending: Sending) -> list[str]:
+    return [ref.id for ref in sending.batch.refs]
+
+
+def answer(lane: Lane, sending: Sending, said: Judgement, now: float) -> None:
+    lane.answered(sending, dict.fromkeys(sending.batch.refs, said), now)
+
+
+def results(lane: Lane, task: Task) -> list[CancelOutcome | Parked]:
+    return [one.result for one in take_deliveries(lane) if one.owner is task]
+
+
+def parked_reasons(deliveries: list[Delivery]) -> set[str]:
+    return {one.result.why for one in deliveries if isinstance(one.result, Parked)}
+
+
+def test_ids_of_all_tasks_leave_together_oldest_first() -> None:
+    lane = lane_of(FAST)
+    for number in range(10):
+        lane.add(Task(), tracks(number), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == list("01234567")
+
+
+def test_one_id_leaves_at_once_and_the_next_are_gathered_while_a_token_is_awaited() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), tracks("a"), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == ["a"]
+
+    lane.add(Task(), tracks("b"), 5.02)
+    lane.add(Task(), tracks("c"), 5.07)
+
+    assert lane.next(5.07) is None
+    assert lane.next_at(5.07) == pytest.approx(5.1)
+    assert ids(leaves(lane, lane.next_at(5.07))) == ["b", "c"]
+
+
+def test_what_does_not_fit_together_leaves_apart() -> None:
+    lane = lane_of({})
+    lane.add(Task(), [*tracks("a"), *tracks("b", symbol="BBB"), *tracks("c")], 5.0)
+
+    assert [ids(leaves(lane, 5.0)) for _ in range(2)] == [["a", "c"], ["b"]]
+
+
+def test_a_kill_goes_first_and_routine_ids_fill_its_request() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), tracks(*range(20)), 5.0)
+    lane.add(Task(kill=True), tracks("k"), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == ["k", *"0123456"]
+
+
+def test_a_kill_does_not_wait_for_the_even_pace() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), tracks(*range(20)), 5.0)
+    leaves(lane, 5.0)
+
+    assert lane.next(5.0) is None
+
+    lane.add(Task(kill=True), tracks("k"), 5.0)
+
+    assert ids(leaves(lane, 5.0))[0] == "k"
+
+
+def test_an_id_asked_for_by_both_is_sent_once_as_a_kill_and_answered_to_both() -> None:
+    lane, routine, kill = lane_of(FAST), Task(), Task(kill=True)
+    lane.add(routine, tracks(*range(20)), 5.0)
+    lane.add(kill, tracks(19), 5.0)
+    sending = leaves(lane, 5.0)
+    answer(lane, sending, CANCELED, 5.1)
+    deliveries = take_deliveries(lane)
+
+    assert ids(sending)[0] == "19"
+    assert {one.owner for one in deliveries if one.ref.id == "19"} == {routine, kill}
+    assert lane.waiting() == 12
+
+
+@pytest.mark.parametrize(("kind", "requests"), [(IdKind.VENUE, 1), (IdKind.CLIENT, 2)])
+def test_an_id_in_flight_is_not_sent_again_but_where_it_may_name_a_newer_order(
+    kind: IdKind, requests: int
+) -> None:
+    lane, tasks = lane_of({}), [Task(), Task()]
+    lane.add(tasks[0], tracks("a", kind=kind), 5.0)
+    under_way = [leaves(lane, 5.0)]
+    lane.add(tasks[1], tracks("a", kind=kind), 5.0)
+    under_way += iter(lambda: lane.next(5.0), None)
+    assert len(under_way) == requests
+    for sending in under_way:
+        answer(lane, sending, CANCELED, 5.1)
+
+    told = [(one.owner, one.ref.id) for one in take_deliveries(lane)]
+    assert told == [(task, "a") for task in tasks]
+
+
+def test_a_kill_whose_deadline_passed_takes_no_routine_id_along_ahead_of_its_time() -> None:
+    lane, late = lane_of(FAST), Task(kill=True, deadline=5.05)
+    lane.add(Task(), tracks(*range(20)), 5.0)
+    leaves(lane, 5.0)
+    lane.add(late, tracks("k"), 5.0)
+
+    assert lane.next(5.06) is None
+    assert parked_reasons(list(take_deliveries(lane))) == {"deadline"}
+
+
+def test_a_proof_waits_while_cancels_are_late() -> None:
+    lane = looking_up(late_at=5.0)
+
+    assert lane.next(5.0) is None
+    assert lane.next_at(5.0) == pytest.approx(5.0 + BUSY_S)
+    assert ids(leaves(lane, 5.0 + BUSY_S)) == ["a"]
+
+
+def test_a_proof_does_not_wait_for_ever() -> None:
+    lane = looking_up(late_at=5.0 + MOST_YIELD_S - BUSY_S / 2)
+
+    assert lane.next_at(5.0 + MOST_YIELD_S - BUSY_S / 4) == pytest.approx(5.0 + MOST_YIELD_S)
+    assert ids(leaves(lane, 5.0 + MOST_YIELD_S)) == ["a"]
+
+
+@pytest.mark.parametrize(("kill", "looking"), [(True, False), (False, True)])
+def test_a_kill_and_a_look_before_a_cancel_never_wait_for_others(
+    kill: bool, looking: bool
+) -> None:
+    assert ids(leaves(looking_up(late_at=5.0, kill=kill, looking=looking), 5.0)) == ["a"]
+
+
+def test_a_cancel_that_leaves_in_time_makes_nobody_wait() -> None:
+    load = Load()
+    load.cancel_left(LATE_S, 5.0)
+
+    assert load.proof_at(5.0) < 5.0
+
+
+def test_a_look_up_leaves_the_tokens_to_waiting_cancels() -> None:
+    lane = lane_of({"cancel_batch": Quota(2, 1.0), "account": Quota(3, 1.0)}, Boast())
+    task = Task(kill=True)
+    lane.add(task, tracks(*range(20)), 5.0)
+    first, _second = leaves(lane, 5.0), leaves(lane, 5.0)
+    answer(lane, first, Judgement(Verdict.ACCEPTED), 5.1)
+    lane.add(task, tracks(*range(20, 60)), 5.1)
+
+    assert lane.next(5.1) is None
+
+
+@pytest.mark.parametrize("why", ["throttled", "deadline", "stopping"])
+def test_a_task_gets_its_waiting_ids_back_at_once_and_those_in_flight_later(why: str) -> None:
+    lane, task, other = lane_of(FAST), Task(), Task()
+    lane.add(task, tracks(*range(10)), 5.0)
+    lane.add(other, tracks(9), 5.0)
+    sending = leaves(lane, 5.0)
+    lane.withdraw(task, why, 5.1)
+
+    assert [one.why for one in results(lane, task) if isinstance(one, Parked)] == [why] * 2
+    assert lane.waiting() == 1
+
+    answer(lane, sending, Judgement(Verdict.NOT_DONE), 5.2)
+
+    assert len(results(lane, task)) == 8
+
+
+def test_what_the_other_task_knows_is_not_lost_when_both_ask_for_one_id() -> None:
+    """A cancel of the first job may have had its effect: the id cannot end as failed."""
+    lane, first, second = lane_of(FAST), Task(), Task(deadline=9.0)
+    lane.add(first, tracks("a"), 5.0)
+    lane.in_doubt(leaves(lane, 5.0), "timeout", 5.5)
+    lane.withdraw(first, "throttled", 5.5)
+    (left,) = results(lane, first)
+    assert isinstance(left, Parked)
+    lane.add(second, tracks("a"), 6.0)
+    lane.add(Task(), [left.track], 6.5)
+    lane.withdraw(second, "deadline", 6.6)
+    (result,) = results(lane, second)
+
+    assert isinstance(result, Parked)
+    assert result.track.sent
+
+
+def test_two_jobs_for_one_client_order_id_do_not_put_it_twice_into_a_request() -> None:
+    lane = lane_of({})
+    lane.add(Task(), tracks("c1", kind=IdKind.CLIENT), 5.0)
+    lane.not_sent(leaves(lane, 5.0), "unreachable", 5.0)
+    lane.add(Task(), tracks("c1", kind=IdKind.CLIENT), 5.1)
+    lane.add(Task(), tracks("c2", kind=IdKind.CLIENT), 5.1)
+    batches = [sorted(ids(leaves(lane, 9.0))), ids(leaves(lane, 9.0))]
+
+    assert batches == [["c1", "c2"], ["c1"]]
+
+
+def test_nothing_leaves_during_a_pause() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), tracks(*range(20)), 5.0)
+    lane.pause(5.0, 3.0)
+
+    assert lane.next(7.99) is None
+    assert lane.next_at(5.0) >= 8.0
+    assert ids(leaves(lane, lane.next_at(5.0)))
+
+
+def test_refusals_of_what_had_left_before_a_pause_are_one_refusal() -> None:
+    lane = lane_of(FAST)
+
+    assert [lane.pause(5.0 + k / 100, None).attempt for k in range(10)] == [1] * 10
+    assert lane.paused_until < 7.2
+    assert lane.pause(20.0, None).attempt == 2
+
+
+def test_an_answer_to_what_had_left_before_a_pause_does_not_end_the_row() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(kill=True), tracks(*range(20)), 5.0)
+    first = leaves(lane, 5.0)
+    lane.pause(5.1, None)
+    answer(lane, first, CANCELED, 5.2)
+
+    assert lane.pause(20.0, None).attempt == 2
+
+
+def test_a_halt_gives_every_id_its_final_word() -> None:
+    lane, task = lane_of(FAST), Task()
+    lane.add(task, tracks(*range(10)), 5.0)
+    sending = leaves(lane, 5.0)
+    lane.halt("auth")
+    lane.add(task, tracks("new"), 5.1)
+    answer(lane, sending, Judgement(Verdict.HALT), 5.2)
+    ends = results(lane, task)
+
+    assert {one.status for one in ends if isinstance(one, CancelOutcome)} == {
+        CancelStatus.REJECTED
+    }
+    assert len(ends) == 11
+    assert (lane.next(9.0), lane.next_at(9.0), lane.waiting()) == (None, NEVER, 0)
+
+
+def test_who_takes_over_sends_nothing_for_a_window() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(kill=True), tracks("a"), 5.0)
+    lane.start_spent(5.0)
+
+    assert lane.next(5.99) is None
+    assert lane.next_at(5.0) == 6.0
+
+
+def test_the_figures_count_what_waits() -> None:
+    lane = lane_of(FAST)
+
+    assert (lane.waiting(), lane.oldest_s(5.0)) == (0, 0.0)
+
+    lane.add(Task(), tracks(*range(10)), 5.0)
+    leaves(lane, 5.0)
+    lane.add(Task(), tracks("late"), 6.0)
+
+    assert (lane.waiting(), lane.oldest_s(7.0)) == (3, 2.0)
+
+
+def test_a_hundred_thousand_ids_cost_no_more_each_than_a_few() -> None:
+    """Withdrawing a task, or asking what leaves next, does not look at the ids of others."""
+    lane = lane_of({"cancel_batch": Quota(1, 1.0)}, Hasty())
+    owners = [Task() for _ in range(100_000)]
+    for number, task in enumerate(owners):
+        lane.add(task, tracks(number), 5.0)
+    leaves(lane, 5.0)
+    started = time.process_time()
+    for task in owners[-1000:]:
+        lane.withdraw(task, "throttled", 5.1)
+        lane.next(5.1)
+        lane.next_at(5.1)
+    took_s = time.process_time() - started
+
+    assert took_s < 1.0  # a look at all ids each time takes minutes
+
+
+ABSENT = Judgement(Verdict.ABSENT)
+OPEN = Judgement(Verdict.STATE, ord_status=OrdStatus.NEW)
+CUT = Judgement(Verdict.IN_DOUBT, reason="list_too_long")
+
+
+def looking(count: int) -> Lane:
+    """Return a lane in which so many ids wait for their first look."""
+    lane = lane_of({"lookup": Quota(10, 1.0)}, Mute())
+    add_looking(lane, 0, count, 5.0)
+    return lane
+
+
+def add_looking(lane: Lane, first: int, count: int, now: float) -> None:
+    numbers = range(first, first + count)
+    refs = [OrderRef(str(n), IdKind.VENUE, "AAA", OrdType.LIMIT) for n in numbers]
+    lane.add(Task(), [start(ref, look_first=True) for ref in refs], now)
+
+
+def test_more_ids_than_can_be_named_are_sought_in_the_whole_list() -> None:
+    lane = looking(61)
+    first = leaves(lane, 5.0)
+
+    assert (len(first.batch.refs), first.batch.wide) == (60, True)
+    assert not leaves(lane, 5.1).batch.wide
+
+
+def test_no_more_than_can_be_named_are_named() -> None:
+    lane = looking(20)
+
+    assert not leaves(lane, 5.0).batch.wide
+
+
+def test_a_whole_list_that_is_cut_twice_is_asked_for_by_id() -> None:
+    """What it showed counts; of the others nothing is known, and no cancel leaves for them."""
+    lane = looking(50)
+    sending = leaves(lane, 5.0)
+    refs = sending.batch.refs
+    lane.answered(sending, {ref: OPEN if ref is refs[0] else CUT for ref in refs}, 5.05)
+
+    assert ids(leaves(lane, 5.1)) == ["0"]
+    again = leaves(lane, 5.1)
+    assert (len(again.batch.refs), again.batch.wide) == (49, True)
+    answer(lane, again, CUT, 5.15)
+    assert [len(leaves(lane, at).batch.refs) for at in (5.2, 5.3, 5.4)] == [20, 20, 9]
+    assert lane.next(9.0) is None
+
+
+def whole_list(lane: Lane, now: float) -> Sending | None:
+    """Let thirty more ids wait; return the request for the whole list, if there is one."""
+    add_looking(lane, int(now * 100_000), 30, now)
+    sending = leaves(lane, now)
+    if sending.batch.wide:
+        return sending
+    assert [len(sending.batch.refs), len(leaves(lane, now).batch.refs)] == [20, 10]
+    return None
+
+
+@pytest.mark.parametrize("why", ["body_too_large", "timeout"])
+def test_a_whole_list_that_did_not_come_is_left_alone_for_longer_each_time(why: str) -> None:
+    lane, now = lane_of({}, Mute()), 5.0
+    for pause_s in (NARROW_S, 2 * NARROW_S, 4 * NARROW_S):
+        sending = whole_list(lane, now)
+        assert sending is not None
+        lane.in_doubt(sending, why, now)
+        assert [len(leaves(lane, now).batch.refs) for _ in range(2)] == [20, 10]
+        assert whole_list(lane, now + pause_s - 0.01) is None
+        now += pause_s
+
+
+def test_a_whole_list_that_came_lets_the_next_failure_count_as_the_first() -> None:
+    lane = lane_of({}, Mute())
+    for now in (5.0, 5.0 + 3 * NARROW_S):
+        sending = whole_list(lane, now)
+        assert sending is not None
+        lane.in_doubt(sending, "timeout", now)
+        came = whole_list(lane, now + NARROW_S)
+        assert came is not None
+        answer(lane, came, OPEN, now + NARROW_S)
+        while lane.next(now + NARROW_S) is not None:
+            pass  # what was shown as open is canceled
+
+
+def test_proofs_whose_lag_ends_within_a_tick_go_together() -> None:
+    lane, sent = lane_of({}, Mute()), []
+    for name in ("1", "2"):
+        lane.add(Task(), [start(OrderRef(name, IdKind.VENUE, "AAA", OrdType.LIMIT))], 5.0)
+        sent.append(leaves(lane, 5.0))
+    for sending, now in zip(sent, (10.001, 10.012), strict=True):
+        answer(lane, sending, Judgement(Verdict.ACCEPTED), now)
+
+    assert lane.next_at(10.012) == pytest.approx(10.35)
+    assert len(leaves(lane, lane.next_at(10.012)).batch.refs) == 2
+
+
+def test_a_list_that_must_be_too_long_is_not_asked_for() -> None:
+    assert leaves(looking(MOST_ROWS), 5.0).batch.wide
+    assert not leaves(looking(MOST_ROWS + 1), 5.0).batch.wide
+
+
+def test_ids_that_were_asked_for_by_id_look_at_the_next_list_from_its_first_page() -> None:
+    lane = looking(40)
+    for at in (5.0, 5.1):
+        answer(lane, leaves(lane, at), CUT, at + 0.05)
+    answer(lane, leaves(lane, 5.2), ABSENT, 5.25)
+
+    following = [leaves(lane, at).batch for at in (5.3, 5.4)]
+    pages = {batch.route.name: batch.page for batch in following}
+    assert pages == {"open_limit": 2, "history": 1}
+
+
+def test_who_is_not_in_the_whole_list_is_sought_in_the_next() -> None:
+    lane = looking(40)
+    answer(lane, leaves(lane, 5.0), ABSENT, 5.05)
+
+    following = leaves(lane, 5.1).batch
+    assert (following.route.name, len(following.refs)) == ("history", 40)
+
+
+APART = {"cancel_batch": Quota(10, 1.0), "cancel_one": Quota(10, 1.0)}
+
+
+def test_a_single_id_takes_its_own_route_and_leaves_the_batch_its_tokens() -> None:
+    lane = lane_of(APART)
+    lane.add(Task(), tracks("a"), 5.0)
+    alone = leaves(lane, 5.0)
+    lane.add(Task(), tracks("b", "c"), 5.01)
+
+    assert (alone.batch.route.name, ids(alone)) == ("cancel_one", ["a"])
+    assert lane.next(5.01) is None  # two routes are no reason for twice the requests
+    assert leaves(lane, lane.next_at(5.01)).batch.route.name == "cancel_batch"
+
+
+def test_a_single_id_goes_by_the_batch_while_its_own_route_is_spent() -> None:
+    lane = lane_of({"cancel_one": Quota(1, 1.0)})
+    sent_by = []
+    for order_id in "ab":
+        lane.add(Task(), tracks(order_id), 5.0)
+        sent_by.append(leaves(lane, 5.0).batch.route.name)
+
+    assert sent_by == ["cancel_one", "cancel_batch"]
+
+
+def test_only_types_that_a_single_route_is_known_to_take_go_there_first() -> None:
+    lane = lane_of({}, Hasty())
+    limit, trailing = (
+        start(OrderRef(str(order_id), IdKind.VENUE, "AAA", ord_type))
+        for order_id, ord_type in enumerate((OrdType.LIMIT, OrdType.TRAILING_STOP))
+    )
+    lane.add(Task(), [limit, trailing], 5.0)
+
+    assert leaves(lane, 5.0).batch.route.name == "cancel_one"
+    assert leaves(lane, 5.0).batch.route.name == "cancel_batch"
+
+
+def test_a_kill_does_not_try_a_whole_list_that_lately_did_not_come() -> None:
+    lists, route = WholeLists(), next(route for route in Mute().routes if route.wide_ids)
+    lists.did_not_come(route, 100.0)
+    now = 100.0 + NARROW_S
+
+    assert lists.most_ids(route, 1, 0, now) == route.wide_ids
+    assert lists.most_ids(route, 1, 0, now, urgent=True) == route.max_ids
+    assert lists.most_ids(route, 1, 0, 100.0 + NARROW_MOST_S, urgent=True) == route.wide_ids
+
+
+def test_a_kill_does_not_try_a_list_that_may_show_what_a_list_shows_that_was_too_long() -> None:
+    lists, routes = WholeLists(), {route.name: route for route in CoinW().routes}
+    limit, market = routes["open_limit"], routes["open_market"]
+    lists.did_not_come(limit, 100.0)
+
+    assert lists.most_ids(market, 1, 0, 100.0) == market.wide_ids
+    assert lists.most_ids(market, 1, 0, 100.0, urgent=True) == market.max_ids
+    assert lists.most_ids(routes["open_tp_sl"], 1, 0, 100.0, urgent=True) == market.wide_ids
+
+
+def test_a_kill_that_finds_no_token_begins_with_one_id_by_its_own_route() -> None:
+    lane = lane_of({"cancel_batch": Quota(1, 1.0), "cancel_one": Quota(9, 1.0)})
+    lane.add(Task(), tracks("a", "b"), 5.0)
+    answer(lane, leaves(lane, 5.0), Judgement(Verdict.ACCEPTED), 5.0)
+    lane.add(Task(), tracks("c"), 5.1)
+    lane.add(Task(kill=True), tracks(*"defg"), 5.1)
+    first = leaves(lane, 5.1)
+
+    assert (first.batch.route.name, ids(first)) == ("cancel_one", ["d"])
+    assert all(sending.batch.route.purpose is Purpose.LOOKUP
+               for sending in iter(lambda: lane.next(5.1), None) if sending)  # fmt: skip
+    assert ids(leaves(lane, 6.0)) == ["e", "f", "g", "c"]

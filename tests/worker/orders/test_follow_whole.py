@@ -1,0 +1,303 @@
+"""Every word of what follows an answer: whole tracks and outcomes, not only their status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from venues import all_venues
+from venues.base import Route, Venue, Verdict
+from venues.words import (
+    CancelOutcome,
+    CancelStatus,
+    Evidence,
+    IdKind,
+    OrderRef,
+    OrdStatus,
+    OrdType,
+    Purpose,
+)
+from worker.orders.follow import Again, Asked, Course, Track, expire, follow, joined
+from worker.orders.judge import Judgement
+
+KUNA, COINW = all_venues()["kuna"], all_venues()["coinw"]
+REF = OrderRef("o1", IdKind.VENUE)
+#: A track in which every counter and word is set, so that one that is dropped is missed.
+CANCELING = Track(
+    ref=REF,
+    symbol="S",
+    ord_type=OrdType.LIMIT,
+    attempts=2,
+    tried=1,
+    misses=4,
+    doubts=5,
+    page=3,
+    absent=("elsewhere",),
+    ord_status=OrdStatus.NEW,
+    why="before",
+    venue_code="c",
+    text="t",
+)
+LOOKING = CANCELING._replace(purpose=Purpose.LOOKUP, sent=True, settled_at=100.0)
+LATE_S, ENDED_S = 200.0, 200.5
+
+
+def route(venue: Venue, name: str) -> Route:
+    return next(route for route in venue.routes if route.name == name)
+
+
+def after(track: Track, said: Judgement, venue: Venue = KUNA, **more: object) -> Course:
+    name = "cancel_batch" if track.purpose is Purpose.CANCEL else "details"
+    asked = Asked(venue=venue, route=route(venue, name), started=LATE_S, ended=ENDED_S)
+    return follow(track, said, replace(asked, **more))  # type: ignore[arg-type]
+
+
+def to_lookup(track: Track, **more: object) -> Track:
+    fresh = track._replace(
+        purpose=Purpose.LOOKUP,
+        settled_at=ENDED_S,
+        early=True,
+        absent=(),
+        page=1,
+        doubts=0,
+    )
+    return fresh._replace(**more)  # type: ignore[arg-type]
+
+
+def ends(track: Track, status: CancelStatus, reason: str, evidence: Evidence) -> CancelOutcome:
+    return CancelOutcome(
+        id="o1",
+        kind=IdKind.VENUE,
+        symbol=track.symbol,
+        ord_type=track.ord_type,
+        status=status,
+        reason=reason,
+        ord_status=track.ord_status,
+        evidence=evidence,
+        attempts=2,
+        venue_code="c",
+        text="t",
+    )
+
+
+def is_now(status: OrdStatus, reason: str = "") -> Judgement:
+    return Judgement(Verdict.STATE, ord_status=status, reason=reason)
+
+
+CANCELED = CANCELING._replace(ord_status=OrdStatus.CANCELED)
+OPEN_AGAIN = LOOKING._replace(seen_open=True, still_open=True, doubts=0)
+COURSES: list[tuple[str, Track, Judgement, Course]] = [
+    (
+        "not done: the same again, more slowly each time",
+        CANCELING,
+        Judgement(Verdict.NOT_DONE, reason="maintenance"),
+        Again(CANCELING._replace(misses=5, why="maintenance"), back_off=(5, 0.5)),
+    ),
+    (
+        "not done, no reason given",
+        CANCELING,
+        Judgement(Verdict.NOT_DONE),
+        Again(CANCELING._replace(misses=5, why="not_done"), back_off=(5, 0.5)),
+    ),
+    (
+        "accepted: looked up from the beginning",
+        CANCELING,
+        Judgement(Verdict.ACCEPTED),
+        Again(to_lookup(CANCELING, sent=True, misses=0, why="in_doubt")),
+    ),
+    (
+        "in doubt: looked up, with the reason kept",
+        CANCELING,
+        Judgement(Verdict.IN_DOUBT, reason="http_500"),
+        Again(to_lookup(CANCELING, sent=True, misses=0, why="http_500")),
+    ),
+    (
+        "unknown order: looked up, though nothing was sent",
+        CANCELING,
+        Judgement(Verdict.UNKNOWN_ORDER, reason="unknown_order"),
+        Again(to_lookup(CANCELING, misses=0)),
+    ),
+    (
+        "refused in company: the next route",
+        CANCELING,
+        Judgement(Verdict.REFUSED, reason="bad_request"),
+        Again(CANCELING._replace(tried=2, why="bad_request")),
+    ),
+    (
+        "named by the reply: final, with the reply's reason",
+        CANCELING,
+        is_now(OrdStatus.CANCELED, "already_canceled"),
+        ends(CANCELED, CancelStatus.CANCELED, "already_canceled", Evidence.REPLY),
+    ),
+    (
+        "named by the reply after one in doubt: by us or before, nobody knows",
+        CANCELING._replace(sent=True),
+        is_now(OrdStatus.CANCELED, "already_canceled"),
+        ends(CANCELED, CancelStatus.CANCELED, "", Evidence.REPLY),
+    ),
+    (
+        "look-up in doubt: again, more slowly each time",
+        LOOKING,
+        Judgement(Verdict.IN_DOUBT, reason="http_502"),
+        Again(LOOKING._replace(doubts=6, why="http_502"), back_off=(6, 0.5)),
+    ),
+    (
+        "look-up in doubt, no reason given",
+        LOOKING,
+        Judgement(Verdict.IN_DOUBT),
+        Again(LOOKING._replace(doubts=6, why="lookup_in_doubt"), back_off=(6, 0.5)),
+    ),
+    (
+        "too long a list: read from the first page",
+        LOOKING,
+        Judgement(Verdict.IN_DOUBT, reason="list_too_long"),
+        Again(LOOKING._replace(doubts=6, page=1, why="list_too_long"), back_off=(6, 0.5)),
+    ),
+    (
+        "being canceled: asked again",
+        LOOKING,
+        is_now(OrdStatus.PENDING_CANCEL),
+        Again(
+            OPEN_AGAIN._replace(
+                ord_status=OrdStatus.PENDING_CANCEL, doubts=1, why="pending_cancel"
+            ),
+            back_off=(1, 0.5),
+        ),
+    ),
+    (
+        "still open: canceled again",
+        LOOKING,
+        is_now(OrdStatus.NEW),
+        Again(OPEN_AGAIN._replace(purpose=Purpose.CANCEL, tried=2, why="still_open")),
+    ),
+    (
+        "still open for the fourth time: more slowly from now on",
+        LOOKING._replace(tried=3),
+        is_now(OrdStatus.NEW),
+        Again(
+            OPEN_AGAIN._replace(purpose=Purpose.CANCEL, tried=4, why="still_open"),
+            back_off=(1, 0.5),
+        ),
+    ),
+    (
+        "filled, says the look-up",
+        LOOKING,
+        is_now(OrdStatus.FILLED, "of no matter"),
+        ends(
+            CANCELING._replace(ord_status=OrdStatus.FILLED),
+            CancelStatus.FILLED,
+            "too_late",
+            Evidence.LOOKUP,
+        ),
+    ),
+    (
+        "nowhere, never seen open",
+        LOOKING._replace(absent=()),
+        Judgement(Verdict.ABSENT),
+        ends(CANCELING, CancelStatus.NOT_FOUND, "unknown_order", Evidence.LOOKUP),
+    ),
+    (
+        "nowhere, once seen open",
+        LOOKING._replace(absent=(), seen_open=True),
+        Judgement(Verdict.ABSENT),
+        ends(CANCELING, CancelStatus.CLOSED, "no_record", Evidence.LOOKUP),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("track", "said", "course"), [case[1:] for case in COURSES], ids=[c[0] for c in COURSES]
+)
+def test_whole_course(track: Track, said: Judgement, course: Course) -> None:
+    assert after(track, said) == course
+
+
+def test_read_too_early_starts_over() -> None:
+    """An order that a read shows open just after the cancel is read again, from the start."""
+    track = LOOKING._replace(early=True, settled_at=LATE_S + 1)
+    course = after(track, is_now(OrdStatus.NEW), started=LATE_S, ended=LATE_S + 1)
+
+    again = OPEN_AGAIN._replace(early=False, settled_at=LATE_S + 1, absent=(), page=1)
+    assert isinstance(course, Again)
+    assert course.track == again
+    assert course.delay_s == pytest.approx(KUNA.read_lag_s)
+
+
+def test_refused_alone_is_rejected() -> None:
+    course = after(CANCELING, Judgement(Verdict.REFUSED), alone=True)
+
+    assert course == ends(CANCELING, CancelStatus.REJECTED, "refused", Evidence.NONE)
+
+
+def test_gone_but_for_a_list_that_needs_the_symbol() -> None:
+    """Where a list cannot be asked, absence in the others proves nothing."""
+    lists = [route.name for route in COINW.routes if not route.needs_symbol]
+    track = LOOKING._replace(symbol="", ord_type=OrdType.ANY, absent=tuple(lists[:-1]))
+    last = route(COINW, lists[-1])
+    asked = Asked(venue=COINW, route=last, started=LATE_S, ended=ENDED_S)
+
+    course = follow(track, Judgement(Verdict.ABSENT), asked)
+
+    wanted = ends(track, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup", Evidence.NONE)
+    assert course == wanted
+
+
+def test_what_an_answer_teaches() -> None:
+    """The newest word counts; what is not said again stays."""
+    said = Judgement(
+        Verdict.NOT_DONE,
+        reason="x",
+        venue_code="new",
+        text="words",
+        symbol="T",
+        ord_type=OrdType.MARKET,
+        ord_status=OrdStatus.PARTIALLY_FILLED,
+    )
+    course = after(CANCELING, said)
+
+    assert isinstance(course, Again)
+    learned = (course.track.venue_code, course.track.text, course.track.symbol)
+    assert learned == ("new", "words", "T")
+    assert (course.track.ord_type, course.track.type_known) == (OrdType.MARKET, True)
+    assert course.track.ord_status is OrdStatus.PARTIALLY_FILLED
+    assert course.track.seen_open
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_two_jobs_join(sent: bool) -> None:
+    """What either of two jobs knows of an id, both know; the first one's step goes on."""
+    bare = Track(ref=REF, page=2, absent=("a",), sent=sent)
+    other = LOOKING._replace(type_known=True, still_open=True, seen_open=True)
+    both = joined(bare, other)
+
+    assert both == bare._replace(
+        symbol="S",
+        ord_type=OrdType.LIMIT,
+        type_known=True,
+        attempts=2,
+        sent=True,
+        seen_open=True,
+        absent=(),
+        page=1,
+        still_open=not sent,
+        ord_status=OrdStatus.NEW,
+        why="before",
+    )
+    assert joined(both, Track(ref=REF)) == both
+
+
+def test_nothing_is_learned_of_a_type_that_nobody_knows() -> None:
+    bare = Track(ref=REF, page=2, absent=("a",))
+    both = joined(bare, CANCELING._replace(type_known=False))
+
+    assert (both.ord_type, both.absent, both.page) == (OrdType.ANY, ("a",), 2)
+
+
+def test_deadline_tells_what_stood_in_the_way() -> None:
+    nothing_said = CANCELING._replace(why="")
+
+    assert expire(CANCELING).reason == "before"
+    assert expire(nothing_said).reason == "deadline"
+    assert expire(nothing_said._replace(sent=True)).reason == "deadline"
+    assert expire(LOOKING._replace(still_open=True)).evidence is Evidence.LOOKUP

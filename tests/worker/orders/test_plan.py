@@ -1,0 +1,300 @@
+"""How orders are named, routed and put together, over a venue made for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from venues.base import Answers, Batch, HttpReply, HttpRequest, Quota, Route, Venue
+from venues.words import Credential, IdKind, OrderRef, OrdType, Purpose
+from worker.orders.plan import (
+    Refusal,
+    Words,
+    cancel_routes,
+    group_key,
+    lookup_routes,
+    name_order,
+    split,
+    unasked_routes,
+)
+
+PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY})
+BATCH = Route(
+    name="batch",
+    purpose=Purpose.CANCEL,
+    method="POST",
+    path="/b",
+    ord_types=PLAIN,
+    max_ids=3,
+    group_by=("symbol", "ord_type"),
+)
+ONE = Route(
+    name="one",
+    purpose=Purpose.CANCEL,
+    method="POST",
+    path="/o",
+    id_kinds=frozenset(IdKind),
+    ord_types=PLAIN | {OrdType.TRIGGER},
+    needs_symbol=True,
+)
+ANY_LIST = Route(
+    name="any_list", purpose=Purpose.LOOKUP, method="GET", path="/a", ord_types=PLAIN
+)
+TRIGGER_LIST = Route(
+    name="trigger_list",
+    purpose=Purpose.LOOKUP,
+    method="GET",
+    path="/t",
+    ord_types=frozenset({OrdType.TRIGGER}),
+)
+SYMBOL_LIST = Route(
+    name="symbol_list",
+    purpose=Purpose.LOOKUP,
+    method="GET",
+    path="/s",
+    id_kinds=frozenset(IdKind),
+    needs_symbol=True,
+)
+
+
+class Toy(Venue):
+    """Venue order ids are digits; client order ids are words, and go one by one."""
+
+    name = "toy"
+    base_url = "https://toy.invalid"
+    id_shapes = {
+        IdKind.VENUE: re.compile("[0-9]+"),
+        IdKind.CLIENT: re.compile("[a-z0-9]+"),
+    }
+    routes: ClassVar[Sequence[Route]] = (BATCH, ONE, ANY_LIST, TRIGGER_LIST, SYMBOL_LIST)
+    quotas = {"account": Quota(1, 1.0)}
+    rules = ()
+    states = {}
+
+    def build(self, batch: Batch) -> HttpRequest:
+        raise NotImplementedError
+
+    def sign(self, request: HttpRequest, credential: Credential, now_ms: int) -> HttpRequest:
+        raise NotImplementedError
+
+    def parse(self, batch: Batch, reply: HttpReply) -> Answers:
+        raise NotImplementedError
+
+
+class VenueIdsOnly(Toy):
+    """A venue that knows the shape of client order ids but has no route for them."""
+
+    name = "narrow"
+    routes = (BATCH, ANY_LIST)
+
+
+class ClientIdsOnly(Toy):
+    """A venue that knows the shape of its own ids but has no route for them."""
+
+    name = "inverse"
+    routes = (replace(ONE, id_kinds=frozenset({IdKind.CLIENT})), SYMBOL_LIST)
+
+
+TOY, NARROW, CLIENT_IDS_ONLY = Toy(), VenueIdsOnly(), ClientIdsOnly()
+
+
+def venue_ref(order_id: str = "1", symbol: str = "", ord_type: str = "any") -> OrderRef:
+    return OrderRef(order_id, IdKind.VENUE, symbol, OrdType(ord_type))
+
+
+def said(kind: str | None = None, ord_type: str = "any", symbol: str = "") -> Words:
+    return kind, ord_type, symbol
+
+
+def test_the_kind_is_worked_out_from_the_shape() -> None:
+    assert venue_ref("42") == name_order(TOY, "42", said())
+    assert OrderRef("x42", IdKind.CLIENT, "BTC", OrdType.LIMIT) == name_order(
+        TOY, "x42", said(None, "limit", "BTC")
+    )
+
+
+def test_a_stated_kind_beats_the_shape() -> None:
+    assert OrderRef("42", IdKind.CLIENT, "BTC") == name_order(
+        TOY, "42", said("client_order_id", "any", "BTC")
+    )
+
+
+def test_the_first_kind_that_an_id_fits_is_its_kind_even_where_that_has_no_route() -> None:
+    refused = name_order(CLIENT_IDS_ONLY, "42", said(symbol="BTC"))
+    named = name_order(CLIENT_IDS_ONLY, "x42", said(symbol="BTC"))
+
+    assert isinstance(refused, Refusal)
+    assert (refused.kind, refused.reason) == (IdKind.VENUE, "unsupported_kind")
+    assert named == OrderRef("x42", IdKind.CLIENT, "BTC")
+
+
+def test_the_words_of_an_order_are_judged_before_its_id_and_its_routes() -> None:
+    worst = [
+        name_order(NARROW, "4 2", said("VENUE", "stop", " ")),
+        name_order(NARROW, "4 2", said("VENUE", "tp_sl", " ")),
+        name_order(NARROW, "4 2", said("VENUE", "tp_sl")),
+        name_order(NARROW, "4 2", said("venue_order_id", "tp_sl")),
+        name_order(NARROW, "42", said("venue_order_id", "tp_sl")),
+    ]
+
+    assert [named.reason for named in worst if isinstance(named, Refusal)] == [
+        "unknown_ord_type",
+        "bad_symbol",
+        "unknown_kind",
+        "bad_id",
+        "unsupported_ord_type",
+    ]
+
+
+REFUSALS = [
+    (TOY, "", said(), "bad_id"),
+    (TOY, "4 2", said(), "bad_id"),
+    (TOY, "42\n", said(), "bad_id"),
+    (TOY, "x42", said("venue_order_id"), "bad_id"),
+    (TOY, "42", said("VENUE"), "unknown_kind"),
+    (TOY, "42", said(""), "unknown_kind"),
+    (TOY, "42", said(None, "stop"), "unknown_ord_type"),
+    (TOY, "42", said(None, ""), "unknown_ord_type"),
+    (TOY, "42", said(None, "LIMIT"), "unknown_ord_type"),
+    (TOY, "42", said(None, "any", " "), "bad_symbol"),
+    (TOY, "42", said(None, "any", "BTC\r\nX: 1"), "bad_symbol"),
+    (TOY, "42", said(None, "any", "BTC&a=b"), "bad_symbol"),
+    (TOY, "42", said(None, "any", "B" * 41), "bad_symbol"),
+    (TOY, "42", said(None, "any", "/etc"), "bad_symbol"),
+    (TOY, "42", said(None, "any", "БТЦ"), "bad_symbol"),
+    (TOY, "x42", said(), "missing_symbol"),
+    (TOY, "42", said(None, "trigger"), "missing_symbol"),
+    (TOY, "42", said(None, "tp_sl", "BTC"), "unsupported_ord_type"),
+    (NARROW, "x42", said(), "unsupported_kind"),
+    (NARROW, "42", said("client_order_id"), "unsupported_kind"),
+]
+
+
+@pytest.mark.parametrize(("venue", "order_id", "words", "reason"), REFUSALS)
+def test_what_cannot_be_asked_is_refused_with_the_producers_own_words(
+    venue: Venue, order_id: str, words: Words, reason: str
+) -> None:
+    refused = name_order(venue, order_id, words)
+    _, ord_type, symbol = words
+
+    assert isinstance(refused, Refusal)
+    assert (reason, order_id, symbol) == (refused.reason, refused.id, refused.symbol)
+    assert ord_type == refused.ord_type
+    assert refused.text.isprintable()
+    assert len(refused.text) < 200
+
+
+def test_a_refusal_speaks_plainly() -> None:
+    refused = name_order(NARROW, "x42", said())
+
+    assert isinstance(refused, Refusal)
+    assert refused.kind == "client_order_id"
+    assert refused.text == (
+        "narrow cancels no order by a client order id (the id that the trader gave the order)"
+    )
+
+
+@pytest.mark.parametrize(
+    "symbol", ["BTC", "BTCUSDT", "BTC-USD.P", "BTC/USDT:USDT", "1INCH_USDT"]
+)
+def test_symbols_in_every_venues_spelling_pass(symbol: str) -> None:
+    assert venue_ref("42", symbol) == name_order(TOY, "42", said(symbol=symbol))
+
+
+def names(routes: tuple[Route, ...]) -> list[str]:
+    return [route.name for route in routes]
+
+
+@pytest.mark.parametrize(
+    ("ref", "cancel", "lookup", "unasked"),
+    [
+        (venue_ref(), ["batch"], ["any_list", "trigger_list"], ["symbol_list"]),
+        (
+            venue_ref(symbol="BTC"),
+            ["batch", "one"],
+            ["any_list", "symbol_list", "trigger_list"],
+            [],
+        ),
+        (
+            venue_ref(symbol="BTC", ord_type="trigger"),
+            ["one"],
+            ["trigger_list", "symbol_list", "any_list"],
+            [],
+        ),
+        (OrderRef("x", IdKind.CLIENT, "BTC"), ["one"], ["symbol_list"], []),
+        (OrderRef("x", IdKind.CLIENT), [], [], ["symbol_list"]),
+    ],
+)
+def test_routes_are_tried_in_table_order_likely_look_ups_first(
+    ref: OrderRef, cancel: list[str], lookup: list[str], unasked: list[str]
+) -> None:
+    assert cancel == names(cancel_routes(TOY, ref.shape))
+    assert lookup == names(lookup_routes(TOY, ref.shape))
+    assert unasked == names(unasked_routes(TOY, ref.shape))
+
+
+def test_requests_are_filled_in_order_and_groups_stay_apart() -> None:
+    refs = [venue_ref(str(n), "BTC" if n % 2 else "ETH", "limit") for n in range(8)]
+
+    assert [[ref.id for ref in batch.refs] for batch in split(BATCH, refs)] == [
+        ["0", "2", "4"],
+        ["6"],
+        ["1", "3", "5"],
+        ["7"],
+    ]
+
+
+def test_nothing_makes_no_request() -> None:
+    assert split(BATCH, []) == ()
+
+
+def test_the_group_is_what_the_route_says() -> None:
+    ref = venue_ref("1", "BTC", "limit")
+
+    assert group_key(BATCH, ref) == ("BTC", "limit")
+    assert group_key(ONE, ref) == ()
+
+
+some_ref = st.builds(
+    OrderRef,
+    st.integers(1, 99).map(str),
+    st.sampled_from(IdKind),
+    st.sampled_from(["", "BTC", "ETH"]),
+    st.sampled_from(OrdType),
+)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(refs=st.lists(some_ref, max_size=60, unique=True), route=st.sampled_from(Toy.routes))
+def test_a_split_loses_and_doubles_nothing(refs: list[OrderRef], route: Route) -> None:
+    batches = split(route, refs)
+
+    assert sorted(map(repr, refs)) == sorted(repr(r) for batch in batches for r in batch.refs)
+    assert all(1 <= len(batch.refs) <= route.max_ids for batch in batches)
+    assert all(len({group_key(route, r) for r in batch.refs}) == 1 for batch in batches)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, database=None)
+@given(
+    order_id=st.text(max_size=6) | st.from_regex("[a-z0-9]{1,4}", fullmatch=True),
+    words=st.tuples(
+        st.none() | st.sampled_from(IdKind) | st.text(max_size=3),
+        st.sampled_from(OrdType) | st.text(max_size=3),
+        st.sampled_from(["", "BTC"]) | st.text(max_size=4),
+    ),
+)
+def test_every_order_gets_a_cancel_route_or_a_reason(order_id: str, words: Words) -> None:
+    named = name_order(TOY, order_id, words)
+
+    if isinstance(named, Refusal):
+        assert named.reason
+        assert named.text.isprintable()
+    else:
+        assert cancel_routes(TOY, named.shape)
+        assert order_id == named.id

@@ -1,0 +1,170 @@
+"""What the two sides of a worker say to each other, and which accounts live where."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from venues import all_venues
+from venues.base import Quota
+from venues.words import Credential, IdKind, OrderRef, OrdType
+from worker.orders.follow import start
+from worker.orders.retry import Parked
+from worker.pacing.pace import NEVER
+from worker.processes.client import Errand, LaneFailed, LaneProcess, parted
+from worker.processes.client import start as start_lanes
+from worker.processes.protocol import FEW_IDS, Fresh, Submit
+from worker.settings import Account, ConfigError, lane_processes
+from worker.stats import NOBODY
+
+NOWHERE = "http://127.0.0.1:1"
+ADDRESS = {"address": Quota(30, 10.0, "address")}
+KEY = Quota(10, 1.0)
+
+
+def account(
+    name: str, quotas: Mapping[str, Quota] = MappingProxyType({}), base_url: str = NOWHERE
+) -> Account:
+    return Account(
+        name=name,
+        venue=all_venues()["coinw"],
+        credential=Credential(f"key-{name}", f"secret-{name}"),
+        base_url=base_url,
+        quotas=quotas,
+    )
+
+
+def names(parts: list[dict[str, Account]]) -> list[list[str]]:
+    return [sorted(part) for part in parts]
+
+
+def test_accounts_are_dealt_out_evenly() -> None:
+    accounts = {name: account(name, {"cancel_batch": KEY}) for name in "abcde"}
+
+    assert names(parted(accounts, 2)) == [["a", "c", "e"], ["b", "d"]]
+    assert names(parted(accounts, 9)) == [["a"], ["b"], ["c"], ["d"], ["e"]]
+
+
+def test_who_shares_a_quota_of_the_address_stays_together() -> None:
+    here = {name: account(name, ADDRESS) for name in "abc"}
+    there = {name: account(name, ADDRESS, "http://127.0.0.1:2") for name in "de"}
+    alone = {name: account(name) for name in "f"}
+
+    assert names(parted(here | there | alone, 2)) == [["a", "b", "c"], ["d", "e", "f"]]
+    assert names(parted(here, 4)) == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "processes"), [("", 1, 1), ("", 2, 2), ("", 64, 4), ("7", 2, 7)]
+)
+def test_as_many_processes_as_cores_or_as_asked_for(
+    asked: str, cores: int, processes: int
+) -> None:
+    assert lane_processes({"CANCEL_LANE_PROCESSES": asked}, cores) == processes
+
+
+@pytest.mark.parametrize("asked", ["0", "65", "two", "-1", "1.5", "٣"])
+def test_no_number_of_processes(asked: str) -> None:
+    with pytest.raises(ConfigError, match=r"^CANCEL_LANE_PROCESSES: .* from 1 to 64$"):
+        lane_processes({"CANCEL_LANE_PROCESSES": asked}, 2)
+
+
+@pytest.mark.parametrize("look_first", [True, False])
+@pytest.mark.parametrize("sent", [True, False])
+def test_fresh_ids_begin_as_each_alone_would(look_first: bool, sent: bool) -> None:
+    refs = [
+        OrderRef("1", IdKind.VENUE, "BTC", OrdType.LIMIT),
+        OrderRef("2", IdKind.VENUE, "BTC", OrdType.LIMIT),
+        OrderRef("3", IdKind.CLIENT, "", OrdType.ANY),
+        OrderRef("4", IdKind.VENUE, "ETH", OrdType.LIMIT),
+    ]
+    rows = [(ref.id, ref.kind, ref.symbol, ref.ord_type) for ref in refs]
+
+    assert Fresh(rows, look_first, sent).tracks() == [
+        start(ref, look_first=look_first, sent=sent) for ref in refs
+    ]
+
+
+def test_few_ids_are_queued_at_once() -> None:
+    few = Fresh([("1", IdKind.VENUE, "", OrdType.ANY)] * FEW_IDS, False, False)
+    many = few._replace(rows=[*few.rows, *few.rows[:1]])
+
+    def submit(ids: Fresh) -> Submit:
+        return Submit("a", 1, "job", False, 1.0, NEVER, "", ids)
+
+    assert submit(few).few
+    assert not submit(many).few
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def lanes(lines: list[str]) -> Iterator[LaneProcess]:
+    """A process with one lane whose venue nobody can reach."""
+    process = start_lanes({"desk": account("desk")}, "json", processes=2, observed=False)
+    process["desk"].begin(NOBODY.request, lines.append)
+    yield process["desk"]
+    process["desk"].close()
+
+
+def errand() -> Errand:
+    return Errand(account="desk", job_id="job-1", kill=True, deadline=time.monotonic() + 60)
+
+
+def test_ids_come_back_when_they_are_asked_for(lanes: LaneProcess) -> None:
+    mine = errand()
+    rows = [(str(n), IdKind.VENUE, "BTC", OrdType.LIMIT) for n in range(5)]
+    lanes.submit(mine, Fresh(rows, look_first=False, sent=False), 5)
+    time.sleep(0.2)
+    lanes.withdraw(mine, "deadline")
+    found: list[Any] = []
+    while len(found) < 5:
+        results = mine.inbox.get(timeout=10)
+        assert not isinstance(results, LaneFailed)
+        found += results
+
+    assert sorted(parked.track.ref.id for parked in found) == list("01234")
+    assert all(isinstance(parked, Parked) for parked in found)
+    assert mine.leaving == "deadline"
+    assert lanes.figures()["desk"].waiting == 0
+
+
+def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
+    lanes: LaneProcess, lines: list[str]
+) -> None:
+    mine = errand()
+    lanes.submit(mine, ["no track"], 1)  # type: ignore[list-item]
+    failed = mine.inbox.get(timeout=10)
+    other = errand()
+    rows = [("1", IdKind.VENUE, "BTC", OrdType.LIMIT)]
+    lanes.submit(other, Fresh(rows, look_first=False, sent=False), 1)
+    lanes.withdraw(other, "deadline")
+
+    assert isinstance(failed, LaneFailed)
+    assert other.inbox.get(timeout=10), "the lane goes on"
+    lanes.close()
+    assert "lane_failed" in "".join(lines)
+
+
+def test_who_gives_a_lane_up_gets_its_ids_back_as_disowned(lanes: LaneProcess) -> None:
+    mine = errand()
+    rows = [("1", IdKind.VENUE, "BTC", OrdType.LIMIT)]
+    lanes.submit(mine, Fresh(rows, look_first=False, sent=False), 1)
+    lanes.give_up("desk", "disowned")
+
+    assert mine.leaving == "disowned"
+    assert mine.inbox.get(timeout=10)
+
+
+def test_a_process_that_is_closed_ends(lanes: LaneProcess) -> None:
+    lanes.close()
+    lanes.close()
+
+    assert lanes._process.exitcode == 0

@@ -1,0 +1,97 @@
+"""Databases for the record, and outcomes to put into them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import amqp
+import pytest
+from sqlalchemy import text
+
+from tests.support.need import need
+from tests.support.postgres import MISSING, PostgresServer, installed
+from tests.support.producer import connect
+from worker.record.migrate import migrate
+from worker.record.store import Store
+
+
+def outcome(order_id: str, job_id: str = "job-1", **changes: Any) -> dict[str, Any]:
+    """Return an outcome as a worker publishes it."""
+    return {
+        "job_id": job_id,
+        "venue": "kuna",
+        "account": "desk-k",
+        "symbol": "BTC_USDT",
+        "id": order_id,
+        "kind": "venue_order_id",
+        "ord_type": "limit",
+        "status": "canceled",
+        "reason": "",
+        "ord_status": "CANCELED",
+        "evidence": "lookup",
+        "attempts": 1,
+        "venue_code": "",
+        "text": "",
+        "requested_by": "risk-engine-2",
+        "tags": {"desk": "7"},
+        "accepted_at": "2026-11-21T09:30:00.000Z",
+        "finished_at": "2026-11-21T09:30:00.412Z",
+        "latency_ms": 412.7,
+    } | changes
+
+
+def publish(url: str, *outcomes: dict[str, Any] | bytes) -> None:
+    """Publish outcomes as a worker does, confirmed."""
+    with connect(url) as connection:
+        channel = connection.channel()
+        for each in outcomes:
+            raw = each if isinstance(each, bytes) else json.dumps(each).encode()
+            message = amqp.Message(raw, content_type="application/json", delivery_mode=2)
+            channel.basic_publish(message, "cancel.outcomes", "kuna.desk-k.canceled")
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Wait until something holds."""
+    give_up = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < give_up, "it did not come to pass"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    need(installed(), MISSING)
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/record.sqlite3"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """The address of an empty database of a server."""
+    store = Store(postgres.url)
+    with store.engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    store.close()
+    return postgres.url
+
+
+@pytest.fixture
+def store(empty_url: str) -> Iterator[Store]:
+    """A record that is up to date and empty."""
+    opened = Store(empty_url)
+    migrate(opened)
+    yield opened
+    opened.close()

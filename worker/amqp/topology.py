@@ -1,0 +1,185 @@
+"""Every exchange and queue of the product, with its arguments and the reason for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kombu import Connection, Exchange, Queue
+from kombu.transport import native_delayed_delivery
+
+from venues.words import Priority
+
+JOBS = "cancel.jobs"
+OUTCOMES = "cancel.outcomes"
+REJECTED = "cancel.rejected"
+UNROUTED = "cancel.unrouted"
+DEAD = "cancel.dead"
+RECORD = "cancel.record"
+
+#: A message whose worker dies so often is poison and goes to `cancel.dead`.
+DELIVERY_LIMIT = 20
+
+#: What a lane's stream keeps of what was told, in bytes: some 40,000 outcomes, several times
+#: what the longest job has. Whole segments are dropped.
+TOLD_BYTES = 32_000_000
+TOLD_SEGMENT_BYTES = 8_000_000
+
+#: For queues whose messages may come back as often as they like.
+MANY_DELIVERIES = 1_000_000
+
+# Topic where direct would do: Celery's delayed delivery returns only to topic exchanges.
+OUTCOMES_EXCHANGE = Exchange(OUTCOMES, type="topic", durable=True)
+REJECTED_EXCHANGE = Exchange(REJECTED, type="fanout", durable=True)
+UNROUTED_EXCHANGE = Exchange(UNROUTED, type="fanout", durable=True)
+DEAD_EXCHANGE = Exchange(DEAD, type="fanout", durable=True)
+
+_QUORUM = {"x-queue-type": "quorum"}
+_SAFE = {
+    **_QUORUM,
+    "x-delivery-limit": DELIVERY_LIMIT,
+    "x-dead-letter-exchange": DEAD,
+    # The default loses a message when the broker dies between two queues.
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+#: Where Celery's delayed messages come out again.
+_DELAYED = native_delayed_delivery.CELERY_DELAYED_DELIVERY_EXCHANGE
+_ONE_OWNER = {"x-single-active-consumer": True}
+
+
+def jobs_exchange(embedded: bool) -> Exchange:
+    """Return where jobs come in; only a real broker knows alternate exchanges."""
+    arguments = None if embedded else {"alternate-exchange": UNROUTED}
+    return Exchange(JOBS, type="topic", durable=True, arguments=arguments)
+
+
+def lane_queue_name(account: str, priority: Priority) -> str:
+    """Return the name of the queue that holds an account's jobs of one priority."""
+    return f"cancel.{account}.{priority}"
+
+
+def owner_queue_name(account: str) -> str:
+    """Return the name of the queue whose one token says who owns the account's lane."""
+    return f"cancel.{account}.owner"
+
+
+def told_queue_name(account: str) -> str:
+    """Return the name of the stream that keeps an account's newest outcomes."""
+    return f"cancel.{account}.told"
+
+
+def routing_key(priority: Priority, account: str) -> str:
+    """Return the routing key of a job."""
+    return f"{priority}.{account}"
+
+
+def lane_queues(account: str, embedded: bool) -> list[Queue]:
+    """Return an account's two job queues, kill first."""
+    return [
+        Queue(
+            lane_queue_name(account, priority),
+            jobs_exchange(embedded),
+            routing_key=routing_key(priority, account),
+            queue_arguments=_arguments(_SAFE | _ONE_OWNER, embedded),
+        )
+        for priority in (Priority.KILL, Priority.ROUTINE)
+    ]
+
+
+def owner_queue(account: str) -> Queue:
+    """Return the queue of an account's owner token."""
+    return Queue(owner_queue_name(account), exchange="", queue_arguments=_QUORUM | _ONE_OWNER)
+
+
+def owned(connection: Connection, accounts: Iterable[str]) -> set[str]:
+    """Return the accounts whose owner token somebody consumes, or waits for, now."""
+    with connection.channel() as channel:
+        queues = {name: owner_queue(name)(channel) for name in accounts}
+        found = {name: queue.queue_declare(passive=True) for name, queue in queues.items()}
+    return {name for name, queue in found.items() if queue.consumer_count}
+
+
+def told_queue(account: str) -> Queue:
+    """Return the stream of what was told of an account, for whoever does a job anew."""
+    return Queue(
+        told_queue_name(account),
+        OUTCOMES_EXCHANGE,
+        routing_key=f"*.{account}.*",
+        queue_arguments={
+            "x-queue-type": "stream",
+            "x-max-length-bytes": TOLD_BYTES,
+            "x-stream-max-segment-size-bytes": TOLD_SEGMENT_BYTES,
+        },
+    )
+
+
+def unrouted_queue(embedded: bool) -> Queue:
+    """Return the queue of jobs that no lane's key matched."""
+    if not embedded:
+        return Queue(UNROUTED, UNROUTED_EXCHANGE, queue_arguments=_SAFE)
+    exchange = jobs_exchange(embedded)
+    return Queue(UNROUTED, exchange, routing_key=Priority.ROUTINE, bindings=())
+
+
+def dead_queue() -> Queue:
+    """Return the queue of jobs that killed their worker too often.
+
+    One that kills the worker here, too, goes to the people without being told of.
+    """
+    arguments = _SAFE | {"x-dead-letter-exchange": REJECTED}
+    return Queue(DEAD, DEAD_EXCHANGE, queue_arguments=arguments)
+
+
+def rejected_queue(embedded: bool) -> Queue:
+    """Return the queue of messages that are no jobs; people empty it."""
+    # To look at a message is to take it and give it back; by default RabbitMQ 4 drops it then.
+    arguments = _QUORUM | {"x-delivery-limit": MANY_DELIVERIES}
+    return Queue(REJECTED, REJECTED_EXCHANGE, queue_arguments=_arguments(arguments, embedded))
+
+
+def common_queues(embedded: bool) -> list[Queue]:
+    """Return the queues that every worker serves, whatever lanes it owns."""
+    return [unrouted_queue(embedded), *([] if embedded else [dead_queue()])]
+
+
+def declare(connection: Connection, accounts: Iterable[str], embedded: bool) -> None:
+    """Declare everything; what is there already with the same arguments stays as it is."""
+    with connection.channel() as channel:
+        for exchange in (OUTCOMES_EXCHANGE, UNROUTED_EXCHANGE, jobs_exchange(embedded)):
+            exchange(channel).declare()
+        for queue in _all_queues(accounts, embedded):
+            queue(channel).declare()
+        if embedded:
+            queue = unrouted_queue(embedded)(channel)
+            queue.bind_to(JOBS, routing_key=str(Priority.KILL))
+
+
+def declare_delays(connection: Connection, accounts: Iterable[str]) -> None:
+    """Declare Celery's exchanges and queues of delayed messages, and the way back from them."""
+    native_delayed_delivery.declare_native_delayed_delivery_exchanges_and_queues(
+        connection, "quorum"
+    )
+    with connection.channel() as channel:
+        for queue in (queue for name in accounts for queue in lane_queues(name, False)):
+            # As Celery has it: the digits of the delay still stand before the key.
+            key = f"#.{queue.routing_key}"
+            jobs_exchange(False)(channel).bind_to(_DELAYED, routing_key=key)
+            queue(channel).bind_to(JOBS, routing_key=key)
+
+
+def _all_queues(accounts: Iterable[str], embedded: bool) -> list[Queue]:
+    queues = [rejected_queue(embedded), *common_queues(embedded)]
+    for account in accounts:
+        queues += lane_queues(account, embedded)
+        queues += [] if embedded else [owner_queue(account), told_queue(account)]
+    return queues
+
+
+def _arguments(arguments: dict[str, Any], embedded: bool) -> dict[str, Any]:
+    return {} if embedded else arguments
+
+
+def is_embedded(broker_url: str) -> bool:
+    """Say whether the broker is kombu's own (a folder or memory), not RabbitMQ."""
+    return not broker_url.startswith(("amqp", "pyamqp"))

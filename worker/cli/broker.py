@@ -1,0 +1,226 @@
+"""The command line's connection to the broker: short, confirmed, and with clear errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any
+
+import amqp
+import typer
+from kombu import Connection, Consumer, Queue
+from kombu.exceptions import KombuError
+from pydantic import ValidationError
+
+from worker.amqp import embedded as folder
+from worker.amqp import topology
+from worker.cli.output import Problem
+from worker.jobs.report import OutcomeMessage
+from worker.settings import broker_url, environment
+
+#: How long the broker may take to answer, in seconds.
+TIMEOUT_S = 5.0
+#: A lost connection is noticed within two of these (seconds).
+_HEARTBEAT_S = 30
+#: So soon (seconds) an interrupt is heard.
+_POLL_S = 0.1
+
+BrokerTimeout = Annotated[
+    float, typer.Option("--broker-timeout", min=0.1, help="Seconds to wait for the broker.")
+]
+
+
+@contextmanager
+def broker(timeout_s: float = TIMEOUT_S) -> Iterator[Connection]:
+    """Connect to the broker of the environment for the length of a `with` block.
+
+    Raises:
+        Problem: it cannot be reached, refuses, or goes away meanwhile.
+    """
+    connection = open_connection(broker_url(environment()), timeout_s)
+    try:
+        with _told_to_people(connection):
+            connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=timeout_s)
+            yield connection
+    except KeyboardInterrupt:
+        raise  # it may have cut a frame in two, of which a goodbye would wait for the rest
+    except BaseException:
+        _release(connection)
+        raise
+    _release(connection)
+
+
+@contextmanager
+def _told_to_people(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except amqp.NotFound as error:
+        raise Problem(f"{_why(error)}; start a worker, which declares it", 69) from None
+    except amqp.AccessRefused as error:
+        raise Problem(
+            f"{_where(connection)}: {_why(error)}; grant it or change the user", 69
+        ) from None
+    except (KombuError, amqp.AMQPError, OSError) as error:
+        line = f"{_where(connection)}: the broker cannot be used ({_why(error)})"
+        raise Problem(f"{line}; start it or set CELERY_BROKER_URL", os.EX_UNAVAILABLE) from None
+
+
+def open_connection(url: str, timeout_s: float) -> Connection:
+    """Return a connection that confirms each message; it connects when it is used."""
+    own = folder.options(url) if folder.is_folder(url) else {"confirm_publish": True}
+    return Connection(
+        url, connect_timeout=timeout_s, heartbeat=_HEARTBEAT_S, transport_options=own
+    )
+
+
+def _release(connection: Connection) -> None:
+    with suppress(KombuError, amqp.AMQPError, OSError):  # it may be gone already
+        connection.release()
+
+
+def _where(connection: Connection) -> str:
+    return str(connection.as_uri())
+
+
+def _why(error: BaseException) -> str:
+    text = str(getattr(error, "reply_text", "") or error)
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def is_embedded(connection: Connection) -> bool:
+    """Say whether the connection is to the embedded broker."""
+    return bool(connection.transport.driver_type != "amqp")
+
+
+def publish(
+    connection: Connection,
+    key: str,
+    body: bytes,
+    properties: Mapping[str, Any],
+    headers: Mapping[str, Any],
+    timeout_s: float,
+) -> None:
+    """Publish to `cancel.jobs`; return when the broker has the message in a queue.
+
+    Raises:
+        Problem: no queue takes the message.
+    """
+    returned: list[Any] = []
+    with connection.channel() as channel:
+        if is_embedded(connection):
+            _check_route(connection, channel, key)
+        else:
+            channel.events["basic_return"].add(lambda *what: returned.append(what))
+        # By hand: a producer of kombu would add a content encoding that was not there.
+        kept = dict(properties) | {"delivery_mode": 2}
+        kind, encoding = kept.pop("content_type", None), kept.pop("content_encoding", None)
+        message = channel.prepare_message(body, None, kind, encoding, dict(headers), kept)
+        limits = {} if is_embedded(connection) else {"confirm_timeout": timeout_s}
+        channel.basic_publish(message, topology.JOBS, key, mandatory=True, **limits)
+    if returned:
+        raise _no_queue(key)
+
+
+def _check_route(connection: Connection, channel: Any, key: str) -> None:
+    """The embedded broker drops what no queue takes, without a word."""
+    topology.declare(connection, (), embedded=True)
+    table = channel.get_table(topology.JOBS)
+    if not channel.typeof(topology.JOBS).lookup(table, topology.JOBS, key, None):
+        raise _no_queue(key)
+
+
+def _no_queue(key: str) -> Problem:
+    return Problem(f"no queue takes {key!r}; check the account's name and start a worker", 69)
+
+
+class Listener:
+    """A queue of one's own on `cancel.outcomes`; it listens from the moment it is made."""
+
+    def __init__(
+        self, connection: Connection, keys: Sequence[str], interrupted: threading.Event
+    ) -> None:
+        self._connection = connection
+        self._interrupted = interrupted
+        if is_embedded(connection):
+            topology.declare(connection, (), embedded=True)
+        self._channel = connection.channel()
+        # Bound, not declared: a user who may only read need not be allowed to configure it.
+        queue = Queue("", durable=False, exclusive=True, auto_delete=True)(self._channel)
+        queue.queue_declare()  # the broker names it
+        self._name = queue.name
+        for key in keys:
+            queue.bind_to(topology.OUTCOMES, routing_key=key)
+        self._inbox: deque[dict[str, Any]] = deque()
+        self._consumer = Consumer(
+            self._channel, [queue], no_ack=True, auto_declare=False, on_message=self._take
+        )
+        self._consumer.consume()
+
+    def _take(self, message: Any) -> None:
+        with suppress(ValidationError):  # whatever it is, it is no outcome
+            OutcomeMessage.model_validate_json(message.body)
+            self._inbox.append(json.loads(message.body))
+
+    def outcomes(self, until: float) -> Iterator[dict[str, Any]]:
+        """Yield outcomes as they come, until the monotonic time `until`.
+
+        Raises:
+            Abort: somebody interrupts.
+        """
+        while not self._interrupted.is_set():
+            while self._inbox:
+                yield self._inbox.popleft()
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                return
+            self._drain(min(left_s, _POLL_S))
+        raise typer.Abort
+
+    def _drain(self, timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            self._connection.drain_events(timeout=timeout_s)
+        self._connection.heartbeat_check()
+
+    def close(self) -> None:
+        """Delete the queue; RabbitMQ does so by itself, the embedded broker does not."""
+        self._channel.queue_delete(self._name)
+
+
+@contextmanager
+def listening(connection: Connection, keys: Sequence[str]) -> Iterator[Listener]:
+    """Listen on `cancel.outcomes` for the length of a `with` block."""
+    with _interrupt_noted() as interrupted:
+        listener = Listener(connection, keys, interrupted)
+        try:
+            yield listener
+        finally:
+            if is_embedded(connection):
+                listener.close()
+
+
+@contextmanager
+def _interrupt_noted() -> Iterator[threading.Event]:
+    """Note the first interrupt: raised just anywhere, it would cut a frame in two.
+
+    A second one has its usual way; where interrupts are ignored, as in a script's background
+    job, they still are.
+    """
+    noted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(*_: object) -> None:
+        noted.set()
+        signal.signal(signal.SIGINT, before)
+
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)

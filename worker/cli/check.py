@@ -1,0 +1,207 @@
+"""`cancel-worker check`: is all there that a worker needs, and if not, how to mend it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+import amqp
+import typer
+from kombu import Connection
+
+from venues.base import HttpReply, HttpRequest
+from venues.words import Priority
+from worker.amqp import topology
+from worker.amqp.topology import RECORD, lane_queue_name, owner_queue_name
+from worker.cli.accounts import rate
+from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded
+from worker.cli.output import AsJson, Output, Problem
+from worker.http.transport import InDoubt, NotSent, Transport
+from worker.settings import Account, ConfigError, environment, load_each
+
+#: A `Date` header has whole seconds, so less than this cannot be told.
+CLOCK_TOLERANCE_S = 1.5
+
+
+class State(StrEnum):
+    """How one thing is; a note does not stop a worker."""
+
+    OK = "ok"
+    NOTE = "note"
+    BAD = "not ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the answer: what was looked at, how it is, and the figure or the mend."""
+
+    what: str
+    state: State
+    detail: str = ""
+
+
+def check(*, broker_timeout: BrokerTimeout = TIMEOUT_S, as_json: AsJson = False) -> None:
+    """Check accounts, secrets, broker, queues, venues and clocks. Exit 1 if one is not ok."""
+    output = Output(as_json=as_json)
+    accounts: dict[str, Account] = {}
+    findings = [*_accounts(accounts), *_broker(accounts, broker_timeout), *_venues(accounts)]
+    if as_json:
+        for finding in findings:
+            what, state, detail = finding.what, finding.state, finding.detail
+            output.emit({"what": what, "state": state, "detail": detail})
+    else:
+        output.table(
+            ("what", "state", "detail or mend"), ((f.what, f.state, f.detail) for f in findings)
+        )
+    if any(finding.state is State.BAD for finding in findings):
+        raise typer.Exit(1)
+
+
+# -- accounts ----------------------------------------------------------------------------
+
+
+def _accounts(usable: dict[str, Account]) -> Iterator[Finding]:
+    """Look at the accounts file; put what can be used into `usable`."""
+    try:
+        found = load_each(environment())
+    except ConfigError as error:
+        yield Finding("accounts file", State.BAD, str(error))
+        return
+    yield Finding("accounts file", State.OK, f"{len(found)} accounts")
+    for name, account in found.items():
+        if isinstance(account, ConfigError):
+            yield Finding(f"account {name}", State.BAD, str(account))
+        else:
+            usable[name] = account
+            yield Finding(f"account {name}", State.OK, _in_force(account))
+
+
+def _in_force(account: Account) -> str:
+    secret = "key and secret" if account.credential.api_secret else "key alone"
+    quotas = ", ".join(f"{name} {rate(quota)}" for name, quota in account.quotas.items())
+    return f"{account.venue.name}, {secret}; {quotas}"
+
+
+# -- broker ------------------------------------------------------------------------------
+
+
+def _broker(accounts: Mapping[str, Account], timeout_s: float) -> Iterator[Finding]:
+    try:
+        with broker(timeout_s) as connection:
+            yield Finding("broker", State.OK, f"{connection.as_uri()} {_product(connection)}")
+            if is_embedded(connection):
+                yield Finding("queues", State.NOTE, "embedded broker: for a first look only")
+            else:
+                yield from _queues(connection, accounts)
+    except Problem as problem:
+        yield Finding("broker", State.BAD, problem.line)
+
+
+def _product(connection: Connection) -> str:
+    told: Mapping[str, Any] = getattr(connection.connection, "server_properties", {})
+    return " ".join(_text(told.get(key, "")) for key in ("product", "version")).strip()
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _queues(connection: Connection, accounts: Mapping[str, Account]) -> Iterator[Finding]:
+    for name in (topology.UNROUTED, topology.DEAD):
+        yield _served(connection, name)
+    yield _rejected(connection)
+    yield _recorded(connection)
+    for account in accounts:
+        yield _served(connection, owner_queue_name(account))
+        for priority in (Priority.KILL, Priority.ROUTINE):
+            yield _served(connection, lane_queue_name(account, priority))
+
+
+def _size(connection: Connection, name: str) -> tuple[int, int] | None:
+    """Return messages and consumers of a queue; None if there is no such queue."""
+    with connection.channel() as channel:
+        try:
+            _, messages, consumers = channel.queue_declare(name, passive=True)
+        except amqp.NotFound:
+            return None
+    return messages, consumers
+
+
+def _served(connection: Connection, name: str) -> Finding:
+    size = _size(connection, name)
+    if size is None:
+        return Finding(
+            f"queue {name}", State.BAD, "not there; start a worker, which declares it"
+        )
+    messages, consumers = size
+    if not consumers:
+        mend = "start one with this accounts file"
+        return Finding(f"queue {name}", State.BAD, f"{messages} wait, no worker; {mend}")
+    return Finding(f"queue {name}", State.OK, f"{messages} wait")
+
+
+def _rejected(connection: Connection) -> Finding:
+    size, what = _size(connection, topology.REJECTED), f"queue {topology.REJECTED}"
+    if size is None:
+        return Finding(what, State.BAD, "not there; start a worker, which declares it")
+    if size[0]:
+        text = f"{size[0]} messages wait for you: cancel-worker rejected list"
+        return Finding(what, State.NOTE, text)
+    return Finding(what, State.OK, "empty")
+
+
+def _recorded(connection: Connection) -> Finding:
+    """The record may be left out, so that it is missing is no fault."""
+    messages, consumers = _size(connection, RECORD) or (0, 0)
+    what = f"queue {RECORD}"
+    if not consumers:
+        return Finding(what, State.NOTE, f"{messages} wait; to keep them: cancel-worker record")
+    return Finding(what, State.OK, f"{messages} wait")
+
+
+# -- venues ------------------------------------------------------------------------------
+
+
+def _venues(accounts: Mapping[str, Account]) -> Iterator[Finding]:
+    """Ask each address once, without a key."""
+    timeouts: dict[str, float] = {}
+    for account in accounts.values():
+        timeouts[account.base_url] = max(account.timeout_s, timeouts.get(account.base_url, 0.0))
+    for base_url, timeout_s in timeouts.items():
+        yield from _venue(base_url, timeout_s)
+
+
+def _venue(base_url: str, timeout_s: float) -> Iterator[Finding]:
+    transport, begun, at = Transport(base_url), time.monotonic(), time.time()
+    try:
+        reply = transport.send(HttpRequest("GET", "/"), timeout_s)
+    except NotSent as error:
+        mend = "check address, name service and firewall"
+        yield Finding(base_url, State.BAD, f"cannot be reached ({error}); {mend}")
+        return
+    except InDoubt as error:
+        yield Finding(base_url, State.BAD, f"does not answer ({error}); check the address")
+        return
+    finally:
+        transport.close()
+    took_s = time.monotonic() - begun
+    yield Finding(base_url, State.OK, f"answers in {took_s * 1000:.0f} ms")
+    yield _clock(base_url, reply, at + took_s / 2)
+
+
+def _clock(base_url: str, reply: HttpReply, ours_s: float) -> Finding:
+    what = f"clock of {base_url}"
+    try:
+        theirs_s = parsedate_to_datetime(reply.headers["date"]).timestamp() + 0.5
+    except (KeyError, ValueError):
+        return Finding(what, State.NOTE, "the venue tells no date")
+    ahead_s = ours_s - theirs_s
+    if abs(ahead_s) <= CLOCK_TOLERANCE_S:
+        return Finding(what, State.OK, f"the same within {CLOCK_TOLERANCE_S} s")
+    side = "ahead" if ahead_s > 0 else "behind"
+    text = f"ours is {abs(ahead_s):.0f} s {side}; synchronise it (NTP)"
+    return Finding(what, State.BAD, text)

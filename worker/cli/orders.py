@@ -1,0 +1,193 @@
+"""What `submit` and `plan` take alike: options and ids become the body of one cancel job."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from pydantic import ValidationError
+
+from venues.words import IdKind, OrdType, Priority
+from worker.amqp.topology import routing_key
+from worker.cli.output import Problem
+from worker.jobs.parse import MOST_BYTES, JobMessage, utc_now
+from worker.jobs.report import rfc_3339
+
+_USAGE = 2
+_SPAN = re.compile(r"(?P<count>\d{1,6})(?P<unit>[smh])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
+
+Ids = Annotated[
+    list[str] | None, typer.Argument(help="Order ids; - reads them from standard input.")
+]
+File = Annotated[
+    str, typer.Option("--file", "-f", help="A file with one id a line; - is standard input.")
+]
+Account = Annotated[str, typer.Option("--account", "-a", help="Name in the accounts file.")]
+Kill = Annotated[bool, typer.Option("--kill", help="Go before all routine jobs.")]
+Symbol = Annotated[str, typer.Option(help="Instrument, in the venue's spelling.")]
+OrdTypeOption = Annotated[OrdType, typer.Option("--ord-type", help="Type of all the orders.")]
+KindOption = Annotated[
+    IdKind | None, typer.Option("--kind", help="Kind of the ids; worked out if left out.")
+]
+Deadline = Annotated[
+    str, typer.Option(help="No new cancel after it: 30s, 5m, or an RFC 3339 time.")
+]
+Reason = Annotated[str, typer.Option(help="Why; carried to log lines.")]
+RequestedBy = Annotated[str, typer.Option(help="Who asks; your user name if left out.")]
+JobId = Annotated[str, typer.Option("--job-id", help="Idempotency key; new if left out.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A job as the command line was asked for it."""
+
+    ids: Sequence[str]
+    account: str
+    kill: bool = False
+    symbol: str = ""
+    ord_type: OrdType = OrdType.ANY
+    kind: IdKind | None = None
+    deadline: str = ""
+    reason: str = ""
+    requested_by: str = ""
+    job_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A job ready to be sent or planned; `ids` holds each once."""
+
+    job_id: str
+    account: str
+    priority: Priority
+    ids: tuple[str, ...]
+    body: bytes
+
+    @property
+    def key(self) -> str:
+        """The routing key of the job."""
+        return routing_key(self.priority, self.account)
+
+
+def read_ids(words: Sequence[str] | None, file: str) -> list[str]:
+    """Return the ids of the arguments, of a file and of standard input.
+
+    Raises:
+        Problem: there are none, or the file cannot be read.
+    """
+    words = list(words or ())
+    found = [word for word in words if word != "-"]
+    if file and file != "-":
+        found += _lines(_text_of(Path(file)))
+    if "-" in words or file == "-":
+        found += _lines(sys.stdin.read())
+    if not found:
+        raise Problem("no ids; give them as arguments, with --file, or - to read them", _USAGE)
+    return found
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(f"{path}: cannot be read ({type(error).__name__})", _USAGE) from None
+
+
+def _lines(text: str) -> list[str]:
+    """Return one id a line; empty lines and those that start with # are none."""
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def draft(asked: Asked, now: datetime) -> Draft:
+    """Return the job.
+
+    Raises:
+        Problem: the worker would refuse it.
+    """
+    job_id = asked.job_id or str(uuid4())
+    body = _body(asked, job_id, now)
+    _check(body)
+    raw = json.dumps(body).encode()
+    if len(raw) > MOST_BYTES:
+        raise Problem(f"{len(raw)} bytes; a job has at most {MOST_BYTES}: send two", _USAGE)
+    return Draft(
+        job_id=job_id,
+        account=asked.account,
+        priority=Priority.KILL if asked.kill else Priority.ROUTINE,
+        ids=tuple(dict.fromkeys(asked.ids)),
+        body=raw,
+    )
+
+
+def _body(asked: Asked, job_id: str, now: datetime) -> dict[str, Any]:
+    body = {
+        "job_id": job_id,
+        "account": asked.account,
+        "symbol": asked.symbol,
+        "orders": list(_orders(asked)),
+        "deadline": _deadline(asked.deadline, now),
+        "reason": asked.reason,
+        "requested_by": asked.requested_by or _user(),
+    }
+    return {name: value for name, value in body.items() if value}
+
+
+def _orders(asked: Asked) -> Iterable[str | dict[str, str]]:
+    stated = {"kind": str(asked.kind)} if asked.kind else {}
+    if asked.ord_type is not OrdType.ANY:
+        stated["ord_type"] = str(asked.ord_type)
+    return ({"id": id_, **stated} if stated else id_ for id_ in asked.ids)
+
+
+def _deadline(word: str, now: datetime) -> str:
+    span = _SPAN.fullmatch(word)
+    if span is None:
+        return word
+    return rfc_3339(now + timedelta(**{_UNITS[span["unit"]]: int(span["count"])}))
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""  # a container may run under a number without a name
+
+
+def _check(body: dict[str, Any]) -> None:
+    try:
+        JobMessage.model_validate(body)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise Problem(f"{where}: {fault['msg'].lower()}", _USAGE) from None
+
+
+def properties(job: Draft) -> dict[str, str]:
+    """Return the AMQP properties of the job's message."""
+    return {
+        "content_type": "application/json",
+        "content_encoding": "utf-8",
+        "message_id": job.job_id,
+        "app_id": "cancel-worker",
+    }
+
+
+def deadline_of(job: Draft) -> datetime | None:
+    """Return the deadline that the job states."""
+    return JobMessage.model_validate_json(job.body).deadline
+
+
+def now() -> datetime:
+    """Return the wall clock."""
+    return utc_now()

@@ -1,0 +1,132 @@
+"""`cancel-worker plan`: the venue requests that a job would make, and when; nothing is sent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from venues.words import OrdType, Priority, Purpose
+from worker.cli import orders
+from worker.cli.accounts import settings
+from worker.cli.orders import Asked, Draft, draft, read_ids
+from worker.cli.output import AsJson, Output, Problem
+from worker.cli.simulate import Plan, PlannedRequest, simulate
+from worker.jobs.parse import Envelope, Intake, InvalidJob, read_job
+from worker.orders.follow import start
+from worker.settings import Account
+
+#: Ids of a request that the table names.
+_MOST_SHOWN = 3
+
+RttMs = Annotated[
+    float, typer.Option("--rtt-ms", min=0, help="Assumed round trip to the venue, ms.")
+]
+
+
+def plan(
+    ids: orders.Ids = None,
+    *,
+    account: orders.Account,
+    file: orders.File = "",
+    kill: orders.Kill = False,
+    symbol: orders.Symbol = "",
+    ord_type: orders.OrdTypeOption = OrdType.ANY,
+    kind: orders.KindOption = None,
+    deadline: orders.Deadline = "",
+    reason: orders.Reason = "",
+    requested_by: orders.RequestedBy = "",
+    job_id: orders.JobId = "",
+    rtt_ms: RttMs = 50.0,
+    as_json: AsJson = False,
+) -> None:
+    """Show the requests that the same `submit` would make at the venue. Sends nothing."""
+    asked = Asked(
+        ids=read_ids(ids, file),
+        account=account,
+        kill=kill,
+        symbol=symbol,
+        ord_type=ord_type,
+        kind=kind,
+        deadline=deadline,
+        reason=reason,
+        requested_by=requested_by,
+        job_id=job_id,
+    )
+    found = settings().accounts
+    intake = _intake(draft(asked, orders.now()), found)
+    planned = _simulated(intake, found[account], rtt_ms / 1000)
+    output = Output(as_json=as_json)
+    show = _show_json if as_json else _show
+    show(output, intake, planned)
+
+
+def _intake(job: Draft, accounts: Any) -> Intake:
+    envelope = Envelope(priority=job.priority, account=job.account, message_id=job.job_id)
+    try:
+        return read_job(json.loads(job.body), envelope, accounts, orders.now())
+    except InvalidJob as error:
+        raise Problem(f"the worker would reject the job: {error.detail}", 2) from None
+
+
+def _simulated(intake: Intake, account: Account, rtt_s: float) -> Plan:
+    job = intake.job
+    kill = job.priority is Priority.KILL
+    look_first = account.venue.looks_first and not kill
+    tracks = [start(ref, look_first=look_first) for ref in job.refs]
+    deadline_s = (job.deadline - job.accepted_at).total_seconds()
+    return simulate(account, tracks, kill=kill, deadline_s=deadline_s, rtt_s=rtt_s)
+
+
+def _show(output: Output, intake: Intake, planned: Plan) -> None:
+    columns = ("#", "at s", "for", "method", "target", "n", "ids", "quotas", "answered s")
+    rows = (_row(n, request) for n, request in enumerate(planned.requests, 1))
+    output.table(columns, rows)
+    for refused in intake.refused:
+        output.line(f"refused {refused.id}: {refused.reason}: {refused.text}", "red")
+    output.line(_summary(intake, planned))
+
+
+def _row(number: int, request: PlannedRequest) -> tuple[object, ...]:
+    shown = " ".join(request.ids[:_MOST_SHOWN])
+    more = len(request.ids) - _MOST_SHOWN
+    return (
+        number,
+        f"{request.sends_s:.3f}",
+        request.purpose,
+        request.method,
+        request.target.partition("?")[0],
+        len(request.ids),
+        f"{shown} +{more}" if more > 0 else shown,
+        " ".join(request.quotas),
+        f"{request.answered_s:.3f}",
+    )
+
+
+def _summary(intake: Intake, planned: Plan) -> str:
+    cancels = sum(r.purpose is Purpose.CANCEL for r in planned.requests)
+    looks = len(planned.requests) - cancels
+    words = f"{len(intake.job.refs)} ids: {cancels} cancels and {looks} look-ups"
+    times = (
+        f"cancels answered after {planned.ends_s(Purpose.CANCEL):.3f} s, "
+        f"every id final after {planned.ends_s():.3f} s"
+    )
+    late = f"; {planned.left} ids do not make the deadline" if planned.left else ""
+    return f"{words}; {times}{late}; nothing was sent"
+
+
+def _show_json(output: Output, intake: Intake, planned: Plan) -> None:
+    for number, request in enumerate(planned.requests, 1):
+        output.emit({"n": number, **asdict(request)})
+    for refused in intake.refused:
+        output.emit({"refused": refused.id, "reason": refused.reason, "text": refused.text})
+    output.emit(
+        {
+            "ids": len(intake.job.refs),
+            "cancels_answered_s": planned.ends_s(Purpose.CANCEL),
+            "final_s": planned.ends_s(),
+            "late": planned.left,
+        }
+    )

@@ -1,0 +1,75 @@
+"""`cancel-worker status`: what became of each id of a job, from the record."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from venues.words import CancelStatus
+from worker.cli.database import Url, open_store
+from worker.cli.output import AsJson, Output, Problem
+from worker.jobs.report import rfc_3339
+from worker.record.store import DEFAULT_URL, DatabaseAway, Store
+from worker.record.tables import Recorded
+
+JobId = Annotated[str, typer.Argument(help="The job's id.")]
+
+
+def status(job: JobId, *, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Show the recorded outcome of each id of a job. Exit 1 if there is none."""
+    found = recorded(url, lambda store: store.of_job(job))
+    if not found:
+        raise Problem(f"the record holds nothing of job {job}: not final yet, or never sent")
+    output = Output(as_json=as_json)
+    if as_json:
+        for row in found:
+            output.emit(row_json(row))
+        return
+    columns = ("id", "status", "reason", "venue says", "proof", "attempts", "finished", "ms")
+    output.table(columns, (_row(row) for row in found))
+    counts = Counter(row.status for row in found)
+    words = ", ".join(f"{counts[s]} {s}" for s in CancelStatus if s in counts)
+    output.line(f"job {job} at {found[0].venue or '?'}/{found[0].account or '?'}: {words}")
+
+
+def recorded(url: str, read: Callable[[Store], list[Recorded]]) -> list[Recorded]:
+    """Read from the record.
+
+    Raises:
+        Problem: there is no record, or the database does not answer.
+    """
+    store = open_store(url)
+    try:
+        if not store.is_there():
+            text = f"no record at {store.where}; start one with cancel-worker record"
+            raise Problem(f"{text}, or set CANCEL_RECORD_URL")
+        return read(store)
+    except DatabaseAway as error:
+        text = f"{store.where}: the database does not answer ({error})"
+        raise Problem(f"{text}; start it or set CANCEL_RECORD_URL", os.EX_UNAVAILABLE) from None
+    finally:
+        store.close()
+
+
+def row_json(row: Recorded) -> dict[str, Any]:
+    """Return a row as JSON, with the keys of the outcome message."""
+    times = {"accepted_at": rfc_3339(row.accepted_at), "finished_at": rfc_3339(row.finished_at)}
+    return asdict(row) | times
+
+
+def _row(row: Recorded) -> tuple[object, ...]:
+    return (
+        row.id or "(whole job)",
+        row.status,
+        row.reason or "-",
+        row.ord_status or "-",
+        row.evidence,
+        row.attempts,
+        rfc_3339(row.finished_at),
+        row.latency_ms,
+    )

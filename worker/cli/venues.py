@@ -1,0 +1,91 @@
+"""`cancel-worker venues`: what each venue's adapter can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from venues import all_venues
+from venues.base import Route, Venue
+from venues.words import OrdType
+from worker.cli.accounts import rate
+from worker.cli.output import AsJson, Output, Problem
+
+Name = Annotated[str, typer.Argument(help="One venue; all if left out.")]
+
+
+def venues(name: Name = "", *, as_json: AsJson = False) -> None:
+    """Show the routes, batch sizes, quotas and id kinds of each venue."""
+    known = all_venues()
+    if name and name not in known:
+        raise Problem(f"no venue {name!r}; known are {', '.join(sorted(known))}", 2)
+    output = Output(as_json=as_json)
+    for venue in (known[word] for word in ([name] if name else sorted(known))):
+        if as_json:
+            output.emit(_as_json(venue))
+        else:
+            _show(output, venue)
+
+
+def _show(output: Output, venue: Venue) -> None:
+    output.line(f"{venue.name}  {venue.base_url}", "bold")
+    output.line(f"ids: {', '.join(venue.id_shapes)}; {_proof(venue)}")
+    columns = ("route", "for", "request", "ids", "id kinds", "order types", "shares", "quotas")
+    output.table(columns, (_row(route) for route in venue.routes))
+    quotas = ", ".join(f"{n} {rate(q)} per {q.scope}" for n, q in venue.quotas.items())
+    output.line(f"quotas: {quotas}")
+    output.line()
+
+
+def _proof(venue: Venue) -> str:
+    if venue.looks_first:
+        return "routine jobs look before they cancel: not every canceled order leaves a record"
+    return "canceled orders stay on record"
+
+
+def _row(route: Route) -> tuple[object, ...]:
+    return (
+        route.name,
+        route.purpose,
+        f"{route.method} {route.path}",
+        f"{route.max_ids} (or {route.wide_ids})" if route.wide_ids else str(route.max_ids),
+        " ".join(sorted(route.id_kinds)),
+        "all" if route.ord_types >= set(OrdType) else " ".join(_in_order(route)),
+        " ".join(route.group_by) or "-",
+        " ".join(route.quotas),
+    )
+
+
+def _in_order(route: Route) -> Iterator[OrdType]:
+    return (word for word in OrdType if word in route.ord_types)
+
+
+def _as_json(venue: Venue) -> dict[str, Any]:
+    quotas = {n: {"rate": rate(q), "scope": q.scope} for n, q in venue.quotas.items()}
+    return {
+        "venue": venue.name,
+        "base_url": venue.base_url,
+        "id_kinds": list(venue.id_shapes),
+        "looks_first": venue.looks_first,
+        "secret_optional": venue.secret_optional,
+        "quotas": quotas,
+        "routes": [_route_json(route) for route in venue.routes],
+    }
+
+
+def _route_json(route: Route) -> dict[str, Any]:
+    return {
+        "route": route.name,
+        "purpose": route.purpose,
+        "method": route.method,
+        "path": route.path,
+        "max_ids": route.max_ids,
+        "wide_ids": route.wide_ids,
+        "id_kinds": sorted(route.id_kinds),
+        "ord_types": list(_in_order(route)),
+        "shares": list(route.group_by),
+        "needs_symbol": route.needs_symbol,
+        "quotas": list(route.quotas),
+    }

@@ -1,0 +1,4 @@
+"""One job, from its message to the outcome of each id.
+
+Read `parse` (bytes become a job), `submit` (its ids go to their lane), `run`, `report`.
+"""

@@ -1,0 +1,100 @@
+"""What becomes of a message whose workers died: tried now, set aside for a while, or given up.
+
+Each death counts for every message that the worker held, and only one of them is guilty. If
+all came back together, one poisonous job would take its neighbours with it to the limit. Set
+aside for different times, the innocent ones come back while the guilty one is away. One that
+its worker then survives goes back to the broker with what is done, and its deaths are
+forgotten: else an innocent job that takes long would be given up, and tell as unconfirmed what
+it had told as canceled.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from kombu.transport import native_delayed_delivery
+
+from worker.amqp.topology import DELIVERY_LIMIT
+
+#: A message is set aside after so many deaths, and again after so many more.
+TRIES = 7
+#: For how long, at random, in seconds: several times what a worker needs to start.
+SHORTEST_S, LONGEST_S = 1, 20
+#: Why a message is given up, in the broker's own word.
+DELIVERED_IN_VAIN = "delivery_limit"
+_DEATH = ("exchange", "queue", "reason")
+#: A task holds its message no longer: the broker takes a message back after 30 minutes.
+LONGEST_HOLD_S = 900.0
+#: A worker that lives so long with a suspect has not died of it.
+SUSPECT_HOLD_S = 3.0
+#: How often a message was set aside; its count at the broker begins anew each time.
+SPELLS = "x-cancel-spells"
+_COUNT = "x-delivery-count"
+#: What the broker writes into a message on its way. To publish a message again with its old
+#: deaths loses it: RabbitMQ 3 drops one that expires a second time in the same queue.
+BY_THE_BROKER = frozenset(
+    {
+        _COUNT,
+        "x-acquired-count",
+        "x-death",
+        *(f"x-{end}-death-{what}" for end in ("first", "last") for what in _DEATH),
+    }
+)
+
+
+class Fate(StrEnum):
+    """What to do with a message."""
+
+    TRY = "try"
+    SET_ASIDE = "set_aside"
+    GIVE_UP = "give_up"
+
+
+def fate(headers: Mapping[str, Any]) -> Fate:
+    """Judge by how often the message was delivered in vain."""
+    vain = _number(headers, _COUNT)
+    if vain + TRIES * _number(headers, SPELLS) >= DELIVERY_LIMIT:
+        return Fate.GIVE_UP
+    return Fate.SET_ASIDE if vain >= TRIES else Fate.TRY
+
+
+def is_suspect(headers: Mapping[str, Any]) -> bool:
+    """Say whether the message was set aside because its workers died."""
+    return _number(headers, SPELLS) > 0
+
+
+def hold_s(*, suspect: bool, attempt: int) -> float:
+    """Return for how long a task holds its message before it goes back with what is done.
+
+    `attempt` counts from 1; a job that kills slowly is not acquitted without end.
+    """
+    return SUSPECT_HOLD_S if suspect and attempt <= DELIVERY_LIMIT else LONGEST_HOLD_S
+
+
+def headers_aside(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers of a message that is set aside once more."""
+    kept = {key: value for key, value in headers.items() if key not in BY_THE_BROKER}
+    return kept | {SPELLS: _number(headers, SPELLS) + 1}
+
+
+def way_aside(routing_key: str, rng: random.Random) -> tuple[str, str]:
+    """Return exchange and key that bring a message back to `routing_key` after a while."""
+    wait_s = rng.randint(SHORTEST_S, LONGEST_S)
+    first = native_delayed_delivery.level_name(native_delayed_delivery.MAX_LEVEL)
+    return first, native_delayed_delivery.calculate_routing_key(wait_s, routing_key)
+
+
+def last_death(headers: Mapping[str, Any]) -> str:
+    """Return why a message left its queue last; its first death may have been a mere delay."""
+    deaths = headers.get("x-death")
+    newest = deaths[0] if isinstance(deaths, list) and deaths else None
+    reason = newest.get("reason") if isinstance(newest, dict) else None
+    return str(reason or DELIVERED_IN_VAIN)
+
+
+def _number(headers: Mapping[str, Any], name: str) -> int:
+    value = headers.get(name)
+    return value if isinstance(value, int) and value >= 0 else 0

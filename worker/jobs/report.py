@@ -1,0 +1,257 @@
+"""Tells what became of each id: one log line and one confirmed message, with the same keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from venues.words import CancelJob, CancelOutcome, CancelStatus, Evidence, OrdStatus, Priority
+from worker.amqp.publisher import Letter, Publisher
+from worker.amqp.topology import OUTCOMES, REJECTED
+from worker.jobs.earlier import Told, Word, first_word, sort_out
+from worker.jobs.parse import InvalidJob
+from worker.stats import NOBODY
+
+#: AMQP holds a message id in at most 255 bytes.
+_MOST_ID_BYTES = 255
+#: Header of a rejected message: the key that it was sent with, so that it can be sent again.
+ROUTING_KEY_HEADER = "x-routing-key"
+#: Statuses that somebody should look at.
+_LOUD = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
+
+
+class OutcomeMessage(BaseModel):
+    """The final word on one id, as it is published and logged."""
+
+    model_config = ConfigDict(title="CancelOutcome")
+
+    job_id: str
+    venue: str = Field(description="Empty for a rejected job whose account is unknown.")
+    account: str
+    symbol: str
+    id: str = Field(description="Empty for a message that was no valid job.")
+    kind: str
+    ord_type: str
+    status: CancelStatus
+    reason: str
+    ord_status: OrdStatus | None = Field(description="What the venue last said the order is.")
+    evidence: Evidence
+    attempts: Annotated[int, Field(ge=0)]
+    venue_code: str
+    text: str
+    requested_by: str
+    tags: dict[str, str]
+    accepted_at: str
+    finished_at: str
+    latency_ms: float
+
+
+def message_id(job_id: str, order_id: str) -> str:
+    """Return `<job_id>/<id>`; where that is too long for AMQP, a digest takes its end."""
+    plain = f"{job_id}/{order_id}"
+    if len(plain.encode()) <= _MOST_ID_BYTES:
+        return plain
+    digest = hashlib.sha256(plain.encode()).hexdigest()
+    return plain.encode()[: _MOST_ID_BYTES - 65].decode("utf-8", "ignore") + "/" + digest
+
+
+def rfc_3339(moment: datetime) -> str:
+    """Return a UTC time with milliseconds and a Z."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Report:
+    """Where a job's outcomes go; counts them on the way."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        job: CancelJob,
+        counts: Mapping[str, int],
+        told: Callable[[Mapping[str, Any], Priority], None] = NOBODY.outcome,
+        told_before: Callable[[], Iterable[bytes]] = tuple,
+    ) -> None:
+        """Prepare; `told_before`, which may wait, finds what was published of the job."""
+        self._publisher = publisher
+        self._job = job
+        self._told = told
+        self._told_before = told_before
+        self._before: Told | None = None
+        self.counts: Counter[str] = Counter(counts)
+        self._log = structlog.get_logger().bind(
+            job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
+        )
+        self._of_job = {
+            "job_id": job.job_id,
+            "venue": job.venue,
+            "account": job.account,
+            "requested_by": job.requested_by,
+            "tags": dict(job.tags),
+            "accepted_at": rfc_3339(job.accepted_at),
+        }
+        self._accepted_at = job.accepted_at
+        self._posted: list[Future[None]] = []
+
+    def accepted(self, ids: int) -> None:
+        """Log that a job was taken."""
+        job = self._job
+        self._log.info(
+            "job_accepted",
+            ids=ids,
+            priority=job.priority,
+            deadline=rfc_3339(job.deadline),
+            reason=job.reason,
+            requested_by=job.requested_by,
+            tags=dict(job.tags),
+        )
+
+    def outcome(self, outcome: CancelOutcome, now: datetime) -> None:
+        """Log and publish the final word on one id: the first one, where that stands."""
+        if self._before is None:
+            self._before = self._recall()
+        self._tell(first_word(self._before, outcome) or self._message(outcome, now))
+
+    def _recall(self) -> Told:
+        words = [word for body in self._told_before() if (word := _read(body))]
+        told = sort_out(words, frozenset(ref.id for ref in self._job.refs))
+        if told.accepted_at:  # what is told from now on belongs to the run that died
+            self._of_job["accepted_at"] = told.accepted_at
+            self._accepted_at = datetime.fromisoformat(told.accepted_at)
+        return told
+
+    def refused(self, outcome: CancelOutcome, now: datetime) -> None:
+        """Log and publish the final word on an id that cannot be one: it is always the same."""
+        self._tell(self._message(outcome, now))
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        fields = {**message, "job_reason": self._job.reason}
+        tell = self._log.error if message["status"] in _LOUD else self._log.info
+        tell("cancel_outcome", **fields)
+        self.counts[message["status"]] += 1
+        self._told(message, self._job.priority)
+        self._posted.append(self._publisher.post(_letter(message, self._job.trace)))
+
+    def _message(self, outcome: CancelOutcome, now: datetime) -> dict[str, Any]:
+        latency_ms = round((now - self._accepted_at).total_seconds() * 1000, 1)
+        return (
+            _of_id(outcome)
+            | self._of_job
+            | {"finished_at": rfc_3339(now), "latency_ms": latency_ms}
+        )
+
+    def retry(self, ids: int, countdown_s: int, attempt: int, why: str) -> None:
+        """Log that ids go back to the broker for another attempt."""
+        self._log.warning(
+            "cancel_retry", ids=ids, countdown_s=countdown_s, attempt=attempt, why=why
+        )
+
+    def settle(self) -> None:
+        """Wait until the broker has every outcome for good.
+
+        Raises:
+            NotConfirmed: the worker stops, and the broker takes nothing.
+        """
+        # The last one first: when that is confirmed, so are mostly the others.
+        for posted in reversed(self._posted):
+            posted.result()
+        self._posted.clear()
+
+    def kept(self, why: str) -> None:
+        """Log that the broker keeps the job, as it has not taken what was told of it."""
+        self._log.error("message_kept", why=why)
+
+    def take_posted(self) -> list[Future[None]]:
+        """Return what is on its way to the broker, for somebody else to wait for."""
+        taken, self._posted = self._posted, []
+        return taken
+
+    def done(self, now: datetime) -> None:
+        """Log that every id of the job has its final word."""
+        latency_ms = round((now - self._accepted_at).total_seconds() * 1000, 1)
+        self._log.info("job_done", latency_ms=latency_ms, **self.counts)
+
+
+def _read(body: bytes) -> Word | None:
+    """Return an outcome as it was published; None if somebody else published something else."""
+    try:
+        OutcomeMessage.model_validate_json(body)
+    except ValidationError:
+        return None
+    word: Word = json.loads(body)
+    return word
+
+
+#: `asdict` would copy every value once more.
+_FIELDS = tuple(field.name for field in fields(CancelOutcome))
+
+
+def _of_id(outcome: CancelOutcome) -> dict[str, Any]:
+    return {name: getattr(outcome, name) for name in _FIELDS}
+
+
+def _letter(message: Mapping[str, Any], trace: Mapping[str, str]) -> Letter:
+    names = (message["venue"] or "_", message["account"] or "_", message["status"])
+    return Letter(
+        exchange=OUTCOMES,
+        routing_key=".".join(names),
+        body=json.dumps(message, separators=(",", ":")).encode(),
+        properties={
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+            "message_id": message_id(message["job_id"], message["id"]),
+        },
+        headers=trace,
+    )
+
+
+def reject(
+    publisher: Publisher,
+    body: bytes,
+    properties: Mapping[str, Any],
+    headers: Mapping[str, Any],
+    error: InvalidJob,
+) -> Future[None]:
+    """Log a message that is no job and publish it, byte for byte, to `cancel.rejected`."""
+    structlog.get_logger().error(
+        "job_rejected", job_id=error.job_id, reason=error.reason, detail=error.detail
+    )
+    detail = error.detail.encode("utf-8", "replace").decode()[:500]
+    letter = Letter(
+        exchange=REJECTED,
+        routing_key="",
+        body=body,
+        properties=properties,
+        headers={**headers, "x-reason": error.reason, "x-detail": detail},
+        mandatory=True,
+    )
+    return publisher.post(letter)
+
+
+def reject_outcome(
+    publisher: Publisher, error: InvalidJob, venue: str, account: str, now: datetime
+) -> Future[None]:
+    """Publish and log the outcome of a job that was refused as a whole."""
+    refused = CancelOutcome(
+        id="", status=CancelStatus.REJECTED, reason=error.reason, text=error.detail[:200]
+    )
+    message = _of_id(refused) | {
+        "job_id": error.job_id,
+        "venue": venue,
+        "account": account,
+        "requested_by": "",
+        "tags": {},
+        "accepted_at": rfc_3339(now),
+        "finished_at": rfc_3339(now),
+        "latency_ms": 0.0,
+    }
+    structlog.get_logger().info("cancel_outcome", **message)
+    return publisher.post(_letter(message, {}))

@@ -1,0 +1,98 @@
+"""What a running worker holds: its settings, its lanes, its way out. Made once, at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from weakref import WeakValueDictionary
+
+from kombu import Connection
+
+from venues.words import CancelJob
+from worker.amqp.outcome_stream import Recall
+from worker.amqp.publisher import Publisher
+from worker.amqp.topology import is_embedded
+from worker.jobs.report import message_id
+from worker.jobs.submit import Reading
+from worker.processes.client import LaneProcess
+from worker.settings import Settings
+from worker.stats import NOBODY, Figures, Observer
+
+#: Why ids leave a lane that is another worker's now.
+DISOWNED = "disowned"
+
+
+class Runtime:
+    """The way in to all lanes and the way out of the worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connect: Callable[[], Connection],
+        lanes: Mapping[str, LaneProcess],
+        observer: Observer = NOBODY,
+    ) -> None:
+        self.settings = settings
+        self.embedded = is_embedded(settings.broker_url)
+        self.publisher = Publisher(connect)
+        self._lanes = lanes
+        self._recall = Recall(connect, self.publisher)
+        self.observer = observer
+        #: What the consumer read, for the task that comes of it; each lives with its message.
+        self.readings: WeakValueDictionary[str, Reading] = WeakValueDictionary()
+        self._owned: set[str] = set()
+
+    def listen(self, write: Callable[[str], object]) -> None:
+        """Begin to hear of the lanes; `write` gets the lines of their log."""
+        for process in self.processes():
+            process.begin(lambda seen: self.observer.request(seen), write)
+
+    def lanes(self, account: str) -> LaneProcess:
+        """Return the process that drives the lane of an account."""
+        return self._lanes[account]
+
+    def processes(self) -> list[LaneProcess]:
+        """Return the processes in which the lanes live."""
+        return list(dict.fromkeys(self._lanes.values()))
+
+    def figures(self) -> dict[str, Figures]:
+        """Return how each lane that was used stands now."""
+        found: dict[str, Figures] = {}
+        for process in self.processes():
+            found |= process.figures()
+        return found
+
+    def told_before(self, job: CancelJob) -> Future[list[bytes]]:
+        """Find the outcomes that were published of a job before."""
+        if self.embedded:  # that broker keeps nothing that was taken
+            nothing: Future[list[bytes]] = Future()
+            nothing.set_result([])
+            return nothing
+        names = [message_id(job.job_id, ref.id) for ref in job.refs]
+        return self._recall.ask(job.account, names)
+
+    def own(self, account: str) -> None:
+        """Note that the account's lane is this worker's from now on."""
+        self._owned.add(account)
+
+    def owns(self, account: str) -> bool:
+        """Say whether this worker is the one that serves the account's lane."""
+        return account in self._owned
+
+    def give_up(self, account: str) -> None:
+        """Another worker owns the lane now, or will: send nothing more for it."""
+        self._owned.discard(account)
+        self.lanes(account).give_up(account, DISOWNED)
+
+    def stop(self) -> None:
+        """Send nothing more; what is in flight is finished by its tasks."""
+        self.publisher.stop()
+        for process in self.processes():
+            process.stop()
+
+    def close(self) -> None:
+        """Publish what is left and end."""
+        self._recall.close()
+        for process in self.processes():
+            process.close()
+        self.publisher.close()

@@ -1,0 +1,88 @@
+"""Hands a job's ids to its lane; those of a new job as soon as its message is read.
+
+So no id waits until Celery has started its task (docs/decisions/0019). The task waits for what
+comes of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from venues.words import CancelJob, Priority
+from worker.jobs.parse import Intake, utc_now
+from worker.jobs.poison import is_suspect
+from worker.orders.follow import Track
+from worker.processes.client import Errand, LaneProcess
+from worker.processes.protocol import Fresh
+from worker.settings import Settings
+
+
+@dataclass(slots=True, weakref_slot=True, kw_only=True)
+class Reading:
+    """A job as its message was read, and its errand if its ids are in their lane."""
+
+    intake: Intake
+    #: What a retry carries (`worker.jobs.run.read_progress`).
+    progress: Any = None
+    #: Another worker, or this one, had the message before.
+    again: bool = False
+    #: So many workers died over it that it was set aside.
+    suspect: bool = False
+    errand: Errand | None = None
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether something may have been done for it, and told."""
+        return self.again or self.suspect or self.progress is not None
+
+
+def read(message: Any, intake: Intake, kwargs: Mapping[str, Any]) -> Reading:
+    """Return what is known of a job and its message; `kwargs` are those of its task."""
+    return Reading(
+        intake=intake,
+        progress=kwargs.get("progress"),
+        again=bool(message.delivery_info.get("redelivered")),
+        suspect=is_suspect(message.headers),
+    )
+
+
+def is_due(message: Any, intake: Intake) -> bool:
+    """Say whether there is something to do for a job, and its time is now."""
+    late = utc_now() >= intake.job.deadline
+    return bool(intake.job.refs) and not late and not message.headers.get("eta")
+
+
+def fresh_ids(job: CancelJob, settings: Settings, *, again: bool) -> Fresh:
+    """Return the ids of a job of which at most is known that they may have been sent."""
+    rows = [(ref.id, ref.kind, ref.symbol, ref.ord_type) for ref in job.refs]
+    return Fresh(rows, look_first=looks_first(job, settings), sent=again)
+
+
+def looks_first(job: CancelJob, settings: Settings) -> bool:
+    """Say whether its orders are looked for before they are canceled."""
+    venue = settings.accounts[job.account].venue
+    return venue.looks_first and job.priority is Priority.ROUTINE
+
+
+def deadline_of(job: CancelJob) -> float:
+    """Return its deadline by this process's own clock (monotonic seconds)."""
+    return time.monotonic() + (job.deadline - utc_now()).total_seconds()
+
+
+def begin(
+    lanes: LaneProcess, job: CancelJob, ids: Fresh | Sequence[Track], came_at: float
+) -> Errand:
+    """Hand in the ids of a job whose message came at a time (monotonic seconds)."""
+    errand = Errand(
+        account=job.account,
+        job_id=job.job_id,
+        kill=job.priority is Priority.KILL,
+        deadline=deadline_of(job),
+        came_at=came_at,
+        trace=job.trace.get("traceparent", ""),
+    )
+    lanes.submit(errand, ids, len(job.refs))
+    return errand

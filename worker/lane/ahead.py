@@ -1,0 +1,80 @@
+"""Which list the proof of each kill of a lane needs next. Pure but for its counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from venues.base import Route, Venue
+from venues.words import Purpose
+from worker.lane.waiting import Group, Item
+from worker.orders.follow import Track, next_route
+from worker.orders.plan import group_key, lookup_routes
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """Kills that will be sought in one list together, there already or on their way."""
+
+    route: Route
+    kills: int = 0
+
+
+class Ahead:
+    """Counts the kills of a lane, from when they come in until they leave it."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._lines: dict[tuple[str, tuple[str, ...]], _Line] = {}
+        self._at: dict[Item, _Line | None] = {}
+        self._like: tuple[Track, _Line | None] | None = None
+
+    def __len__(self) -> int:
+        """Return how many kills are in the lane."""
+        return len(self._at)
+
+    def note(self, item: Item) -> None:
+        """Note where a kill stands now; one that is being sought in a list is in no line."""
+        sought = item.flying and item.like.purpose is Purpose.LOOKUP
+        self._move(item, None if sought else self._line_of(item.like))
+
+    def forget(self, item: Item) -> None:
+        """Note that an id is out of the lane."""
+        left = self._at.pop(item, None)
+        if left is not None:
+            left.kills -= 1
+
+    def of(self, group: Group) -> int:
+        """Return how many kills have a group's list before them, at its first page."""
+        head = group.head()
+        key = group_key(group.route, head.like.known) if head is not None else ()
+        line = self._lines.get((group.route.name, key))
+        return line.kills if line is not None else 0
+
+    def drawing(self, route: Route) -> int:
+        """Return how many kills have a list before them that draws the route's quotas."""
+        return sum(
+            line.kills for line in self._lines.values() if line.route.quotas == route.quotas
+        )
+
+    def _move(self, item: Item, line: _Line | None) -> None:
+        left = self._at.get(item)
+        if left is not None:
+            left.kills -= 1
+        if line is not None:
+            line.kills += 1
+        self._at[item] = line
+
+    def _line_of(self, track: Track) -> _Line | None:
+        """Return the line of an order like this."""
+        if self._like is None or self._like[0] is not track:
+            self._like = track, self._find(track)
+        return self._like[1]
+
+    def _find(self, track: Track) -> _Line | None:
+        if track.purpose is Purpose.CANCEL:
+            track = track._replace(purpose=Purpose.LOOKUP, absent=(), early=False, page=1)
+        if track.page > 1 or not lookup_routes(self._venue, track.shape):
+            return None
+        route = next_route(track, self._venue)
+        key = route.name, group_key(route, track.known)
+        return self._lines.setdefault(key, _Line(route))

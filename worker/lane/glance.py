@@ -1,0 +1,71 @@
+"""What a kill looks for while it waits for a token: it does not wait for the look itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from venues.base import Route, Venue
+from venues.words import OrderRef, OrdType, Purpose
+from worker.lane.waiting import Group, Item, is_lookup
+from worker.orders.follow import next_route
+from worker.orders.plan import group_key, lookup_routes
+
+#: Ids that may share a look, as in `Lane`: the route and what they must have in common.
+_Company = tuple[Route, tuple[str, ...]]
+
+
+class Glances:
+    """Ids of kills that were not looked for yet, at a venue where only a look before the
+
+    cancel shows that there was an order (docs/decisions/0014).
+    """
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._unseen: list[Item] = []
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Take in ids that came with a kill, in the order of cancels.
+
+        One whose type nobody stated is left out: to learn it would part it from its company,
+        and so take one more cancel request.
+        """
+        if self._venue.looks_first:
+            self._unseen += [item for item in items if self._can_be_seen(item)]
+
+    def _can_be_seen(self, item: Item) -> bool:
+        stated = item.like.ord_type is not OrdType.ANY
+        return stated and bool(lookup_routes(self._venue, item.like.shape))
+
+    def group(self) -> Group | None:
+        """Return the first id to look for: the last to be canceled, as it waits longest."""
+        while self._unseen and not _waits_for_its_cancel(self._unseen[-1]):
+            self._unseen.pop()
+        if not self._unseen:
+            return None
+        item = self._unseen[-1]
+        route, _ = self._company(item)
+        return Group(route, 1, kills=[(item.place, item.ticket, item)], size=1, kills_here=1)
+
+    def take(self, most: int) -> tuple[Item, ...]:
+        """Return the ids that are looked for together, each once."""
+        company = self._company(self._unseen[-1])
+        taken: dict[OrderRef, Item] = {}
+        while self._unseen and len(taken) < most:
+            item = self._unseen[-1]
+            if _waits_for_its_cancel(item):
+                if self._company(item) != company:
+                    break
+                taken.setdefault(item.known, item)
+            self._unseen.pop()
+        return tuple(taken.values())
+
+    def _company(self, item: Item) -> _Company:
+        look = item.like._replace(purpose=Purpose.LOOKUP, looking=True, early=True)
+        route = next_route(look, self._venue)
+        return route, group_key(route, look.known)
+
+
+def _waits_for_its_cancel(item: Item) -> bool:
+    group = item.group
+    return group is not None and not is_lookup(group.route) and not item.like.type_known

@@ -1,0 +1,88 @@
+"""Where the ids of a lane wait: in groups that travel together, or for their time to come."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
+
+from venues.base import Route, Venue
+from venues.words import Purpose
+from worker.lane.waiting import Group, GroupKey, Item
+from worker.orders.follow import Track, next_route
+from worker.orders.plan import group_key
+from worker.pacing.pace import NEVER
+
+
+class Queues:
+    """All ids of a lane that wait. All times are monotonic seconds."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._tickets = itertools.count(1)
+        self._groups: dict[GroupKey, Group] = {}
+        self._planned: tuple[Track, Route, GroupKey] | None = None
+        self._later: list[tuple[float, int, Item]] = []
+
+    @property
+    def groups(self) -> Collection[Group]:
+        """All groups; some may be empty."""
+        return self._groups.values()
+
+    @property
+    def wakes_at(self) -> float:
+        """When the next ids may leave whose time is to come; NEVER if there are none."""
+        return self._later[0][0] if self._later else NEVER
+
+    def put(self, items: Sequence[Item], not_before: float, now: float) -> None:
+        """Have ids wait for their next step; they are alike, and all kills or none."""
+        for item in items:
+            item.ticket = next(self._tickets)
+            item.since = not_before
+        if not_before <= now:
+            self._enter(items)
+            return
+        for item in items:
+            heapq.heappush(self._later, (not_before, item.ticket, item))
+
+    def wake(self, now: float) -> None:
+        """Have those wait in their groups whose time has come."""
+        awake: list[Item] = []
+        while self._later and self._later[0][0] <= now:
+            _, ticket, item = heapq.heappop(self._later)
+            if ticket == item.ticket:
+                awake.append(item)
+        for _, same in groupby(awake, key=lambda item: (id(item.like), item.kill)):
+            self._enter(list(same))
+
+    def each(self) -> Iterator[Group]:
+        """Give the groups in turn; one that is empty after its turn is forgotten."""
+        for key, group in list(self._groups.items()):
+            yield group
+            if not group.size:
+                del self._groups[key]
+
+    def _enter(self, items: Sequence[Item]) -> None:
+        if not items:
+            return
+        group, kill = self._group_of(items[0].like), items[0].kill
+        queue = group.kills if kill else group.routines
+        first = items[0].place - items[0].seq  # the same for all that are alike
+        for item in items:
+            heapq.heappush(queue, (first + item.seq, item.ticket, item))
+            item.group = group
+        group.size += len(items)
+        group.kills_here += kill * len(items)
+
+    def _group_of(self, like: Track) -> Group:
+        """Return the group of an id; one that comes right after its like costs no planning."""
+        if self._planned is None or like is not self._planned[0]:
+            route = next_route(like, self._venue)
+            page = like.page if like.purpose is Purpose.LOOKUP else 1
+            self._planned = (like, route, (route.name, page, group_key(route, like.known)))
+        _, route, key = self._planned
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(route, key[1])
+        return group

@@ -1,0 +1,194 @@
+"""What waits in a lane: ids, the groups that may travel together, and who asked for them."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple, Protocol
+
+from venues.base import Batch, Route
+from venues.words import CancelOutcome, IdKind, OrderRef, Purpose
+from worker.orders.alike import with_id
+from worker.orders.follow import Track
+from worker.orders.retry import Parked
+from worker.pacing.pace import NEVER
+
+
+class Owner(Protocol):
+    """A running task, as its lane sees it."""
+
+    kill: bool
+    deadline: float  # monotonic seconds
+    came_at: float  # when the worker read its message; infinite: unknown
+    leaving: str  # why it wants its ids back, as soon as they are not in flight
+
+
+#: A proof that has waited for so long (seconds) goes first, however few may go with it.
+PATIENCE_S = 2.0
+#: See `rank`.
+Rank = tuple[bool, bool, bool, float, int, int]
+#: Route, page, and what ids must share to travel together.
+GroupKey = tuple[str, int, tuple[str, ...]]
+#: A queue of up to so many times what is taken is sorted whole: one by one takes longer.
+_WHOLE_QUEUE = 32
+#: Before all ids that no look is awaited of; there are never so many.
+_BEFORE_ALL = -(1 << 60)
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One id in the lane, once however many tasks ask for it."""
+
+    key: tuple[object, ...]
+    ref: OrderRef
+    like: Track  # all that is known of it but its id: the track of an order like it
+    owners: dict[Owner, None]  # in the order in which they came
+    seq: int
+    kill: bool
+    entered: float  # when the worker read the message of the first that asked for it
+    since: float = 0.0  # when its present step could have left first
+    ticket: int = 0  # of its newest place in a queue; older places are void
+    group: Group | None = None
+    flying: bool = False
+
+    @property
+    def track(self) -> Track:
+        """All that is known of it."""
+        return with_id(self.like, self.ref)
+
+    @property
+    def known(self) -> OrderRef:
+        """Its reference with what the venue taught us of it."""
+        known = self.like.known
+        return self.ref if known is self.like.ref else known._replace(id=self.ref.id)
+
+    @property
+    def place(self) -> int:
+        """Where it stands among its like: a look that a cancel waits for first, then by age."""
+        return self.seq + _BEFORE_ALL if self.like.looking else self.seq
+
+    @property
+    def deadline(self) -> float:
+        """The last of its owners' deadlines: until then a cancel may be sent for it."""
+        deadline = -NEVER
+        for owner in self.owners:  # nearly always one, and asked for each id that leaves
+            deadline = max(deadline, owner.deadline)
+        return deadline
+
+
+@dataclass(slots=True)
+class Group:
+    """Ids that may share a request: same route, page and group key."""
+
+    route: Route
+    page: int
+    kills: list[tuple[int, int, Item]] = field(default_factory=list)
+    routines: list[tuple[int, int, Item]] = field(default_factory=list)
+    size: int = 0
+    kills_here: int = 0  # of `size`
+
+    def head(self) -> Item | None:
+        """Return the most pressing id, or None if the group is empty."""
+        for queue in self.kills, self.routines:
+            while queue:
+                _, ticket, item = queue[0]
+                if ticket == item.ticket:
+                    return item
+                heapq.heappop(queue)
+        return None
+
+    def take(self, most: int) -> list[Item]:
+        """Take out the most pressing ids, at most so many; their places are void then."""
+        kills = _taken(self.kills, most)
+        routines = _taken(self.routines, most - len(kills)) if len(kills) < most else []
+        self.size -= len(kills) + len(routines)
+        self.kills_here -= len(kills)
+        return kills + routines
+
+
+def _taken(queue: list[tuple[int, int, Item]], most: int) -> list[Item]:
+    """Take so many ids off a queue, of those whose places there are not void."""
+    taken: list[Item] = []
+    while queue and len(taken) < most:
+        for _, ticket, item in _first(queue, most - len(taken)):
+            if ticket == item.ticket:
+                item.ticket, item.group = 0, None
+                taken.append(item)
+    return taken
+
+
+def _first(queue: list[tuple[int, int, Item]], most: int) -> list[tuple[int, int, Item]]:
+    """Take the first places off a queue, at most so many."""
+    if len(queue) > most * _WHOLE_QUEUE:
+        return [heapq.heappop(queue) for _ in range(most)]
+    queue.sort()  # nearly is already; and what is sorted is a heap, too
+    first = queue[:most]
+    del queue[:most]
+    return first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sending:
+    """A request under way."""
+
+    batch: Batch
+    items: tuple[Item, ...]
+    started: float
+    waited_s: float
+    glance: bool = False  # its ids go on meanwhile: it only teaches what it sees
+
+    def owners(self) -> list[Owner]:
+        """Return the tasks whose ids it carries, each once."""
+        return list(dict.fromkeys(chain.from_iterable(item.owners for item in self.items)))
+
+
+#: What a task gets back for one id: the final word, or the id itself for later.
+Result = CancelOutcome | Parked
+
+
+class Delivery(NamedTuple):
+    """A result on its way to its task."""
+
+    owner: Owner
+    ref: OrderRef
+    result: Result
+
+
+def rank(group: Group, head: Item, together: int, now: float) -> Rank:
+    """Return the place of a group among the others: kill, then cancel, then the oldest.
+
+    Of proofs the most that go `together` come first, of kills only kills counted: while their
+    tokens are rare the others gather, and one request for a whole list proves as many as one
+    for a few. Of as many those come first that have the longest way to go.
+    """
+    lookup = is_lookup(group.route)
+    proof = lookup and not head.like.looking
+    fresh = proof and now - head.since < PATIENCE_S
+    far = (-together, group.route.stage) if fresh else (-NEVER, 0)
+    return not head.kill, lookup, proof, *far, head.seq
+
+
+def unqueue(item: Item) -> None:
+    """Void the item's place, wherever it waits."""
+    item.ticket = 0
+    if item.group is not None:
+        item.group.size -= 1
+        item.group.kills_here -= item.kill
+        item.group = None
+
+
+def is_urgent(group: Group) -> bool:
+    """Return whether a kill heads the group."""
+    head = group.head()
+    return head is not None and head.kill
+
+
+def is_lookup(route: Route) -> bool:
+    """Return whether the route only looks."""
+    return route.purpose is Purpose.LOOKUP
+
+
+def shareable(item: Item) -> bool:
+    """A client order id may name a newer order by now, so only an unsent one is shared."""
+    return item.ref.kind is IdKind.VENUE or not (item.flying or item.like.attempts)

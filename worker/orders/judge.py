@@ -1,0 +1,193 @@
+"""What a reply of a venue means for each id in it: one judgement per id, for any reply. Pure.
+
+Order state beats code, code beats HTTP status, and whatever is not plain is in doubt.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from venues.base import Answer, Answers, Batch, HttpReply, Rule, Venue, Verdict
+from venues.words import OrderRef, OrdStatus, OrdType, Purpose
+from worker.orders.plan import SYMBOL_SHAPE
+
+#: Characters of a venue's text that are kept.
+TEXT_LENGTH = 200
+#: What could be a key or a signature that the venue echoes; a UUID has dashes, so it stays.
+_SECRET_LIKE = re.compile(r"[A-Za-z0-9+/=_]{32,}")
+#: What `Venue.parse` may raise for a reply of another shape than documented.
+_ODD_SHAPE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+#: Verdicts that speak of one order, so that they cannot speak for a whole batch.
+_OF_ONE = frozenset({Verdict.STATE, Verdict.UNKNOWN_ORDER})
+#: What an HTTP status means where the body says nothing that we know.
+_BY_STATUS = {
+    401: (Verdict.HALT, "auth"),
+    403: (Verdict.HALT, "permission"),
+    418: (Verdict.BANNED, "banned"),
+    429: (Verdict.THROTTLED, "throttled"),
+}
+
+
+class Judgement(NamedTuple):
+    """What a reply means for one id, and what it taught us of the order."""
+
+    verdict: Verdict
+    ord_status: OrdStatus | None = None  # set exactly when the verdict is STATE
+    reason: str = ""
+    venue_code: str = ""
+    text: str = ""  # shortened, printable, nothing that looks like a signature
+    symbol: str = ""  # learned from the answer
+    ord_type: OrdType | None = None  # learned from the answer
+    unmapped: bool = False  # a code or state that no table row knows
+    more: bool = False  # only with ABSENT: the list goes on, ask for the next page
+
+
+def judge(venue: Venue, batch: Batch, reply: HttpReply) -> dict[OrderRef, Judgement]:
+    """Return exactly one judgement for each reference of the batch."""
+    try:
+        answers = venue.parse(batch, reply)
+    except _ODD_SHAPE:
+        return {ref: _by_status(reply, Answer()) for ref in batch.refs}
+    of_others = _of_others(venue, batch, reply, answers)
+    # Of many orders most answers are the same, so each is weighed once.
+    weighed = {
+        said: _for_purpose(batch, _weigh(venue, reply, said))
+        for said in set(answers.by_id.values())
+    }
+    named = ((ref, answers.by_id.get(ref.id)) for ref in batch.refs)
+    return {ref: weighed[said] if said else of_others for ref, said in named}
+
+
+def _of_others(venue: Venue, batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:
+    """Return what the reply means for each id that it does not name."""
+    if answers.whole is None:
+        return _unnamed(batch, reply, answers)
+    judgement = _weigh(venue, reply, answers.whole)
+    if judgement.verdict in _OF_ONE and len(batch.refs) > 1:
+        return _in_doubt(judgement, "one_answer_for_many")
+    return _for_purpose(batch, judgement)
+
+
+def _weigh(venue: Venue, reply: HttpReply, answer: Answer) -> Judgement:
+    if answer.state:
+        return _by_state(venue, answer)
+    rule = _rule_for(venue, answer)
+    return _by_rule(rule, answer) if rule else _by_status(reply, answer)
+
+
+def _by_state(venue: Venue, answer: Answer) -> Judgement:
+    ord_status = venue.states.get(answer.state)
+    if ord_status:
+        return _heard(answer, Verdict.STATE, ord_status=ord_status)
+    unknown = _heard(answer, Verdict.IN_DOUBT, "unmapped_state", unmapped=True)
+    return unknown._replace(venue_code=answer.code or _plain(answer.state))
+
+
+def _rule_for(venue: Venue, answer: Answer) -> Rule | None:
+    text = answer.text.casefold()
+    fitting = (
+        rule
+        for rule in venue.rules
+        if rule.code == answer.code and rule.contains.casefold() in text
+    )
+    return next(fitting, None)
+
+
+def _by_rule(rule: Rule, answer: Answer) -> Judgement:
+    verdict = Verdict.STATE if rule.ord_status else rule.verdict
+    return _heard(answer, verdict, rule.reason, ord_status=rule.ord_status)
+
+
+def _by_status(reply: HttpReply, answer: Answer) -> Judgement:
+    """Judge by the HTTP status, the last resort."""
+    unmapped = bool(answer.code)
+    if reply.status in _BY_STATUS:
+        verdict, reason = _BY_STATUS[reply.status]
+        return _heard(answer, verdict, reason, unmapped=unmapped)
+    reason = "unmapped_code" if unmapped else _doubt_at(reply)
+    return _heard(answer, Verdict.IN_DOUBT, reason, unmapped=unmapped)
+
+
+def _doubt_at(reply: HttpReply) -> str:
+    return "unreadable_reply" if _answered(reply) else f"http_{reply.status}"
+
+
+def _answered(reply: HttpReply) -> bool:
+    return 200 <= reply.status < 300
+
+
+def _for_purpose(batch: Batch, judgement: Judgement) -> Judgement:
+    """Weigh a verdict by what was asked: a look-up, or a cancel that may be boasting."""
+    verdict = judgement.verdict
+    if batch.route.purpose is Purpose.LOOKUP:
+        if verdict is Verdict.UNKNOWN_ORDER:
+            return judgement._replace(verdict=Verdict.ABSENT)
+        return _in_doubt(judgement, "odd_answer") if verdict is Verdict.ACCEPTED else judgement
+    if verdict is Verdict.STATE and not batch.route.believed:
+        return judgement._replace(verdict=Verdict.ACCEPTED, ord_status=None)
+    return judgement
+
+
+def _unnamed(batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:
+    if not _answered(reply):
+        return _by_status(reply, Answer())
+    if batch.route.purpose is not Purpose.LOOKUP:
+        return Judgement(Verdict.IN_DOUBT, reason="not_named")
+    if answers.more and batch.page >= batch.route.max_pages:
+        return Judgement(Verdict.IN_DOUBT, reason="list_too_long")
+    return Judgement(Verdict.ABSENT, more=answers.more)
+
+
+def _in_doubt(judgement: Judgement, reason: str) -> Judgement:
+    return judgement._replace(verdict=Verdict.IN_DOUBT, ord_status=None, reason=reason)
+
+
+def _heard(
+    answer: Answer,
+    verdict: Verdict,
+    reason: str = "",
+    *,
+    ord_status: OrdStatus | None = None,
+    unmapped: bool = False,
+) -> Judgement:
+    return Judgement(
+        verdict,
+        ord_status=ord_status,
+        reason=reason,
+        venue_code=_plain(answer.code),
+        text=_plain(answer.text),
+        # A learned symbol goes into later requests, so it must be one that a job may state.
+        symbol=answer.symbol if SYMBOL_SHAPE.fullmatch(answer.symbol) else "",
+        ord_type=answer.ord_type,
+        unmapped=unmapped,
+    )
+
+
+def _plain(text: str) -> str:
+    if not text:
+        return ""
+    printable = "".join(char if char.isprintable() else " " for char in text[:2000])
+    return _SECRET_LIKE.sub("…", printable)[:TEXT_LENGTH].strip()
+
+
+def retry_after_s(reply: HttpReply) -> float | None:
+    """Return how long the venue asks us to wait; None where it says nothing readable.
+
+    A date counts against the reply's own Date header: our clock may be off.
+    """
+    asked = reply.headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", asked):
+        return float(asked)
+    until, now = _http_date(asked), _http_date(reply.headers.get("date", ""))
+    return max(0.0, (until - now).total_seconds()) if until and now else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return date if date.tzinfo else None

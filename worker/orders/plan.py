@@ -1,0 +1,206 @@
+"""Which routes an id may take, and which ids travel together: pure, once for all venues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from venues.base import Batch, Route, Venue
+from venues.words import IdKind, OrderRef, OrdType, Purpose, Shape
+
+#: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
+SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
+
+#: What is said of orders beside their ids; of one job, and of most jobs, it is little.
+MOST_REMEMBERED = 1024
+
+_A_CLIENT_ORDER_ID = "a client order id (the id that the trader gave the order)"
+_A_VENUE_ORDER_ID = "a venue order id (the id that the venue gave the order)"
+_ORD_TYPES = {str(ord_type): ord_type for ord_type in OrdType}
+_ID_KINDS = {str(kind): kind for kind in IdKind}
+_KIND_TEXT = {IdKind.CLIENT: _A_CLIENT_ORDER_ID, IdKind.VENUE: _A_VENUE_ORDER_ID}
+
+
+#: What a job says of an order beside its id, in raw words: the kind (None: nothing), the type
+#: and the symbol. A plain tuple, as one is made for each id and most are the same.
+Words = tuple[str | None, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an order cannot be asked for at this venue; the raw words, a code and a sentence."""
+
+    id: str
+    kind: str
+    symbol: str
+    ord_type: str
+    reason: str
+    text: str
+
+
+class _Refused(NamedTuple):
+    reason: str
+    text: str
+
+
+class _Way(NamedTuple):
+    """What an id is that fits, and why it cannot be asked for, if so."""
+
+    fits: Callable[[str], object]
+    kind: IdKind
+    ord_type: OrdType
+    refused: _Refused | None
+
+
+def name_order(venue: Venue, order_id: str, words: Words) -> OrderRef | Refusal:
+    """Return the reference by which the venue is asked for an order, or why it cannot be."""
+    said_kind, _, symbol = words
+    ways = _ways(venue, words)
+    if isinstance(ways, _Refused):
+        return _refusal(order_id, words, said_kind or "", ways)
+    for fits, kind, ord_type, refused in ways:
+        if fits(order_id):
+            if refused:
+                return _refusal(order_id, words, kind, refused)
+            return OrderRef(order_id, kind, symbol, ord_type)
+    misshapen = _misshapen(venue, order_id, said_kind)
+    return _refusal(order_id, words, said_kind or "", misshapen)
+
+
+def _refusal(order_id: str, words: Words, kind: str, why: _Refused) -> Refusal:
+    _, ord_type, symbol = words
+    return Refusal(order_id, kind, symbol, ord_type, why.reason, why.text)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _ways(venue: Venue, words: Words) -> tuple[_Way, ...] | _Refused:
+    """Return what an id may be, or why none can be asked for in these words.
+
+    It is worked out once for all ids of which jobs say the same: what is left is their shape.
+    """
+    said_kind, said_type, symbol = words
+    ord_type = _ORD_TYPES.get(said_type)
+    if ord_type is None:
+        known = ", ".join(OrdType)
+        return _Refused("unknown_ord_type", f"{_said(said_type)} is none of {known}")
+    if symbol and not SYMBOL_SHAPE.fullmatch(symbol):
+        return _Refused("bad_symbol", f"{_said(symbol)} cannot be a symbol")
+    kinds = _kinds(venue, said_kind)
+    if isinstance(kinds, _Refused):
+        return kinds
+    return tuple(
+        _Way(
+            venue.id_shapes[kind].fullmatch,
+            kind,
+            ord_type,
+            _without_route(venue, kind, ord_type, bool(symbol)),
+        )
+        for kind in kinds
+    )
+
+
+def _kinds(venue: Venue, word: str | None) -> Collection[IdKind] | _Refused:
+    """Return what kinds an id may be of, where that much is said, or why it can be of none."""
+    if word is None:
+        return venue.id_shapes
+    kind = _ID_KINDS.get(word)
+    if kind is None:
+        return _Refused("unknown_kind", f"{_said(word)} is not {' or '.join(IdKind)}")
+    return [kind] if kind in venue.id_shapes else _unsupported(venue, kind)
+
+
+def _misshapen(venue: Venue, order_id: str, word: str | None) -> _Refused:
+    if word is None:
+        text = f"{_said(order_id)} has the shape of no order id at {venue.name}"
+    else:
+        text = f"{_said(order_id)} cannot be {_KIND_TEXT[_ID_KINDS[word]]} at {venue.name}"
+    return _Refused("bad_id", text)
+
+
+def _unsupported(venue: Venue, kind: IdKind) -> _Refused:
+    return _Refused("unsupported_kind", f"{venue.name} cancels no order by {_KIND_TEXT[kind]}")
+
+
+@cache
+def _without_route(
+    venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool
+) -> _Refused | None:
+    """Return why no route cancels such an order; None: one does."""
+    of_kind = _routes(venue, Purpose.CANCEL, kind)
+    if not of_kind:
+        return _unsupported(venue, kind)
+    of_type = [r for r in of_kind if ord_type in r.ord_types]
+    if not of_type:
+        return _Refused("unsupported_ord_type", f"{venue.name} cancels no {ord_type} order")
+    if not any(_can_name(r, has_symbol) for r in of_type):
+        text = f"{venue.name} cancels {_KIND_TEXT[kind]} only together with its symbol"
+        return _Refused("missing_symbol", text)
+    return None
+
+
+def _said(word: str) -> str:
+    return repr(word if len(word) <= 60 else word[:60] + "…")
+
+
+def _routes(venue: Venue, purpose: Purpose, kind: IdKind) -> list[Route]:
+    return [r for r in venue.routes if r.purpose is purpose and kind in r.id_kinds]
+
+
+def _can_name(route: Route, has_symbol: bool) -> bool:
+    return has_symbol or not route.needs_symbol
+
+
+@cache
+def cancel_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
+    """Return the routes that can cancel an order, in the order in which to try them."""
+    routes = _routes(venue, Purpose.CANCEL, order.kind)
+    of_type = (route for route in routes if order.ord_type in route.ord_types)
+    return tuple(route for route in of_type if _can_name(route, order.has_symbol))
+
+
+@cache
+def alone_route(venue: Venue, order: Shape) -> Route | None:
+    """Return the cancel route that one id takes by itself first; None: the same as others."""
+    routes = cancel_routes(venue, order)
+    return next((route for route in routes if order.ord_type in route.alone), None)
+
+
+@cache
+def lookup_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
+    """Return the routes that can show an order, the likely ones first.
+
+    A stated type is a hint: the routes of other types come last, but they come.
+    """
+    of_kind = _routes(venue, Purpose.LOOKUP, order.kind)
+    routes = (route for route in of_kind if _can_name(route, order.has_symbol))
+    return tuple(sorted(routes, key=lambda route: order.ord_type not in route.ord_types))
+
+
+def unasked_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
+    """Return the look-up routes that cannot be asked because the symbol is not known."""
+    routes = _routes(venue, Purpose.LOOKUP, order.kind)
+    return tuple(route for route in routes if not _can_name(route, order.has_symbol))
+
+
+def group_key(route: Route, ref: OrderRef) -> tuple[str, ...]:
+    """Return what a reference must share with the others of its request."""
+    return tuple(str(getattr(ref, name)) for name in route.group_by)
+
+
+def split(route: Route, refs: Iterable[OrderRef]) -> tuple[Batch, ...]:
+    """Return the fewest requests that carry the references, each once and in their order."""
+    groups: dict[tuple[str, ...], list[OrderRef]] = {}
+    for ref in refs:
+        groups.setdefault(group_key(route, ref), []).append(ref)
+    return tuple(
+        Batch(route, chunk)
+        for group in groups.values()
+        for chunk in _chunks(group, route.max_ids)
+    )
+
+
+def _chunks(refs: Sequence[OrderRef], size: int) -> list[tuple[OrderRef, ...]]:
+    return [tuple(refs[start : start + size]) for start in range(0, len(refs), size)]

@@ -1,0 +1,110 @@
+"""The lanes that live in one process, and what they share: connections, tokens, one clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from worker.http.transport import Transport
+from worker.lane.lane import MOST_IN_FLIGHT
+from worker.lane.load import Load
+from worker.pacing.pace import Pace
+from worker.processes.driver import Deliver, Driver
+from worker.settings import Account
+from worker.stats import Figures, Seen
+
+#: Threads that are there before the first request: of each lane as many as usually leave at
+#: once when it begins, and so many in all. To start one in a burst takes 0.2 ms.
+READY_SENDERS = 5
+MOST_READY = 200
+
+
+class Drivers:
+    """Makes the lane of each account at its first use; callable from any thread."""
+
+    def __init__(
+        self,
+        accounts: Mapping[str, Account],
+        deliver: Deliver,
+        observe: Callable[[Seen], None],
+    ) -> None:
+        self._accounts = accounts
+        self._deliver = deliver
+        self._observe = observe
+        self._lock = threading.Lock()
+        self._drivers: dict[str, Driver] = {}
+        self._transports: dict[str, Transport] = {}
+        self._shared: dict[tuple[str, str], Pace] = {}
+        self._hosts: dict[str, threading.Condition] = {}
+        self._load = Load()
+        # As many as all lanes may use at once, so that none waits for another one's requests.
+        self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT * len(accounts), "send")
+        _start(self._senders, min(READY_SENDERS * len(accounts), MOST_READY))
+        self._stopped = False
+
+    def of(self, account: str) -> Driver:
+        """Return the lane of an account."""
+        with self._lock:
+            if account not in self._drivers:
+                self._drivers[account] = self._make(self._accounts[account])
+                if self._stopped:
+                    self._drivers[account].stop()
+            return self._drivers[account]
+
+    def _made(self) -> dict[str, Driver]:
+        with self._lock:
+            return dict(self._drivers)
+
+    def _make(self, account: Account) -> Driver:
+        transport = self._transports.setdefault(account.base_url, Transport(account.base_url))
+        paces = {
+            name: self._shared.setdefault((account.base_url, name), Pace(quota))
+            if quota.scope == "address"
+            else Pace(quota)
+            for name, quota in account.quotas.items()
+        }
+        lock = self._lock_of(account)
+        senders = self._senders
+        return Driver(
+            account, transport, paces, lock, senders, self._deliver, self._observe, self._load
+        )
+
+    def _lock_of(self, account: Account) -> threading.Condition:
+        """Lanes that share tokens share a lock; a lane of its own is disturbed by nobody."""
+        if shares_address(account):
+            return self._hosts.setdefault(account.base_url, threading.Condition())
+        return threading.Condition()
+
+    def figures(self) -> dict[str, Figures]:
+        """Return how each lane that was used stands now."""
+        return {name: driver.figures() for name, driver in self._made().items()}
+
+    def give_back(self, why: str) -> None:
+        """Give every task of every lane its waiting ids back."""
+        for driver in self._made().values():
+            driver.give_up(why)
+
+    def stop(self) -> None:
+        """Send nothing more; what is in flight is finished."""
+        with self._lock:
+            self._stopped = True  # lanes that are used from now on send nothing, too
+        for driver in self._made().values():
+            driver.stop()
+
+    def close(self) -> None:
+        """Close every connection."""
+        for transport in self._transports.values():
+            transport.close()
+
+
+def shares_address(account: Account) -> bool:
+    """Say whether other accounts of the same host draw from a quota of this one."""
+    return any(quota.scope == "address" for quota in account.quotas.values())
+
+
+def _start(pool: ThreadPoolExecutor, threads: int) -> None:
+    """Have so many threads of a pool run before there is work for them."""
+    all_run = threading.Barrier(threads)
+    for _ in range(threads):
+        pool.submit(all_run.wait)

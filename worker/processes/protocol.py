@@ -1,0 +1,179 @@
+"""What the two sides of a worker say to each other, and the pipe that carries it.
+
+One side takes jobs from the broker and tells outcomes, the other drives the lanes. Both are
+one program, forked; nothing of this is ever stored or comes from anywhere else.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Generic, NamedTuple, TypeVar
+
+from venues.words import IdKind, OrderRef, OrdType
+from worker.lane.waiting import Result
+from worker.orders.alike import Alike, start_all
+from worker.orders.follow import Track
+from worker.stats import Figures, Seen
+
+#: Some tenths of a millisecond.
+FEW_IDS = 20
+
+# -- to the lanes ------------------------------------------------------------------------
+
+
+class Fresh(NamedTuple):
+    """Ids of which nothing is known yet, but perhaps that a cancel was `sent` for them.
+
+    The rows are `OrderRef` as plain tuples, which are a tenth of the work to pack.
+    """
+
+    rows: Sequence[tuple[str, IdKind, str, OrdType]]
+    look_first: bool
+    sent: bool
+
+    def start(self) -> list[Alike]:
+        """Return what a lane takes."""
+        refs = (OrderRef(*row) for row in self.rows)
+        return start_all(refs, look_first=self.look_first, sent=self.sent)
+
+    def tracks(self) -> list[Track]:
+        """Return the track of each id."""
+        return [track for same in self.start() for track in same.tracks()]
+
+
+class Submit(NamedTuple):
+    """A task hands its ids in; `number` names it from now on. Times: monotonic seconds."""
+
+    account: str
+    number: int
+    job_id: str
+    kill: bool
+    deadline: float
+    came_at: float
+    trace: str
+    ids: Fresh | Sequence[Track]
+
+    @property
+    def few(self) -> bool:
+        """Whether to queue them takes no time worth speaking of."""
+        return len(self.ids.rows if isinstance(self.ids, Fresh) else self.ids) <= FEW_IDS
+
+
+class Withdraw(NamedTuple):
+    """A task asks for its ids back."""
+
+    account: str
+    number: int
+    why: str
+
+
+class GiveUp(NamedTuple):
+    """Another worker owns the lane: every task gets its ids back."""
+
+    account: str
+    why: str
+
+
+class Own(NamedTuple):
+    """The lane is this worker's; another one may have used its quotas just now."""
+
+    account: str
+    after_another: bool
+
+
+class Stop(NamedTuple):
+    """Send nothing more."""
+
+
+class Ask(NamedTuple):
+    """How does each lane stand?"""
+
+    number: int
+
+
+class Alive(NamedTuple):
+    """Nothing is asked; the other side still runs."""
+
+
+class Close(NamedTuple):
+    """End; nobody waits for anything."""
+
+
+# -- from the lanes ----------------------------------------------------------------------
+
+
+class Share(NamedTuple):
+    """What came of some ids of one task; `leaving` says why it gets ids back, if it does."""
+
+    number: int
+    leaving: str
+    results: Sequence[Result]
+
+
+class Handed(NamedTuple):
+    """What came of ids, for several tasks at once."""
+
+    shares: Sequence[Share]
+
+
+class Failed(NamedTuple):
+    """A fault of ours: the task of this number gets nothing more."""
+
+    number: int
+    text: str
+
+
+class Answer(NamedTuple):
+    """The answer to `Ask`."""
+
+    number: int
+    figures: Mapping[str, Figures]
+
+
+class Logged(NamedTuple):
+    """Lines for the worker's log."""
+
+    text: str
+
+
+#: What goes to the lanes, and what comes back.
+Order = Submit | Withdraw | GiveUp | Own | Stop | Ask | Alive | Close
+Told = Handed | Failed | Answer | Logged | Seen
+
+Sends = TypeVar("Sends", bound=Order | Told)
+Receives = TypeVar("Receives", bound=Order | Told)
+
+
+class Link(Generic[Sends, Receives]):
+    """One end of the pipe. Any thread may `send`; one thread receives.
+
+    In Celery's process the one that receives never sends, and so always comes back to receive:
+    the two sides cannot wait for each other.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+
+    def send(self, message: Sends) -> None:
+        """Send; that the other side is gone is noticed by whoever receives here."""
+        body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        with self._sending, suppress(OSError):
+            self._connection.send_bytes(body)
+
+    def receive(self) -> Receives | None:
+        """Wait for the next message; None when the other side is gone."""
+        try:
+            body = self._connection.recv_bytes()
+        except (EOFError, OSError):
+            return None
+        message: Receives = pickle.loads(body)  # noqa: S301 - from our own fork alone
+        return message
+
+    def close(self) -> None:
+        """Close this end."""
+        self._connection.close()

@@ -1,0 +1,45 @@
+"""Brings the tables of the record to their newest form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from worker.record.store import DatabaseAway, Store, first_line
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+#: Any number will do, as long as all that migrate this database take the same.
+_LOCK = 7_226_235_001
+
+
+def migrate(store: Store, revision: str = "head") -> None:
+    """Run the migrations that are due; two that start at once wait for each other.
+
+    Raises:
+        DatabaseAway: it does not answer; try again.
+    """
+    try:
+        with store.engine.begin() as connection:
+            _lock(connection)
+            command.upgrade(config(connection), revision)
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseAway(first_line(error)) from error
+
+
+def config(connection: Connection) -> Config:
+    """Return Alembic's settings for a connection."""
+    found = Config()
+    found.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    found.attributes["connection"] = connection
+    return found
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

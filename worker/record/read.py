@@ -1,0 +1,82 @@
+"""A message of the outcomes queue becomes rows of the record. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from worker.jobs.report import OutcomeMessage
+
+#: The largest integer of the column that holds it.
+_MOST = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it came."""
+
+    body: bytes
+    routing_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Values for one table."""
+
+    table: str
+    values: Mapping[str, Any]
+
+
+def read(message: Message, now: datetime) -> Row:
+    """Return the row of an outcome; of anything else a row that keeps it as it came."""
+    try:
+        found = OutcomeMessage.model_validate_json(message.body)
+        return Row("outcomes", _values(found))
+    except ValidationError as error:
+        return unreadable(message, str(error.errors(include_url=False)[0]["msg"]), now)
+    except ValueError as error:
+        return unreadable(message, str(error), now)
+
+
+def _values(found: OutcomeMessage) -> dict[str, Any]:
+    values = {name: _storable(value) for name, value in found.model_dump(mode="json").items()}
+    return values | {
+        "accepted_at": _moment(found.accepted_at),
+        "finished_at": _moment(found.finished_at),
+        "attempts": min(found.attempts, _MOST),
+    }
+
+
+def _moment(word: str) -> datetime:
+    moment = datetime.fromisoformat(word)
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment.astimezone(UTC)
+
+
+def _storable(value: Any) -> Any:
+    """Return what every database takes: PostgreSQL keeps no NUL, none half a character."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+def unreadable(message: Message, why: str, now: datetime) -> Row:
+    """Return the row that keeps a message which is no outcome."""
+    return Row(
+        "unreadable",
+        {
+            "digest": hashlib.sha256(message.body).hexdigest(),
+            "routing_key": _storable(message.routing_key),
+            "received_at": now,
+            "why": _storable(why)[:500],
+            "body": message.body,
+        },
+    )

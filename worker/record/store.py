@@ -1,0 +1,214 @@
+"""The database of the record: opened by URL, written in batches, read by job and by id."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.sql.dml import Insert
+
+from worker.record.read import Row
+from worker.record.tables import OUTCOMES, UNREADABLE, Recorded
+
+DEFAULT_URL = "sqlite:///record.sqlite3"
+#: How long a connection may take, and a statement, and a silent peer, in seconds.
+_CONNECT_S, _STATEMENT_S, _SILENCE_S = 5, 30, 15
+#: How long SQLite waits for another writer, in seconds.
+_LOCKED_S = 15.0
+_ASK_AGAIN_S = 0.02
+_TABLES = {"outcomes": OUTCOMES, "unreadable": UNREADABLE}
+
+
+class RecordError(Exception):
+    """The record cannot be opened as asked; one line: what and the mend."""
+
+
+class DatabaseAway(Exception):
+    """The database does not answer now; another try may succeed."""
+
+
+class Store:
+    """One database with the record in it."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        insert = (
+            postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
+        )
+        self._writes: dict[str, Insert] = {
+            "outcomes": _newest_wins(insert(OUTCOMES)),
+            "unreadable": insert(UNREADABLE).on_conflict_do_nothing(),
+        }
+
+    @property
+    def where(self) -> str:
+        """The address without its password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write rows in one transaction; a row that is there already changes nothing.
+
+        Raises:
+            DatabaseAway: nothing was written; try again.
+            ValueError: the database refuses one of the rows.
+        """
+        try:
+            with self.engine.begin() as connection:
+                for name, write in self._writes.items():
+                    values = [row.values for row in _in_order(name, rows)]
+                    if values:
+                        connection.execute(write, values)
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseAway(first_line(error)) from error
+        except (DBAPIError, OverflowError) as error:
+            away = isinstance(error, DBAPIError) and error.connection_invalidated
+            raise (DatabaseAway if away else ValueError)(first_line(error)) from error
+
+    def is_there(self) -> bool:
+        """Say whether a record has been kept in this database.
+
+        Raises:
+            DatabaseAway: it does not answer.
+        """
+        if _is_missing_file(self.engine.url):
+            return False
+        try:
+            return inspect(self.engine).has_table(OUTCOMES.name)
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseAway(first_line(error)) from error
+
+    def of_job(self, job_id: str) -> list[Recorded]:
+        """Return what became of the ids of a job, in the order in which they ended."""
+        return self._read(OUTCOMES.c.job_id == job_id)
+
+    def of_id(self, order_id: str) -> list[Recorded]:
+        """Return what became of an id in every job that named it, oldest first."""
+        return self._read(OUTCOMES.c.id == order_id)
+
+    def _read(self, which: ColumnElement[bool]) -> list[Recorded]:
+        query = select(OUTCOMES).where(which).order_by(OUTCOMES.c.finished_at, OUTCOMES.c.id)
+        try:
+            with self.engine.connect() as connection:
+                found = connection.execute(query).mappings().all()
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseAway(first_line(error)) from error
+        return [Recorded(**row) for row in found]
+
+    def answers(self) -> None:
+        """Ask the database for nothing.
+
+        Raises:
+            DatabaseAway: it does not answer.
+        """
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseAway(first_line(error)) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+
+def _in_order(name: str, rows: Iterable[Row]) -> list[Row]:
+    """Return the rows of a table in the order of their keys, so that two writers never lock."""
+    keys = [column.name for column in _TABLES[name].primary_key]
+    of_table = (row for row in rows if row.table == name)
+    return sorted(of_table, key=lambda row: [row.values[key] for key in keys])
+
+
+def _newest_wins(insert: Any) -> Insert:
+    """Return the write of an outcome.
+
+    The same status again is a duplicate and changes nothing. A job that was sent again may
+    be answered otherwise: then the later answer stands, with the earlier status beside it.
+    """
+    table: Table = OUTCOMES
+    given = insert.excluded
+    changed = {c.name: given[c.name] for c in table.columns if not c.primary_key}
+    changed["previous_status"] = table.c.status
+    written: Insert = insert.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_=changed,
+        where=(given.status != table.c.status) & (given.finished_at > table.c.finished_at),
+    )
+    return written
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise RecordError(
+                f"CANCEL_RECORD_URL: {parsed.drivername} is neither sqlite nor postgresql"
+            )
+        return _made(parsed)
+    except ArgumentError:
+        raise RecordError(
+            "CANCEL_RECORD_URL: not a database URL; write it like sqlite:///record.sqlite3"
+        ) from None
+    except ModuleNotFoundError as error:
+        raise RecordError(
+            f"{error.name} is not installed; pip install 'cancel-worker[postgres]'"
+        ) from None
+
+
+def _made(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": _LOCKED_S})
+        event.listen(engine, "connect", _use_wal)
+        return engine
+    waits = {
+        "connect_timeout": _CONNECT_S,
+        "options": f"-c statement_timeout={_STATEMENT_S}s",
+        "tcp_user_timeout": _SILENCE_S * 1000,
+    }
+    return create_engine(url, pool_pre_ping=True, connect_args=waits)
+
+
+def _use_wal(connection: Any, _record: Any) -> None:
+    """Let readers read while the record is written; a commit still reaches the disk.
+
+    SQLite waits for a lock, but not for the one that changes the mode of a new file.
+    """
+    give_up = time.monotonic() + _LOCKED_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(_ASK_AGAIN_S)
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _is_missing_file(url: URL) -> bool:
+    in_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return in_file and not Path(str(url.database)).exists()
+
+
+def first_line(error: BaseException) -> str:
+    """Return the database's own words, in one line."""
+    told = str(getattr(error, "orig", None) or error).strip()
+    return told.splitlines()[0] if told else type(error).__name__
