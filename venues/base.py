@@ -68,30 +68,30 @@ class Route:
     id_kinds: frozenset[IdKind] = frozenset({IdKind.VENUE})
     ord_types: frozenset[OrdType] = frozenset(OrdType)
     max_ids: int = 1
-    #: An id of these types that would leave alone takes this route first, where it may: its
-    #: answer says more, or it leaves a batch's token to others.
-    alone: frozenset[OrdType] = frozenset()
-    #: Where more ids than `max_ids` wait for a look-up, so many may be sought at once: the
-    #: request names none of them, and the venue shows the whole list; page 2 of a list that may
-    #: have been cut is by id again. 0: it has no such list.
-    wide_ids: int = 0
-    #: The whole list may show the orders of this route, too (its name): is that one too long,
-    #: so may this be.
-    may_show: str = ""
+    #: A single id of these types takes this route first, where it may: its answer says more, or
+    #: it leaves a batch's token to others.
+    single_first: frozenset[OrdType] = frozenset()
+    #: Most ids that one look-up may be for if it names none of them and the venue lists all its
+    #: orders (FIX OrderMassStatusRequest). Only the first page can be asked for so. 0: no such
+    #: list.
+    list_all_ids: int = 0
+    #: Name of the list route whose orders this one may also show. If that list was too long to
+    #: read, so is this one.
+    overlaps: str = ""
     #: What all ids of one request must share.
     group_by: tuple[Literal["symbol", "ord_type", "kind"], ...] = ()
     #: The request cannot be built for an id whose symbol is unknown.
     needs_symbol: bool = False
     quotas: tuple[str, ...] = ()
     #: False: known to claim what did not happen, so its claims only count as accepted.
-    believed: bool = True
-    #: A paged list is read at most so far; an id not seen by then is not proven absent.
+    trusted: bool = True
+    #: Most pages of a list that are read; an id not seen by then is not proven absent.
     max_pages: int = 1
     #: An order moves only to lists of a higher stage (waits for its trigger, rests, has ended).
-    #: They are read from low to high, or an order that moves meanwhile would be seen in none.
-    stage: int = 0
+    #: Lists are read from low to high: an order that moves meanwhile is seen in one of them.
+    life_stage: int = 0
     #: The venue's own word that tells two routes of one path apart.
-    variant: str = ""
+    venue_word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +103,16 @@ class Batch:
     page: int = 1
 
     @property
-    def wide(self) -> bool:
-        """Whether the whole list is asked for, as these are too many to be named."""
+    def lists_all(self) -> bool:
+        """Whether the venue is asked for the whole list, as these are too many to be named."""
         return len(self.refs) > self.route.max_ids
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Which fields of a reply's rows are looked at, and `at` which name the reply has them.
+class Projection:
+    """The fields of a reply's rows that are read; `at` is the reply's name for its rows.
 
-    Others are not read: of a list of hundreds they are most of the work.
+    Other fields are skipped: of a list of hundreds they are most of the work.
     """
 
     at: str
@@ -123,14 +123,14 @@ class Rows:
 class HttpRequest:
     """A request exactly as sent; `target` is path and query, `body` the very bytes.
 
-    `rows` says what of a long reply is read; None: all of it.
+    `projection` says what of a long reply is read; None: all of it.
     """
 
     method: str
     target: str = field(repr=False)  # a signature may stand in the query
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    rows: Rows | None = None
+    projection: Projection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class HttpReply:
     headers: Mapping[str, str]  # names in lower case
     json: Any
     text: str = ""
-    came_at: float = 0.0  # when its headers were read (monotonic seconds)
+    received_at: float = 0.0  # when its headers were read (monotonic seconds)
 
 
 class Answer(NamedTuple):
@@ -158,14 +158,14 @@ class Answer(NamedTuple):
 class Answers:
     """What a reply says: by id, and of the request as a whole.
 
-    `whole` speaks for every id that `by_id` does not name; without it an unnamed id is in
-    doubt after a cancel and absent after a look-up. `more` says that a paged list goes on, or
-    that a whole list may have been cut.
+    `overall` speaks for every id that `by_id` does not name; without it an unnamed id is in
+    doubt after a cancel and absent after a look-up. `truncated` says that a paged list goes on,
+    or that a whole list may have been cut.
     """
 
-    whole: Answer | None = None
+    overall: Answer | None = None
     by_id: Mapping[str, Answer] = field(default_factory=dict)
-    more: bool = False
+    truncated: bool = False
 
 
 class Venue(ABC):
@@ -181,9 +181,9 @@ class Venue(ABC):
     id_shapes: ClassVar[Mapping[IdKind, re.Pattern[str]]]
     #: How long reads may lag behind effects (at most 1 s); absence counts only after it.
     read_lag_s: ClassVar[float] = 0.3
-    #: The venue keeps no record of (all) canceled orders: a routine cancel looks first, as that
-    #: is the only way to know afterwards that there was an order.
-    looks_first: ClassVar[bool] = False
+    #: The venue keeps no record of (all) canceled orders: afterwards only somebody who saw an
+    #: order before its cancel can know that there was one.
+    forgets_canceled: ClassVar[bool] = False
     #: The venue knows a mode in which the key alone, with no secret, authenticates.
     secret_optional: ClassVar[bool] = False
 
@@ -197,7 +197,8 @@ class Venue(ABC):
 
     @abstractmethod
     def parse(self, batch: Batch, reply: HttpReply) -> Answers:
-        """Return the venue's words; a KeyError, TypeError, ValueError or AttributeError
+        """Return the venue's words.
 
-        for a reply of another shape than documented is welcome: such a reply is in doubt.
+        May raise KeyError, TypeError, ValueError, AttributeError or IndexError for an
+        undocumented shape: `judge` then calls the reply in doubt.
         """

@@ -38,7 +38,7 @@ from dataclasses import replace
 from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
-from venues.base import Quota, Route, Rows, Rule, Venue, Verdict
+from venues.base import Quota, Route, Projection, Rule, Venue, Verdict
 from venues.words import Credential, IdKind, OrdStatus, OrdType, Purpose
 
 #: Rows of one page of a list: the most that public clients ask for (no maximum documented).
@@ -66,7 +66,7 @@ SHARED = ("account", "escalation", "address")
 #: Routes that show what is over, and no open order.
 RECORDS = frozenset({"history", "archive"})
 #: What is looked at in a list of open orders (page Get Order Information).
-OPEN_ROWS = Rows(
+OPEN_ROWS = Projection(
     "data", frozenset({"id", "orderStatus", "instrument", "posType", "originalType"})
 )
 
@@ -78,11 +78,11 @@ def _open(word: str, ord_type: OrdType) -> Route:
     perhaps those of `plan`, too.
     """
     return Route(
-        f"open_{ord_type}", Purpose.LOOKUP, "GET", "/v1/perpum/order", variant=word,
+        f"open_{ord_type}", Purpose.LOOKUP, "GET", "/v1/perpum/order", venue_word=word,
         ord_types=frozenset({ord_type, OrdType.ANY}), quotas=("lookup", *SHARED),
-        max_ids=20, wide_ids=WIDE_IDS,
-        may_show="open_limit" if ord_type is OrdType.MARKET else "",
-        stage=1 if ord_type in (OrdType.LIMIT, OrdType.MARKET) else 0,
+        max_ids=20, list_all_ids=WIDE_IDS,
+        overlaps="open_limit" if ord_type is OrdType.MARKET else "",
+        life_stage=1 if ord_type in (OrdType.LIMIT, OrdType.MARKET) else 0,
     )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ class CoinW(Venue):
 
     name = "coinw"
     base_url = "https://api.coinw.com"  # page Authentication & Code Snippet > Futures
-    looks_first = True  # canceled orders that never traded leave no record (see Quirks)
+    forgets_canceled = True  # canceled orders that never traded leave no record (see Quirks)
     id_shapes = {
         # A Long in the one spelling that rows have: with a leading zero it would never match.
         IdKind.VENUE: re.compile(r"[1-9][0-9]{0,18}"),
@@ -107,14 +107,14 @@ class CoinW(Venue):
         Route(
             "cancel_one", Purpose.CANCEL, "DELETE", "/v1/perpum/order",
             # It is told no type, and only for limit orders it is shown that it needs none.
-            quotas=("cancel_one", *SHARED), alone=frozenset({OrdType.LIMIT}),
+            quotas=("cancel_one", *SHARED), single_first=frozenset({OrdType.LIMIT}),
         ),
         _open("plan", OrdType.LIMIT),
         Route(  # without `instrument`: a misspelt symbol must not make an order look gone
             "history", Purpose.LOOKUP, "GET", "/v1/perpum/orders/history",
             ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.TRIGGER, OrdType.ANY}),
             # The list has no filter by id, so any number may be sought in it.
-            max_ids=WIDE_IDS, max_pages=10, quotas=("history", *SHARED), stage=2,
+            max_ids=WIDE_IDS, max_pages=10, quotas=("history", *SHARED), life_stage=2,
         ),
         _open("execute", OrdType.MARKET),
         _open("moveStop", OrdType.TRAILING_STOP),
@@ -122,13 +122,13 @@ class CoinW(Venue):
         Route(
             "open_trigger", Purpose.LOOKUP, "GET", "/v1/perpum/orders/open",
             ord_types=frozenset({OrdType.TRIGGER, OrdType.ANY}), group_by=("symbol",),
-            needs_symbol=True, variant="planTrigger",
+            needs_symbol=True, venue_word="planTrigger",
             max_ids=WIDE_IDS, max_pages=10, quotas=("lookup", *SHARED),  # as in history
         ),
         Route(  # three months; asked last, of ids that are nowhere else
             "archive", Purpose.LOOKUP, "GET", "/v1/perpum/orders/archive",
             ord_types=frozenset(), max_ids=WIDE_IDS, max_pages=10, quotas=("history", *SHARED),
-            stage=2,
+            life_stage=2,
         ),
     )  # fmt: skip
     quotas = {
@@ -171,7 +171,7 @@ class CoinW(Venue):
         route = batch.route
         if route.purpose is Purpose.LOOKUP:
             rows = OPEN_ROWS if route.max_pages == 1 else None
-            return HttpRequest(route.method, f"{route.path}?{_query(batch)}", rows=rows)
+            return HttpRequest(route.method, f"{route.path}?{_query(batch)}", projection=rows)
         body = json.dumps(_cancel_body(batch), separators=(",", ":")).encode()
         return HttpRequest(route.method, route.path, body, {"Content-Type": "application/json"})
 
@@ -193,10 +193,10 @@ class CoinW(Venue):
         code = str(body["code"])
         if code != "0" or batch.route.purpose is Purpose.CANCEL:
             text = body.get("msg") or body.get("message") or ""
-            return Answers(whole=Answer(code=code, text=str(text)))
+            return Answers(overall=Answer(code=code, text=str(text)))
         data = body["data"]
         if batch.route.max_pages == 1:
-            return Answers(by_id=_by_id(batch, data), more=_may_be_cut(batch, data))
+            return Answers(by_id=_by_id(batch, data), truncated=_may_be_cut(batch, data))
         return _page(batch, data)
 
 
@@ -213,10 +213,10 @@ def _query(batch: Batch) -> str:
     if batch.route.name in RECORDS:
         return page
     if batch.route.needs_symbol:
-        return f"instrument={batch.refs[0].symbol}&positionType={batch.route.variant}&{page}"
+        return f"instrument={batch.refs[0].symbol}&positionType={batch.route.venue_word}&{page}"
     ids = ",".join(ref.id for ref in batch.refs)
-    named = "" if batch.wide else f"&sourceIds={ids}"
-    return f"positionType={batch.route.variant}{named}"
+    named = "" if batch.lists_all else f"&sourceIds={ids}"
+    return f"positionType={batch.route.venue_word}{named}"
 
 
 def _by_id(batch: Batch, rows: Any) -> dict[str, Answer]:
@@ -239,7 +239,7 @@ def _by_id(batch: Batch, rows: Any) -> dict[str, Answer]:
 
 def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:
     """All open orders are promised; just so many rows may be a limit that nobody wrote of."""
-    return batch.wide and len(rows) in USUAL_LIMITS
+    return batch.lists_all and len(rows) in USUAL_LIMITS
 
 
 def _answer(state: Any, symbol: Any, word: Any) -> Answer:
@@ -253,5 +253,5 @@ def _page(batch: Batch, data: dict[str, Any]) -> Answers:
     before = (batch.page - 1) * PAGE_SIZE
     if len(rows) < min(PAGE_SIZE, total - before):
         # The venue shows less than it was asked for: what is not shown is not proven absent.
-        return Answers(whole=Answer(text="the page is shorter than its total"), by_id=by_id)
-    return Answers(by_id=by_id, more=before + PAGE_SIZE < total)
+        return Answers(overall=Answer(text="the page is shorter than its total"), by_id=by_id)
+    return Answers(by_id=by_id, truncated=before + PAGE_SIZE < total)

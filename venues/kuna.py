@@ -113,10 +113,10 @@ class Kuna(Venue):
         """Return the error, or what the data says."""
         body = reply.json
         if isinstance(body, dict) and body.get("errors"):
-            return Answers(whole=_error(body["errors"][0]))
+            return Answers(overall=_error(body["errors"][0]))
         data = body["data"] if isinstance(body, dict) and "data" in body else body
         if batch.route.name == "cancel_one":
-            return Answers(whole=_success(data))
+            return Answers(overall=_success(data))
         if batch.route.name == "cancel_batch":
             return Answers(by_id=_rows(batch, data))
         return Answers(by_id=_details(batch, data))

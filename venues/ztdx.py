@@ -62,7 +62,7 @@ class Ztdx(Venue):
     routes = (
         Route(
             "cancel_batch", Purpose.CANCEL, "DELETE", "/fapi/v1/batchOrders", BOTH_KINDS,
-            max_ids=10, group_by=("symbol", "kind"), needs_symbol=True, believed=False,
+            max_ids=10, group_by=("symbol", "kind"), needs_symbol=True, trusted=False,
             quotas=("cancel_batch", "account"),  # 10: page Batch Cancel Orders
         ),
         Route(
@@ -133,9 +133,9 @@ class Ztdx(Venue):
         body = reply.json
         if body is None:
             page = reply.text.lstrip().startswith("<")
-            return Answers(whole=Answer(text="" if page else reply.text))
+            return Answers(overall=Answer(text="" if page else reply.text))
         if isinstance(body, dict) and ("code" in body or "error" in body):
-            return Answers(whole=_error(body))
+            return Answers(overall=_error(body))
         return Answers(by_id=_by_id(batch, body))
 
 

@@ -1,8 +1,8 @@
 """Kills into a backlog on a simulated clock: one lane with CoinW's tables, and no process.
 
 `python -m tests.bench.rehearse` says how long two kills of 200 take whose account has thousands
-of routine one-id jobs waiting; `--trace SEED` shows the requests of one run. It takes a tenth of
-a second and has no noise, so that a rule of the lane can be weighed against another one.
+of routine one-id jobs waiting; `--trace SEED` shows the requests of one run. One takes a tenth
+of a second and has no noise, so one rule of the lane can be weighed against another.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Rehearsal:
     def _take(self, sending: Sending, back_at: float) -> None:
         """Let the venue have its way with a request; the answer is back at `back_at`."""
         batch = sending.batch
-        if batch.wide and batch.route.name in _TOO_LONG:
+        if batch.lists_all and batch.route.name in _TOO_LONG:
             self._at(back_at, lambda: self._lane.in_doubt(sending, "body_too_large", self.now))
             return
         if batch.route.purpose is Purpose.CANCEL:

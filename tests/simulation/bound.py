@@ -35,7 +35,7 @@ def ratio_to_bound(world: World) -> float:
 
 
 def _ratio(world: World, job: SimJob) -> float:
-    if world.scenario.venue.looks_first and not job.kill:
+    if world.scenario.venue.forgets_canceled and not job.kill:
         return 0.0  # its cancels wait for look-ups, which have quotas of their own
     # Of so few tokens none can be kept for cancels, and look-ups take turns with them: of one,
     # or of two for a kill, whose requests may become ready at once.

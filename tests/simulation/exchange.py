@@ -65,7 +65,7 @@ class Exchange:
             return self._look(batch, now)
         if any(ref.id in self._scenario.bad_ids for ref in batch.refs):
             if self._scenario.venue in TOYS:
-                return ok(Answers(whole=Answer(code="bad")))
+                return ok(Answers(overall=Answer(code="bad")))
             return HttpReply(500, {}, None, "a bad id")
         before: dict[str, OrdStatus | None] = {}
         for ref in batch.refs:
@@ -109,7 +109,7 @@ def _refusal(fault: Fault, rng: Random) -> HttpReply | None:
         asked = {} if rng.random() < 0.5 else {"retry-after": str(rng.randint(1, 4))}
         return HttpReply(429, asked, None, "slow down")
     if fault is Fault.DOWN:
-        return ok(Answers(whole=Answer(code="down")))
+        return ok(Answers(overall=Answer(code="down")))
     refusals = {
         Fault.BANNED: HttpReply(418, {"retry-after": "6"}, None, "banned"),
         Fault.ERROR: HttpReply(503, {}, None, "<html>down</html>"),

@@ -119,7 +119,7 @@ class Watch:
     def _check_ids(self, sending: Sending, now: float) -> None:
         refs, route = sending.batch.refs, sending.batch.route
         named = {(ref.kind, ref.id) for ref in refs}
-        most = max(route.max_ids, route.wide_ids)
+        most = max(route.max_ids, route.list_all_ids)
         if not 1 <= len(refs) <= most or len(named) < len(refs):
             raise LawBroken("batch", f"{len(refs)} ids, of them {len(named)} others", now)
         if len({group_key(route, ref) for ref in refs}) > 1:
@@ -138,7 +138,7 @@ class Watch:
         if kill and planned is not batch.route and not self._open_to(planned, True, now):
             return  # it begins with one, as no token is there for many
         # After a whole list that proved nothing, a lane may ask by id.
-        if len(batch.refs) in (planned.max_ids, planned.wide_ids):
+        if len(batch.refs) in (planned.max_ids, planned.list_all_ids):
             return
         refs = {item.track.ref for item in sending.items}
         mates = [
@@ -207,7 +207,7 @@ class Watch:
         """
         kills = self._count_kills(now)
         if head.kill:
-            most = max(group.route.max_ids, group.route.wide_ids)
+            most = max(group.route.max_ids, group.route.list_all_ids)
             here = sum(ticket == item.ticket for _, ticket, item in group.kills)
             return here < min(kills, most) and now < head.since + self._patience_s(group, head)
         if head.track.looking:
@@ -236,7 +236,7 @@ class Watch:
         """Return how long a kill's proof may wait for others."""
         if self._is_slow(group.route):
             return PATIENCE_S
-        first_list = group.route.wide_ids and not head.track.absent
+        first_list = group.route.list_all_ids and not head.track.absent
         return GATHER_S if first_list else TOGETHER_S
 
     def _is_slow(self, route: Route) -> bool:

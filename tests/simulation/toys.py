@@ -86,7 +86,7 @@ class Plain(Toy):
             id_kinds=BOTH_KINDS,
             needs_symbol=True,
         ),
-        _cancel("cancel_one", 1, id_kinds=BOTH_KINDS, alone=frozenset(OrdType)),
+        _cancel("cancel_one", 1, id_kinds=BOTH_KINDS, single_first=frozenset(OrdType)),
         _lookup("lookup", 5, id_kinds=BOTH_KINDS),
     )
     quotas = TOY_QUOTAS
@@ -96,15 +96,15 @@ class Mute(Toy):
     """Answers a batch with one word for all; open lists by type, and a paged record."""
 
     name = "mute"
-    looks_first = True
+    forgets_canceled = True
     routes = (
         _cancel("cancel_batch", 20, group_by=("ord_type",)),
-        _cancel("cancel_one", 1, alone=frozenset({OrdType.LIMIT})),
+        _cancel("cancel_one", 1, single_first=frozenset({OrdType.LIMIT})),
         _lookup(
             "open_limit",
             20,
-            wide_ids=60,
-            stage=1,
+            list_all_ids=60,
+            life_stage=1,
             ord_types=frozenset({OrdType.LIMIT, OrdType.ANY}),
         ),
         _lookup(
@@ -112,9 +112,11 @@ class Mute(Toy):
             50,
             ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY}),
             max_pages=8,
-            stage=2,
+            life_stage=2,
         ),
-        _lookup("open_market", 20, stage=1, ord_types=frozenset({OrdType.MARKET, OrdType.ANY})),
+        _lookup(
+            "open_market", 20, life_stage=1, ord_types=frozenset({OrdType.MARKET, OrdType.ANY})
+        ),
         _lookup("open_trailing", 20, ord_types=frozenset({OrdType.TRAILING_STOP, OrdType.ANY})),
     )
     quotas = TOY_QUOTAS
@@ -124,7 +126,7 @@ class Hasty(Mute):
     """The same, without a look before the cancel."""
 
     name = "hasty"
-    looks_first = False
+    forgets_canceled = False
 
 
 class Boast(Toy):
@@ -132,7 +134,7 @@ class Boast(Toy):
 
     name = "boast"
     routes = (
-        _cancel("cancel_batch", 10, believed=False),
+        _cancel("cancel_batch", 10, trusted=False),
         _cancel("cancel_one", 1),
         _lookup("lookup", 1),
     )

@@ -56,7 +56,7 @@ class PlainVoice:
     """Each id with its state, after a cancel and in a look-up."""
 
     def proves(self, route: Route) -> bool:
-        return route.believed
+        return route.trusted
 
     def records(self, order: SimOrder) -> bool:
         return True
@@ -76,7 +76,7 @@ class BoastVoice(PlainVoice):
     """A batch names as canceled what was open, and is silent of the rest."""
 
     def canceled(self, batch: Batch, before: Before) -> HttpReply:
-        if batch.route.believed:
+        if batch.route.trusted:
             return super().canceled(batch, before)
         return ok(Answers(by_id={k: answer(_after(w)) for k, w in before.items() if _open(w)}))
 
@@ -95,17 +95,17 @@ class MuteVoice:
 
     def canceled(self, batch: Batch, before: Before) -> HttpReply:
         done = batch.route.max_ids > 1 or any(_open(was) for was in before.values())
-        return ok(Answers(whole=Answer(code="0" if done else "unknown")))
+        return ok(Answers(overall=Answer(code="0" if done else "unknown")))
 
     def shown(self, batch: Batch, view: View) -> HttpReply:
         if batch.route.name == "history":
             start = (batch.page - 1) * PAGE_SIZE
             rows = view.record[start : start + PAGE_SIZE]
             said = {order.id: answer(order.status(view.when)) for order in rows}
-            return ok(Answers(by_id=said, more=start + PAGE_SIZE < len(view.record)))
+            return ok(Answers(by_id=said, truncated=start + PAGE_SIZE < len(view.record)))
         listed = _listed(batch, view)
         said = {order.id: _typed(order, view.when) for order in listed}
-        return ok(Answers(by_id=said, more=batch.wide and len(listed) == MOST_ROWS))
+        return ok(Answers(by_id=said, truncated=batch.lists_all and len(listed) == MOST_ROWS))
 
 
 def _open(status: OrdStatus | None) -> bool:
@@ -119,7 +119,7 @@ def _typed(order: SimOrder, when: float) -> Answer:
 
 def _listed(batch: Batch, view: View) -> list[SimOrder]:
     """Return the orders that a list of open orders of the route's type shows."""
-    seen = view.book if batch.wide else view.asked.values()
+    seen = view.book if batch.lists_all else view.asked.values()
     of_type = [
         order
         for order in seen
@@ -160,7 +160,7 @@ class ZtdxVoice(PlainVoice):
     """ZTDX's rows: a batch claims all that was open, and by client order id names nobody."""
 
     def proves(self, route: Route) -> bool:
-        return route.believed
+        return route.trusted
 
     def canceled(self, batch: Batch, before: Before) -> HttpReply:
         rows = [self._row(batch, key, was) for key, was in before.items() if _open(was)]

@@ -307,5 +307,5 @@ class World:
 
 
 def _fresh(job: SimJob, scenario: Scenario) -> tuple[Track, ...]:
-    look = scenario.venue.looks_first and not job.kill
+    look = scenario.venue.forgets_canceled and not job.kill
     return tuple(start(ref, look_first=look) for ref in job.refs)

@@ -97,7 +97,7 @@ def test_every_route_has_a_recorded_request(venue: Venue) -> None:
 
 @every_venue
 def test_a_list_that_may_show_another_ones_orders_names_a_route(venue: Venue) -> None:
-    named = {route.may_show for route in venue.routes} - {""}
+    named = {route.overlaps for route in venue.routes} - {""}
 
     assert named <= {route.name for route in venue.routes}
 
@@ -176,8 +176,8 @@ def answers_in(case: Case) -> Iterator[Answer]:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         return
     yield from answers.by_id.values()
-    if answers.whole:
-        yield answers.whole
+    if answers.overall:
+        yield answers.overall
 
 
 def row_for(venue: Venue, answer: Answer) -> Rule | None:
@@ -517,7 +517,7 @@ def assert_honest(venue: Venue, batch: Batch, reply: HttpReply) -> None:
         assert (said.verdict is Verdict.STATE) == (said.ord_status is not None)
         assert not said.more or said.verdict is Verdict.ABSENT
         if said.ord_status in {OrdStatus.CANCELED, OrdStatus.FILLED, OrdStatus.EXPIRED}:
-            assert batch.route.believed or batch.route.purpose is Purpose.LOOKUP
+            assert batch.route.trusted or batch.route.purpose is Purpose.LOOKUP
             assert names_it(venue, said, ref, len(batch.refs), reply.text)
         if said.verdict in {Verdict.ABSENT, Verdict.UNKNOWN_ORDER}:
             assert not is_shown(venue, batch, reply, ref), "what is shown is not absent"

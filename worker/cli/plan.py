@@ -74,7 +74,7 @@ def _intake(job: Draft, accounts: Any) -> Intake:
 def _simulated(intake: Intake, account: Account, rtt_s: float) -> Plan:
     job = intake.job
     kill = job.priority is Priority.KILL
-    look_first = account.venue.looks_first and not kill
+    look_first = account.venue.forgets_canceled and not kill
     tracks = [start(ref, look_first=look_first) for ref in job.refs]
     deadline_s = (job.deadline - job.accepted_at).total_seconds()
     return simulate(account, tracks, kill=kill, deadline_s=deadline_s, rtt_s=rtt_s)

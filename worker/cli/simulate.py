@@ -133,7 +133,7 @@ def _said(venue: Venue, sending: Sending) -> dict[OrderRef, Judgement]:
 def _seen(venue: Venue, route: Route, track: Track) -> Judgement:
     if track.looking:
         return Judgement(Verdict.STATE, OrdStatus.NEW, ord_type=_shown_type(route))
-    if venue.looks_first:
+    if venue.forgets_canceled:
         return Judgement(Verdict.ABSENT)
     return Judgement(Verdict.STATE, OrdStatus.CANCELED)
 

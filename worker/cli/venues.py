@@ -40,7 +40,7 @@ def _show(output: Output, venue: Venue) -> None:
 
 
 def _proof(venue: Venue) -> str:
-    if venue.looks_first:
+    if venue.forgets_canceled:
         return "routine jobs look before they cancel: not every canceled order leaves a record"
     return "canceled orders stay on record"
 
@@ -50,7 +50,9 @@ def _row(route: Route) -> tuple[object, ...]:
         route.name,
         route.purpose,
         f"{route.method} {route.path}",
-        f"{route.max_ids} (or {route.wide_ids})" if route.wide_ids else str(route.max_ids),
+        f"{route.max_ids} (or {route.list_all_ids})"
+        if route.list_all_ids
+        else str(route.max_ids),
         " ".join(sorted(route.id_kinds)),
         "all" if route.ord_types >= set(OrdType) else " ".join(_in_order(route)),
         " ".join(route.group_by) or "-",
@@ -68,7 +70,7 @@ def _as_json(venue: Venue) -> dict[str, Any]:
         "venue": venue.name,
         "base_url": venue.base_url,
         "id_kinds": list(venue.id_shapes),
-        "looks_first": venue.looks_first,
+        "looks_first": venue.forgets_canceled,
         "secret_optional": venue.secret_optional,
         "quotas": quotas,
         "routes": [_route_json(route) for route in venue.routes],
@@ -82,7 +84,7 @@ def _route_json(route: Route) -> dict[str, Any]:
         "method": route.method,
         "path": route.path,
         "max_ids": route.max_ids,
-        "wide_ids": route.wide_ids,
+        "wide_ids": route.list_all_ids,
         "id_kinds": sorted(route.id_kinds),
         "ord_types": list(_in_order(route)),
         "shares": list(route.group_by),

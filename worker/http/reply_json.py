@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic_core import SchemaValidator, core_schema, from_json
 
-from venues.base import Rows
+from venues.base import Projection
 
 #: Numbers that other programs write into JSON; the reader of rows would take them.
 _NO_JSON = ("NaN", "Infinity")
 
 
-def read_json(text: str, rows: Rows | None = None) -> Any:
+def read_json(text: str, rows: Projection | None = None) -> Any:
     """Return the value of a text; None where it is no JSON.
 
     Of `rows` only the fields that they name; a reply that is of another shape is read whole.
@@ -29,7 +29,7 @@ def read_json(text: str, rows: Rows | None = None) -> Any:
 
 
 @cache
-def _reader(rows: Rows) -> SchemaValidator:
+def _reader(rows: Projection) -> SchemaValidator:
     """Return what reads such a reply: to make objects of all its rows takes twice as long."""
     field = core_schema.typed_dict_field(core_schema.any_schema(), required=False)
     row = core_schema.typed_dict_schema(dict.fromkeys(rows.fields, field))

@@ -16,7 +16,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from venues.base import HttpReply, HttpRequest, Rows
+from venues.base import HttpReply, HttpRequest, Projection
 from worker.http.connection import Http, Https
 from worker.http.reply_json import read_json
 
@@ -68,7 +68,7 @@ class Transport:
             body = _read(response)
         finally:
             response.close()
-        return _reply(response, body, request.rows, came_at)
+        return _reply(response, body, request.projection, came_at)
 
     def close(self) -> None:
         """Close every connection."""
@@ -164,7 +164,7 @@ def _word(error: object) -> str:
 
 
 def _reply(
-    response: requests.Response, body: bytearray, rows: Rows | None, came_at: float
+    response: requests.Response, body: bytearray, rows: Projection | None, came_at: float
 ) -> HttpReply:
     text = body.decode("utf-8", "replace")
     return HttpReply(
@@ -172,5 +172,5 @@ def _reply(
         headers={name.lower(): value for name, value in response.headers.items()},
         json=read_json(text, rows),
         text=text[:_TEXT_CHARS],
-        came_at=came_at,
+        received_at=came_at,
     )

@@ -64,7 +64,7 @@ def fresh_ids(job: CancelJob, settings: Settings, *, again: bool) -> Fresh:
 def looks_first(job: CancelJob, settings: Settings) -> bool:
     """Say whether its orders are looked for before they are canceled."""
     venue = settings.accounts[job.account].venue
-    return venue.looks_first and job.priority is Priority.ROUTINE
+    return venue.forgets_canceled and job.priority is Priority.ROUTINE
 
 
 def deadline_of(job: CancelJob) -> float:

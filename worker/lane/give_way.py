@@ -81,7 +81,7 @@ class GiveWay:
             return -NEVER if all_here else min(head.since + PATIENCE_S, plenty_at)
         if group.kills_here >= self._kills.of(group):
             return -NEVER
-        first_list = group.route.wide_ids and not head.like.absent
+        first_list = group.route.list_all_ids and not head.like.absent
         gathered_at = min(head.since + GATHER_S, plenty_at) if first_list else -NEVER
         return max(head.since + TOGETHER_S, gathered_at)
 

@@ -30,7 +30,7 @@ class Glances:
         One whose type nobody stated is left out: to learn it would part it from its company,
         and so take one more cancel request.
         """
-        if self._venue.looks_first:
+        if self._venue.forgets_canceled:
             self._unseen += [item for item in items if self._can_be_seen(item)]
 
     def _can_be_seen(self, item: Item) -> bool:

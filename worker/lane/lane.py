@@ -249,7 +249,7 @@ class Lane:
     ) -> None:
         """Take the judgements of a reply in, one for each reference of the batch."""
         self._land(sending, now)
-        if sending.batch.wide:
+        if sending.batch.lists_all:
             self._lists.came(sending.batch.route)
         refused = any(judged.verdict in ACCOUNT_WIDE for judged in said.values())
         if not refused and sending.started >= self.paused_until:
@@ -263,7 +263,7 @@ class Lane:
             started=sending.started,
             ended=now,
             alone=len(sending.items) == 1,
-            wide=sending.batch.wide,
+            wide=sending.batch.lists_all,
             verify=self._verify,
         )
         follows = Follower[Judgement](lambda track, said: step(track, said, asked), self._likes)
@@ -286,7 +286,7 @@ class Lane:
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
         """No whole reply came: the request may have had its effect."""
         self._land(sending, now)
-        if not sending.batch.wide:
+        if not sending.batch.lists_all:
             self._all_again(sending, lambda track: doubted(track, why, now, self.venue), now)
             return
         self._lists.did_not_come(sending.batch.route, now)
@@ -456,7 +456,7 @@ class Lane:
     def _most_ids(self, group: Group, now: float) -> int:
         """Return how many ids of a group one request may be for."""
         route = group.route
-        if not route.wide_ids:
+        if not route.list_all_ids:
             return route.max_ids
         open_orders, urgent = self._open_orders(group), is_urgent(group)
         return self._lists.most_ids(route, group.page, open_orders, now, urgent=urgent)

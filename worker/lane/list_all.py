@@ -29,10 +29,10 @@ class WholeLists:
         """
         narrow = self._narrow_until(route.name, urgent=urgent)
         if urgent:
-            narrow = max(narrow, self._narrow_until(route.may_show, urgent=True))
+            narrow = max(narrow, self._narrow_until(route.overlaps, urgent=True))
         if page > 1 or now < narrow or open_orders > MOST_ROWS:
             return route.max_ids
-        return max(route.max_ids, route.wide_ids)
+        return max(route.max_ids, route.list_all_ids)
 
     def _narrow_until(self, name: str, *, urgent: bool) -> float:
         since, pause_s = self._narrow.get(name, (-NEVER, 0.0))

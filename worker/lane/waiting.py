@@ -165,7 +165,7 @@ def rank(group: Group, head: Item, together: int, now: float) -> Rank:
     lookup = is_lookup(group.route)
     proof = lookup and not head.like.looking
     fresh = proof and now - head.since < PATIENCE_S
-    far = (-together, group.route.stage) if fresh else (-NEVER, 0)
+    far = (-together, group.route.life_stage) if fresh else (-NEVER, 0)
     return not head.kill, lookup, proof, *far, head.seq
 
 

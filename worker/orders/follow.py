@@ -164,7 +164,7 @@ def _unread(
     routes = lookup_routes(venue, order)
     likely = [route for route in routes if likely_only and order.ord_type in route.ord_types]
     unread = [route for route in likely or routes if route.name not in absent]
-    return tuple(unread if early else sorted(unread, key=lambda route: route.stage))
+    return tuple(unread if early else sorted(unread, key=lambda route: route.life_stage))
 
 
 def _type_is_sure(track: Track) -> bool:
@@ -249,7 +249,7 @@ def _to_lookup(track: Track, now: float, venue: Venue) -> Again:
     the lag. Only an order whose type nobody stated is looked for sooner: by its type it is
     canceled again.
     """
-    wait = venue.looks_first and track.ord_type is not OrdType.ANY
+    wait = venue.forgets_canceled and track.ord_type is not OrdType.ANY
     track = track._replace(
         purpose=Purpose.LOOKUP,
         settled_at=now,
@@ -334,13 +334,13 @@ def _absent(track: Track, said: Judgement, asked: Asked) -> Course:
     track = track._replace(page=1)
     if track.early:
         track = track._replace(early=False, absent=())
-    if any(r.stage < asked.route.stage for r in _unread_routes(track, asked.venue)):
+    if any(r.life_stage < asked.route.life_stage for r in _unread_routes(track, asked.venue)):
         return Again(track)
     track = track._replace(absent=(*track.absent, asked.route.name))
     unread = _unread_routes(track, asked.venue)
     if not unread:
         return _gone(track._replace(still_open=False), asked.venue)
-    if unread[0].stage > asked.route.stage:
+    if unread[0].life_stage > asked.route.life_stage:
         # It may have moved on a moment ago: the next list must not lag behind this one.
         track = track._replace(settled_at=asked.ended)
     return Again(track, delay_s=_lag_s(track, asked))
@@ -374,7 +374,9 @@ def _gone(track: Track, venue: Venue) -> CancelOutcome:
         return _outcome(track, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
     if track.seen_open:
         return _outcome(track, CancelStatus.CLOSED, "no_record", Evidence.LOOKUP)
-    reason = "no_record_after_cancel" if track.sent and venue.looks_first else "unknown_order"
+    reason = (
+        "no_record_after_cancel" if track.sent and venue.forgets_canceled else "unknown_order"
+    )
     return _outcome(track, CancelStatus.NOT_FOUND, reason, Evidence.LOOKUP)
 
 

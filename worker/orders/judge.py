@@ -63,9 +63,9 @@ def judge(venue: Venue, batch: Batch, reply: HttpReply) -> dict[OrderRef, Judgem
 
 def _of_others(venue: Venue, batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:
     """Return what the reply means for each id that it does not name."""
-    if answers.whole is None:
+    if answers.overall is None:
         return _unnamed(batch, reply, answers)
-    judgement = _weigh(venue, reply, answers.whole)
+    judgement = _weigh(venue, reply, answers.overall)
     if judgement.verdict in _OF_ONE and len(batch.refs) > 1:
         return _in_doubt(judgement, "one_answer_for_many")
     return _for_purpose(batch, judgement)
@@ -126,7 +126,7 @@ def _for_purpose(batch: Batch, judgement: Judgement) -> Judgement:
         if verdict is Verdict.UNKNOWN_ORDER:
             return judgement._replace(verdict=Verdict.ABSENT)
         return _in_doubt(judgement, "odd_answer") if verdict is Verdict.ACCEPTED else judgement
-    if verdict is Verdict.STATE and not batch.route.believed:
+    if verdict is Verdict.STATE and not batch.route.trusted:
         return judgement._replace(verdict=Verdict.ACCEPTED, ord_status=None)
     return judgement
 
@@ -136,9 +136,9 @@ def _unnamed(batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:
         return _by_status(reply, Answer())
     if batch.route.purpose is not Purpose.LOOKUP:
         return Judgement(Verdict.IN_DOUBT, reason="not_named")
-    if answers.more and batch.page >= batch.route.max_pages:
+    if answers.truncated and batch.page >= batch.route.max_pages:
         return Judgement(Verdict.IN_DOUBT, reason="list_too_long")
-    return Judgement(Verdict.ABSENT, more=answers.more)
+    return Judgement(Verdict.ABSENT, more=answers.truncated)
 
 
 def _in_doubt(judgement: Judgement, reason: str) -> Judgement:

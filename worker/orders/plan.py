@@ -165,7 +165,7 @@ def cancel_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
 def alone_route(venue: Venue, order: Shape) -> Route | None:
     """Return the cancel route that one id takes by itself first; None: the same as others."""
     routes = cancel_routes(venue, order)
-    return next((route for route in routes if order.ord_type in route.alone), None)
+    return next((route for route in routes if order.ord_type in route.single_first), None)
 
 
 @cache

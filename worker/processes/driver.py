@@ -230,13 +230,13 @@ class Driver:
                 self._halt(next(j for j in said.values() if j.verdict is Verdict.HALT))
             else:
                 self._clock_errors = 0
-            self.lane.answered(sending, said, reply.came_at)
+            self.lane.answered(sending, said, reply.received_at)
             return self._pump(keep=True)
 
     # -- what the account suffers --------------------------------------------------------
 
     def _pause(self, sending: Sending, reply: HttpReply, *, banned: bool) -> None:
-        now = reply.came_at
+        now = reply.received_at
         pause = self.lane.pause(now, retry_after_s(reply), banned=banned)
         route, pause_s = sending.batch.route.name, round(pause.pause_s, 3)
         self._log.warning(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from venues.base import Rows
+from venues.base import Projection
 from worker.http.reply_json import read_json
 
-ROWS = Rows("data", frozenset({"id", "state"}))
+ROWS = Projection("data", frozenset({"id", "state"}))
 BEYOND_A_FLOAT = 33308750270000001
 
 
@@ -55,5 +55,5 @@ def test_a_reply_of_another_shape_is_read_whole(text: str, value: Any) -> None:
         '{"data": "\x00"}',
     ],
 )
-def test_what_is_no_json_is_nothing(text: str, rows: Rows | None) -> None:
+def test_what_is_no_json_is_nothing(text: str, rows: Projection | None) -> None:
     assert read_json(text, rows) is None

@@ -362,14 +362,14 @@ def test_more_ids_than_can_be_named_are_sought_in_the_whole_list() -> None:
     lane = looking(61)
     first = leaves(lane, 5.0)
 
-    assert (len(first.batch.refs), first.batch.wide) == (60, True)
-    assert not leaves(lane, 5.1).batch.wide
+    assert (len(first.batch.refs), first.batch.lists_all) == (60, True)
+    assert not leaves(lane, 5.1).batch.lists_all
 
 
 def test_no_more_than_can_be_named_are_named() -> None:
     lane = looking(20)
 
-    assert not leaves(lane, 5.0).batch.wide
+    assert not leaves(lane, 5.0).batch.lists_all
 
 
 def test_a_whole_list_that_is_cut_twice_is_asked_for_by_id() -> None:
@@ -381,7 +381,7 @@ def test_a_whole_list_that_is_cut_twice_is_asked_for_by_id() -> None:
 
     assert ids(leaves(lane, 5.1)) == ["0"]
     again = leaves(lane, 5.1)
-    assert (len(again.batch.refs), again.batch.wide) == (49, True)
+    assert (len(again.batch.refs), again.batch.lists_all) == (49, True)
     answer(lane, again, CUT, 5.15)
     assert [len(leaves(lane, at).batch.refs) for at in (5.2, 5.3, 5.4)] == [20, 20, 9]
     assert lane.next(9.0) is None
@@ -391,7 +391,7 @@ def whole_list(lane: Lane, now: float) -> Sending | None:
     """Let thirty more ids wait; return the request for the whole list, if there is one."""
     add_looking(lane, int(now * 100_000), 30, now)
     sending = leaves(lane, now)
-    if sending.batch.wide:
+    if sending.batch.lists_all:
         return sending
     assert [len(sending.batch.refs), len(leaves(lane, now).batch.refs)] == [20, 10]
     return None
@@ -435,8 +435,8 @@ def test_proofs_whose_lag_ends_within_a_tick_go_together() -> None:
 
 
 def test_a_list_that_must_be_too_long_is_not_asked_for() -> None:
-    assert leaves(looking(MOST_ROWS), 5.0).batch.wide
-    assert not leaves(looking(MOST_ROWS + 1), 5.0).batch.wide
+    assert leaves(looking(MOST_ROWS), 5.0).batch.lists_all
+    assert not leaves(looking(MOST_ROWS + 1), 5.0).batch.lists_all
 
 
 def test_ids_that_were_asked_for_by_id_look_at_the_next_list_from_its_first_page() -> None:
@@ -495,13 +495,13 @@ def test_only_types_that_a_single_route_is_known_to_take_go_there_first() -> Non
 
 
 def test_a_kill_does_not_try_a_whole_list_that_lately_did_not_come() -> None:
-    lists, route = WholeLists(), next(route for route in Mute().routes if route.wide_ids)
+    lists, route = WholeLists(), next(route for route in Mute().routes if route.list_all_ids)
     lists.did_not_come(route, 100.0)
     now = 100.0 + NARROW_S
 
-    assert lists.most_ids(route, 1, 0, now) == route.wide_ids
+    assert lists.most_ids(route, 1, 0, now) == route.list_all_ids
     assert lists.most_ids(route, 1, 0, now, urgent=True) == route.max_ids
-    assert lists.most_ids(route, 1, 0, 100.0 + NARROW_MOST_S, urgent=True) == route.wide_ids
+    assert lists.most_ids(route, 1, 0, 100.0 + NARROW_MOST_S, urgent=True) == route.list_all_ids
 
 
 def test_a_kill_does_not_try_a_list_that_may_show_what_a_list_shows_that_was_too_long() -> None:
@@ -509,9 +509,9 @@ def test_a_kill_does_not_try_a_list_that_may_show_what_a_list_shows_that_was_too
     limit, market = routes["open_limit"], routes["open_market"]
     lists.did_not_come(limit, 100.0)
 
-    assert lists.most_ids(market, 1, 0, 100.0) == market.wide_ids
+    assert lists.most_ids(market, 1, 0, 100.0) == market.list_all_ids
     assert lists.most_ids(market, 1, 0, 100.0, urgent=True) == market.max_ids
-    assert lists.most_ids(routes["open_tp_sl"], 1, 0, 100.0, urgent=True) == market.wide_ids
+    assert lists.most_ids(routes["open_tp_sl"], 1, 0, 100.0, urgent=True) == market.list_all_ids
 
 
 def test_a_kill_that_finds_no_token_begins_with_one_id_by_its_own_route() -> None:

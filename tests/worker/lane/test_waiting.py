@@ -10,7 +10,7 @@ from worker.orders.follow import start
 
 NOW_S = 100.0
 LOOKUP = next(route for route in Mute().routes if route.purpose is Purpose.LOOKUP)
-LATER = next(r for r in Mute().routes if r.stage > LOOKUP.stage)
+LATER = next(r for r in Mute().routes if r.life_stage > LOOKUP.life_stage)
 CANCEL = next(route for route in Mute().routes if route.purpose is Purpose.CANCEL)
 
 

@@ -24,7 +24,7 @@ from worker.orders.judge import Judgement, judge, retry_after_s
 
 CANCEL = Route(name="cancel", purpose=Purpose.CANCEL, method="POST", path="/c", max_ids=9)
 BOAST = Route(
-    name="boast", purpose=Purpose.CANCEL, method="POST", path="/b", max_ids=9, believed=False
+    name="boast", purpose=Purpose.CANCEL, method="POST", path="/b", max_ids=9, trusted=False
 )
 LOOKUP = Route(name="look", purpose=Purpose.LOOKUP, method="GET", path="/l", max_ids=9)
 LIST = Route(
@@ -72,7 +72,7 @@ def reply(body: Any, status: int = 200, **headers: str) -> HttpReply:
 
 
 def whole(code: str = "", text: str = "", state: str = "") -> Answers:
-    return Answers(whole=Answer(code=code, text=text, state=state))
+    return Answers(overall=Answer(code=code, text=text, state=state))
 
 
 def named(code: str = "", text: str = "", state: str = "") -> Answers:
@@ -179,7 +179,7 @@ def test_what_speaks_of_one_order_speaks_for_no_batch(route: Route, body: Answer
 
 
 def test_the_whole_speaks_for_those_who_are_not_named() -> None:
-    answers = Answers(whole=Answer(code="busy"), by_id={"a": Answer(state="dead")})
+    answers = Answers(overall=Answer(code="busy"), by_id={"a": Answer(state="dead")})
     judged = judge(TOY, Batch(CANCEL, (A, B)), reply(answers))
 
     assert Verdict.STATE is judged[A].verdict
@@ -204,7 +204,7 @@ def test_ids_match_exactly() -> None:
 def test_a_list_that_is_too_long_proves_no_absence(
     page: int, more: bool, expected: Judgement
 ) -> None:
-    assert expected == judge(TOY, Batch(LIST, (A,), page), reply(Answers(more=more)))[A]
+    assert expected == judge(TOY, Batch(LIST, (A,), page), reply(Answers(truncated=more)))[A]
 
 
 def test_unknown_words_are_told_apart_from_known_ones() -> None:
