@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from tests.simulation.toys import Hasty, Mute
-from tests.worker.lane.test_lane import CANCELED, Task, answer, ids, leaves
+from tests.support.lane import ABSENT, CANCELED, Task, answer, ids, leaves
 from venues.base import Quota, Venue, Verdict
 from venues.coinw import CoinW
 from venues.words import IdKind, OrderRef, OrdType, Purpose
@@ -16,8 +16,6 @@ from worker.lane.waiting import PATIENCE_S
 from worker.orders.follow import Track, start
 from worker.orders.judge import Judgement
 from worker.pacing.pace import NEVER, Pace
-
-ABSENT = Judgement(Verdict.ABSENT)
 
 
 def proofs(*ids: str, absent: tuple[str, ...] = ()) -> list[Track]:

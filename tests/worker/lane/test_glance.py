@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from tests.simulation.toys import Hasty, Mute
-from tests.worker.lane.test_lane import Task, answer, ids, leaves, results
+from tests.support.lane import (
+    ABSENT,
+    ACCEPTED,
+    Task,
+    answer,
+    ids,
+    lane_of,
+    leaves,
+    results,
+)
 from venues.base import Quota, Venue, Verdict
 from venues.words import CancelOutcome, CancelStatus, IdKind, OrderRef, OrdStatus, OrdType
 from worker.lane.lane import Lane, Sending
 from worker.orders.follow import Track, start
 from worker.orders.judge import Judgement
-from worker.pacing.pace import Pace
 
 OPEN = Judgement(Verdict.STATE, ord_status=OrdStatus.NEW, ord_type=OrdType.LIMIT)
-ABSENT = Judgement(Verdict.ABSENT)
-ACCEPTED = Judgement(Verdict.ACCEPTED)
 
 
 def limit_orders(count: int, ord_type: OrdType = OrdType.LIMIT) -> list[Track]:
@@ -27,9 +31,7 @@ def limit_orders(count: int, ord_type: OrdType = OrdType.LIMIT) -> list[Track]:
 def killing(count: int, venue: Venue | None = None, **quotas: Quota) -> tuple[Lane, Task]:
     """Return a lane with a kill of so many limit orders, of which one request may leave."""
     limits = {"cancel_batch": Quota(1, 1.0), **quotas}
-    lane = Lane(
-        venue or Mute(), {name: Pace(q) for name, q in limits.items()}, random.Random(1)
-    )
+    lane = lane_of(limits, venue or Mute())
     task = Task(kill=True)
     lane.add(task, limit_orders(count), 5.0)
     return lane, task
@@ -83,8 +85,7 @@ def test_a_kill_that_leaves_at_once_looks_for_nothing() -> None:
 
 @pytest.mark.parametrize("kill", [True, False])
 def test_only_a_kill_at_a_venue_that_looks_first_looks_meanwhile(kill: bool) -> None:
-    lane = Lane(Hasty() if kill else Mute(), {"cancel_batch": Pace(Quota(1, 1.0))},
-                random.Random(1))  # fmt: skip
+    lane = lane_of({"cancel_batch": Quota(1, 1.0)}, Hasty() if kill else Mute())
     lane.add(Task(kill=kill), limit_orders(40), 5.0)
     leaves(lane, 5.0)
 
@@ -92,7 +93,7 @@ def test_only_a_kill_at_a_venue_that_looks_first_looks_meanwhile(kill: bool) -> 
 
 
 def test_an_order_of_unknown_type_is_not_looked_for_as_that_would_part_it_from_others() -> None:
-    lane = Lane(Mute(), {"cancel_batch": Pace(Quota(1, 1.0))}, random.Random(1))
+    lane = lane_of({"cancel_batch": Quota(1, 1.0)}, Mute())
     lane.add(Task(kill=True), limit_orders(40, OrdType.ANY), 5.0)
     leaves(lane, 5.0)
 

@@ -2,83 +2,52 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pytest
 
-from tests.simulation.toys import Boast, Hasty, Mute, Plain
-from venues.base import Quota, Venue, Verdict
+from tests.simulation.toys import Boast, Hasty, Mute
+from tests.support.lane import (
+    ABSENT,
+    CANCELED,
+    FAST,
+    OPEN,
+    Task,
+    answer,
+    ids,
+    lane_of,
+    leaves,
+    results,
+    tracks,
+)
+from venues.base import Quota, Verdict
 from venues.coinw import CoinW
 from venues.words import (
     CancelOutcome,
     CancelStatus,
     IdKind,
     OrderRef,
-    OrdStatus,
     OrdType,
     Purpose,
 )
 from worker.lane.lane import Delivery, Lane, Sending, take_deliveries
 from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 from worker.lane.load import BUSY_S, LATE_S, MOST_YIELD_S, Load
-from worker.orders.follow import Track, start
+from worker.orders.follow import start
 from worker.orders.judge import Judgement
 from worker.orders.retry import Parked
-from worker.pacing.pace import NEVER, Pace
-
-CANCELED = Judgement(Verdict.STATE, ord_status=OrdStatus.CANCELED)
-FAST = {"cancel_batch": Quota(10, 1.0), "account": Quota(20, 1.0)}
-
-
-@dataclass(eq=False)
-class Task:
-    """A running task, as its lane sees it."""
-
-    kill: bool = False
-    deadline: float = 1000.0
-    came_at: float = NEVER
-    leaving: str = ""
-
-
-def lane_of(quotas: Mapping[str, Quota], venue: Venue | None = None) -> Lane:
-    paces = {name: Pace(quota) for name, quota in quotas.items()}
-    return Lane(venue or Plain(), paces, random.Random(1))
+from worker.pacing.pace import NEVER
 
 
 def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> Lane:
     """Return a lane with one look-up, in a process where a cancel was late at that moment."""
     load = Load()
     load.cancel_left(2 * LATE_S, late_at)
-    lane = Lane(Mute(), {}, random.Random(1), load=load)
+    lane = lane_of({}, Mute(), load)
     (track,) = tracks("a")
     track = track._replace(purpose=Purpose.LOOKUP, looking=looking)
     lane.add(Task(kill=kill), [track], 5.0)
     return lane
-
-
-def tracks(*ids: object, kind: IdKind = IdKind.VENUE, symbol: str = "AAA") -> list[Track]:
-    return [start(OrderRef(str(order_id), kind, symbol)) for order_id in ids]
-
-
-def leaves(lane: Lane, now: float) -> Sending:
-    sending = lane.next(now)
-    assert sending is not None
-    return sending
-
-
-def ids(sending: Sending) -> list[str]:
-    return [ref.id for ref in sending.batch.refs]
-
-
-def answer(lane: Lane, sending: Sending, said: Judgement, now: float) -> None:
-    lane.answered(sending, dict.fromkeys(sending.batch.refs, said), now)
-
-
-def results(lane: Lane, task: Task) -> list[CancelOutcome | Parked]:
-    return [one.result for one in take_deliveries(lane) if one.owner is task]
 
 
 def parked_reasons(deliveries: list[Delivery]) -> set[str]:
@@ -340,8 +309,6 @@ def test_a_hundred_thousand_ids_cost_no_more_each_than_a_few() -> None:
     assert took_s < 1.0  # a look at all ids each time takes minutes
 
 
-ABSENT = Judgement(Verdict.ABSENT)
-OPEN = Judgement(Verdict.STATE, ord_status=OrdStatus.NEW)
 CUT = Judgement(Verdict.IN_DOUBT, reason="list_too_long")
 
 

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from tests.simulation.toys import Plain
-from tests.worker.lane.test_lane import FAST, Task, ids, leaves, tracks
+from tests.support.lane import FAST, Task, ids, lane_of, leaves, tracks
 from worker.lane.lane import Lane
 from worker.lane.load import ASK_AGAIN_S, BUSY_S, LATE_S, Load
-from worker.pacing.pace import MOST_BEHIND, Pace
+from worker.pacing.pace import MOST_BEHIND
 
 #: Ids of some requests; `Plain` takes eight at once.
 MANY = range(80)
 GAP_S = 0.1
 
 
-def lane_of(load: Load) -> Lane:
-    paces = {name: Pace(quota) for name, quota in FAST.items()}
-    return Lane(Plain(), paces, random.Random(1), load=load)
-
-
 def under_way_and_beginning(load: Load, *, kill: bool = False) -> tuple[Lane, Lane]:
     """Return a lane whose first request left at 5.0, and one whose job came then."""
-    under_way, beginning = lane_of(load), lane_of(load)
+    under_way, beginning = lane_of(FAST, load=load), lane_of(FAST, load=load)
     under_way.add(Task(kill=kill), tracks(*MANY), 5.0)
     leaves(under_way, 5.0)
     beginning.add(Task(), tracks(*MANY), 5.0)
@@ -85,7 +77,7 @@ def test_a_kill_waits_for_nobody() -> None:
 def test_a_request_that_is_not_full_waits_for_nobody() -> None:
     """It could not be made up for: more ids may join it."""
     load = busy_at(5.0)
-    under_way, beginning = lane_of(load), lane_of(load)
+    under_way, beginning = lane_of(FAST, load=load), lane_of(FAST, load=load)
     under_way.add(Task(), tracks(1), 5.0)
     leaves(under_way, 5.0)
     beginning.add(Task(), tracks(*MANY), 5.0)

@@ -1,0 +1,69 @@
+"""A lane by hand: jobs that ask for ids, requests that leave, and answers that come back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.simulation.toys import Plain
+from venues.base import Quota, Venue, Verdict
+from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus
+from worker.lane.lane import Lane, Sending, take_deliveries
+from worker.lane.load import Load
+from worker.orders.follow import Track, start
+from worker.orders.judge import Judgement
+from worker.orders.retry import Parked
+from worker.pacing.pace import NEVER, Pace
+
+ACCEPTED = Judgement(Verdict.ACCEPTED)
+ABSENT = Judgement(Verdict.ABSENT)
+CANCELED = Judgement(Verdict.STATE, ord_status=OrdStatus.CANCELED)
+OPEN = Judgement(Verdict.STATE, ord_status=OrdStatus.NEW)
+#: Ten cancels a second, and twenty requests of any kind.
+FAST = {"cancel_batch": Quota(10, 1.0), "account": Quota(20, 1.0)}
+
+
+@dataclass(eq=False)
+class Task:
+    """A running task, as its lane sees it."""
+
+    kill: bool = False
+    deadline: float = 1000.0
+    came_at: float = NEVER
+    leaving: str = ""
+
+
+def lane_of(
+    quotas: Mapping[str, Quota], venue: Venue | None = None, load: Load | None = None
+) -> Lane:
+    """Return an empty lane with these quotas alone."""
+    paces = {name: Pace(quota) for name, quota in quotas.items()}
+    return Lane(venue or Plain(), paces, random.Random(1), load=load)
+
+
+def tracks(*ids: object, kind: IdKind = IdKind.VENUE, symbol: str = "AAA") -> list[Track]:
+    """Return ids of which nothing is known, and whose orders may have any type."""
+    return [start(OrderRef(str(order_id), kind, symbol)) for order_id in ids]
+
+
+def leaves(lane: Lane, now: float) -> Sending:
+    """Return the request that leaves now."""
+    sending = lane.next(now)
+    assert sending is not None
+    return sending
+
+
+def ids(sending: Sending) -> list[str]:
+    """Return the ids that a request names."""
+    return [ref.id for ref in sending.batch.refs]
+
+
+def answer(lane: Lane, sending: Sending, said: Judgement, now: float) -> None:
+    """Let the venue say the same of all ids of a request."""
+    lane.answered(sending, dict.fromkeys(sending.batch.refs, said), now)
+
+
+def results(lane: Lane, task: Task) -> list[CancelOutcome | Parked]:
+    """Take the results out of the lane; return those of one task."""
+    return [one.result for one in take_deliveries(lane) if one.owner is task]
