@@ -26,7 +26,7 @@ with awake():
 
 
 def keepers(of: psutil.Process) -> list[psutil.Process]:
-    return [child for child in of.children() if "bench.awake" in child.cmdline()]
+    return [child for child in of.children() if "tests.bench.awake" in child.cmdline()]
 
 
 def runs(process: psutil.Process) -> bool:

@@ -191,7 +191,7 @@ _REASON_OF = {
     "Parked": 2,
 }
 _REASON_TABLES = {"_BY_STATUS", "_FINAL", "_ACCOUNT_WIDE", "words"}
-_REASON_FUNCTIONS = {("send.py", "_word"), ("judge.py", "_doubt_at")}
+_REASON_FUNCTIONS = {("transport.py", "_word"), ("judge.py", "_doubt_at")}
 _REASON_NAMES = {"reason", "why"}
 #: The broker's own words, and one of the many HTTP statuses.
 _FROM_OUTSIDE = {"maxlen", "http_500", "delivery_limit", "rejected", "expired"}
@@ -231,8 +231,14 @@ def _reason_nodes(path: Path) -> Iterator[ast.AST]:
             yield from (s for s in ast.walk(node) if isinstance(s, ast.Return))
 
 
+def _worker() -> list[Path]:
+    """Return the modules of a running worker: not of the command line, nor of the record."""
+    others = {ROOT / "worker/cli", ROOT / "worker/record"}
+    return [p for p in ROOT.glob("worker/**/*.py") if not others & set(p.parents)]
+
+
 def _codes() -> set[str]:
-    paths = [p for p in ROOT.glob("worker/*.py") if p.name != "metrics.py"]
+    paths = [path for path in _worker() if path.name != "metrics.py"]
     words = {w for p in paths for node in _reason_nodes(p) for w in _constants(node)}
     codes = {word for word in words if re.fullmatch(r"[a-z]+(_[a-z]+)*", word)}
     codes |= {rule.reason for venue in all_venues().values() for rule in venue.rules}
@@ -254,7 +260,7 @@ def test_every_reason_in_the_code_is_listed_and_no_other() -> None:
 
 def _events() -> set[str]:
     found = set()
-    for path in (*ROOT.glob("worker/*.py"), *ROOT.glob("tasks/*.py")):
+    for path in (*_worker(), *ROOT.glob("tasks/*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and node.args and _is_log(node.func):
                 found |= set(_constants(node.args[0]))
