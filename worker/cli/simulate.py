@@ -19,7 +19,7 @@ from worker.lane.lane import Lane, Sending, take_deliveries
 from worker.orders.follow import Track
 from worker.orders.judge import Judgement
 from worker.pacing.pace import NEVER, Pace
-from worker.processes.driver import Ticket
+from worker.processes.protocol import Ticket
 from worker.settings import Account
 
 #: Times that differ by less are one moment.

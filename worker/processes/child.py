@@ -18,7 +18,6 @@ import structlog
 from worker import log
 from worker.lane.waiting import Result
 from worker.orders.alike import alike
-from worker.processes.driver import Ticket
 from worker.processes.engine import Drivers
 from worker.processes.idle_gc import collect_when_idle
 from worker.processes.protocol import (
@@ -36,6 +35,7 @@ from worker.processes.protocol import (
     Share,
     Stop,
     Submit,
+    Ticket,
     Told,
     Withdraw,
 )

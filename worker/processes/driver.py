@@ -7,8 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 import structlog
 
@@ -20,29 +18,14 @@ from worker.lane.waiting import Result, is_lookup
 from worker.orders.alike import Alike
 from worker.orders.judge import Judgement, judge, retry_after_s
 from worker.pacing.pace import NEVER, Pace
+from worker.processes.call_log import CallLog
+from worker.processes.protocol import Ticket
+from worker.processes.venue_clock import VenueClock, stated_ms
 from worker.settings import Account
 from worker.stats import Figures, Seen
 
-#: A request may carry ids of many jobs; its log line names so many of them.
-MOST_JOBS_NAMED = 20
-#: A clock that is this wrong (ms) may be why a venue refuses a signature.
-CLOCK_OFF_MS = 5000
 #: How long the timer thread sleeps at most; it is woken for everything sooner.
 _LONGEST_SLEEP_S = 60.0
-
-
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class Ticket:
-    """A running task at its lane: who it is, and by which number the other side knows it."""
-
-    job_id: str
-    kill: bool
-    deadline: float  # monotonic seconds
-    came_at: float = NEVER
-    trace: str = ""
-    leaving: str = ""
-    number: int = 0
-
 
 #: Takes what several tasks get back at once; called with the lane's lock held, so be quick.
 Deliver = Callable[[Mapping[Ticket, Sequence[Result]]], None]
@@ -68,7 +51,6 @@ class Driver:
         dice = random.Random()  # noqa: S311 - waits, not keys
         self.lane = Lane(account.venue, paces, dice, verify=account.verify, load=self._load)
         self._transport = transport
-        self._observe = observe
         # Shared by the lanes that draw from one address's quotas, else the lane's own.
         self._changed = changed
         self._shared = any(pace.quota.scope == "address" for pace in paces.values())
@@ -78,12 +60,9 @@ class Driver:
             target=self._tick, name=f"lane-{account.name}", daemon=True
         )
         self._stopped = False
-        self._stamping = threading.Lock()
-        self._last_ms = 0
-        self._clock_offset_ms = 0
-        self._clock_set_at = -NEVER
-        self._clock_errors = 0
+        self._clock = VenueClock()
         self._log = structlog.get_logger().bind(venue=account.venue.name, account=account.name)
+        self._calls = CallLog(account, self._log, observe)
         self._timer.start()
 
     # -- what tasks do -------------------------------------------------------------------
@@ -187,7 +166,9 @@ class Driver:
     def _send(self, sending: Sending) -> Sending | None:
         """Send a request and see to its answer; return the next one that this thread sends."""
         venue, account = self.account.venue, self.account
-        request = venue.sign(venue.build(sending.batch), account.credential, self._now_ms())
+        request = venue.sign(
+            venue.build(sending.batch), account.credential, self._clock.now_ms()
+        )
         try:
             reply = self._transport.send(request, account.timeout_s)
         except NotSent as error:
@@ -196,40 +177,26 @@ class Driver:
             return self._failed(sending, self.lane.in_doubt, str(error))
         return self._answered(sending, reply)
 
-    def _now_ms(self) -> int:
-        """Return the venue's time, and never the same twice: some take it for a nonce."""
-        with self._stamping:
-            now_ms = int(time.time() * 1000) + self._clock_offset_ms
-            self._last_ms = max(now_ms, self._last_ms + 1)
-            return self._last_ms
-
     def _failed(
         self, sending: Sending, follow: Callable[[Sending, str, float], None], why: str
     ) -> Sending | None:
-        self._note(sending, why=why)
-        self._told(sending, why)
+        self._calls.failed(sending, why)
         with self._changed:
             follow(sending, why, time.monotonic())
             return self._pump(keep=True)
 
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
         said = judge(self.account.venue, sending.batch, reply)
-        heard = {id(judgement): judgement for judgement in said.values()}.values()
+        heard = list({id(judgement): judgement for judgement in said.values()}.values())
         verdicts = {judgement.verdict for judgement in heard}
-        first = next(iter(said.values()))
-        self._note(sending, http_status=reply.status, venue_code=first.venue_code)
-        self._told(sending, _gist(verdicts))
-        self._note_unmapped(sending, heard)
+        self._calls.answered(sending, reply.status, heard)
         with self._changed:
             if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
                 self._pause(sending, reply, banned=Verdict.BANNED in verdicts)
-            halt = Verdict.HALT in verdicts
-            if Verdict.CLOCK in verdicts or (halt and self._is_off(sending, reply)):
-                self._set_clock(sending, reply)
-            elif halt:
-                self._halt(next(j for j in said.values() if j.verdict is Verdict.HALT))
+            if verdicts & {Verdict.HALT, Verdict.CLOCK}:
+                self._refused(sending, heard, stated_ms(reply))
             else:
-                self._clock_errors = 0
+                self._clock.accepted()
             self.lane.answered(sending, said, reply.received_at)
             return self._pump(keep=True)
 
@@ -248,27 +215,23 @@ class Driver:
         for owner in sending.owners():
             self.lane.withdraw(owner, "banned" if banned else "throttled", now)
 
-    def _is_off(self, sending: Sending, reply: HttpReply) -> bool:
-        """Say whether our clock, not the key, explains a refusal: not every venue says so."""
-        if sending.started <= self._clock_set_at:
-            return True
-        venue_ms = _date_ms(reply)
-        now_ms = int(time.time() * 1000) + self._clock_offset_ms
-        return venue_ms is not None and abs(venue_ms - now_ms) > CLOCK_OFF_MS
+    def _refused(
+        self, sending: Sending, heard: Sequence[Judgement], venue_ms: int | None
+    ) -> None:
+        """Halt the account, unless a clock that can be corrected explains the refusal."""
+        refusals = {judgement.verdict: judgement for judgement in reversed(heard)}
+        clock = Verdict.CLOCK in refusals or self._clock.explains(sending.started, venue_ms)
+        if not clock:
+            self._halt(refusals[Verdict.HALT])
+        elif not self._clock.was_corrected_after(sending.started):
+            self._correct_clock(venue_ms)
 
-    def _set_clock(self, sending: Sending, reply: HttpReply) -> None:
-        """Believe the venue's clock once; if it still disagrees, nothing of ours can help."""
-        if sending.started <= self._clock_set_at:
-            return  # it was signed by the clock that has been corrected since
-        self._clock_errors += 1
-        venue_ms = _date_ms(reply)
-        if venue_ms is None or self._clock_errors > 1:
+    def _correct_clock(self, venue_ms: int | None) -> None:
+        offset_ms = self._clock.correct(venue_ms, time.monotonic())
+        if offset_ms is None:
             self._halt(Judgement(Verdict.HALT, reason="clock"))
-            return
-        self._clock_offset_ms = venue_ms - int(time.time() * 1000)
-        self._clock_set_at = time.monotonic()
-        self._last_ms = 0
-        self._log.warning("clock_corrected", offset_ms=self._clock_offset_ms)
+        else:
+            self._log.warning("clock_corrected", offset_ms=offset_ms)
 
     def _halt(self, said: Judgement) -> None:
         if self.lane.halted:
@@ -278,61 +241,3 @@ class Driver:
             "account_halted", reason=reason, venue_code=said.venue_code, text=said.text
         )
         self.lane.halt(reason)
-
-    # -- what is told --------------------------------------------------------------------
-
-    def _note(self, sending: Sending, **found: object) -> None:
-        owners = [owner for owner in sending.owners() if isinstance(owner, Ticket)]
-        attempt = max(item.like.attempts for item in sending.items)
-        self._log.info(
-            "venue_request",
-            route=sending.batch.route.name,
-            ids=len(sending.items),
-            jobs=len(owners),
-            job_ids=[owner.job_id for owner in owners[:MOST_JOBS_NAMED]],
-            traceparents=[owner.trace for owner in owners[:MOST_JOBS_NAMED] if owner.trace],
-            elapsed_ms=_ms(time.monotonic() - sending.started),
-            waited_ms=_ms(sending.waited_s),
-            attempt=attempt,
-            **({"http_status": None, "venue_code": ""} | found),
-        )
-
-    def _told(self, sending: Sending, result: str) -> None:
-        self._observe(
-            Seen(
-                venue=self.account.venue.name,
-                account=self.account.name,
-                route=sending.batch.route.name,
-                ids=len(sending.items),
-                result=result,
-                waited_s=sending.waited_s,
-                elapsed_s=time.monotonic() - sending.started,
-            )
-        )
-
-    def _note_unmapped(self, sending: Sending, said: Iterable[Judgement]) -> None:
-        unmapped = {(j.venue_code, j.text) for j in said if j.unmapped}
-        for code, text in sorted(unmapped):
-            route = sending.batch.route.name
-            self._log.warning("unmapped_code", route=route, venue_code=code, text=text)
-
-
-#: Verdicts that speak of the account; one of them tells what became of a whole request.
-_OF_ACCOUNT = (Verdict.HALT, Verdict.BANNED, Verdict.THROTTLED, Verdict.CLOCK)
-
-
-def _gist(verdicts: set[Verdict]) -> str:
-    """Return one word for what a reply said about all its ids."""
-    wide = [verdict for verdict in _OF_ACCOUNT if verdict in verdicts]
-    return (wide or list(verdicts))[0] if wide or len(verdicts) == 1 else "mixed"
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)
-
-
-def _date_ms(reply: HttpReply) -> int | None:
-    try:
-        return int(parsedate_to_datetime(reply.headers.get("date", "")).timestamp() * 1000)
-    except (TypeError, ValueError):
-        return None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
+from venues.base import Quota
 from worker.http.transport import Transport
 from worker.lane.lane import MOST_IN_FLIGHT
 from worker.lane.load import Load
@@ -18,6 +20,24 @@ from worker.stats import Figures, Seen
 #: once when it begins, and so many in all. To start one in a burst takes 0.2 ms.
 READY_SENDERS = 5
 MOST_READY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What all accounts at one base URL share."""
+
+    transport: Transport
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    address_paces: dict[str, Pace] = field(default_factory=dict)
+
+    def paces(self, quotas: Mapping[str, Quota]) -> dict[str, Pace]:
+        """Return the pace of each quota: those of the address are shared."""
+        return {
+            name: self.address_paces.setdefault(name, Pace(quota))
+            if quota.scope == "address"
+            else Pace(quota)
+            for name, quota in quotas.items()
+        }
 
 
 class Drivers:
@@ -34,9 +54,7 @@ class Drivers:
         self._observe = observe
         self._lock = threading.Lock()
         self._drivers: dict[str, Driver] = {}
-        self._transports: dict[str, Transport] = {}
-        self._shared: dict[tuple[str, str], Pace] = {}
-        self._hosts: dict[str, threading.Condition] = {}
+        self._hosts: dict[str, _Host] = {}
         self._load = Load()
         # As many as all lanes may use at once, so that none waits for another one's requests.
         self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT * len(accounts), "send")
@@ -57,24 +75,20 @@ class Drivers:
             return dict(self._drivers)
 
     def _make(self, account: Account) -> Driver:
-        transport = self._transports.setdefault(account.base_url, Transport(account.base_url))
-        paces = {
-            name: self._shared.setdefault((account.base_url, name), Pace(quota))
-            if quota.scope == "address"
-            else Pace(quota)
-            for name, quota in account.quotas.items()
-        }
-        lock = self._lock_of(account)
-        senders = self._senders
+        host = self._hosts.get(account.base_url)
+        if host is None:
+            host = self._hosts[account.base_url] = _Host(Transport(account.base_url))
         return Driver(
-            account, transport, paces, lock, senders, self._deliver, self._observe, self._load
+            account,
+            host.transport,
+            host.paces(account.quotas),
+            # Lanes that share tokens share a lock; nobody disturbs a lane that shares none.
+            host.changed if shares_address(account) else threading.Condition(),
+            self._senders,
+            self._deliver,
+            self._observe,
+            self._load,
         )
-
-    def _lock_of(self, account: Account) -> threading.Condition:
-        """Lanes that share tokens share a lock; a lane of its own is disturbed by nobody."""
-        if shares_address(account):
-            return self._hosts.setdefault(account.base_url, threading.Condition())
-        return threading.Condition()
 
     def figures(self) -> dict[str, Figures]:
         """Return how each lane that was used stands now."""
@@ -94,8 +108,8 @@ class Drivers:
 
     def close(self) -> None:
         """Close every connection."""
-        for transport in self._transports.values():
-            transport.close()
+        for host in self._hosts.values():
+            host.transport.close()
 
 
 def shares_address(account: Account) -> bool:

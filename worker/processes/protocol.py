@@ -10,6 +10,7 @@ import pickle
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Generic, NamedTuple, TypeVar
 
@@ -17,10 +18,25 @@ from venues.words import IdKind, OrderRef, OrdType
 from worker.lane.waiting import Result
 from worker.orders.alike import Alike, start_all
 from worker.orders.follow import Track
+from worker.pacing.pace import NEVER
 from worker.stats import Figures, Seen
 
 #: Some tenths of a millisecond.
 FEW_IDS = 20
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Ticket:
+    """A running task at its lane: who it is, and by which number the other side knows it."""
+
+    job_id: str
+    kill: bool
+    deadline: float  # monotonic seconds
+    came_at: float = NEVER
+    trace: str = ""
+    leaving: str = ""
+    number: int = 0
+
 
 # -- to the lanes ------------------------------------------------------------------------
 
