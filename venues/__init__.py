@@ -1,4 +1,8 @@
-"""The venues: one file each, found by looking into this folder."""
+"""The venues: one file each, found by looking into this folder.
+
+Read `words` (orders, their states and types, credentials), `base` (what a venue is: tables and
+three pure functions), then a venue, say `ztdx`. `sandbox` serves all venues for tests.
+"""
 
 from __future__ import annotations
 

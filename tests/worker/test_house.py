@@ -188,8 +188,7 @@ def _depths() -> dict[str, int]:
         return depths[module]
 
     for module in _modules():
-        if _room(module) != "venues.sandbox":
-            depth(module, ())
+        depth(module, ())
     return depths
 
 

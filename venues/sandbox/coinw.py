@@ -43,7 +43,9 @@ from .coinw_rows import (
     types_of,
 )
 from .ladder import Ladder
-from .venue import Call, Option, Reply, Route, Venue, decode, reply_json, reply_list
+from .messages import Call, Reply, decode, reply_json, reply_list
+from .options import Option
+from .venue import Route, Venue
 from .world import Account, World
 
 NAME = "coinw"

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .faults import MODIFIERS, Fault, Target, bend_of
-from .venue import Call, Reply, Route, Venue, gateway_page, reply_json, with_retry_after
+from .messages import Call, Reply, gateway_page, reply_json, with_retry_after
+from .venue import Route, Venue
 from .world import Request, World
 
 #: path of the page that an ordered redirect leads to; whoever asks for it is recorded

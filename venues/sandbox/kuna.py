@@ -28,7 +28,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .book import Order, OrdType, State
-from .venue import Call, Option, Reply, Route, Venue, is_uuid, reply_json
+from .messages import Call, Reply, is_uuid, reply_json
+from .options import Option
+from .venue import Route, Venue
 from .world import Account, World
 
 NAME = "kuna"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .venue import Call
+from .messages import Call
 from .world import World
 
 

@@ -13,7 +13,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import formatdate
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 from aiohttp import StreamReader, web
@@ -22,7 +24,8 @@ from aiohttp.http import RawRequestMessage
 
 from .control import answer as answer_control
 from .engine import REDIRECTED, Verdict, judge, one_way_s
-from .venue import Call, Reply, Venue, find_venues
+from .messages import Call, Reply
+from .venue import Venue
 from .world import World
 
 CONTROL = "/_sandbox/"
@@ -85,7 +88,7 @@ class Sandbox(web.Server):
             return web.Response(
                 body=json.dumps(value).encode(), status=status, content_type="application/json"
             )
-        venue = venue_of(self.world, path)
+        venue = venue_of(path)
         if venue is None:
             return self.stray(path)
         call = Call(
@@ -115,9 +118,18 @@ class Sandbox(web.Server):
         return await deliver(request, verdict, http_date(call.now_ms // 1000))
 
 
-def venue_of(world: World, path: str) -> Venue | None:
+@cache
+def find_venues() -> dict[str, Venue]:
+    """Find every venue by scanning this folder: a file with a `VENUE` is one."""
+    names = [info.name for info in iter_modules(import_module(__package__).__path__)]
+    modules = [import_module(f"{__package__}.{name}") for name in names if name[0] != "_"]
+    venues = [getattr(module, "VENUE", None) for module in modules]
+    return {venue.name: venue for venue in venues if isinstance(venue, Venue)}
+
+
+def venue_of(path: str) -> Venue | None:
     """Find the venue that a path belongs to."""
-    return next((v for v in world.venues.values() if path.startswith(v.prefix)), None)
+    return next((v for v in find_venues().values() if path.startswith(v.prefix)), None)
 
 
 async def nap(seconds: float) -> None:

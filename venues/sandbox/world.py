@@ -5,33 +5,22 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from itertools import islice
 from sys import intern
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .book import Book, Order, OrdType, State
 from .faults import Fault, Faults
 from .limits import Limits
-from .venue import Call, Option, Venue
+from .messages import Call
+from .options import GENERAL, Option, check_setting
 
 #: how many requests are remembered
 MOST_REQUESTS = 500_000
 
 PERMISSIONS = frozenset({"read", "trade"})
-
-#: settings of the sandbox itself; a venue's own are named `venue.option`
-GENERAL = {
-    "rtt_ms": Option(0.0),
-    "jitter_ms": Option(0.0),
-    "seed": Option(0),
-    "clock_ms": Option(None, nullable=True),
-    "count_refused": Option(False, (False, True)),
-    "record_ids": Option(True, (False, True)),
-    "limits": Option({}),
-    "key_limits": Option({}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +49,37 @@ class Request(NamedTuple):
     status: int
 
 
+class Terms(Protocol):
+    """What the world must know of a venue."""
+
+    @property
+    def name(self) -> str:
+        """The venue's name."""
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """The settings that only this venue has."""
+
+    @property
+    def limits(self) -> Mapping[str, str]:
+        """The limits that hold by default."""
+
+    @property
+    def watched(self) -> Set[str]:
+        """Names of limits that only measure."""
+
+    @property
+    def limit_names(self) -> Set[str]:
+        """Names of all limits."""
+
+    def gives(self, order_id: str, /) -> bool:
+        """Say whether the venue could have given an id."""
+
+
 class World:
     """The state of one sandbox, shared by its venues and its control API."""
 
-    def __init__(self, venues: Mapping[str, Venue]) -> None:
+    def __init__(self, venues: Mapping[str, Terms]) -> None:
         self.venues = dict(venues)
         self.options = GENERAL | {
             f"{venue.name}.{name}": option
@@ -141,7 +157,7 @@ class World:
         self.accounts[account.venue, account.api_key] = account
         return account
 
-    def venue(self, name: Any) -> Venue:
+    def venue(self, name: Any) -> Terms:
         """Return the venue of that name; raise ValueError where there is none."""
         if name not in self.venues:
             raise ValueError(f"venue must be one of {', '.join(self.venues)}, not {name!r}")
@@ -178,13 +194,6 @@ class World:
             len(self.requests),
         )
         return [r._asdict() for r in islice(self.requests, first, None)]
-
-
-def check_setting(options: Mapping[str, Option], name: str, value: Any) -> None:
-    """Raise ValueError where there is no such setting or it may not be that."""
-    if name not in options:
-        raise ValueError(f"no setting {name!r}; there are {', '.join(sorted(options))}")
-    options[name].check(name, value)
 
 
 def check_fields(what: str, raw: Any, known: set[str], needed: set[str]) -> None:

@@ -32,12 +32,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .book import LIVE, Order, OrdType, State
-from .venue import (
+from .messages import (
     Call,
-    Option,
     Reply,
-    Route,
-    Venue,
     decode,
     gateway_page,
     is_uuid,
@@ -45,6 +42,8 @@ from .venue import (
     reply_text,
     with_retry_after,
 )
+from .options import Option
+from .venue import Route, Venue
 from .world import Account, World
 
 NAME = "ztdx"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from venues.sandbox.client import SandboxClient, SandboxError, start_sandbox
-from venues.sandbox.venue import find_venues
+from venues.sandbox.server import find_venues
 
 from .callers import KEY, SECRET, coinw, order, send
 
