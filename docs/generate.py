@@ -18,8 +18,8 @@ from pydantic import BaseModel
 
 from venues.words import CancelStatus, Priority
 from worker.amqp import topology
-from worker.jobs.parse import JobMessage
-from worker.jobs.report import ROUTING_KEY_HEADER, OutcomeMessage
+from worker.contract.job import ROUTING_KEY_HEADER, JobMessage
+from worker.contract.outcome import OutcomeMessage
 from worker.record.consume import record_queue
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,9 @@ from celery.exceptions import Ignore, Reject
 from worker.amqp.publisher import NotConfirmed
 from worker.amqp.topology import lane_queue_name
 from worker.consumer.task_message import TASK
-from worker.jobs.parse import Envelope, read_job, utc_now
+from worker.contract.job import Envelope
+from worker.contract.outcome import utc_now
+from worker.jobs.parse import read_job
 from worker.jobs.run import Disowned, Run
 from worker.jobs.submit import Reading
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from venues import all_venues
 from venues.words import CancelStatus
-from worker.jobs.parse import JobMessage
+from worker.contract.job import JobMessage
 from worker.settings import load, quota_names
 
 ROOT = Path(__file__).resolve().parents[2]

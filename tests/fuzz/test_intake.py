@@ -21,8 +21,9 @@ from worker.consumer.task_message import (
     properties_of,
     split_key,
 )
-from worker.jobs.parse import Envelope, Intake, InvalidJob, read_job, read_json
-from worker.jobs.report import message_id
+from worker.contract.job import Envelope, InvalidJob, read_json
+from worker.contract.outcome import message_id
+from worker.jobs.parse import Intake, read_job
 from worker.orders.plan import SYMBOL_SHAPE
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

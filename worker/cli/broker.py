@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from worker.amqp import embedded as folder
 from worker.amqp import topology
 from worker.cli.output import Problem
-from worker.jobs.report import OutcomeMessage
+from worker.contract.outcome import OutcomeMessage
 from worker.settings import broker_url, environment
 
 #: How long the broker may take to answer, in seconds.

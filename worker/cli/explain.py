@@ -10,7 +10,7 @@ from venues.words import CancelStatus, Evidence
 from worker.cli.database import Url
 from worker.cli.output import AsJson, Output, Problem
 from worker.cli.status import recorded, row_json
-from worker.jobs.report import rfc_3339
+from worker.contract.outcome import rfc_3339
 from worker.record.store import DEFAULT_URL
 from worker.record.tables import Recorded
 

@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from venues.words import IdKind, OrdType, Priority
 from worker.amqp.topology import routing_key
 from worker.cli.output import Problem
-from worker.jobs.parse import MOST_BYTES, JobMessage, utc_now
-from worker.jobs.report import rfc_3339
+from worker.contract.job import MOST_BYTES, JobMessage
+from worker.contract.outcome import rfc_3339, utc_now
 
 _USAGE = 2
 _SPAN = re.compile(r"(?P<count>\d{1,6})(?P<unit>[smh])")

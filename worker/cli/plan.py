@@ -14,7 +14,8 @@ from worker.cli.accounts import settings
 from worker.cli.orders import Asked, Draft, draft, read_ids
 from worker.cli.output import AsJson, Output, Problem
 from worker.cli.simulate import Plan, PlannedRequest, simulate
-from worker.jobs.parse import Envelope, Intake, InvalidJob, read_job
+from worker.contract.job import Envelope, InvalidJob
+from worker.jobs.parse import Intake, read_job
 from worker.orders.follow import start
 from worker.settings import Account
 

@@ -19,9 +19,8 @@ from worker.amqp import topology
 from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, publish
 from worker.cli.output import AsJson, Output, Problem
 from worker.consumer.task_message import KEPT, body_of
-from worker.jobs.parse import InvalidJob, job_id_of, read_json
+from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob, job_id_of, read_json
 from worker.jobs.poison import BY_THE_BROKER
-from worker.jobs.report import ROUTING_KEY_HEADER
 
 #: Headers that were added when the message was rejected, and those that the broker adds.
 _ADDED = BY_THE_BROKER | {"x-reason", "x-detail", ROUTING_KEY_HEADER}

@@ -13,7 +13,7 @@ import typer
 from venues.words import CancelStatus
 from worker.cli.database import Url, open_store
 from worker.cli.output import AsJson, Output, Problem
-from worker.jobs.report import rfc_3339
+from worker.contract.outcome import rfc_3339
 from worker.record.store import DEFAULT_URL, DatabaseAway, Store
 from worker.record.tables import Recorded
 

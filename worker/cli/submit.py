@@ -15,7 +15,7 @@ from worker.cli import orders
 from worker.cli.broker import TIMEOUT_S, BrokerTimeout, Listener, broker, listening, publish
 from worker.cli.orders import Asked, Draft, draft, read_ids
 from worker.cli.output import SAFE, AsJson, Output, Problem, Rows
-from worker.jobs.parse import DEFAULT_DEADLINE
+from worker.contract.job import DEFAULT_DEADLINE
 
 #: Ids have their final status soon after the deadline; then waiting is of no use.
 GRACE = timedelta(seconds=60)

@@ -32,7 +32,9 @@ from worker.consumer.task_message import (
     task_kwargs,
 )
 from worker.consumer.turns import Turns
-from worker.jobs.parse import Envelope, Intake, InvalidJob, read_job, utc_now
+from worker.contract.job import ROUTING_KEY_HEADER, Envelope, InvalidJob
+from worker.contract.outcome import utc_now
+from worker.jobs.parse import Intake, read_job
 from worker.jobs.poison import (
     DELIVERED_IN_VAIN,
     Fate,
@@ -41,7 +43,7 @@ from worker.jobs.poison import (
     last_death,
     way_aside,
 )
-from worker.jobs.report import ROUTING_KEY_HEADER, Report, reject, reject_outcome
+from worker.jobs.report import Report, reject, reject_outcome
 from worker.jobs.runtime import Runtime
 from worker.jobs.submit import Reading, begin, fresh_ids, is_due, read
 from worker.orders.follow import expire, start

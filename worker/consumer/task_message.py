@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from venues.words import CancelJob, Priority
-from worker.jobs.parse import Envelope, InvalidJob, job_id_of, read_json
+from worker.contract.job import Envelope, InvalidJob, job_id_of, read_json
 
 TASK = "tasks.cancel_orders"
 #: AMQP properties that a message keeps when it is moved.

@@ -2,71 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import fields
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from venues.words import CancelJob, CancelOutcome, CancelStatus, Evidence, OrdStatus, Priority
+from venues.words import CancelJob, CancelOutcome, CancelStatus, Priority
 from worker.amqp.publisher import Letter, Publisher
 from worker.amqp.topology import OUTCOMES, REJECTED
+from worker.contract.job import InvalidJob
+from worker.contract.outcome import OutcomeMessage, message_id, rfc_3339
 from worker.jobs.earlier import Told, Word, first_word, sort_out
-from worker.jobs.parse import InvalidJob
 from worker.stats import NOBODY
 
-#: AMQP holds a message id in at most 255 bytes.
-_MOST_ID_BYTES = 255
-#: Header of a rejected message: the key that it was sent with, so that it can be sent again.
-ROUTING_KEY_HEADER = "x-routing-key"
 #: Statuses that somebody should look at.
 _LOUD = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
-
-
-class OutcomeMessage(BaseModel):
-    """The final word on one id, as it is published and logged."""
-
-    model_config = ConfigDict(title="CancelOutcome")
-
-    job_id: str
-    venue: str = Field(description="Empty for a rejected job whose account is unknown.")
-    account: str
-    symbol: str
-    id: str = Field(description="Empty for a message that was no valid job.")
-    kind: str
-    ord_type: str
-    status: CancelStatus
-    reason: str
-    ord_status: OrdStatus | None = Field(description="What the venue last said the order is.")
-    evidence: Evidence
-    attempts: Annotated[int, Field(ge=0)]
-    venue_code: str
-    text: str
-    requested_by: str
-    tags: dict[str, str]
-    accepted_at: str
-    finished_at: str
-    latency_ms: float
-
-
-def message_id(job_id: str, order_id: str) -> str:
-    """Return `<job_id>/<id>`; where that is too long for AMQP, a digest takes its end."""
-    plain = f"{job_id}/{order_id}"
-    if len(plain.encode()) <= _MOST_ID_BYTES:
-        return plain
-    digest = hashlib.sha256(plain.encode()).hexdigest()
-    return plain.encode()[: _MOST_ID_BYTES - 65].decode("utf-8", "ignore") + "/" + digest
-
-
-def rfc_3339(moment: datetime) -> str:
-    """Return a UTC time with milliseconds and a Z."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Report:

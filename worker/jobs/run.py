@@ -13,9 +13,9 @@ from typing import Annotated, Any
 from pydantic import PlainSerializer, TypeAdapter
 
 from venues.words import CancelJob, CancelOutcome
-from worker.jobs.parse import utc_now
+from worker.contract.outcome import rfc_3339, utc_now
 from worker.jobs.poison import hold_s
-from worker.jobs.report import Report, rfc_3339
+from worker.jobs.report import Report
 from worker.jobs.runtime import DISOWNED, Runtime
 from worker.jobs.submit import Reading, begin, deadline_of, fresh_ids, looks_first
 from worker.lane.waiting import Result

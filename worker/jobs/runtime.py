@@ -12,7 +12,7 @@ from venues.words import CancelJob
 from worker.amqp.outcome_stream import Recall
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import is_embedded
-from worker.jobs.report import message_id
+from worker.contract.outcome import message_id
 from worker.jobs.submit import Reading
 from worker.processes.client import LaneProcess
 from worker.settings import Settings

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from venues.words import CancelJob, Priority
-from worker.jobs.parse import Intake, utc_now
+from worker.contract.outcome import utc_now
+from worker.jobs.parse import Intake
 from worker.jobs.poison import is_suspect
 from worker.orders.follow import Track
 from worker.processes.client import Errand, LaneProcess

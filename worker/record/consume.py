@@ -15,7 +15,7 @@ from kombu import Connection, Consumer, Exchange, Queue
 from kombu.exceptions import KombuError
 
 from worker.amqp.topology import MANY_DELIVERIES, OUTCOMES, OUTCOMES_EXCHANGE, RECORD
-from worker.jobs.parse import utc_now
+from worker.contract.outcome import utc_now
 from worker.record.migrate import migrate
 from worker.record.read import Message, Row, read, unreadable
 from worker.record.store import DatabaseAway, Store

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from worker.jobs.report import OutcomeMessage
+from worker.contract.outcome import OutcomeMessage
 
 #: The largest integer of the column that holds it.
 _MOST = 2**31 - 1

@@ -1,0 +1,206 @@
+"""A cancel job as producers send it, and why a message is none."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, NoReturn, Required
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    with_config,
+)
+from typing_extensions import TypedDict
+
+#: Largest message that is read.
+MOST_BYTES = 1 << 20
+MOST_ORDERS = 10_000
+#: How long a job has if it does not say.
+DEFAULT_DEADLINE = timedelta(minutes=5)
+#: Header of a rejected message: the key that it was sent with, so that it can be sent again.
+ROUTING_KEY_HEADER = "x-routing-key"
+#: kombu says "binary" for bytes that it was given as they are.
+_ENCODINGS = frozenset({"", "utf-8", "utf8", "binary"})
+
+Label = Annotated[str, StringConstraints(max_length=256)]
+OrderId = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+#: A number is taken as its decimal digits; they may exceed 2^53, so producers prefer strings.
+OrderNumber = Annotated[int, Field(gt=-(10**99), lt=10**99)]
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _rfc_3339(value: Any) -> Any:
+    if not (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+        raise ValueError("write it as RFC 3339, like 2026-11-21T09:30:00Z")
+    return value
+
+
+Deadline = Annotated[
+    AwareDatetime,
+    Field(strict=False),
+    BeforeValidator(_rfc_3339),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+class InvalidJob(Exception):
+    """A message that is no cancel job.
+
+    `reason` is a code, `detail` a sentence, `job_id` what could be read of it.
+    """
+
+    def __init__(self, reason: str, detail: str, job_id: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.job_id = job_id
+
+
+# A dict, as that takes half the time of a model; what is left out is there by its default.
+@with_config(ConfigDict(strict=True, title="Order"))
+class OrderItem(TypedDict, total=False):
+    """One order of a job that says more than its id."""
+
+    id: Required[
+        Annotated[
+            OrderId | OrderNumber, Field(description="Venue order id or client order id.")
+        ]
+    ]
+    kind: Annotated[
+        Label | None,
+        Field(None, description="venue_order_id or client_order_id; worked out if left out."),
+    ]
+    ord_type: Annotated[
+        Label,
+        Field("any", description="limit, market, trigger, trailing_stop, tp_sl or any."),
+    ]
+    symbol: Annotated[
+        Label | None, Field(None, description="Instrument, in the venue's spelling.")
+    ]
+
+
+class JobMessage(BaseModel):
+    """A cancel job as producers send it."""
+
+    model_config = ConfigDict(strict=True, title="CancelJob")
+
+    job_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        None, description="Idempotency key; the AMQP message_id, or a new UUID, if left out."
+    )
+    account: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = Field(
+        description="Name in the accounts file."
+    )
+    venue: Label | None = Field(None, description="If given, must be the account's venue.")
+    symbol: Label | None = Field(None, description="For all orders that do not say their own.")
+    orders: list[OrderId | OrderNumber | OrderItem] = Field(
+        min_length=1, max_length=MOST_ORDERS, description="Ids, or objects with an id."
+    )
+    deadline: Deadline | None = Field(
+        None, description="No new cancel after it; 5 minutes after acceptance if left out."
+    )
+    reason: Label = ""
+    requested_by: Label = ""
+    tags: dict[Label, Label] = Field(default_factory=dict, max_length=16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What came around the body."""
+
+    priority: str
+    account: str  # of the routing key; empty if it names none
+    content_encoding: str = ""
+    message_id: str = ""
+    headers: Mapping[str, Any] | None = None
+
+
+def read_json(body: bytes, content_encoding: str = "") -> Any:
+    """Return the JSON value in `body`.
+
+    Raises:
+        InvalidJob: too large, another encoding, not UTF-8 JSON, NaN, a key twice, too deep.
+    """
+    if len(body) > MOST_BYTES:
+        raise InvalidJob("too_large", f"{len(body)} bytes; at most {MOST_BYTES}")
+    if (content_encoding or "").lower() not in _ENCODINGS:
+        raise InvalidJob("content_encoding", "only UTF-8 without compression is read")
+    try:
+        return json.loads(
+            body.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_no_constant
+        )
+    except UnicodeDecodeError:
+        raise InvalidJob("not_json", "the body is not UTF-8") from None
+    except RecursionError:
+        raise InvalidJob("not_json", "the body is nested too deeply") from None
+    except ValueError as error:
+        raise InvalidJob("not_json", f"the body is not JSON: {error}") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def job_id_of(value: Any) -> str:
+    """Return the job_id that can be read from a JSON value that may be no job; else ""."""
+    found = value.get("job_id") if isinstance(value, dict) else None
+    usable = isinstance(found, str) and 0 < len(found) <= 128 and is_text(found)
+    return str(found) if usable else ""
+
+
+def is_text(word: str) -> bool:
+    """Say whether a message can carry a word: a JSON escape can make half a character."""
+    return word.encode("utf-8", "ignore").decode() == word
+
+
+def validated(value: Any) -> JobMessage:
+    """Return the message that a JSON value is.
+
+    Raises:
+        InvalidJob: with the first field at fault.
+    """
+    if not isinstance(value, dict):
+        raise InvalidJob("not_an_object", "a cancel job is a JSON object")
+    try:
+        return JobMessage.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise InvalidJob(
+            _code(fault["loc"], fault["type"]), f"{where}: {fault['msg']}"
+        ) from None
+
+
+def _code(where: tuple[int | str, ...], fault: str) -> str:
+    field = str(where[0]) if where else "job"
+    if fault == "missing":
+        return f"no_{field}"
+    words = {("orders", "too_short"): "no_orders", ("orders", "too_long"): "too_many_orders"}
+    return words.get((field, fault), f"bad_{field}") if len(where) == 1 else f"bad_{field}"
+
+
+def unknown_fields(value: dict[str, Any]) -> tuple[str, ...]:
+    """Return at most 16 names of fields of a valid message that mean nothing here."""
+    known = set(JobMessage.model_fields)
+    inner = set(OrderItem.__annotations__)
+    items = (item for item in value["orders"] if isinstance(item, dict))
+    strange = {f"orders.{key}" for key in set[str]().union(*items) - inner}
+    return tuple(sorted((value.keys() - known) | strange))[:16]
