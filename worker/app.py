@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from functools import partial
 from typing import Any, NoReturn
 
 import structlog
@@ -17,6 +18,7 @@ from worker.amqp import topology
 from worker.amqp import transport as wire
 from worker.amqp.publisher import CONFIRM_TIMEOUT_S
 from worker.jobs.runtime import Runtime
+from worker.processes.child import serve as serve_lanes
 from worker.processes.client import start as start_lanes
 from worker.processes.idle_gc import collect_when_idle
 from worker.settings import (
@@ -73,9 +75,8 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     except ConfigError as error:
         _end(str(error), os.EX_CONFIG)
     # Before the first thread, and so before the log.
-    lanes = start_lanes(
-        settings.accounts, form, processes=processes, observed=figures_at is not None
-    )
+    serve = partial(serve_lanes, form=form, observed=figures_at is not None)
+    lanes = start_lanes(settings.accounts, serve, processes=processes)
     lines = log.set_up((a.credential for a in settings.accounts.values()), form, sys.stdout)
     wire.install()
     # Celery says "Warm shutdown" on the real standard output, past every setting.

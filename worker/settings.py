@@ -66,6 +66,11 @@ class Account:
     verify: bool = False
     quotas: Mapping[str, Quota] = field(default_factory=dict)
 
+    @property
+    def shares_address(self) -> bool:
+        """Whether other accounts at the same base URL draw from a quota of this one."""
+        return any(quota.scope == "address" for quota in self.quotas.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

@@ -90,7 +90,7 @@ ROOMS: dict[str, set[str]] = {
     },
 }
 #: So many modules import one another in a row at most.
-DEEPEST = 19
+DEEPEST = 15
 
 
 def _name(path: Path) -> str:

@@ -21,6 +21,7 @@ from worker.orders.alike import alike
 from worker.processes.engine import Drivers
 from worker.processes.idle_gc import collect_when_idle
 from worker.processes.protocol import (
+    ALIVE_EVERY_S,
     Answer,
     Ask,
     Close,
@@ -42,8 +43,6 @@ from worker.processes.protocol import (
 from worker.settings import Account
 from worker.stats import NOBODY
 
-#: The other side says so often (seconds) that it runs.
-ALIVE_EVERY_S = 1.0
 #: After so long (seconds) it stands still. The broker gives a lane away after two heartbeats of
 #: five seconds; by then this worker must have ceased to send.
 SILENCE_S = 4.0
@@ -59,8 +58,8 @@ _FOR_THE_OTHER_SIDE = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIG
 def serve(
     link: Link[Told, Order],
     accounts: Mapping[str, Account],
-    form: Literal["json", "console"],
     *,
+    form: Literal["json", "console"],
     observed: bool,
 ) -> NoReturn:
     """Drive the lanes of these accounts until the other side ends, and then end at once."""

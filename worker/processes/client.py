@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from worker.lane.waiting import Result
 from worker.orders.follow import Track
 from worker.pacing.pace import NEVER
-from worker.processes.child import ALIVE_EVERY_S, serve
-from worker.processes.engine import shares_address
 from worker.processes.protocol import (
+    ALIVE_EVERY_S,
     Alive,
     Answer,
     Ask,
@@ -48,6 +47,8 @@ from worker.stats import Figures, Seen
 _FIGURES_TIMEOUT_S = 2.0
 #: How long a process may take to end when it is told to (seconds).
 _END_TIMEOUT_S = 5.0
+#: Drives the lanes of some accounts in the new process, and ends it.
+Serve = Callable[[Link[Told, Order], Mapping[str, Account]], NoReturn]
 
 
 class LaneFailed(Exception):
@@ -212,13 +213,9 @@ class LaneProcess:
 
 
 def start(
-    accounts: Mapping[str, Account],
-    form: Literal["json", "console"],
-    *,
-    processes: int,
-    observed: bool,
+    accounts: Mapping[str, Account], serve: Serve, *, processes: int
 ) -> dict[str, LaneProcess]:
-    """Start at most so many processes; return the one that drives each account's lane.
+    """Start at most so many processes that `serve`; return the one for each account's lane.
 
     To be called before any thread is started: what a thread holds would stay held for ever.
     """
@@ -231,7 +228,7 @@ def start(
         ours.append(here)
         process = context.Process(
             target=_serve,
-            args=(there, tuple(ours), part, form, observed),
+            args=(serve, there, tuple(ours), part),
             name=f"lanes-{number}",
             daemon=True,
         )
@@ -242,15 +239,14 @@ def start(
 
 
 def _serve(
+    serve: Serve,
     link: Link[Told, Order],
     others: Sequence[Link[Order, Told]],
     accounts: Mapping[str, Account],
-    form: Literal["json", "console"],
-    observed: bool,
 ) -> None:
     for other in others:  # a copy that stays open would hide that the other side is gone
         other.close()
-    serve(link, accounts, form, observed=observed)
+    serve(link, accounts)
 
 
 def parted(accounts: Mapping[str, Account], parts: int) -> list[dict[str, Account]]:
@@ -260,7 +256,7 @@ def parted(accounts: Mapping[str, Account], parts: int) -> list[dict[str, Accoun
     """
     together: dict[str, dict[str, Account]] = {}
     for name, account in accounts.items():
-        key = account.base_url if shares_address(account) else f"account {name}"
+        key = account.base_url if account.shares_address else f"account {name}"
         together.setdefault(key, {})[name] = account
     found: list[dict[str, Account]] = [{} for _ in range(min(parts, len(together)))]
     for group in sorted(together.values(), key=len, reverse=True):

@@ -53,7 +53,7 @@ class Driver:
         self._transport = transport
         # Shared by the lanes that draw from one address's quotas, else the lane's own.
         self._changed = changed
-        self._shared = any(pace.quota.scope == "address" for pace in paces.values())
+        self._shared = account.shares_address
         self._wakes_at = NEVER
         self._senders = senders
         self._timer = threading.Thread(

@@ -83,7 +83,7 @@ class Drivers:
             host.transport,
             host.paces(account.quotas),
             # Lanes that share tokens share a lock; nobody disturbs a lane that shares none.
-            host.changed if shares_address(account) else threading.Condition(),
+            host.changed if account.shares_address else threading.Condition(),
             self._senders,
             self._deliver,
             self._observe,
@@ -110,11 +110,6 @@ class Drivers:
         """Close every connection."""
         for host in self._hosts.values():
             host.transport.close()
-
-
-def shares_address(account: Account) -> bool:
-    """Say whether other accounts of the same host draw from a quota of this one."""
-    return any(quota.scope == "address" for quota in account.quotas.values())
 
 
 def _start(pool: ThreadPoolExecutor, threads: int) -> None:

@@ -21,6 +21,8 @@ from worker.orders.follow import Track
 from worker.pacing.pace import NEVER
 from worker.stats import Figures, Seen
 
+#: Celery's process says this often (seconds) that it runs.
+ALIVE_EVERY_S = 1.0
 #: Some tenths of a millisecond.
 FEW_IDS = 20
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +16,7 @@ from venues.words import Credential, IdKind, OrderRef, OrdType
 from worker.orders.follow import start
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER
+from worker.processes.child import serve
 from worker.processes.client import Errand, LaneFailed, LaneProcess, parted
 from worker.processes.client import start as start_lanes
 from worker.processes.protocol import FEW_IDS, Fresh, Submit
@@ -108,7 +110,8 @@ def lines() -> list[str]:
 @pytest.fixture
 def lanes(lines: list[str]) -> Iterator[LaneProcess]:
     """A process with one lane whose venue nobody can reach."""
-    process = start_lanes({"desk": account("desk")}, "json", processes=2, observed=False)
+    quiet = partial(serve, form="json", observed=False)
+    process = start_lanes({"desk": account("desk")}, quiet, processes=2)
     process["desk"].begin(NOBODY.request, lines.append)
     yield process["desk"]
     process["desk"].close()
