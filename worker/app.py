@@ -78,7 +78,7 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     serve = partial(serve_lanes, form=form, observed=figures_at is not None)
     lanes = start_lanes(settings.accounts, serve, processes=processes)
     lines = log.set_up((a.credential for a in settings.accounts.values()), form, sys.stdout)
-    wire.install()
+    wire.register()
     # Celery says "Warm shutdown" on the real standard output, past every setting.
     sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
     _declare(app, settings)

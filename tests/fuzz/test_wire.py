@@ -9,7 +9,7 @@ import amqp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.amqp.transport import read_properties, with_text_key
+from worker.amqp.decoding import decodable_key, decode_properties
 
 short = st.binary(max_size=40)
 written = st.dictionaries(
@@ -40,7 +40,7 @@ def test_any_properties(given_: dict[str, Any]) -> None:
     """Every property that was given is found; text that is none is replaced."""
     kept = {name: value for name, value in given_.items() if value is not None}
     raw = amqp.Message("", **kept)._serialize_properties()
-    found, end = read_properties(raw, 0)
+    found, end = decode_properties(raw, 0)
 
     assert end == len(raw)
     assert found.keys() == kept.keys()
@@ -53,7 +53,7 @@ def test_any_routing_key(exchange: bytes, key: bytes) -> None:
     """A delivery's routing key is text in the end, and nothing before it has changed."""
     head = pack(">HH", 60, 60) + b"\x03tag" + pack(">QB", 7, 0)
     head += bytes([len(exchange)]) + exchange
-    told = with_text_key(head + bytes([len(key)]) + key)
+    told = decodable_key(head + bytes([len(key)]) + key)
 
     assert told.startswith(head)
     assert len(told) == len(head) + 1 + len(key)

@@ -1,25 +1,20 @@
-"""The AMQP transport, hardened: no message can break it, and no silence can hold it.
+"""The AMQP transport: no question to the broker waits without an end.
 
-Before Celery or our consumer see a message, the client library decodes its body by
-`content_encoding`, kombu unpacks it by its `compression` header, and what is not UTF-8 or no
-date in its properties raises and ends the worker. Here a body stays as it was sent, and what
-cannot be read of the rest is replaced. And whoever waits for the broker's answer on a
-connection that was cut without a word, even to say goodbye, would wait for ever: here not.
+Whoever waits for the broker's answer on a connection that was cut without a word, even to say
+goodbye, would wait for ever: here not. `decoding` reads what a producer's message may hold.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import amqp
 from amqp import serialization, spec
 from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import TRANSPORT_ALIASES, pyamqp
 
 from worker.amqp.buffered import BulkTransport, has_more, read_on
+from worker.amqp.decoding import Message, decodable_key, decode_properties
 from worker.amqp.hub import call_soon
 
 #: A broker that leaves a question unanswered for so long (seconds) is gone.
@@ -27,23 +22,9 @@ ANSWER_TIMEOUT_S = 10.0
 #: A goodbye needs no answer; it is only polite to wait for one.
 GOODBYE_TIMEOUT_S = 1.0
 _GOODBYES = (spec.Connection.CloseOk, spec.Channel.CloseOk)
-_COMPRESSION = "compression"
-#: What reading a producer's properties may raise.
-_UNREADABLE = (ValueError, OverflowError, OSError, struct.error, IndexError, amqp.AMQPError)
 
 
-class Message(pyamqp.Message):
-    """A message that is not unpacked: a small body may unpack to many gigabytes."""
-
-    def __init__(self, msg: Any, channel: Any = None, **kwargs: Any) -> None:
-        headers = msg.properties.get("application_headers") or {}
-        packed = headers.pop(_COMPRESSION, None)
-        super().__init__(msg, channel, **kwargs)
-        if packed is not None:
-            self.headers[_COMPRESSION] = packed
-
-
-class Impatient:
+class BoundedWait:
     """Waits for an answer only so long, and asks nothing more of who left one out."""
 
     connection: Any
@@ -69,7 +50,7 @@ class Impatient:
         return answer
 
 
-class Channel(Impatient, pyamqp.Channel):
+class Channel(BoundedWait, pyamqp.Channel):
     """A channel that hands bodies over as bytes, whatever the routing key."""
 
     Message = Message
@@ -90,11 +71,11 @@ class Channel(Impatient, pyamqp.Channel):
     def dispatch_method(self, method_sig: Any, payload: Any, content: Any) -> Any:
         """Hand a method on; that of a delivery names the producer's routing key."""
         if method_sig == spec.Basic.Deliver:
-            payload = with_text_key(bytes(payload))
+            payload = decodable_key(bytes(payload))
         return super().dispatch_method(method_sig, payload, content)
 
 
-class Connection(Impatient, pyamqp.Connection):
+class Connection(BoundedWait, pyamqp.Connection):
     """A connection with the channels above; `in_bulk` is for one that a single thread uses."""
 
     Channel = Channel
@@ -145,70 +126,8 @@ class SSLTransport(pyamqp.SSLTransport):
     Connection = Connection
 
 
-def install() -> None:
+def register() -> None:
     """Make kombu use this transport in this process."""
     TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = "worker.amqp.transport:Transport"
     TRANSPORT_ALIASES["amqps"] = "worker.amqp.transport:SSLTransport"
-    serialization.PROPERTY_CLASSES[spec.Basic.CLASS_ID] = read_properties
-
-
-def with_text_key(deliver: bytes) -> bytes:
-    """Return a basic.deliver whose routing key, its last field, is UTF-8."""
-    exchange_at = 4 + 1 + deliver[4] + 8 + 1  # method, consumer tag, delivery tag, redelivered
-    key_at = exchange_at + 1 + deliver[exchange_at]
-    key = deliver[key_at + 1 :]
-    try:
-        key.decode()
-    except UnicodeDecodeError:
-        key = key.decode("ascii", "replace").replace("\ufffd", "?").encode()
-        return deliver[: key_at + 1] + key
-    return deliver
-
-
-def read_properties(buffer: Any, offset: int) -> tuple[dict[str, Any], int]:
-    """Return a message's properties, with what cannot be read replaced or left out."""
-    try:
-        found: tuple[dict[str, Any], int] = serialization.decode_properties_basic(
-            buffer, offset
-        )
-    except _UNREADABLE:
-        return _what_can_be_read(bytes(buffer), offset)
-    return found
-
-
-def _what_can_be_read(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
-    (flags,), offset, found = struct.unpack_from(">H", buffer, offset), offset + 2, {}
-    for place, (name, kind) in enumerate(amqp.Message.PROPERTIES):
-        if flags & (1 << (15 - place)):
-            found[name], offset = _READERS[kind](buffer, offset)
-    return found, offset
-
-
-def _read_text(buffer: bytes, offset: int) -> tuple[str, int]:
-    end = offset + 1 + buffer[offset]
-    return buffer[offset + 1 : end].decode("utf-8", "replace"), end
-
-
-def _read_octet(buffer: bytes, offset: int) -> tuple[int, int]:
-    return buffer[offset], offset + 1
-
-
-def _read_time(buffer: bytes, offset: int) -> tuple[int, int]:
-    return struct.unpack_from(">Q", buffer, offset)[0], offset + 8
-
-
-def _read_headers(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
-    (size,) = struct.unpack_from(">I", buffer, offset)
-    try:
-        headers = serialization.loads("F", buffer, offset)[0][0]
-    except (*_UNREADABLE, RecursionError):
-        headers = {}
-    return headers, offset + 4 + size
-
-
-_READERS: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
-    "s": _read_text,
-    "o": _read_octet,
-    "L": _read_time,
-    "F": _read_headers,
-}
+    serialization.PROPERTY_CLASSES[spec.Basic.CLASS_ID] = decode_properties

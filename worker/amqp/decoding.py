@@ -1,0 +1,93 @@
+"""Decodes whatever a producer sent: what cannot be read is replaced, and a body stays as it is.
+
+Before Celery or our consumer see a message, the client library decodes its body by
+`content_encoding`, kombu unpacks it by its `compression` header, and what is not UTF-8 or no
+date in its properties raises and ends the worker.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import amqp
+from amqp import serialization
+from kombu.transport import pyamqp
+
+_COMPRESSION = "compression"
+#: What reading a producer's properties may raise.
+_UNREADABLE = (ValueError, OverflowError, OSError, struct.error, IndexError, amqp.AMQPError)
+
+
+class Message(pyamqp.Message):
+    """A message that is not unpacked: a small body may unpack to many gigabytes."""
+
+    def __init__(self, msg: Any, channel: Any = None, **kwargs: Any) -> None:
+        headers = msg.properties.get("application_headers") or {}
+        packed = headers.pop(_COMPRESSION, None)
+        super().__init__(msg, channel, **kwargs)
+        if packed is not None:
+            self.headers[_COMPRESSION] = packed
+
+
+def decodable_key(deliver: bytes) -> bytes:
+    """Return a basic.deliver whose routing key, its last field, is UTF-8."""
+    exchange_at = 4 + 1 + deliver[4] + 8 + 1  # method, consumer tag, delivery tag, redelivered
+    key_at = exchange_at + 1 + deliver[exchange_at]
+    key = deliver[key_at + 1 :]
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        key = key.decode("ascii", "replace").replace("\ufffd", "?").encode()
+        return deliver[: key_at + 1] + key
+    return deliver
+
+
+def decode_properties(buffer: Any, offset: int) -> tuple[dict[str, Any], int]:
+    """Return a message's properties, with what cannot be read replaced or left out."""
+    try:
+        found: tuple[dict[str, Any], int] = serialization.decode_properties_basic(
+            buffer, offset
+        )
+    except _UNREADABLE:
+        return _what_can_be_read(bytes(buffer), offset)
+    return found
+
+
+def _what_can_be_read(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
+    (flags,), offset, found = struct.unpack_from(">H", buffer, offset), offset + 2, {}
+    for place, (name, kind) in enumerate(amqp.Message.PROPERTIES):
+        if flags & (1 << (15 - place)):
+            found[name], offset = _READERS[kind](buffer, offset)
+    return found, offset
+
+
+def _read_text(buffer: bytes, offset: int) -> tuple[str, int]:
+    end = offset + 1 + buffer[offset]
+    return buffer[offset + 1 : end].decode("utf-8", "replace"), end
+
+
+def _read_octet(buffer: bytes, offset: int) -> tuple[int, int]:
+    return buffer[offset], offset + 1
+
+
+def _read_time(buffer: bytes, offset: int) -> tuple[int, int]:
+    return struct.unpack_from(">Q", buffer, offset)[0], offset + 8
+
+
+def _read_headers(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
+    (size,) = struct.unpack_from(">I", buffer, offset)
+    try:
+        headers = serialization.loads("F", buffer, offset)[0][0]
+    except (*_UNREADABLE, RecursionError):
+        headers = {}
+    return headers, offset + 4 + size
+
+
+_READERS: dict[str, Callable[[bytes, int], tuple[Any, int]]] = {
+    "s": _read_text,
+    "o": _read_octet,
+    "L": _read_time,
+    "F": _read_headers,
+}
