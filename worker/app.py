@@ -10,12 +10,13 @@ from typing import Any, NoReturn
 
 import structlog
 from celery import Celery, signals
+from celery.app.amqp import AMQP
 from kombu import Connection
 
 from worker import log
 from worker.amqp import embedded as folder
 from worker.amqp import topology
-from worker.amqp import transport as wire
+from worker.amqp.connection import HardenedConnection
 from worker.amqp.publisher import CONFIRM_TIMEOUT_S
 from worker.jobs.runtime import Runtime
 from worker.processes.child import serve as serve_lanes
@@ -35,10 +36,17 @@ from worker.settings import (
 BROKER_TIMEOUT_S = 5.0
 
 
+class _Amqp(AMQP):  # type: ignore[misc] # the library has no types
+    """What Celery knows of the broker: each connection of the application is one of ours."""
+
+    Connection = HardenedConnection
+
+
 def make_app() -> Celery:
     """Return the application; it reads its settings when something runs it."""
     app = Celery("cancel_worker")
     app.config_from_object("celeryconfig")
+    app.amqp_cls = _Amqp
     app.events_cls = "worker.consumer.events:Events"
     app.on_after_configure.connect(_use_folder, weak=False)
     signals.celeryd_init.connect(_start, weak=False)
@@ -78,7 +86,6 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     serve = partial(serve_lanes, form=form, observed=figures_at is not None)
     lanes = start_lanes(settings.accounts, serve, processes=processes)
     lines = log.set_up((a.credential for a in settings.accounts.values()), form, sys.stdout)
-    wire.register()
     # Celery says "Warm shutdown" on the real standard output, past every setting.
     sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
     _declare(app, settings)

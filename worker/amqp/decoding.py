@@ -12,9 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 import amqp
-from amqp import serialization
+from amqp import method_framing, serialization, spec
 from kombu.transport import pyamqp
 
+Frame = tuple[int, int, Any]
+
+_HEADER_FRAME = 2
+#: Where a content header's properties begin: after its class, weight and the body's size.
+_PROPERTIES_AT = 12
+_NO_PROPERTIES = b"\0\0"
 _COMPRESSION = "compression"
 #: What reading a producer's properties may raise.
 _UNREADABLE = (ValueError, OverflowError, OSError, struct.error, IndexError, amqp.AMQPError)
@@ -29,6 +35,33 @@ class Message(pyamqp.Message):
         super().__init__(msg, channel, **kwargs)
         if packed is not None:
             self.headers[_COMPRESSION] = packed
+
+
+def frame_handler(connection: Any, callback: Callable[..., Any]) -> Callable[[Frame], bool]:
+    """Return what takes a connection's frames, for the library's argument of that name.
+
+    The library's own is given a header without properties, and the message gets those that
+    were decoded here.
+    """
+    properties: dict[int, dict[str, Any]] = {}  # by channel, until the message is complete
+
+    def hand_on(channel: int, method: Any, arguments: Any, content: Any) -> Any:
+        if content is not None:
+            content.properties = properties.pop(channel)
+        if method == spec.Basic.Deliver:
+            arguments = decodable_key(bytes(arguments))
+        return callback(channel, method, arguments, content)
+
+    handle = method_framing.frame_handler(connection, hand_on)
+
+    def on_frame(frame: Frame) -> bool:
+        kind, channel, payload = frame
+        if kind == _HEADER_FRAME:
+            properties[channel], _ = decode_properties(payload, _PROPERTIES_AT)
+            payload = bytes(payload[:_PROPERTIES_AT]) + _NO_PROPERTIES
+        return bool(handle((kind, channel, payload)))
+
+    return on_frame
 
 
 def decodable_key(deliver: bytes) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kombu.transport import TRANSPORT_ALIASES, filesystem
+from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 #: How often the folder is looked into, in seconds.
@@ -52,7 +52,6 @@ def options(broker_url: str) -> dict[str, Any]:
         "store_processed": False,
     }
     os.makedirs(found["control_folder"], exist_ok=True)  # noqa: PTH103
-    TRANSPORT_ALIASES[SCHEME] = "worker.amqp.embedded:Transport"
     return found
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from amqp import serialization, spec
+from amqp import spec
 from amqp.exceptions import RecoverableConnectionError
-from kombu.transport import TRANSPORT_ALIASES, pyamqp
+from kombu.transport import pyamqp
 
 from worker.amqp.buffered import BulkTransport, has_more, read_on
-from worker.amqp.decoding import Message, decodable_key, decode_properties
+from worker.amqp.decoding import Message, frame_handler
 from worker.amqp.hub import call_soon
 
 #: A broker that leaves a question unanswered for so long (seconds) is gone.
@@ -51,7 +51,7 @@ class BoundedWait:
 
 
 class Channel(BoundedWait, pyamqp.Channel):
-    """A channel that hands bodies over as bytes, whatever the routing key."""
+    """A channel that hands bodies over as bytes."""
 
     Message = Message
 
@@ -68,12 +68,6 @@ class Channel(BoundedWait, pyamqp.Channel):
             self.callbacks[consumer_tag] = kwargs.get("callback")
         return super().basic_consume(queue, consumer_tag, **kwargs)
 
-    def dispatch_method(self, method_sig: Any, payload: Any, content: Any) -> Any:
-        """Hand a method on; that of a delivery names the producer's routing key."""
-        if method_sig == spec.Basic.Deliver:
-            payload = decodable_key(bytes(payload))
-        return super().dispatch_method(method_sig, payload, content)
-
 
 class Connection(BoundedWait, pyamqp.Connection):
     """A connection with the channels above; `in_bulk` is for one that a single thread uses."""
@@ -81,7 +75,7 @@ class Connection(BoundedWait, pyamqp.Connection):
     Channel = Channel
 
     def __init__(self, *args: Any, in_bulk: bool = False, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"frame_handler": frame_handler, **kwargs})
         self._in_bulk = in_bulk
         self.hub: Any = None  # the event loop that watches it
 
@@ -124,10 +118,3 @@ class SSLTransport(pyamqp.SSLTransport):
     """The same over TLS."""
 
     Connection = Connection
-
-
-def register() -> None:
-    """Make kombu use this transport in this process."""
-    TRANSPORT_ALIASES["amqp"] = TRANSPORT_ALIASES["pyamqp"] = "worker.amqp.transport:Transport"
-    TRANSPORT_ALIASES["amqps"] = "worker.amqp.transport:SSLTransport"
-    serialization.PROPERTY_CLASSES[spec.Basic.CLASS_ID] = decode_properties

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from worker.amqp import embedded as folder
 from worker.amqp import topology
+from worker.amqp.connection import HardenedConnection
 from worker.cli.output import Problem
 from worker.contract.outcome import OutcomeMessage
 from worker.settings import broker_url, environment
@@ -73,9 +74,11 @@ def _told_to_people(connection: Connection) -> Iterator[None]:
 
 def open_connection(url: str, timeout_s: float) -> Connection:
     """Return a connection that confirms each message; it connects when it is used."""
-    own = folder.options(url) if folder.is_folder(url) else {"confirm_publish": True}
-    return Connection(
-        url, connect_timeout=timeout_s, heartbeat=_HEARTBEAT_S, transport_options=own
+    embedded = folder.is_folder(url)
+    options = folder.options(url) if embedded else {"confirm_publish": True}
+    kind = HardenedConnection if embedded else Connection
+    return kind(
+        url, connect_timeout=timeout_s, heartbeat=_HEARTBEAT_S, transport_options=options
     )
 
 
