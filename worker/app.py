@@ -127,7 +127,7 @@ def _queues(settings: Settings) -> list[Any]:
 
 def connect(app: Celery) -> Connection:
     """Return a connection for one thread, whose channels confirm only where told to."""
-    amqp = {"confirm_publish": False, "in_bulk": True, "read_timeout": CONFIRM_TIMEOUT_S}
+    amqp = {"confirm_publish": False, "buffered": True, "read_timeout": CONFIRM_TIMEOUT_S}
     options = amqp if app.conf.broker_url.startswith("amqp") else {}
     return app.connection_for_write(
         heartbeat=0, connect_timeout=BROKER_TIMEOUT_S, transport_options=options

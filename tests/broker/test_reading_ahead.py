@@ -41,7 +41,7 @@ def publish(rabbit: RabbitNode) -> Iterator[Callable[[int], None]]:
 @pytest.fixture
 def bulk(rabbit: RabbitNode) -> Iterator[Connection]:
     """A connection that reads ahead; what comes within 50 ms comes in one piece."""
-    url, options = urlsplit(rabbit.url), {"in_bulk": True}
+    url, options = urlsplit(rabbit.url), {"buffered": True}
     with Proxy(url.port or 5672, lag_s=0.05) as proxy:
         near = rabbit.url.replace(f":{url.port}", f":{proxy.port}")
         with Connection(near, transport=Transport, transport_options=options) as connection:

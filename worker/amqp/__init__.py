@@ -1,4 +1,7 @@
-"""The broker: what is declared there, and connections that nothing a producer sends can break.
+"""The broker: what is declared there, and connections that no producer's message can break.
 
-Read `topology` (every exchange and queue), `transport`, `publisher`, `outcome_stream`.
+Read `topology` (every exchange and queue), `publisher` (publisher confirms), `outcome_stream`
+(outcomes published earlier). The rest holds the libraries in check: `connection` (which
+transport), `transport` (bounded waits), `decoding` (any bytes), `buffered` and `hub` (speed),
+`embedded` (the broker of the demo).
 """

@@ -21,7 +21,7 @@ _READ_BYTES = 8192
 _MOST_HELD = 1 << 20
 
 
-class BulkTransport(TCPTransport):
+class BufferedTransport(TCPTransport):
     """A TCP connection that one thread alone uses."""
 
     _read_buffer: bytes
@@ -74,7 +74,7 @@ class BulkTransport(TCPTransport):
             self._held = bytearray()
 
     @contextmanager
-    def in_one_piece(self) -> Iterator[None]:
+    def corked(self) -> Iterator[None]:
         """Hold what is written meanwhile, and send it at the end."""
         self._held = bytearray()
         try:
@@ -100,15 +100,15 @@ def read_on(connection: Any, messages: int = 0) -> None:
 def has_more(connection: Any) -> bool:
     """Say whether a client's connection has read something ahead."""
     transport = connection.transport if connection and connection.connected else None
-    return isinstance(transport, BulkTransport) and transport.has_more
+    return isinstance(transport, BufferedTransport) and transport.has_more
 
 
 @contextmanager
-def in_one_piece(connection: Connection) -> Iterator[None]:
+def corked(connection: Connection) -> Iterator[None]:
     """Send what is published meanwhile at once, where the connection can."""
     transport = getattr(connection.connection, "transport", None)
-    if isinstance(transport, BulkTransport):
-        with transport.in_one_piece():
+    if isinstance(transport, BufferedTransport):
+        with transport.corked():
             yield
     else:
         yield

@@ -1,9 +1,9 @@
-"""Finds what was already told of a job at the broker, so that its first words can stand.
+"""Finds the outcomes that were published earlier for a job, so that they can stand.
 
-A worker that dies after it told an outcome and before its job ended leaves the job to another
-one, and that one may know less: a venue without a record no longer shows that the order was
-open. Every outcome is therefore kept for a while in a stream of its account at the broker, and
-whoever does a job that may have been begun before reads there what was told.
+A worker may die after it published an outcome and before it acknowledged the job. The next
+worker may know less: a venue without a record no longer shows that the order was open. So each
+account has a stream at the broker that keeps its newest outcomes, and a job that may have been
+started before is looked up there.
 """
 
 from __future__ import annotations
@@ -19,80 +19,85 @@ from uuid import uuid4
 import structlog
 from kombu import Connection
 
-from worker.amqp.publisher import Letter, NotConfirmed, Publisher
-from worker.amqp.topology import told_queue_name
+from worker.amqp.publisher import NotConfirmed, Publication, Publisher
+from worker.amqp.topology import outcome_stream_name
 
-#: Messages that the broker sends ahead; a stream demands a number.
-_AHEAD = 1000
+#: A stream demands a prefetch count.
+_PREFETCH = 1000
 _ACK_EVERY = 250
-#: A stream that gives nothing for so long (seconds) is asked once more.
+#: A stream that sends nothing for this long (seconds) is read anew.
 _SILENCE_S = 10.0
 _PAUSE_S = 1.0
-#: Whoever waits for words that cannot be read tells its own after so long (seconds): a word
-#: that may differ from an earlier one is better than none.
+#: A search gives up after this long (seconds) and finds nothing: an outcome that may differ
+#: from an earlier one is better than none.
 PATIENCE_S = 60.0
 
 
-#: Bodies by their message ids, each once, in the order in which they came.
-_Words = Mapping[str, Collection[bytes]]
+#: Bodies by message id, each once, in the order in which they were published.
+_Found = Mapping[str, Collection[bytes]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Wish:
+class _Search:
     account: str
     message_ids: Collection[str]
-    words: Future[list[bytes]] = field(default_factory=Future)
+    bodies: Future[list[bytes]] = field(default_factory=Future)
 
 
-class Recall:
-    """Reads streams of outcomes in a thread of its own; `ask` may be called from any thread."""
+class OutcomeStream:
+    """Reads streams of outcomes in its own thread; `find` may be called from any thread."""
 
     def __init__(self, connect: Callable[[], Connection], publisher: Publisher) -> None:
         self._connect = connect
         self._publisher = publisher
-        self._wishes: deque[_Wish] = deque()
+        self._searches: deque[_Search] = deque()
         self._reader = ThreadPoolExecutor(1, "recall")
         self._open = True
         self._log = structlog.get_logger()
 
-    def ask(self, account: str, message_ids: Collection[str]) -> Future[list[bytes]]:
-        """Look for outcomes of an account, each once and as it was published.
+    def find(self, account: str, message_ids: Collection[str]) -> Future[list[bytes]]:
+        """Find an account's outcomes by their message ids; return each body once.
 
-        What is asked for at one time is sought in one reading. The future raises NotConfirmed
-        where the worker stops before it could read: then nobody here may tell anything.
+        Searches that wait at the same time share one reading of the stream. The future raises
+        NotConfirmed where the worker stops before it could read: then this worker may publish
+        no outcome of these ids.
         """
-        wish = _Wish(account, message_ids)
-        self._wishes.append(wish)
+        search = _Search(account, message_ids)
+        self._searches.append(search)
         self._reader.submit(self._serve)
-        return wish.words
+        return search.bodies
 
     def close(self) -> None:
-        """Read nothing more; who still waits cannot know what was told."""
+        """Read nothing more; searches under way end with NotConfirmed."""
         self._open = False
         self._reader.shutdown(wait=False, cancel_futures=True)
 
     # -- the thread ----------------------------------------------------------------------
 
     def _serve(self) -> None:
-        wishes = [self._wishes.popleft() for _ in range(len(self._wishes))]
-        for account in dict.fromkeys(wish.account for wish in wishes):
-            of_account = [wish for wish in wishes if wish.account == account]
+        searches = [self._searches.popleft() for _ in range(len(self._searches))]
+        for account in dict.fromkeys(search.account for search in searches):
+            of_account = [search for search in searches if search.account == account]
             try:
                 self._answer(account, of_account)
             except NotConfirmed as error:
-                for wish in of_account:
-                    wish.words.set_exception(error)
+                for search in of_account:
+                    search.bodies.set_exception(error)
 
-    def _answer(self, account: str, wishes: Collection[_Wish]) -> None:
-        found = self._words(account, {name for wish in wishes for name in wish.message_ids})
-        for wish in wishes:
-            wish.words.set_result([w for n in wish.message_ids for w in found.get(n, ())])
+    def _answer(self, account: str, searches: Collection[_Search]) -> None:
+        found = self._find(
+            account, {name for search in searches for name in search.message_ids}
+        )
+        for search in searches:
+            search.bodies.set_result(
+                [body for name in search.message_ids for body in found.get(name, ())]
+            )
 
-    def _words(self, account: str, wanted: Collection[str]) -> _Words:
+    def _find(self, account: str, wanted: Collection[str]) -> _Found:
         give_up = time.monotonic() + PATIENCE_S
         while self._open and time.monotonic() < give_up:
             try:
-                return self._read(told_queue_name(account), wanted)
+                return self._read(outcome_stream_name(account), wanted)
             except NotConfirmed:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, it may be gone in a moment
@@ -103,12 +108,12 @@ class Recall:
         self._log.error("nothing_recalled", account=account)
         return {}
 
-    def _read(self, queue: str, wanted: Collection[str]) -> _Words:
-        """Return what was told until now."""
+    def _read(self, queue: str, wanted: Collection[str]) -> _Found:
+        """Return what the stream holds up to now."""
         end = str(uuid4())
-        mark = Letter("", queue, b"", {"message_id": end})
-        # By the way that outcomes go, so that it comes after all that is being told here.
-        self._publisher.post(mark).result(_SILENCE_S)
+        mark = Publication("", queue, b"", {"message_id": end})
+        # By the publisher of the outcomes: the mark follows all that are in flight here.
+        self._publisher.publish(mark).result(_SILENCE_S)
         with self._connect() as connection:
             reading = _Reading(connection.channel(), end, wanted)
             reading.start(queue)
@@ -119,7 +124,7 @@ class Recall:
 
 @dataclass(slots=True, eq=False)
 class _Reading:
-    """One way through a stream, from its beginning to a mark."""
+    """One way through a stream, from its first message to a mark."""
 
     channel: Any
     end: str
@@ -128,7 +133,7 @@ class _Reading:
     ended: bool = False
 
     def start(self, queue: str) -> None:
-        self.channel.basic_qos(0, _AHEAD, False)
+        self.channel.basic_qos(0, _PREFETCH, False)
         arguments = {"x-stream-offset": "first"}
         self.channel.basic_consume(queue, callback=self._take, arguments=arguments)
 

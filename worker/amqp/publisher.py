@@ -1,7 +1,7 @@
-"""Publishes messages with the broker's confirmation, many in flight at once, without end.
+"""Publishes messages with publisher confirms, many in flight at once.
 
-One thread owns one connection. What is not confirmed, because the connection broke or the
-broker refused, is published again until it is.
+One thread owns one connection. A message that is not confirmed, because the connection broke or
+the broker refused it, is published again until it is.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from typing import Any
 import structlog
 from kombu import Connection
 
-from worker.amqp.buffered import in_one_piece
+from worker.amqp.buffered import corked
 
-#: Messages under way to the broker at once.
+#: Messages in flight to the broker at once.
 WINDOW = 1000
-#: A broker that says nothing for so long is taken for dead, and dialed again. The connection
-#: knows it, as it would take four calls of the system to say it each time.
+#: A broker that is silent for longer than this (seconds) counts as dead, and is dialed again.
+#: The socket has the limit: to pass it with each read would take four system calls more.
 CONFIRM_TIMEOUT_S = 15.0
 _POLL_S = 1.0
-#: A worker that was told to stop waits so long for the broker to take a message, no longer.
+#: A worker that was told to stop waits at most this long (seconds) for the broker's confirm.
 PATIENCE_S = 10.0
-#: Short, so that what was posted before a connection broke comes before what is told after it.
+#: Short, so that messages of before a lost connection come before those that follow it.
 _LONGEST_PAUSE_S = 0.5
-#: Characters of the broker's own words that are logged: they name what is missing.
+#: At most this many characters of the broker's error are logged: they name what is missing.
 _MOST_DETAIL = 200
 
 
 class Unroutable(Exception):
-    """A message that had to reach a queue reached none."""
+    """A mandatory message reached no queue."""
 
 
 class NotConfirmed(Exception):
-    """The worker stops, and the broker did not take a message in time."""
+    """The worker stops, and the broker did not confirm a message in time."""
 
 
 @dataclass(slots=True, eq=False)
-class Letter:
-    """A message on its way out; `done` is set when the broker has it for good."""
+class Publication:
+    """A message to be published; `done` ends when the broker has confirmed it."""
 
     exchange: str
     routing_key: str
@@ -57,37 +57,84 @@ class Letter:
     returned: bool = False
     posted_at: float = field(default_factory=time.monotonic)
 
+    def confirm(self) -> None:
+        """End it; a returned message is confirmed, too, and was Unroutable."""
+        if self.returned:
+            self.done.set_exception(Unroutable(self.routing_key))
+        else:
+            self.done.set_result(None)
+
+
+class Unconfirmed:
+    """The messages of one channel that the broker has not confirmed, by delivery tag."""
+
+    def __init__(self) -> None:
+        self._by_tag: dict[int, Publication] = {}
+        self._last_tag = 0
+
+    def __len__(self) -> int:
+        return len(self._by_tag)
+
+    def add(self, publication: Publication) -> int:
+        """Count a message as published; return its delivery tag."""
+        self._last_tag += 1
+        self._by_tag[self._last_tag] = publication
+        return self._last_tag
+
+    def take(self, tag: int, *, multiple: bool) -> list[Publication]:
+        """Return the messages of a tag, and with `multiple` of all tags before it."""
+        if not multiple:
+            publication = self._by_tag.pop(tag, None)
+            return [publication] if publication else []
+        known = [known for known in self._by_tag if known <= tag]
+        return [self._by_tag.pop(known) for known in known]
+
+    def mark_returned(self, exchange: str, routing_key: str, message_id: str | None) -> None:
+        """Note that a message came back; basic.return names no tag, and its confirm follows."""
+        for publication in self._by_tag.values():
+            if (publication.exchange, publication.routing_key) == (exchange, routing_key):
+                publication.returned |= publication.properties.get("message_id") == message_id
+
+    def oldest(self) -> Publication | None:
+        """Return the message that waits longest."""
+        return next(iter(self._by_tag.values()), None)
+
+    def take_all(self) -> list[Publication]:
+        """Return all messages, oldest first."""
+        taken = list(self._by_tag.values())
+        self._by_tag.clear()
+        return taken
+
 
 class Publisher:
-    """The way out. `post` may be called from any thread; `close` waits for what is posted."""
+    """Publishes from a thread of its own; `publish` may be called from any thread."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
-        self._posted: SimpleQueue[Letter | None] = SimpleQueue()
-        self._waiting: deque[Letter] = deque()  # posted, or to be published again
-        self._unconfirmed: dict[int, Letter] = {}
-        self._tag = 0
+        self._posted: SimpleQueue[Publication | None] = SimpleQueue()
+        self._waiting: deque[Publication] = deque()  # to be published, first or again
+        self._unconfirmed = Unconfirmed()
         self._open = True
         self._stopping = False
-        self._heard_at = 0.0  # when the broker confirmed something
+        self._heard_at = 0.0  # when the broker last confirmed a message
         self._log = structlog.get_logger()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
 
-    def post(self, letter: Letter) -> Future[None]:
-        """Queue a message; the future ends when it is confirmed.
+    def publish(self, publication: Publication) -> Future[None]:
+        """Queue a message; return a future that ends when the broker confirms it.
 
-        It raises Unroutable, or NotConfirmed where the worker stops meanwhile.
+        The future raises Unroutable, or NotConfirmed where the worker stops meanwhile.
         """
-        self._posted.put(letter)
-        return letter.done
+        self._posted.put(publication)
+        return publication.done
 
     def stop(self) -> None:
-        """Go on, but have nobody wait long for a broker that takes nothing."""
+        """Go on, but wait at most `PATIENCE_S` for a broker that confirms nothing."""
         self._stopping = True
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Publish what is left, for at most `timeout_s` seconds, and end."""
+        """Publish what is left, for at most `timeout_s` seconds, and end the thread."""
         self._open = False
         self._posted.put(None)
         self._thread.join(timeout_s)
@@ -104,8 +151,7 @@ class Publisher:
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be lost
                 why, detail = type(error).__name__, str(error)[:_MOST_DETAIL]
                 self._log.warning("publisher_reconnects", why=why, detail=detail)
-                self._waiting.extendleft(reversed(self._unconfirmed.values()))
-                self._unconfirmed.clear()
+                self._waiting.extendleft(reversed(self._unconfirmed.take_all()))
                 self._gather(block=False)
                 time.sleep(pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
@@ -113,7 +159,7 @@ class Publisher:
                 self._give_up()
 
     def _serve(self, connection: Connection, channel: Any) -> None:
-        self._tag = 0
+        self._unconfirmed = Unconfirmed()  # tags count from 1 in each channel
         confirms = connection.transport.driver_type == "amqp"
         if confirms:
             channel.confirm_select()
@@ -123,11 +169,11 @@ class Publisher:
         producer = connection.Producer(channel, auto_declare=False)
         while not self._takes_nothing() and self._has_work():
             self._gather(block=not self._unconfirmed)
-            with in_one_piece(connection):
+            with corked(connection):
                 while self._waiting and len(self._unconfirmed) < WINDOW:
-                    self._publish(producer, self._waiting.popleft(), confirms)
+                    self._send(producer, self._waiting.popleft(), confirms)
             if self._unconfirmed:
-                connection.drain_events()  # for as long as the connection waits for anything
+                connection.drain_events()  # at most CONFIRM_TIMEOUT_S, the connection's limit
 
     def _has_work(self) -> bool:
         left = self._waiting or self._unconfirmed or not self._posted.empty()
@@ -135,69 +181,54 @@ class Publisher:
 
     def _takes_nothing(self) -> bool:
         """Say whether a worker that stops has waited in vain for the broker."""
-        oldest = next(chain(self._unconfirmed.values(), self._waiting), None)
+        oldest = self._unconfirmed.oldest() or next(iter(self._waiting), None)
         if not self._stopping or oldest is None:
             return False
         return time.monotonic() - max(oldest.posted_at, self._heard_at) > PATIENCE_S
 
     def _give_up(self) -> None:
-        """Tell all who wait: they keep what the broker gave them, and it has that still."""
-        for letter in chain(self._unconfirmed.values(), self._waiting):
-            letter.done.set_exception(NotConfirmed())
-        self._unconfirmed.clear()
+        """End all futures: whoever waits keeps its own message, which the broker still has."""
+        for publication in chain(self._unconfirmed.take_all(), self._waiting):
+            publication.done.set_exception(NotConfirmed())
         self._waiting.clear()
 
     def _gather(self, *, block: bool) -> None:
         block = block and not self._waiting
         try:
-            while (letter := self._posted.get(block, _POLL_S)) is not None:
-                self._waiting.append(letter)
+            while (publication := self._posted.get(block, _POLL_S)) is not None:
+                self._waiting.append(publication)
                 block = False
         except Empty:
             pass
 
-    def _publish(self, producer: Any, letter: Letter, confirms: bool) -> None:
-        self._tag += 1
-        self._unconfirmed[self._tag] = letter
+    def _send(self, producer: Any, publication: Publication, confirms: bool) -> None:
+        tag = self._unconfirmed.add(publication)
         producer.publish(
-            letter.body,
-            exchange=letter.exchange,
-            routing_key=letter.routing_key,
-            headers=dict(letter.headers),
-            mandatory=letter.mandatory,
+            publication.body,
+            exchange=publication.exchange,
+            routing_key=publication.routing_key,
+            headers=dict(publication.headers),
+            mandatory=publication.mandatory,
             delivery_mode=2,
             retry=False,
-            # Named, or kombu would serialise the bytes once more.
-            **({"content_type": "application/octet-stream"} | dict(letter.properties)),
+            # Without a content type kombu would serialize the bytes once more.
+            **({"content_type": "application/octet-stream"} | dict(publication.properties)),
         )
         if not confirms:
-            self._on_ack(self._tag, multiple=False)
-
-    def _settled(self, tag: int, multiple: bool) -> list[Letter]:
-        """Return the messages that the broker speaks of; a tag may stand for all before."""
-        if not multiple:
-            letter = self._unconfirmed.pop(tag, None)
-            return [letter] if letter else []
-        known = [known for known in self._unconfirmed if known <= tag]
-        return [self._unconfirmed.pop(known) for known in known]
+            self._on_ack(tag, multiple=False)
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         self._heard_at = time.monotonic()
-        for letter in self._settled(tag, multiple):
-            if letter.returned:
-                letter.done.set_exception(Unroutable(letter.routing_key))
-            else:
-                letter.done.set_result(None)
+        for publication in self._unconfirmed.take(tag, multiple=multiple):
+            publication.confirm()
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
-        refused = self._settled(tag, multiple)
+        refused = self._unconfirmed.take(tag, multiple=multiple)
         self._log.error("broker_refuses_messages", messages=len(refused))
         self._waiting.extend(refused)
         time.sleep(_POLL_S)
 
     def _on_return(self, _error: Any, exchange: str, routing_key: str, message: Any) -> None:
-        """A returned message is named by its id; its confirmation follows."""
-        message_id = message.properties.get("message_id")
-        for letter in self._unconfirmed.values():
-            if letter.routing_key == routing_key and letter.exchange == exchange:
-                letter.returned |= letter.properties.get("message_id") == message_id
+        self._unconfirmed.mark_returned(
+            exchange, routing_key, message.properties.get("message_id")
+        )

@@ -17,15 +17,15 @@ UNROUTED = "cancel.unrouted"
 DEAD = "cancel.dead"
 RECORD = "cancel.record"
 
-#: A message whose worker dies so often is poison and goes to `cancel.dead`.
+#: A message whose worker died this often is poison and goes to `cancel.dead`.
 DELIVERY_LIMIT = 20
 
-#: What a lane's stream keeps of what was told, in bytes: some 40,000 outcomes, several times
-#: what the longest job has. Whole segments are dropped.
-TOLD_BYTES = 32_000_000
-TOLD_SEGMENT_BYTES = 8_000_000
+#: What an account's outcome stream keeps, in bytes: some 40,000 outcomes, several times what
+#: the longest job has. The broker drops whole segments.
+STREAM_BYTES = 32_000_000
+STREAM_SEGMENT_BYTES = 8_000_000
 
-#: For queues whose messages may come back as often as they like.
+#: For queues whose messages may be redelivered without a limit.
 MANY_DELIVERIES = 1_000_000
 
 # Topic where direct would do: Celery's delayed delivery returns only to topic exchanges.
@@ -35,7 +35,7 @@ UNROUTED_EXCHANGE = Exchange(UNROUTED, type="fanout", durable=True)
 DEAD_EXCHANGE = Exchange(DEAD, type="fanout", durable=True)
 
 _QUORUM = {"x-queue-type": "quorum"}
-_SAFE = {
+_DURABLE_JOBS = {
     **_QUORUM,
     "x-delivery-limit": DELIVERY_LIMIT,
     "x-dead-letter-exchange": DEAD,
@@ -49,7 +49,7 @@ _ONE_OWNER = {"x-single-active-consumer": True}
 
 
 def jobs_exchange(embedded: bool) -> Exchange:
-    """Return where jobs come in; only a real broker knows alternate exchanges."""
+    """Return the exchange of jobs; only a real broker knows alternate exchanges."""
     arguments = None if embedded else {"alternate-exchange": UNROUTED}
     return Exchange(JOBS, type="topic", durable=True, arguments=arguments)
 
@@ -60,11 +60,11 @@ def lane_queue_name(account: str, priority: Priority) -> str:
 
 
 def owner_queue_name(account: str) -> str:
-    """Return the name of the queue whose one token says who owns the account's lane."""
+    """Return the name of the queue that holds the account's owner token."""
     return f"cancel.{account}.owner"
 
 
-def told_queue_name(account: str) -> str:
+def outcome_stream_name(account: str) -> str:
     """Return the name of the stream that keeps an account's newest outcomes."""
     return f"cancel.{account}.told"
 
@@ -81,7 +81,7 @@ def lane_queues(account: str, embedded: bool) -> list[Queue]:
             lane_queue_name(account, priority),
             jobs_exchange(embedded),
             routing_key=routing_key(priority, account),
-            queue_arguments=_arguments(_SAFE | _ONE_OWNER, embedded),
+            queue_arguments=_arguments(_DURABLE_JOBS | _ONE_OWNER, embedded),
         )
         for priority in (Priority.KILL, Priority.ROUTINE)
     ]
@@ -92,24 +92,24 @@ def owner_queue(account: str) -> Queue:
     return Queue(owner_queue_name(account), exchange="", queue_arguments=_QUORUM | _ONE_OWNER)
 
 
-def owned(connection: Connection, accounts: Iterable[str]) -> set[str]:
-    """Return the accounts whose owner token somebody consumes, or waits for, now."""
+def consumed_accounts(connection: Connection, accounts: Iterable[str]) -> set[str]:
+    """Return the accounts whose owner queue has a consumer now."""
     with connection.channel() as channel:
         queues = {name: owner_queue(name)(channel) for name in accounts}
         found = {name: queue.queue_declare(passive=True) for name, queue in queues.items()}
     return {name for name, queue in found.items() if queue.consumer_count}
 
 
-def told_queue(account: str) -> Queue:
-    """Return the stream of what was told of an account, for whoever does a job anew."""
+def outcome_stream(account: str) -> Queue:
+    """Return the stream that keeps an account's newest outcomes."""
     return Queue(
-        told_queue_name(account),
+        outcome_stream_name(account),
         OUTCOMES_EXCHANGE,
         routing_key=f"*.{account}.*",
         queue_arguments={
             "x-queue-type": "stream",
-            "x-max-length-bytes": TOLD_BYTES,
-            "x-stream-max-segment-size-bytes": TOLD_SEGMENT_BYTES,
+            "x-max-length-bytes": STREAM_BYTES,
+            "x-stream-max-segment-size-bytes": STREAM_SEGMENT_BYTES,
         },
     )
 
@@ -117,23 +117,23 @@ def told_queue(account: str) -> Queue:
 def unrouted_queue(embedded: bool) -> Queue:
     """Return the queue of jobs that no lane's key matched."""
     if not embedded:
-        return Queue(UNROUTED, UNROUTED_EXCHANGE, queue_arguments=_SAFE)
+        return Queue(UNROUTED, UNROUTED_EXCHANGE, queue_arguments=_DURABLE_JOBS)
     exchange = jobs_exchange(embedded)
     return Queue(UNROUTED, exchange, routing_key=Priority.ROUTINE, bindings=())
 
 
 def dead_queue() -> Queue:
-    """Return the queue of jobs that killed their worker too often.
+    """Return the queue of poison messages: jobs whose workers died too often.
 
-    One that kills the worker here, too, goes to the people without being told of.
+    A job whose workers die here, too, goes to `cancel.rejected` without an outcome.
     """
-    arguments = _SAFE | {"x-dead-letter-exchange": REJECTED}
+    arguments = _DURABLE_JOBS | {"x-dead-letter-exchange": REJECTED}
     return Queue(DEAD, DEAD_EXCHANGE, queue_arguments=arguments)
 
 
 def rejected_queue(embedded: bool) -> Queue:
     """Return the queue of messages that are no jobs; people empty it."""
-    # To look at a message is to take it and give it back; by default RabbitMQ 4 drops it then.
+    # People look at a message by returning it; RabbitMQ 4 by default drops it after 20 times.
     arguments = _QUORUM | {"x-delivery-limit": MANY_DELIVERIES}
     return Queue(REJECTED, REJECTED_EXCHANGE, queue_arguments=_arguments(arguments, embedded))
 
@@ -144,7 +144,7 @@ def common_queues(embedded: bool) -> list[Queue]:
 
 
 def declare(connection: Connection, accounts: Iterable[str], embedded: bool) -> None:
-    """Declare everything; what is there already with the same arguments stays as it is."""
+    """Declare all exchanges and queues; the broker keeps those that have these arguments."""
     with connection.channel() as channel:
         for exchange in (OUTCOMES_EXCHANGE, UNROUTED_EXCHANGE, jobs_exchange(embedded)):
             exchange(channel).declare()
@@ -156,7 +156,7 @@ def declare(connection: Connection, accounts: Iterable[str], embedded: bool) -> 
 
 
 def declare_delays(connection: Connection, accounts: Iterable[str]) -> None:
-    """Declare Celery's exchanges and queues of delayed messages, and the way back from them."""
+    """Declare Celery's delayed delivery, and the bindings that lead back from it."""
     native_delayed_delivery.declare_native_delayed_delivery_exchanges_and_queues(
         connection, "quorum"
     )
@@ -172,7 +172,7 @@ def _all_queues(accounts: Iterable[str], embedded: bool) -> list[Queue]:
     queues = [rejected_queue(embedded), *common_queues(embedded)]
     for account in accounts:
         queues += lane_queues(account, embedded)
-        queues += [] if embedded else [owner_queue(account), told_queue(account)]
+        queues += [] if embedded else [owner_queue(account), outcome_stream(account)]
     return queues
 
 

@@ -13,19 +13,19 @@ from amqp import spec
 from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import pyamqp
 
-from worker.amqp.buffered import BulkTransport, has_more, read_on
+from worker.amqp.buffered import BufferedTransport, has_more, read_on
 from worker.amqp.decoding import Message, frame_handler
 from worker.amqp.hub import call_soon
 
-#: A broker that leaves a question unanswered for so long (seconds) is gone.
+#: A broker that does not answer a method within this time (seconds) counts as gone.
 ANSWER_TIMEOUT_S = 10.0
-#: A goodbye needs no answer; it is only polite to wait for one.
+#: The same for the end of a channel or connection, which needs no answer.
 GOODBYE_TIMEOUT_S = 1.0
 _GOODBYES = (spec.Connection.CloseOk, spec.Channel.CloseOk)
 
 
 class BoundedWait:
-    """Waits for an answer only so long, and asks nothing more of who left one out."""
+    """Bounds each wait for the broker's answer; py-amqp has no default for that."""
 
     connection: Any
 
@@ -36,13 +36,17 @@ class BoundedWait:
         timeout: float | None = None,
         returns_tuple: bool = False,
     ) -> Any:
-        """Wait for one of some methods; raise a TimeoutError if none comes."""
+        """Wait for one of some methods.
+
+        Raises:
+            TimeoutError: none came in time; the connection is closed, so that a worker that
+                stops does not wait anew for each of the four answers that it needs.
+        """
         limit_s = timeout or (GOODBYE_TIMEOUT_S if method in _GOODBYES else ANSWER_TIMEOUT_S)
         try:
             answer = super().wait(method, callback, limit_s, returns_tuple)  # type: ignore[misc]
         except TimeoutError:
             if limit_s == ANSWER_TIMEOUT_S and self.connection is not None:
-                # A worker that stops has some four questions, and would wait for each.
                 self.connection.collect()
             raise
         if has_more(self.connection):  # whoever asked has to be told first
@@ -70,22 +74,22 @@ class Channel(BoundedWait, pyamqp.Channel):
 
 
 class Connection(BoundedWait, pyamqp.Connection):
-    """A connection with the channels above; `in_bulk` is for one that a single thread uses."""
+    """A connection with the channels above; `buffered` is for one that a single thread uses."""
 
     Channel = Channel
 
-    def __init__(self, *args: Any, in_bulk: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, buffered: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **{"frame_handler": frame_handler, **kwargs})
-        self._in_bulk = in_bulk
+        self._buffered = buffered
         self.hub: Any = None  # the event loop that watches it
 
     def Transport(self, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 - the library's name
         """Return the way to the broker."""
         _host, _connect_timeout, ssl, *_ = args
-        if not self._in_bulk or ssl:
+        if not self._buffered or ssl:
             return super().Transport(*args, **kwargs)
         host, connect_timeout, _, read_timeout, write_timeout = args
-        return BulkTransport(host, connect_timeout, read_timeout, write_timeout, **kwargs)
+        return BufferedTransport(host, connect_timeout, read_timeout, write_timeout, **kwargs)
 
     def read_on_later(self) -> None:
         """Have the event loop take in what was read ahead: it does not show at the socket."""
@@ -106,7 +110,7 @@ class Transport(pyamqp.Transport):
 
     def on_readable(self, connection: Any, loop: Any) -> None:
         """Take in what has come, as the event loop says."""
-        if not isinstance(connection.transport, BulkTransport):
+        if not isinstance(connection.transport, BufferedTransport):
             super().on_readable(connection, loop)
         elif not connection.connected:
             raise RecoverableConnectionError("the connection was closed")

@@ -21,7 +21,7 @@ from celery.bootsteps import RUN
 from celery.worker.consumer import Consumer
 
 from worker.amqp import topology
-from worker.amqp.publisher import Letter
+from worker.amqp.publisher import Publication
 from worker.consumer.task_message import (
     body_of,
     dress,
@@ -141,7 +141,7 @@ class CancelConsumer(Consumer):
         topology.declare(self.connection, accounts, embedded)
         if not embedded:
             topology.declare_delays(self.connection, accounts)
-            self._came_after = topology.owned(self.connection, accounts)
+            self._came_after = topology.consumed_accounts(self.connection, accounts)
         for name in accounts:
             if embedded:
                 self._serve_lane(name)
@@ -155,7 +155,7 @@ class CancelConsumer(Consumer):
         """Connect to where messages come from: the event loop's thread alone uses that."""
         connection = self.app.connection_for_read(heartbeat=heartbeat)
         if connection.transport.driver_type == "amqp":
-            connection.transport_options = {**connection.transport_options, "in_bulk": True}
+            connection.transport_options = {**connection.transport_options, "buffered": True}
         return self.ensure_connected(connection)
 
     def ensure_connected(self, conn: Any) -> Any:
@@ -212,7 +212,9 @@ class CancelConsumer(Consumer):
 
     def _post_token(self, name: str) -> None:
         key = topology.owner_queue_name(name)
-        self.runtime.publisher.post(Letter("", key, b"", {"content_type": "text/plain"}))
+        self.runtime.publisher.publish(
+            Publication("", key, b"", {"content_type": "text/plain"})
+        )
 
     def _renew_tokens(self) -> None:
         for name in self._tokens:
@@ -335,7 +337,7 @@ class CancelConsumer(Consumer):
     # -- away from here ------------------------------------------------------------------
 
     def _move(self, message: Any, exchange: str, key: str, message_id: str) -> None:
-        letter = Letter(
+        letter = Publication(
             exchange,
             key,
             body_of(message),
@@ -343,7 +345,7 @@ class CancelConsumer(Consumer):
             dict(message.headers),
             mandatory=True,
         )
-        self._ack_after(message, [self.runtime.publisher.post(letter)])
+        self._ack_after(message, [self.runtime.publisher.publish(letter)])
 
     def _reject(
         self, message: Any, error: InvalidJob, also: Sequence[Future[None]] = ()

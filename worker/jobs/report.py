@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from venues.words import CancelJob, CancelOutcome, CancelStatus, Priority
-from worker.amqp.publisher import Letter, Publisher
+from worker.amqp.publisher import Publication, Publisher
 from worker.amqp.topology import OUTCOMES, REJECTED
 from worker.contract.job import InvalidJob
 from worker.contract.outcome import OutcomeMessage, message_id, rfc_3339
@@ -94,7 +94,7 @@ class Report:
         tell("cancel_outcome", **fields)
         self.counts[message["status"]] += 1
         self._told(message, self._job.priority)
-        self._posted.append(self._publisher.post(_letter(message, self._job.trace)))
+        self._posted.append(self._publisher.publish(_letter(message, self._job.trace)))
 
     def _message(self, outcome: CancelOutcome, now: datetime) -> dict[str, Any]:
         latency_ms = round((now - self._accepted_at).total_seconds() * 1000, 1)
@@ -154,9 +154,9 @@ def _of_id(outcome: CancelOutcome) -> dict[str, Any]:
     return {name: getattr(outcome, name) for name in _FIELDS}
 
 
-def _letter(message: Mapping[str, Any], trace: Mapping[str, str]) -> Letter:
+def _letter(message: Mapping[str, Any], trace: Mapping[str, str]) -> Publication:
     names = (message["venue"] or "_", message["account"] or "_", message["status"])
-    return Letter(
+    return Publication(
         exchange=OUTCOMES,
         routing_key=".".join(names),
         body=json.dumps(message, separators=(",", ":")).encode(),
@@ -181,7 +181,7 @@ def reject(
         "job_rejected", job_id=error.job_id, reason=error.reason, detail=error.detail
     )
     detail = error.detail.encode("utf-8", "replace").decode()[:500]
-    letter = Letter(
+    letter = Publication(
         exchange=REJECTED,
         routing_key="",
         body=body,
@@ -189,7 +189,7 @@ def reject(
         headers={**headers, "x-reason": error.reason, "x-detail": detail},
         mandatory=True,
     )
-    return publisher.post(letter)
+    return publisher.publish(letter)
 
 
 def reject_outcome(
@@ -210,4 +210,4 @@ def reject_outcome(
         "latency_ms": 0.0,
     }
     structlog.get_logger().info("cancel_outcome", **message)
-    return publisher.post(_letter(message, {}))
+    return publisher.publish(_letter(message, {}))

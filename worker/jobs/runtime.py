@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 from kombu import Connection
 
 from venues.words import CancelJob
-from worker.amqp.outcome_stream import Recall
+from worker.amqp.outcome_stream import OutcomeStream
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import is_embedded
 from worker.contract.outcome import message_id
@@ -36,7 +36,7 @@ class Runtime:
         self.embedded = is_embedded(settings.broker_url)
         self.publisher = Publisher(connect)
         self._lanes = lanes
-        self._recall = Recall(connect, self.publisher)
+        self._outcome_stream = OutcomeStream(connect, self.publisher)
         self.observer = observer
         #: What the consumer read, for the task that comes of it; each lives with its message.
         self.readings: WeakValueDictionary[str, Reading] = WeakValueDictionary()
@@ -69,7 +69,7 @@ class Runtime:
             nothing.set_result([])
             return nothing
         names = [message_id(job.job_id, ref.id) for ref in job.refs]
-        return self._recall.ask(job.account, names)
+        return self._outcome_stream.find(job.account, names)
 
     def own(self, account: str) -> None:
         """Note that the account's lane is this worker's from now on."""
@@ -92,7 +92,7 @@ class Runtime:
 
     def close(self) -> None:
         """Publish what is left and end."""
-        self._recall.close()
+        self._outcome_stream.close()
         for process in self.processes():
             process.close()
         self.publisher.close()

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from worker.amqp.buffered import BulkTransport
+from worker.amqp.buffered import BufferedTransport
 
 TIMEOUT_S = 0.2
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[BulkTransport, socket.socket]]:
+def ends() -> Iterator[tuple[BufferedTransport, socket.socket]]:
     """Return our end of a connection, and the other one's socket."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        transport = BulkTransport(f"127.0.0.1:{server.getsockname()[1]}", 5.0, TIMEOUT_S)
+        transport = BufferedTransport(f"127.0.0.1:{server.getsockname()[1]}", 5.0, TIMEOUT_S)
         transport.connect()
         peer, _ = server.accept()
         peer.settimeout(TIMEOUT_S)
@@ -30,7 +30,9 @@ def frame(payload: bytes) -> bytes:
     return b"\x01\x00\x07" + len(payload).to_bytes(4, "big") + payload + b"\xce"
 
 
-def test_frames_are_read_however_they_come(ends: tuple[BulkTransport, socket.socket]) -> None:
+def test_frames_are_read_however_they_come(
+    ends: tuple[BufferedTransport, socket.socket],
+) -> None:
     transport, peer = ends
     payloads = [bytes([number]) * number * 100 for number in range(1, 100)]
     stream = b"".join(map(frame, payloads))
@@ -46,7 +48,9 @@ def test_frames_are_read_however_they_come(ends: tuple[BulkTransport, socket.soc
     assert found == payloads
 
 
-def test_a_broker_that_is_gone_is_an_error(ends: tuple[BulkTransport, socket.socket]) -> None:
+def test_a_broker_that_is_gone_is_an_error(
+    ends: tuple[BufferedTransport, socket.socket],
+) -> None:
     transport, peer = ends
     peer.sendall(frame(b"half")[:-2])
     peer.close()
@@ -55,10 +59,10 @@ def test_a_broker_that_is_gone_is_an_error(ends: tuple[BulkTransport, socket.soc
         transport.read_frame()
 
 
-def test_what_is_held_goes_together(ends: tuple[BulkTransport, socket.socket]) -> None:
+def test_what_is_held_goes_together(ends: tuple[BufferedTransport, socket.socket]) -> None:
     transport, peer = ends
     buffer = bytearray(b"one ")
-    with transport.in_one_piece():
+    with transport.corked():
         transport.write(memoryview(buffer))
         buffer[:] = b"two "  # the library writes each message into the same place
         transport.write(memoryview(buffer))
@@ -71,10 +75,10 @@ def test_what_is_held_goes_together(ends: tuple[BulkTransport, socket.socket]) -
 
 
 def test_what_was_held_when_it_failed_is_not_sent(
-    ends: tuple[BulkTransport, socket.socket],
+    ends: tuple[BufferedTransport, socket.socket],
 ) -> None:
     transport, peer = ends
-    with pytest.raises(ValueError, match="odd"), transport.in_one_piece():
+    with pytest.raises(ValueError, match="odd"), transport.corked():
         transport.write(b"half a message")
         raise ValueError("odd")
 
