@@ -1,14 +1,16 @@
-"""Writes the machine-readable contract from the code: schemas, AsyncAPI document, queue tables.
+"""Writes what the docs say from the code: schemas, AsyncAPI document, queue tables, glossary.
 
 `python docs/generate.py [FOLDER]`; the folder is docs/ if left out.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +30,37 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
 #: Stands for the name of any account.
 ACCOUNT = "<account>"
+#: What an id is, or is part of, between the message that names it and the one that answers.
+WAY_OF_AN_ID = (
+    "worker.contract.job.JobMessage",
+    "venues.words.CancelJob",
+    "venues.words.OrderRef",
+    "worker.jobs.submit.Reading",
+    "worker.processes.client.Errand",
+    "worker.orders.follow.Track",
+    "worker.lane.waiting.Item",
+    "worker.lane.waiting.Sending",
+    "venues.base.Batch",
+    "venues.base.HttpRequest",
+    "venues.base.HttpReply",
+    "venues.base.Answers",
+    "worker.orders.judge.Judgement",
+    "worker.orders.follow.Again",
+    "venues.words.CancelOutcome",
+    "worker.contract.outcome.OutcomeMessage",
+)
 
 
 def main(folder: Path) -> None:
-    """Write every generated file, and the generated part of contract.md."""
+    """Write every generated file, and the generated parts of pages."""
     (folder / "schema").mkdir(parents=True, exist_ok=True)
     for name, model in (("job", JobMessage), ("outcome", OutcomeMessage)):
         text = json.dumps(schema(name, model), indent=2, ensure_ascii=False)
         (folder / "schema" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     (folder / "asyncapi.yaml").write_text(_yaml(asyncapi()), encoding="utf-8")
-    page = (ROOT / "docs/contract.md").read_text(encoding="utf-8")
-    (folder / "contract.md").write_text(with_tables(page), encoding="utf-8")
+    for name, tables in PAGES.items():
+        page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        (folder / name).write_text(with_tables(page, tables), encoding="utf-8")
 
 
 # -- JSON Schema -------------------------------------------------------------------------
@@ -51,12 +73,13 @@ def schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
     return {"$schema": DIALECT, "$id": f"urn:cancel-worker:{name}:1", **found}
 
 
-# -- contract.md -------------------------------------------------------------------------
+# -- tables of pages ---------------------------------------------------------------------
 
 
-def with_tables(page: str) -> str:
-    """Return the page with its tables of exchanges and queues written anew."""
-    for name, lines in (("exchanges", _exchange_rows()), ("queues", _queue_rows())):
+def with_tables(page: str, tables: Mapping[str, Callable[[], Iterable[str]]]) -> str:
+    """Return the page with its tables written anew."""
+    for name, rows in tables.items():
+        lines = rows()
         mark = f"<!-- {name}, generated -->\n"
         table = mark + "\n".join(lines) + f"\n<!-- end of {name} -->"
         page, count = re.subn(
@@ -66,7 +89,7 @@ def with_tables(page: str) -> str:
             flags=re.S,
         )
         if count != 1:
-            raise SystemExit(f"contract.md: the marks of {name} stand there {count} times")
+            raise SystemExit(f"the marks of {name} stand {count} times in their page")
     return page
 
 
@@ -120,6 +143,27 @@ def _arguments(arguments: Mapping[str, Any] | None) -> str:
         f"`{name}={json.dumps(value)}`" for name, value in sorted((arguments or {}).items())
     )
     return ", ".join(words).replace('"', "") or "none"
+
+
+def _way_rows() -> Iterable[str]:
+    yield "| | noun | is | in |"
+    yield "|---|---|---|---|"
+    for number, name in enumerate(WAY_OF_AN_ID, 1):
+        module, _, noun = name.rpartition(".")
+        file = module.replace(".", "/") + ".py"
+        sentence = _first_sentence(getattr(import_module(module), noun))
+        yield f"| {number} | `{noun}` | {sentence} | [{file}](../{file}) |"
+
+
+def _first_sentence(noun: type) -> str:
+    paragraph = (inspect.getdoc(noun) or "").split("\n\n")[0]
+    return re.split(r"(?<=\.)\s", " ".join(paragraph.split()), maxsplit=1)[0]
+
+
+PAGES = {
+    "contract.md": {"exchanges": _exchange_rows, "queues": _queue_rows},
+    "glossary.md": {"way": _way_rows},
+}
 
 
 # -- AsyncAPI ----------------------------------------------------------------------------

@@ -25,7 +25,13 @@ from worker.settings import load, quota_names
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGE = (DOCS / "contract.md").read_text(encoding="utf-8")
-GENERATED = ("asyncapi.yaml", "contract.md", "schema/job.json", "schema/outcome.json")
+GENERATED = (
+    "asyncapi.yaml",
+    "contract.md",
+    "glossary.md",
+    "schema/job.json",
+    "schema/outcome.json",
+)
 
 # -- what is generated -------------------------------------------------------------------
 
