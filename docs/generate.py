@@ -123,7 +123,7 @@ def queues() -> list[Queue]:
     return [
         *topology.lane_queues(ACCOUNT, embedded=False),
         topology.owner_queue(ACCOUNT),
-        topology.told_queue(ACCOUNT),
+        topology.outcome_stream(ACCOUNT),
         topology.unrouted_queue(embedded=False),
         topology.rejected_queue(embedded=False),
         topology.dead_queue(),
