@@ -196,8 +196,8 @@ _REASON_OF = {
     "withdraw_all": 0,
     "Parked": 2,
 }
-_REASON_TABLES = {"_BY_STATUS", "_FINAL", "_ACCOUNT_WIDE", "words"}
-_REASON_FUNCTIONS = {("transport.py", "_word"), ("judge.py", "_doubt_at")}
+_REASON_TABLES = {"MEANINGS", "_BY_STATUS", "_FINAL", "_ACCOUNT_WIDE", "words"}
+_REASON_FUNCTIONS = {("judge.py", "_doubt_at")}
 _REASON_NAMES = {"reason", "why"}
 #: The broker's own words, and one of the many HTTP statuses.
 _FROM_OUTSIDE = {"maxlen", "http_500", "delivery_limit", "rejected", "expired"}
@@ -233,6 +233,10 @@ def _reason_nodes(path: Path) -> Iterator[ast.AST]:
                 yield node.value
             elif names & _REASON_TABLES and isinstance(node.value, ast.Dict):
                 yield from node.value.values
+            elif names & _REASON_TABLES and isinstance(node.value, ast.Tuple):
+                yield from (
+                    row.elts[-1] for row in node.value.elts if isinstance(row, ast.Tuple)
+                )
         elif isinstance(node, ast.FunctionDef) and (path.name, node.name) in _REASON_FUNCTIONS:
             yield from (s for s in ast.walk(node) if isinstance(s, ast.Return))
 

@@ -10,14 +10,16 @@ from pydantic_core import SchemaValidator, core_schema, from_json
 
 from venues.base import Projection
 
-#: Numbers that other programs write into JSON; the reader of rows would take them.
+#: Numbers that some programs write into JSON, which allows none of them. The reader of rows
+#: would accept them.
 _NO_JSON = ("NaN", "Infinity")
 
 
 def read_json(text: str, rows: Projection | None = None) -> Any:
-    """Return the value of a text; None where it is no JSON.
+    """Return the value of a text; None where the text is no JSON.
 
-    Of `rows` only the fields that they name; a reply that is of another shape is read whole.
+    With `rows`, each row has only the fields that the projection names. A reply of another
+    shape is read whole.
     """
     if rows is not None and not any(word in text for word in _NO_JSON):
         with suppress(ValueError):
@@ -30,7 +32,11 @@ def read_json(text: str, rows: Projection | None = None) -> Any:
 
 @cache
 def _reader(rows: Projection) -> SchemaValidator:
-    """Return what reads such a reply: to make objects of all its rows takes twice as long."""
+    """Return a reader for one projection: to make objects of whole rows takes twice as long.
+
+    `SchemaValidator` is documented as internal; pydantic pins it (2.33 and later have this
+    form), and `tests/worker/http/test_reply_json.py` is its canary.
+    """
     field = core_schema.typed_dict_field(core_schema.any_schema(), required=False)
     row = core_schema.typed_dict_schema(dict.fromkeys(rows.fields, field))
     at = core_schema.typed_dict_field(core_schema.list_schema(row))

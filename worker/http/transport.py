@@ -1,16 +1,22 @@
-"""Sends one signed request and returns the reply, or says whether it may have arrived."""
+"""Sends one signed request and returns the reply, or says whether it may have arrived.
+
+The adapter leans on parts of requests and urllib3 that only subclasses should use, last read in
+requests 2.34.2 and urllib3 2.8.0; each has a canary in `tests/worker/http/test_internals.py`.
+"""
 
 from __future__ import annotations
 
 import ssl
 import time
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import requests
 import urllib3
+from requests.exceptions import InvalidHeader, InvalidURL
 from urllib3.exceptions import (
+    ConnectTimeoutError,
     HTTPError,
-    NameResolutionError,
+    MaxRetryError,
     NewConnectionError,
     ProtocolError,
     SSLError,
@@ -20,7 +26,7 @@ from venues.base import HttpReply, HttpRequest, Projection
 from worker.http.connection import Http, Https
 from worker.http.reply_json import read_json
 
-#: No venue's answer to a cancel or a look-up comes near this.
+#: No venue's reply to a cancel or a look-up comes near this.
 MOST_BODY_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
 _TEXT_CHARS = 2000
@@ -32,6 +38,21 @@ class NotSent(Exception):
 
 class InDoubt(Exception):
     """The request left, and no whole reply came back: it may have had its effect."""
+
+
+#: Exception of requests, urllib3 or the system, what it proves, and its reason in a word. The
+#: first row that fits counts; where none fits, the request is in doubt.
+MEANINGS: tuple[tuple[type[Exception], type[NotSent] | type[InDoubt], str], ...] = (
+    (NewConnectionError, NotSent, "unreachable"),  # also a name that nobody knows
+    (ConnectTimeoutError, NotSent, "connect_timeout"),
+    (ssl.SSLCertVerificationError, NotSent, "certificate"),
+    (InvalidURL, NotSent, "bad_request"),
+    (InvalidHeader, NotSent, "bad_request"),
+    (urllib3.exceptions.TimeoutError, InDoubt, "timeout"),
+    (TimeoutError, InDoubt, "timeout"),
+    (ProtocolError, InDoubt, "connection_lost"),
+    (OSError, InDoubt, "connection_lost"),
+)
 
 
 class Transport:
@@ -62,20 +83,22 @@ class Transport:
                 verify=True,
             )
         except requests.RequestException as error:
-            _explain(error)
-        came_at = time.monotonic()
+            # Without the error itself: its text may hold a signature.
+            raise meaning(error) from None
+        received_at = time.monotonic()
         try:
             body = _read(response)
         finally:
             response.close()
-        return _reply(response, body, request.projection, came_at)
+        return _reply(response, body, request.projection, received_at)
 
     def close(self) -> None:
         """Close every connection."""
         self._adapter.close()
 
     def _prepared(self, request: HttpRequest) -> requests.PreparedRequest:
-        # Filled in by hand: requests would encode the target again and so break the signature.
+        # Filled in by hand: `prepare` would encode the target again and so break the signature.
+        # `HTTPAdapter.send` reads these four attributes and no others.
         prepared = requests.PreparedRequest()
         prepared.method = request.method
         prepared.url = self._base_url + request.target
@@ -90,14 +113,18 @@ class Transport:
 
 
 class _OneHost(requests.adapters.HTTPAdapter):
-    """Sends to one host alone, so its connections need not be sought with each request."""
+    """Sends to one host alone, so it looks its pool of connections up once.
+
+    `HTTPAdapter.send` gets its pool from `get_connection_with_tls_context`, and returns what
+    `build_response` makes of urllib3's response. A pool makes connections by `ConnectionCls`.
+    """
 
     _pool: urllib3.HTTPConnectionPool | None = None
 
     def get_connection_with_tls_context(
         self, *args: Any, **kwargs: Any
     ) -> urllib3.HTTPConnectionPool:
-        """Return the connections to the host."""
+        """Return the host's pool."""
         if self._pool is None:
             found = super().get_connection_with_tls_context(*args, **kwargs)
             pool = cast(urllib3.HTTPConnectionPool, found)
@@ -106,7 +133,7 @@ class _OneHost(requests.adapters.HTTPAdapter):
         return self._pool
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:  # noqa: ARG002
-        """Return status, headers and body; cookies, which nobody reads, would cost time."""
+        """Return status, headers and body, without cookies, which take time to parse."""
         response = requests.Response()
         response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
         return response
@@ -123,48 +150,45 @@ def _read(response: requests.Response) -> bytearray:
             if len(body) == announced:
                 return body
     except (HTTPError, OSError) as error:
-        raise InDoubt(_word(error)) from None
+        raise InDoubt(str(meaning(error))) from None
     if announced is not None and len(body) != announced:
         raise InDoubt("half_body")
     return body
 
 
 def _announced(response: requests.Response) -> int | None:
-    """Return how many bytes were announced; None: it cannot be known of what was unpacked."""
+    """Return the announced length of the body; None: not announced, or of the packed body."""
     size = response.headers.get("Content-Length", "")
     encoded = response.headers.get("Content-Encoding", "identity") != "identity"
     return int(size) if size.isdigit() and not encoded else None
 
 
-def _explain(error: requests.RequestException) -> NoReturn:
-    """Say whether the request can have arrived; the error's own text may hold a signature."""
-    reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
-    if isinstance(error, requests.ConnectTimeout):
-        raise NotSent("connect_timeout") from None
-    if isinstance(reason, NewConnectionError | NameResolutionError):
-        raise NotSent("unreachable") from None
-    if isinstance(reason, SSLError) and _of_certificate(reason):
-        raise NotSent("certificate") from None
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
-        raise NotSent("bad_request") from None
-    raise InDoubt("timeout" if isinstance(error, requests.Timeout) else _word(reason)) from None
+def meaning(error: Exception) -> NotSent | InDoubt:
+    """Return what an exception proves, by the table."""
+    cause = _cause(error)
+    for raised, proof, word in MEANINGS:
+        if isinstance(cause, raised):
+            return proof(word)
+    return InDoubt(type(cause).__name__)
 
 
-def _of_certificate(error: SSLError) -> bool:
-    """Only a refused certificate proves that nothing was sent; the rest may come later."""
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args)
-
-
-def _word(error: object) -> str:
-    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
-        return "timeout"
-    if isinstance(error, ProtocolError | OSError):
-        return "connection_lost"
-    return type(error).__name__
+def _cause(error: Exception) -> Exception:
+    """Return what went wrong first: requests and urllib3 wrap it up to three times."""
+    if isinstance(error, InvalidURL | InvalidHeader):
+        return error
+    wrapped = isinstance(error, requests.RequestException) and error.args
+    cause: object = error.args[0] if wrapped else error
+    if isinstance(cause, MaxRetryError):
+        cause = cause.reason
+    if isinstance(cause, SSLError):
+        # Only a refused certificate proves that nothing was sent; the rest may come later.
+        refused = (arg for arg in cause.args if isinstance(arg, ssl.SSLCertVerificationError))
+        cause = next(refused, cause)
+    return cause if isinstance(cause, Exception) else error
 
 
 def _reply(
-    response: requests.Response, body: bytearray, rows: Projection | None, came_at: float
+    response: requests.Response, body: bytearray, rows: Projection | None, received_at: float
 ) -> HttpReply:
     text = body.decode("utf-8", "replace")
     return HttpReply(
@@ -172,5 +196,5 @@ def _reply(
         headers={name.lower(): value for name, value in response.headers.items()},
         json=read_json(text, rows),
         text=text[:_TEXT_CHARS],
-        received_at=came_at,
+        received_at=received_at,
     )
