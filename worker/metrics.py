@@ -1,7 +1,7 @@
-"""Keeps a worker's figures for Prometheus and shows them over HTTP.
+"""Keeps a worker's statistics for Prometheus and serves them over HTTP.
 
-Labels hold names from the accounts file, words of ours and nothing that a producer or a
-venue wrote, so their number is bounded and no secret can be among them.
+Labels hold names from the accounts file and words of ours, and nothing that a producer or a
+venue wrote: so their number is bounded, and none is a secret.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from prometheus_client.registry import Collector
 from venues.base import Verdict
 from venues.words import CancelStatus, Priority
 from worker.jobs.runtime import Runtime
-from worker.processes.client import LaneProcess
+from worker.processes.client import LaneClient
 from worker.settings import Account
-from worker.stats import Figures, Observer, Seen
+from worker.stats import LaneStats, Observer, VenueCall
 
 #: Seconds from accepting a job to an id's final word: idle, paced, backed off, deadline.
 _TO_FINAL_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
-#: Seconds that a request waited for a token; quotas of the venues know windows of 1 to 10 s.
+#: Seconds that a request waited for a token; the quotas of venues have windows of 1 to 10 s.
 _WAIT_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-#: Seconds of one venue request, up to twice the longest time-out in ordinary use.
+#: Seconds of one venue request, up to twice the default timeout.
 _REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _MISSED = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
 _SHUT_OUT = {Verdict.THROTTLED, Verdict.BANNED}
-#: Words of ours; whatever else comes as a reason is counted under one name.
+#: The form of our reasons; a reason of another form is counted under one name.
 _WORD = re.compile(r"[A-Za-z0-9_]{1,40}")
 _LANE = ("venue", "account")
-_IDLE = Figures(waiting=0, oldest_s=0.0, halted=False, paused=False)
+_IDLE = LaneStats(waiting=0, oldest_s=0.0, halted=False, paused=False)
 
 
 class Metrics(Observer):
-    """Counts what it is told; every series that an alert needs is there from the start."""
+    """Counters and histograms; every series that an alert needs exists from the start."""
 
     def __init__(self, accounts: Iterable[Account]) -> None:
         registry = self.registry = CollectorRegistry()
@@ -97,14 +97,14 @@ class Metrics(Observer):
         for status in CancelStatus:
             self._outcomes.labels(*lane, status)
 
-    def request(self, seen: Seen) -> None:
+    def venue_call(self, call: VenueCall) -> None:
         """Count a venue request and the ids that it carried."""
-        lane, where = (seen.venue, seen.account), (seen.venue, seen.route)
-        self._requests.labels(*lane, seen.route, _word(seen.result)).inc()
-        self._ids.labels(*where).inc(seen.ids)
-        self._request_s.labels(*where).observe(seen.elapsed_s)
-        self._wait_s.labels(*where).observe(seen.waited_s)
-        if seen.result in _SHUT_OUT:
+        lane, where = (call.venue, call.account), (call.venue, call.route)
+        self._requests.labels(*lane, call.route, _word(call.result)).inc()
+        self._ids.labels(*where).inc(call.ids)
+        self._request_s.labels(*where).observe(call.elapsed_s)
+        self._wait_s.labels(*where).observe(call.waited_s)
+        if call.result in _SHUT_OUT:
             self._throttled.labels(*lane).inc()
 
     def outcome(self, message: Mapping[str, Any], priority: Priority) -> None:
@@ -121,19 +121,19 @@ class Metrics(Observer):
 
 
 class Lanes(Collector):
-    """Asks every lane how it stands, whenever somebody looks."""
+    """Asks every lane how it stands, at each scrape."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     def collect(self) -> Iterator[Metric]:
-        """Return one row per account for each figure."""
-        said, accounts = self._runtime.figures(), self._runtime.settings.accounts
-        rows = {name: said.get(name, _IDLE) for name in accounts}
+        """Return one row per account for each gauge."""
+        used, accounts = self._runtime.stats(), self._runtime.settings.accounts
+        rows = {name: used.get(name, _IDLE) for name in accounts}
         for name, help_text, value in _GAUGES:
             family = GaugeMetricFamily(name, help_text, labels=_LANE)
-            for account, figures in rows.items():
-                family.add_metric([accounts[account].venue.name, account], value(figures))
+            for account, stats in rows.items():
+                family.add_metric([accounts[account].venue.name, account], value(stats))
             yield family
         owned = GaugeMetricFamily(
             "cancel_lane_owned", "1: this worker serves it.", labels=_LANE
@@ -145,15 +145,15 @@ class Lanes(Collector):
 
 
 class Processes(Collector):
-    """Asks the system what each process of the worker uses, whenever somebody looks."""
+    """Asks the system what each process of the worker uses, at each scrape."""
 
-    def __init__(self, lanes: Iterable[LaneProcess]) -> None:
+    def __init__(self, lanes: Iterable[LaneClient]) -> None:
         self._of = {"celery": ProcessCollector(registry=None)}
         for process in lanes:
             self._of[process.name] = ProcessCollector(pid=partial(_pid, process), registry=None)
 
     def collect(self) -> Iterator[Metric]:
-        """Return one row per process for each figure."""
+        """Return one row per process for each metric."""
         used = {name: _samples(collector) for name, collector in self._of.items()}
         cpu = CounterMetricFamily(
             "cancel_process_cpu_seconds", "Processor time of a process.", labels=["process"]
@@ -168,7 +168,7 @@ class Processes(Collector):
         yield memory
 
 
-def _pid(process: LaneProcess) -> int:
+def _pid(process: LaneClient) -> int:
     return process.pid
 
 
@@ -176,7 +176,7 @@ def _samples(collector: ProcessCollector) -> dict[str, float]:
     return {s.name: s.value for metric in collector.collect() for s in metric.samples}
 
 
-_GAUGES: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
+_GAUGES: tuple[tuple[str, str, Callable[[LaneStats], float]], ...] = (
     ("cancel_waiting_ids", "Ids in the lane and not in flight.", lambda f: f.waiting),
     ("cancel_oldest_id_seconds", "Age of the oldest id in the lane.", lambda f: f.oldest_s),
     ("cancel_account_halted", "1: the key or its permission was refused.", lambda f: f.halted),
@@ -189,7 +189,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
 
 
 def serve(runtime: Runtime, address: tuple[str, int]) -> Metrics:
-    """Show the figures of a worker at `http://address/metrics`; return who keeps them.
+    """Serve the statistics of a worker at `http://address/metrics`; return their keeper.
 
     Raises:
         OSError: the address cannot be listened on.

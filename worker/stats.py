@@ -1,4 +1,4 @@
-"""What a worker tells whoever keeps figures: each hook says when it is called."""
+"""What a worker counts: values, and hooks for whatever keeps them as statistics."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 from venues.words import Priority
 
 
-class Seen(NamedTuple):
-    """A finished request: what it carried, what came of it and how long that took."""
+class VenueCall(NamedTuple):
+    """A finished venue request: what it carried, its result and its times."""
 
     venue: str
     account: str
     route: str
     ids: int
-    result: str  # a verdict, "mixed", or the word for why no reply came
+    result: str  # a verdict, "mixed", or the reason why no reply came
     waited_s: float
     elapsed_s: float
 
 
-class Figures(NamedTuple):
-    """A lane at one moment."""
+class LaneStats(NamedTuple):
+    """How one lane stands at one moment."""
 
     waiting: int
     oldest_s: float
@@ -30,17 +30,17 @@ class Figures(NamedTuple):
 
 
 class Observer:
-    """Keeps no figures; subclass it to keep some. Called from many threads, so be quick."""
+    """Hooks that do nothing; a subclass keeps statistics. Many threads call them: be quick."""
 
-    def request(self, seen: Seen) -> None:
-        """Called after each venue request, whatever came of it."""
+    def venue_call(self, call: VenueCall) -> None:
+        """Called after each venue request, whatever its result."""
 
     def outcome(self, message: Mapping[str, Any], priority: Priority) -> None:
-        """Called when the final word on one id is told, with the keys of the outcome."""
+        """Called when the outcome of one id is published; `message` has the outcome's keys."""
 
     def rejected(self, reason: str) -> None:
-        """Called when a message is refused because it is no job."""
+        """Called when a message is rejected because it is no valid job."""
 
 
-#: For a worker whose figures nobody keeps.
-NOBODY = Observer()
+#: For a worker without statistics.
+NO_OBSERVER = Observer()

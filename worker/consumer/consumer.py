@@ -200,7 +200,7 @@ class CancelConsumer(Consumer):
         redelivered = bool(token.delivery_info.get("redelivered"))
         waited = time.monotonic() - self._came_at > TOKEN_COMES_S
         after_another = redelivered or waited or name in self._came_after
-        self.runtime.lanes(name).own(name, after_another=after_another)
+        self.runtime.lanes(name).acquire(name, after_another=after_another)
         self._serve_lane(name)
         self._log.info("lane_owned", account=name, after_another=after_another)
 

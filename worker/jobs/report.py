@@ -19,7 +19,7 @@ from worker.amqp.topology import OUTCOMES, REJECTED
 from worker.contract.job import InvalidJob
 from worker.contract.outcome import OutcomeMessage, message_id, rfc_3339
 from worker.jobs.earlier import Told, Word, first_word, sort_out
-from worker.stats import NOBODY
+from worker.stats import NO_OBSERVER
 
 #: Statuses that somebody should look at.
 _LOUD = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
@@ -33,7 +33,7 @@ class Report:
         publisher: Publisher,
         job: CancelJob,
         counts: Mapping[str, int],
-        told: Callable[[Mapping[str, Any], Priority], None] = NOBODY.outcome,
+        told: Callable[[Mapping[str, Any], Priority], None] = NO_OBSERVER.outcome,
         told_before: Callable[[], Iterable[bytes]] = tuple,
     ) -> None:
         """Prepare; `told_before`, which may wait, finds what was published of the job."""

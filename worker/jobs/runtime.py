@@ -14,9 +14,9 @@ from worker.amqp.publisher import Publisher
 from worker.amqp.topology import is_embedded
 from worker.contract.outcome import message_id
 from worker.jobs.submit import Reading
-from worker.processes.client import LaneProcess
+from worker.processes.client import LaneClient
 from worker.settings import Settings
-from worker.stats import NOBODY, Figures, Observer
+from worker.stats import NO_OBSERVER, LaneStats, Observer
 
 #: Why ids leave a lane that is another worker's now.
 DISOWNED = "disowned"
@@ -29,8 +29,8 @@ class Runtime:
         self,
         settings: Settings,
         connect: Callable[[], Connection],
-        lanes: Mapping[str, LaneProcess],
-        observer: Observer = NOBODY,
+        lanes: Mapping[str, LaneClient],
+        observer: Observer = NO_OBSERVER,
     ) -> None:
         self.settings = settings
         self.embedded = is_embedded(settings.broker_url)
@@ -45,21 +45,21 @@ class Runtime:
     def listen(self, write: Callable[[str], object]) -> None:
         """Begin to hear of the lanes; `write` gets the lines of their log."""
         for process in self.processes():
-            process.begin(lambda seen: self.observer.request(seen), write)
+            process.listen(lambda call: self.observer.venue_call(call), write)
 
-    def lanes(self, account: str) -> LaneProcess:
+    def lanes(self, account: str) -> LaneClient:
         """Return the process that drives the lane of an account."""
         return self._lanes[account]
 
-    def processes(self) -> list[LaneProcess]:
+    def processes(self) -> list[LaneClient]:
         """Return the processes in which the lanes live."""
         return list(dict.fromkeys(self._lanes.values()))
 
-    def figures(self) -> dict[str, Figures]:
+    def stats(self) -> dict[str, LaneStats]:
         """Return how each lane that was used stands now."""
-        found: dict[str, Figures] = {}
+        found: dict[str, LaneStats] = {}
         for process in self.processes():
-            found |= process.figures()
+            found |= process.stats()
         return found
 
     def told_before(self, job: CancelJob) -> Future[list[bytes]]:
@@ -82,7 +82,7 @@ class Runtime:
     def give_up(self, account: str) -> None:
         """Another worker owns the lane now, or will: send nothing more for it."""
         self._owned.discard(account)
-        self.lanes(account).give_up(account, DISOWNED)
+        self.lanes(account).release(account, DISOWNED)
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished by its tasks."""

@@ -16,7 +16,7 @@ from worker.contract.outcome import utc_now
 from worker.jobs.parse import Intake
 from worker.jobs.poison import is_suspect
 from worker.orders.follow import Track
-from worker.processes.client import Errand, LaneProcess
+from worker.processes.client import Errand, LaneClient
 from worker.processes.protocol import Fresh
 from worker.settings import Settings
 
@@ -74,7 +74,7 @@ def deadline_of(job: CancelJob) -> float:
 
 
 def begin(
-    lanes: LaneProcess, job: CancelJob, ids: Fresh | Sequence[Track], came_at: float
+    lanes: LaneClient, job: CancelJob, ids: Fresh | Sequence[Track], came_at: float
 ) -> Errand:
     """Hand in the ids of a job whose message came at a time (monotonic seconds)."""
     errand = Errand(

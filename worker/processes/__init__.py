@@ -1,5 +1,7 @@
-"""Lanes run in processes of their own; this room holds both sides and the pipe between them.
+"""Lanes run in child processes; this room holds both sides and the pipe between them.
 
-Read `protocol` (what the sides say), `driver` (the threads of one lane), `engine` (all lanes of
-a process), `child` and `client`.
+Read `protocol` (commands and events), `client` (the lanes as Celery's process sees them),
+`child` (carries the commands out), `engine` (the lanes of one process) and `driver` (the
+threads of one lane, with `venue_clock` and `call_log`). `idle_gc` collects garbage in each
+process.
 """

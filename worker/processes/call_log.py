@@ -11,7 +11,7 @@ from worker.lane.waiting import Sending
 from worker.orders.judge import Judgement
 from worker.processes.protocol import Ticket
 from worker.settings import Account
-from worker.stats import Seen
+from worker.stats import VenueCall
 
 #: A request may carry ids of many jobs; its log line names at most this many of them.
 MOST_JOBS_NAMED = 20
@@ -22,7 +22,9 @@ _OF_ACCOUNT = (Verdict.HALT, Verdict.BANNED, Verdict.THROTTLED, Verdict.CLOCK)
 class CallLog:
     """Writes the log lines of one account's requests and reports each to the statistics."""
 
-    def __init__(self, account: Account, log: Any, observe: Callable[[Seen], None]) -> None:
+    def __init__(
+        self, account: Account, log: Any, observe: Callable[[VenueCall], None]
+    ) -> None:
         self._account = account
         self._log = log
         self._observe = observe
@@ -56,7 +58,7 @@ class CallLog:
 
     def _report(self, sending: Sending, result: str) -> None:
         self._observe(
-            Seen(
+            VenueCall(
                 venue=self._account.venue.name,
                 account=self._account.name,
                 route=sending.batch.route.name,

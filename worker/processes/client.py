@@ -1,4 +1,4 @@
-"""The lanes as the broker's side of a worker sees them: each lives in another process."""
+"""The lanes as Celery's process sees them: each lives in a child process."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ from worker.lane.waiting import Result
 from worker.orders.follow import Track
 from worker.pacing.pace import NEVER
 from worker.processes.protocol import (
-    ALIVE_EVERY_S,
-    Alive,
-    Answer,
-    Ask,
+    HEARTBEAT_S,
+    Acquire,
     Close,
-    Failed,
+    Command,
+    Event,
     Fresh,
-    GiveUp,
+    GetStats,
     Handed,
-    Link,
-    Logged,
-    Order,
-    Own,
+    Heartbeat,
+    LogLines,
+    Pipe,
+    Release,
     Share,
+    Stats,
     Stop,
+    SubmissionFailed,
     Submit,
-    Told,
     Withdraw,
 )
 from worker.settings import Account
-from worker.stats import Figures, Seen
+from worker.stats import LaneStats, VenueCall
 
-#: How long somebody who asks for figures waits for a busy process (seconds).
-_FIGURES_TIMEOUT_S = 2.0
-#: How long a process may take to end when it is told to (seconds).
+#: How long a question for statistics waits for a busy process (seconds).
+_STATS_TIMEOUT_S = 2.0
+#: How long a process may take to end after `Close` (seconds).
 _END_TIMEOUT_S = 5.0
 #: Drives the lanes of some accounts in the new process, and ends it.
-Serve = Callable[[Link[Told, Order], Mapping[str, Account]], NoReturn]
+Serve = Callable[[Pipe[Event, Command], Mapping[str, Account]], NoReturn]
 
 
 class LaneFailed(Exception):
@@ -71,40 +71,42 @@ class Errand:
     inbox: SimpleQueue[Sequence[Result] | LaneFailed] = field(default_factory=SimpleQueue)
 
 
-class LaneProcess:
-    """A process that drives lanes. All public methods may be called from any thread."""
+class LaneClient:
+    """One child process and the lanes that it drives. Any thread may call any method."""
 
-    def __init__(self, link: Link[Order, Told], process: BaseProcess) -> None:
-        self._link = link
+    def __init__(self, pipe: Pipe[Command, Event], process: BaseProcess) -> None:
+        self._pipe = pipe
         self._process = process
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._errands: dict[int, Errand] = {}
-        self._asked: dict[int, Future[Mapping[str, Figures]]] = {}
+        self._asked: dict[int, Future[Mapping[str, LaneStats]]] = {}
         self._closing = threading.Event()
         self.name, self.pid = process.name, process.pid or 0
         atexit.register(self.close)
 
-    def begin(self, observe: Callable[[Seen], None], write: Callable[[str], object]) -> None:
-        """Listen: `observe` is told of each request, `write` gets the lines of its log."""
+    def listen(
+        self, observe: Callable[[VenueCall], None], write: Callable[[str], object]
+    ) -> None:
+        """Start to listen: `observe` gets each venue call, `write` the lines of the log."""
         listen = threading.Thread(target=self._listen, args=(observe, write), name=self.name)
-        touch = threading.Thread(target=self._keep_in_touch, name=f"{self.name}-alive")
-        for thread in (listen, touch):
+        beat = threading.Thread(target=self._beat, name=f"{self.name}-heartbeat")
+        for thread in (listen, beat):
             thread.daemon = True
             thread.start()
 
-    def _keep_in_touch(self) -> None:
-        while not self._closing.wait(ALIVE_EVERY_S):
-            self._link.send(Alive())
+    def _beat(self) -> None:
+        while not self._closing.wait(HEARTBEAT_S):
+            self._pipe.send(Heartbeat())
 
-    # -- what tasks do -------------------------------------------------------------------
+    # -- for tasks -------------------------------------------------------------------
 
     def submit(self, errand: Errand, ids: Fresh | Sequence[Track], count: int) -> None:
         """Hand so many ids in."""
         errand.number, errand.missing = next(self._numbers), count
         with self._lock:
             self._errands[errand.number] = errand
-        self._link.send(
+        self._pipe.send(
             Submit(
                 errand.account,
                 errand.number,
@@ -120,63 +122,65 @@ class LaneProcess:
     def withdraw(self, errand: Errand, why: str) -> None:
         """Ask for a task's ids back; those in flight come when their answer is in."""
         errand.leaving = errand.leaving or why
-        self._link.send(Withdraw(errand.account, errand.number, why))
+        self._pipe.send(Withdraw(errand.account, errand.number, why))
 
-    # -- what the worker does ------------------------------------------------------------
+    # -- for the worker ------------------------------------------------------------
 
-    def give_up(self, account: str, why: str) -> None:
-        """Give every task of an account its ids back: this worker no longer owns the lane."""
+    def release(self, account: str, why: str) -> None:
+        """Give every task of an account its ids back: another worker owns the lane."""
         with self._lock:
             for errand in self._errands.values():
                 if errand.account == account:
                     errand.leaving = why
-        self._link.send(GiveUp(account, why))
+        self._pipe.send(Release(account, why))
 
-    def own(self, account: str, *, after_another: bool) -> None:
-        """Own the lane from now on, perhaps after somebody else."""
-        self._link.send(Own(account, after_another))
+    def acquire(self, account: str, *, after_another: bool) -> None:
+        """Own an account's lane from now on, perhaps after another worker."""
+        self._pipe.send(Acquire(account, after_another))
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished."""
-        self._link.send(Stop())
+        self._pipe.send(Stop())
 
-    def figures(self) -> Mapping[str, Figures]:
-        """Return how each lane that was used stands now; nothing if it is too busy to say."""
-        number, answer = next(self._numbers), Future[Mapping[str, Figures]]()
+    def stats(self) -> Mapping[str, LaneStats]:
+        """Return how each lane that was used stands; nothing if the process is too busy."""
+        number, answer = next(self._numbers), Future[Mapping[str, LaneStats]]()
         self._asked[number] = answer
-        self._link.send(Ask(number))
+        self._pipe.send(GetStats(number))
         try:
-            return answer.result(_FIGURES_TIMEOUT_S)
+            return answer.result(_STATS_TIMEOUT_S)
         except NoAnswer:
             self._asked.pop(number, None)
             return {}
 
     def close(self) -> None:
-        """End the process; what its tasks still wait for does not come."""
+        """End the process; tasks that still wait get nothing more."""
         if self._closing.is_set():
             return
         self._closing.set()
-        self._link.send(Close())
+        self._pipe.send(Close())
         self._process.join(_END_TIMEOUT_S)
         self._process.kill()
-        self._link.close()
+        self._pipe.close()
 
-    # -- what comes back -----------------------------------------------------------------
+    # -- events -----------------------------------------------------------------
 
-    def _listen(self, observe: Callable[[Seen], None], write: Callable[[str], object]) -> None:
-        while (told := self._link.receive()) is not None:
-            match told:
-                case Logged(text):
+    def _listen(
+        self, observe: Callable[[VenueCall], None], write: Callable[[str], object]
+    ) -> None:
+        while (event := self._pipe.receive()) is not None:
+            match event:
+                case LogLines(text):
                     write(text)
-                case Seen():
-                    observe(told)
+                case VenueCall():
+                    observe(event)
                 case Handed(shares):
                     for share in shares:
                         self._hand(share)
-                case Failed(number, text):
+                case SubmissionFailed(number, text):
                     self._fail(number, text)
-                case Answer(number, figures):
-                    self._answer(number, figures)
+                case Stats(number, lanes):
+                    self._answer(number, lanes)
         if not self._closing.is_set():
             self._lost()
 
@@ -186,10 +190,10 @@ class LaneProcess:
         if errand is not None:
             errand.inbox.put(LaneFailed(text))
 
-    def _answer(self, number: int, figures: Mapping[str, Figures]) -> None:
+    def _answer(self, number: int, lanes: Mapping[str, LaneStats]) -> None:
         answer = self._asked.pop(number, None)
         if answer is not None:
-            answer.set_result(figures)
+            answer.set_result(lanes)
 
     def _hand(self, share: Share) -> None:
         with self._lock:
@@ -203,7 +207,7 @@ class LaneProcess:
         errand.inbox.put(share.results)
 
     def _lost(self) -> NoReturn:
-        """End at once: the broker gives what is not acknowledged to the next worker."""
+        """End this process, too: the broker gives unacknowledged jobs to another worker."""
         self._process.join(_END_TIMEOUT_S)
         code = self._process.exitcode
         line = f"cancel-worker: its lane process {self.name} ended (exit code {code})"
@@ -214,17 +218,17 @@ class LaneProcess:
 
 def start(
     accounts: Mapping[str, Account], serve: Serve, *, processes: int
-) -> dict[str, LaneProcess]:
-    """Start at most so many processes that `serve`; return the one for each account's lane.
+) -> dict[str, LaneClient]:
+    """Fork at most so many `processes` that `serve`; return the client of each account's lane.
 
-    To be called before any thread is started: what a thread holds would stay held for ever.
+    Call this before any thread is started: a lock that a thread holds stays held in the child.
     """
     context = get_context("fork")
-    found: dict[str, LaneProcess] = {}
-    ours: list[Link[Order, Told]] = []
-    for number, part in enumerate(parted(accounts, processes)):
+    found: dict[str, LaneClient] = {}
+    ours: list[Pipe[Command, Event]] = []
+    for number, part in enumerate(partition(accounts, processes)):
         ends = context.Pipe()
-        here, there = Link[Order, Told](ends[0]), Link[Told, Order](ends[1])
+        here, there = Pipe[Command, Event](ends[0]), Pipe[Event, Command](ends[1])
         ours.append(here)
         process = context.Process(
             target=_serve,
@@ -234,22 +238,22 @@ def start(
         )
         process.start()
         there.close()
-        found |= dict.fromkeys(part, LaneProcess(here, process))
+        found |= dict.fromkeys(part, LaneClient(here, process))
     return found
 
 
 def _serve(
     serve: Serve,
-    link: Link[Told, Order],
-    others: Sequence[Link[Order, Told]],
+    pipe: Pipe[Event, Command],
+    others: Sequence[Pipe[Command, Event]],
     accounts: Mapping[str, Account],
 ) -> None:
-    for other in others:  # a copy that stays open would hide that the other side is gone
+    for other in others:  # an open copy would hide that Celery's process is gone
         other.close()
-    serve(link, accounts)
+    serve(pipe, accounts)
 
 
-def parted(accounts: Mapping[str, Account], parts: int) -> list[dict[str, Account]]:
+def partition(accounts: Mapping[str, Account], parts: int) -> list[dict[str, Account]]:
     """Divide accounts among at most `parts` processes, evenly.
 
     Those that draw from one address's quota stay together: it is counted in one place.

@@ -1,4 +1,4 @@
-"""Drives one lane: takes what may leave, signs it, sends it, and hands back what follows."""
+"""Drives one lane: signs and sends its requests, and returns the results to the jobs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from worker.processes.call_log import CallLog
 from worker.processes.protocol import Ticket
 from worker.processes.venue_clock import VenueClock, stated_ms
 from worker.settings import Account
-from worker.stats import Figures, Seen
+from worker.stats import LaneStats, VenueCall
 
-#: How long the timer thread sleeps at most; it is woken for everything sooner.
+#: The longest sleep of the timer thread (seconds); it is woken for anything sooner.
 _LONGEST_SLEEP_S = 60.0
 
 #: Takes what several tasks get back at once; called with the lane's lock held, so be quick.
@@ -42,7 +42,7 @@ class Driver:
         changed: threading.Condition,
         senders: Executor,
         deliver: Deliver,
-        observe: Callable[[Seen], None],
+        observe: Callable[[VenueCall], None],
         load: Load | None = None,
     ) -> None:
         self.account = account
@@ -51,7 +51,7 @@ class Driver:
         dice = random.Random()  # noqa: S311 - waits, not keys
         self.lane = Lane(account.venue, paces, dice, verify=account.verify, load=self._load)
         self._transport = transport
-        # Shared by the lanes that draw from one address's quotas, else the lane's own.
+        # Lanes that draw from the quotas of one address share this lock.
         self._changed = changed
         self._shared = account.shares_address
         self._wakes_at = NEVER
@@ -65,7 +65,7 @@ class Driver:
         self._calls = CallLog(account, self._log, observe)
         self._timer.start()
 
-    # -- what tasks do -------------------------------------------------------------------
+    # -- commands -------------------------------------------------------------------
 
     def submit(self, ticket: Ticket, ids: Iterable[Alike]) -> None:
         """Hand ids in; what becomes of each is delivered to the ticket."""
@@ -81,14 +81,14 @@ class Driver:
             self.lane.withdraw(ticket, why, time.monotonic())
             self._pump()
 
-    def give_up(self, why: str) -> None:
-        """Give every task its waiting ids back, as when this worker no longer owns the lane."""
+    def release(self, why: str) -> None:
+        """Give every task its waiting ids back."""
         with self._changed:
             self.lane.withdraw_all(why, time.monotonic())
             self._pump()
 
-    def take_over(self) -> None:
-        """Own the lane from now on, after somebody else."""
+    def assume_spent(self) -> None:
+        """Own the lane after another worker, which may have used its quotas just now."""
         with self._changed:
             self.lane.start_spent(time.monotonic())
             self._changed.notify_all()
@@ -100,20 +100,20 @@ class Driver:
             self.lane.withdraw_all("stopping", time.monotonic())
             self._pump()
 
-    def figures(self) -> Figures:
-        """Return how the lane stands now."""
+    def stats(self) -> LaneStats:
+        """Return how the lane stands."""
         with self._changed:
             now, lane = time.monotonic(), self.lane
             paused = now < lane.paused_until
-            return Figures(lane.waiting(), lane.oldest_s(now), bool(lane.halted), paused)
+            return LaneStats(lane.waiting(), lane.oldest_s(now), bool(lane.halted), paused)
 
     # -- the way of a request ------------------------------------------------------------
 
     def _pump(self, *, keep: bool = False) -> Sending | None:
-        """Let leave what may, and see that the timer sleeps no longer than it should.
+        """Let all requests leave that may, and wake the timer if it would sleep too long.
 
-        With the lock held, as all that follows. A thread that has just sent may `keep` the
-        first request: it sends that one itself, where another would have to wake first.
+        Call this and the methods below with the lock held. A thread that has just sent may
+        `keep` the first request and send it itself: another thread would have to wake first.
         """
         kept = self._let_leave(keep=keep)
         if self.lane.quiet_until < self._wakes_at or self._stopped or self._shared:
@@ -133,7 +133,7 @@ class Driver:
         return kept
 
     def _hand_out(self) -> None:
-        # Together, as each delivery may wake a thread.
+        # Grouped, as each delivery may wake a thread.
         shares: dict[Ticket, list[Result]] = {}
         for delivery in take_deliveries(self.lane):
             if isinstance(delivery.owner, Ticket):
@@ -144,7 +144,7 @@ class Driver:
     def _tick(self) -> None:
         with self._changed:
             while not self._stopped:
-                # Else it was woken to sleep less long: who did it has let leave what may.
+                # Otherwise a thread woke it that has let all requests leave that may.
                 late_s = time.monotonic() - self.lane.quiet_until
                 if late_s >= 0 or self._shared:
                     self._let_leave(late_s=max(0.0, late_s))
@@ -159,12 +159,12 @@ class Driver:
             sending = following
             try:
                 following = self._send(sending)
-            except Exception:  # noqa: BLE001 - nobody may wait for ever, or be told a lie
+            except Exception:  # noqa: BLE001 - no job may wait for ever, or be told a lie
                 self._log.exception("sender_failed", route=sending.batch.route.name)
                 following = self._failed(sending, self.lane.in_doubt, "internal_error")
 
     def _send(self, sending: Sending) -> Sending | None:
-        """Send a request and see to its answer; return the next one that this thread sends."""
+        """Send a request and take its reply in; return the next request for this thread."""
         venue, account = self.account.venue, self.account
         request = venue.sign(
             venue.build(sending.batch), account.credential, self._clock.now_ms()
@@ -211,7 +211,7 @@ class Driver:
         )
         if banned:
             self._log.error("account_halted", reason="banned", halt_s=pause_s)
-        # These jobs wait at the broker; the ids of others wait here, as many as are prefetched.
+        # These jobs go back to the broker. Ids of other jobs wait here.
         for owner in sending.owners():
             self.lane.withdraw(owner, "banned" if banned else "throttled", now)
 

@@ -14,10 +14,11 @@ from worker.lane.load import Load
 from worker.pacing.pace import Pace
 from worker.processes.driver import Deliver, Driver
 from worker.settings import Account
-from worker.stats import Figures, Seen
+from worker.stats import LaneStats, VenueCall
 
-#: Threads that are there before the first request: of each lane as many as usually leave at
-#: once when it begins, and so many in all. To start one in a burst takes 0.2 ms.
+#: Threads that are started before the first request: for each lane as many as the requests that
+#: usually leave at once when it begins, and at most this many in all. To start a thread in the
+#: middle of a burst takes 0.2 ms.
 READY_SENDERS = 5
 MOST_READY = 200
 
@@ -40,14 +41,14 @@ class _Host:
         }
 
 
-class Drivers:
-    """Makes the lane of each account at its first use; callable from any thread."""
+class Engine:
+    """Makes the driver of each account at its first use. Any thread may call any method."""
 
     def __init__(
         self,
         accounts: Mapping[str, Account],
         deliver: Deliver,
-        observe: Callable[[Seen], None],
+        observe: Callable[[VenueCall], None],
     ) -> None:
         self._accounts = accounts
         self._deliver = deliver
@@ -56,13 +57,13 @@ class Drivers:
         self._drivers: dict[str, Driver] = {}
         self._hosts: dict[str, _Host] = {}
         self._load = Load()
-        # As many as all lanes may use at once, so that none waits for another one's requests.
+        # As many as all lanes may use at once, so that no lane waits for another's requests.
         self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT * len(accounts), "send")
         _start(self._senders, min(READY_SENDERS * len(accounts), MOST_READY))
         self._stopped = False
 
     def of(self, account: str) -> Driver:
-        """Return the lane of an account."""
+        """Return the driver of an account."""
         with self._lock:
             if account not in self._drivers:
                 self._drivers[account] = self._make(self._accounts[account])
@@ -90,19 +91,19 @@ class Drivers:
             self._load,
         )
 
-    def figures(self) -> dict[str, Figures]:
-        """Return how each lane that was used stands now."""
-        return {name: driver.figures() for name, driver in self._made().items()}
+    def stats(self) -> dict[str, LaneStats]:
+        """Return how each lane that was used stands."""
+        return {name: driver.stats() for name, driver in self._made().items()}
 
-    def give_back(self, why: str) -> None:
+    def release_all(self, why: str) -> None:
         """Give every task of every lane its waiting ids back."""
         for driver in self._made().values():
-            driver.give_up(why)
+            driver.release(why)
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished."""
         with self._lock:
-            self._stopped = True  # lanes that are used from now on send nothing, too
+            self._stopped = True  # also for drivers that are made from now on
         for driver in self._made().values():
             driver.stop()
 
@@ -113,7 +114,7 @@ class Drivers:
 
 
 def _start(pool: ThreadPoolExecutor, threads: int) -> None:
-    """Have so many threads of a pool run before there is work for them."""
+    """Start threads of a pool before there is work for them."""
     all_run = threading.Barrier(threads)
     for _ in range(threads):
         pool.submit(all_run.wait)

@@ -1,7 +1,7 @@
-"""What the two sides of a worker say to each other, and the pipe that carries it.
+"""Commands to the lanes, events from them, and the pipe that carries both.
 
-One side takes jobs from the broker and tells outcomes, the other drives the lanes. Both are
-one program, forked; nothing of this is ever stored or comes from anywhere else.
+Celery's process takes jobs from the broker and publishes outcomes; child processes drive the
+lanes. Both are one program, forked, so nothing here is stored or comes from another version.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from worker.lane.waiting import Result
 from worker.orders.alike import Alike, start_all
 from worker.orders.follow import Track
 from worker.pacing.pace import NEVER
-from worker.stats import Figures, Seen
+from worker.stats import LaneStats, VenueCall
 
-#: Celery's process says this often (seconds) that it runs.
-ALIVE_EVERY_S = 1.0
-#: Some tenths of a millisecond.
+#: How often (seconds) Celery's process says that it runs.
+HEARTBEAT_S = 1.0
+#: To queue this many ids takes some tenths of a millisecond.
 FEW_IDS = 20
 
 
@@ -40,7 +40,7 @@ class Ticket:
     number: int = 0
 
 
-# -- to the lanes ------------------------------------------------------------------------
+# -- commands, to the lanes --------------------------------------------------------------
 
 
 class Fresh(NamedTuple):
@@ -89,15 +89,15 @@ class Withdraw(NamedTuple):
     why: str
 
 
-class GiveUp(NamedTuple):
-    """Another worker owns the lane: every task gets its ids back."""
+class Release(NamedTuple):
+    """Give every task of an account its ids back: another worker owns the lane."""
 
     account: str
     why: str
 
 
-class Own(NamedTuple):
-    """The lane is this worker's; another one may have used its quotas just now."""
+class Acquire(NamedTuple):
+    """Own a lane, perhaps after another worker, which may have used its quotas just now."""
 
     account: str
     after_another: bool
@@ -107,21 +107,21 @@ class Stop(NamedTuple):
     """Send nothing more."""
 
 
-class Ask(NamedTuple):
-    """How does each lane stand?"""
+class GetStats(NamedTuple):
+    """Ask how each lane stands."""
 
     number: int
 
 
-class Alive(NamedTuple):
-    """Nothing is asked; the other side still runs."""
+class Heartbeat(NamedTuple):
+    """Celery's process still runs."""
 
 
 class Close(NamedTuple):
-    """End; nobody waits for anything."""
+    """End: nobody waits for anything."""
 
 
-# -- from the lanes ----------------------------------------------------------------------
+# -- events, from the lanes --------------------------------------------------------------
 
 
 class Share(NamedTuple):
@@ -138,39 +138,38 @@ class Handed(NamedTuple):
     shares: Sequence[Share]
 
 
-class Failed(NamedTuple):
-    """A fault of ours: the task of this number gets nothing more."""
+class SubmissionFailed(NamedTuple):
+    """A fault of ours: the submission of this number gets nothing more."""
 
     number: int
     text: str
 
 
-class Answer(NamedTuple):
-    """The answer to `Ask`."""
+class Stats(NamedTuple):
+    """How each lane stands, by account: the answer to `GetStats`."""
 
     number: int
-    figures: Mapping[str, Figures]
+    lanes: Mapping[str, LaneStats]
 
 
-class Logged(NamedTuple):
+class LogLines(NamedTuple):
     """Lines for the worker's log."""
 
     text: str
 
 
-#: What goes to the lanes, and what comes back.
-Order = Submit | Withdraw | GiveUp | Own | Stop | Ask | Alive | Close
-Told = Handed | Failed | Answer | Logged | Seen
+Command = Submit | Withdraw | Release | Acquire | Stop | GetStats | Heartbeat | Close
+Event = Handed | SubmissionFailed | Stats | LogLines | VenueCall
 
-Sends = TypeVar("Sends", bound=Order | Told)
-Receives = TypeVar("Receives", bound=Order | Told)
+Sends = TypeVar("Sends", bound=Command | Event)
+Receives = TypeVar("Receives", bound=Command | Event)
 
 
-class Link(Generic[Sends, Receives]):
+class Pipe(Generic[Sends, Receives]):
     """One end of the pipe. Any thread may `send`; one thread receives.
 
-    In Celery's process the one that receives never sends, and so always comes back to receive:
-    the two sides cannot wait for each other.
+    In Celery's process the receiving thread never sends, so it always receives again: the two
+    sides cannot wait for each other.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -178,7 +177,7 @@ class Link(Generic[Sends, Receives]):
         self._sending = threading.Lock()
 
     def send(self, message: Sends) -> None:
-        """Send; that the other side is gone is noticed by whoever receives here."""
+        """Send; if the other side is gone, the receiving thread notices."""
         body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         with self._sending, suppress(OSError):
             self._connection.send_bytes(body)

@@ -14,7 +14,7 @@ from worker.orders.judge import Judgement
 from worker.processes.call_log import MOST_JOBS_NAMED, CallLog, result_of
 from worker.processes.protocol import Ticket
 from worker.settings import Account
-from worker.stats import Seen
+from worker.stats import VenueCall
 
 ACCOUNT = Account(
     name="desk",
@@ -40,16 +40,18 @@ def log() -> CapturingLogger:
 
 
 @pytest.fixture
-def seen() -> list[Seen]:
+def seen() -> list[VenueCall]:
     return []
 
 
 @pytest.fixture
-def calls(log: CapturingLogger, seen: list[Seen]) -> CallLog:
+def calls(log: CapturingLogger, seen: list[VenueCall]) -> CallLog:
     return CallLog(ACCOUNT, log, seen.append)
 
 
-def test_an_answered_request(calls: CallLog, log: CapturingLogger, seen: list[Seen]) -> None:
+def test_an_answered_request(
+    calls: CallLog, log: CapturingLogger, seen: list[VenueCall]
+) -> None:
     calls.answered(request(jobs=2), 200, [ACCEPTED])
 
     [(method, args, line)] = log.calls
@@ -73,7 +75,7 @@ def test_an_answered_request(calls: CallLog, log: CapturingLogger, seen: list[Se
 
 
 def test_a_request_without_a_reply(
-    calls: CallLog, log: CapturingLogger, seen: list[Seen]
+    calls: CallLog, log: CapturingLogger, seen: list[VenueCall]
 ) -> None:
     calls.failed(request(jobs=1), "timeout")
 

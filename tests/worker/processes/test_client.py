@@ -17,11 +17,11 @@ from worker.orders.follow import start
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER
 from worker.processes.child import serve
-from worker.processes.client import Errand, LaneFailed, LaneProcess, parted
+from worker.processes.client import Errand, LaneClient, LaneFailed, partition
 from worker.processes.client import start as start_lanes
 from worker.processes.protocol import FEW_IDS, Fresh, Submit
 from worker.settings import Account, ConfigError, lane_processes
-from worker.stats import NOBODY
+from worker.stats import NO_OBSERVER
 
 NOWHERE = "http://127.0.0.1:1"
 ADDRESS = {"address": Quota(30, 10.0, "address")}
@@ -47,8 +47,8 @@ def names(parts: list[dict[str, Account]]) -> list[list[str]]:
 def test_accounts_are_dealt_out_evenly() -> None:
     accounts = {name: account(name, {"cancel_batch": KEY}) for name in "abcde"}
 
-    assert names(parted(accounts, 2)) == [["a", "c", "e"], ["b", "d"]]
-    assert names(parted(accounts, 9)) == [["a"], ["b"], ["c"], ["d"], ["e"]]
+    assert names(partition(accounts, 2)) == [["a", "c", "e"], ["b", "d"]]
+    assert names(partition(accounts, 9)) == [["a"], ["b"], ["c"], ["d"], ["e"]]
 
 
 def test_who_shares_a_quota_of_the_address_stays_together() -> None:
@@ -56,8 +56,8 @@ def test_who_shares_a_quota_of_the_address_stays_together() -> None:
     there = {name: account(name, ADDRESS, "http://127.0.0.1:2") for name in "de"}
     alone = {name: account(name) for name in "f"}
 
-    assert names(parted(here | there | alone, 2)) == [["a", "b", "c"], ["d", "e", "f"]]
-    assert names(parted(here, 4)) == [["a", "b", "c"]]
+    assert names(partition(here | there | alone, 2)) == [["a", "b", "c"], ["d", "e", "f"]]
+    assert names(partition(here, 4)) == [["a", "b", "c"]]
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def lines() -> list[str]:
 
 
 @pytest.fixture
-def lanes(lines: list[str]) -> Iterator[LaneProcess]:
+def lanes(lines: list[str]) -> Iterator[LaneClient]:
     """A process with one lane whose venue nobody can reach."""
     quiet = partial(serve, form="json", observed=False)
     process = start_lanes({"desk": account("desk")}, quiet, processes=2)
-    process["desk"].begin(NOBODY.request, lines.append)
+    process["desk"].listen(NO_OBSERVER.venue_call, lines.append)
     yield process["desk"]
     process["desk"].close()
 
@@ -121,7 +121,7 @@ def errand() -> Errand:
     return Errand(account="desk", job_id="job-1", kill=True, deadline=time.monotonic() + 60)
 
 
-def test_ids_come_back_when_they_are_asked_for(lanes: LaneProcess) -> None:
+def test_ids_come_back_when_they_are_asked_for(lanes: LaneClient) -> None:
     mine = errand()
     rows = [(str(n), IdKind.VENUE, "BTC", OrdType.LIMIT) for n in range(5)]
     lanes.submit(mine, Fresh(rows, look_first=False, sent=False), 5)
@@ -136,11 +136,11 @@ def test_ids_come_back_when_they_are_asked_for(lanes: LaneProcess) -> None:
     assert sorted(parked.track.ref.id for parked in found) == list("01234")
     assert all(isinstance(parked, Parked) for parked in found)
     assert mine.leaving == "deadline"
-    assert lanes.figures()["desk"].waiting == 0
+    assert lanes.stats()["desk"].waiting == 0
 
 
 def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
-    lanes: LaneProcess, lines: list[str]
+    lanes: LaneClient, lines: list[str]
 ) -> None:
     mine = errand()
     lanes.submit(mine, ["no track"], 1)  # type: ignore[list-item]
@@ -156,17 +156,17 @@ def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
     assert "lane_failed" in "".join(lines)
 
 
-def test_who_gives_a_lane_up_gets_its_ids_back_as_disowned(lanes: LaneProcess) -> None:
+def test_who_gives_a_lane_up_gets_its_ids_back_as_disowned(lanes: LaneClient) -> None:
     mine = errand()
     rows = [("1", IdKind.VENUE, "BTC", OrdType.LIMIT)]
     lanes.submit(mine, Fresh(rows, look_first=False, sent=False), 1)
-    lanes.give_up("desk", "disowned")
+    lanes.release("desk", "disowned")
 
     assert mine.leaving == "disowned"
     assert mine.inbox.get(timeout=10)
 
 
-def test_a_process_that_is_closed_ends(lanes: LaneProcess) -> None:
+def test_a_process_that_is_closed_ends(lanes: LaneClient) -> None:
     lanes.close()
     lanes.close()
 

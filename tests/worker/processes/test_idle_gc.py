@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from worker.processes.idle_gc import IDLE_SHARE, MOST_NEW, WORTH_A_LOOK, is_due
+from worker.processes.idle_gc import FEW_NEW, IDLE_SHARE, MOST_NEW, is_due
 
 #: Makes a circle that only a collector can free, works for a while, and then rests.
 PROGRAM = """
 import gc, time, weakref
-from worker.processes.idle_gc import LOOK_EVERY_S, collect_when_idle
+from worker.processes.idle_gc import CHECK_EVERY_S, collect_when_idle
 
 class Knot:
     def __init__(self):
@@ -22,11 +22,11 @@ collect_when_idle()
 knots = [Knot() for _ in range(2000)]
 seen = weakref.ref(knots[0])
 knots.clear()
-busy_until = time.monotonic() + 2.5 * LOOK_EVERY_S
+busy_until = time.monotonic() + 2.5 * CHECK_EVERY_S
 while time.monotonic() < busy_until:
     pass
 print("after work", seen() is None, gc.isenabled())
-give_up = time.monotonic() + 10 * LOOK_EVERY_S
+give_up = time.monotonic() + 10 * CHECK_EVERY_S
 while seen() is not None and time.monotonic() < give_up:
     time.sleep(0.05)
 print("after rest", seen() is None)
@@ -36,9 +36,9 @@ print("after rest", seen() is None)
 @pytest.mark.parametrize(
     ("new", "share", "due"),
     [
-        (WORTH_A_LOOK + 1, 0.0, True),
-        (WORTH_A_LOOK + 1, IDLE_SHARE, False),
-        (WORTH_A_LOOK, 0.0, False),
+        (FEW_NEW + 1, 0.0, True),
+        (FEW_NEW + 1, IDLE_SHARE, False),
+        (FEW_NEW, 0.0, False),
         (MOST_NEW, 1.0, False),
         (MOST_NEW + 1, 1.0, True),
     ],
