@@ -1,8 +1,8 @@
-"""Kills into a backlog on a simulated clock: one lane with CoinW's tables, and no process.
+"""Rehearses what a lane holds back: lanes on a simulated clock, and no process.
 
-`python -m tests.bench.rehearse` says how long two kills of 200 take whose account has thousands
-of routine one-id jobs waiting; `--trace SEED` shows the requests of one run. One takes a tenth
-of a second and has no noise, so one rule of the lane can be weighed against another.
+`python -m tests.bench.rehearse` says for each scene how long its jobs take and with how many
+requests; `--only NAME` plays one, and `--trace SEED` shows the requests of one run. A run takes
+some milliseconds and has no noise, so one rule of the lane can be weighed against another.
 """
 
 from __future__ import annotations
@@ -13,161 +13,274 @@ import itertools
 import random
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
-from tests.bench.bounds import RTT_S, percentile, proven_s
-from venues.base import Verdict
-from venues.coinw import CoinW
+from tests.bench.bounds import RTT_S, percentile
+from tests.bench.scenes import SCENES, Job, Scene
+from venues.base import Route, Verdict
 from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.lane.lane import Lane, Sending, take_deliveries
+from worker.lane.load import Load
 from worker.orders.follow import Track, start
 from worker.orders.judge import Judgement
 from worker.pacing.pace import NEVER, Pace
 
-_KILL_IDS = 200
-#: As measured with `--only backlog`: ids of routine in memory, and how many a second come in.
-_IN_MEMORY, _TAKEN_PER_S = 1100, 600
-#: The first kill comes while the routine ids are still looked for and canceled evenly.
-_KILL_COMES_S = (2.2, 3.4)
-#: Longer than any list that is read; what `execute` shows, `plan` orders are, too.
-_TOO_LONG = frozenset({"open_limit", "open_market"})
 _JITTER_S = 0.006
-_OPEN = Judgement(Verdict.STATE, ord_status=OrdStatus.NEW, symbol="BTC", ord_type=OrdType.LIMIT)
+#: Single ids that a worker holds of one account, and how many it reads in a second.
+_IN_MEMORY, _READ_PER_S = 1100, 600
+_READ_EVERY_S = 0.025
 _ACCEPTED, _ABSENT = Judgement(Verdict.ACCEPTED), Judgement(Verdict.ABSENT)
+#: A run of more events than this turns in a circle.
+_MOST_EVENTS = 200_000
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class Task:
+    """One job at its lane, and what was seen of it. Times are seconds."""
+
+    job: Job
     kill: bool
     came_at: float
     missing: int
+    first_s: float = NEVER  # from its coming until its first cancel left
+    canceled_s: float = 0.0  # until its last cancel left
+    final_s: float = NEVER  # until its last id was final
     deadline: float = NEVER
     leaving: str = ""
 
 
-class Rehearsal:
-    """One account's lane, the venue behind it, and what was seen of its kills."""
+@dataclass(slots=True, eq=False)
+class _Account:
+    """One account's lane, the venue behind it, and the single ids that come and go."""
 
-    def __init__(self, seed: int, tell: Callable[[str], object]) -> None:
+    lane: Lane
+    canceled: set[str] = field(default_factory=set)
+    singles: int = 0
+    singles_done: int = 0
+    wakes_at: float = NEVER
+
+
+class Rehearsal:
+    """One run of a scene, with the dice of one seed."""
+
+    def __init__(self, scene: Scene, seed: int, tell: Callable[[str], object] = id) -> None:
         self.now = 0.0
-        self.took_s: list[float] = []
+        self.requests = 0
+        self.tasks: list[Task] = []
+        self._scene = scene
         self._tell = tell
         self._dice = random.Random(seed)
-        venue = CoinW()
-        ban_guard = ("escalation", "address")
-        paces = {n: Pace(q) for n, q in venue.quotas.items() if n not in ban_guard}
-        self._lane = Lane(venue, paces, self._dice)
+        self._load = Load()
         self._ids = itertools.count(33_308_750_270_000_000)
-        self._canceled: set[str] = set()
-        self._routine = 0
-        self._kill: _Job | None = None
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._turns = itertools.count()
-        self._wake_turn = -1
+        self._accounts = [self._account() for _ in range(scene.accounts)]
 
-    def run(self, kills: int) -> list[float]:
-        """Let so many kills come, one after the other; return how many seconds each took."""
-        for number in range(200):
-            self._at(number * 0.025, lambda: None)
-        self._at(self._dice.uniform(*_KILL_COMES_S), self._begin)
-        while len(self.took_s) < kills:
-            self.now, turn, happens = heapq.heappop(self._events)
-            if happens is _wake and turn != self._wake_turn:
-                continue  # the lane asked to be woken at another time since
+    def _account(self) -> _Account:
+        paces = {name: Pace(quota) for name, quota in self._scene.quotas.items()}
+        return _Account(Lane(self._scene.venue, paces, self._dice, load=self._load))
+
+    def run(self) -> Rehearsal:
+        """Let everything happen until all jobs are final; without any, all single ids."""
+        for account in self._accounts:
+            for job in self._scene.jobs:
+                if not job.after_last:
+                    self._expect(account, job)
+            if self._scene.singles:
+                self._read(account)
+        for _ in range(_MOST_EVENTS):
+            if self._is_over():
+                return self
+            when, _, happens = heapq.heappop(self._events)
+            self.now = max(self.now, when)
             happens()
-            self._hand_out()
-            self._pump()
-        return self.took_s
+        raise AssertionError(f"{self._scene.name} turns in a circle")
 
-    def _at(self, when: float, happens: Callable[[], None]) -> int:
-        turn = next(self._turns)
-        heapq.heappush(self._events, (when, turn, happens))
-        return turn
+    def beyond(self) -> list[str]:
+        """Return what took longer, or more requests, than the scene says."""
+        found = [
+            f"{name} of a job of {task.job.ids}: {getattr(task, name):.3f}"
+            for task in self.tasks
+            for name in ("first_s", "canceled_s", "final_s")
+            if getattr(task, name) > (getattr(task.job, name) or NEVER)
+        ]
+        if self.now > self._scene.over_s:
+            found.append(f"over: {self.now:.3f}")
+        if self.requests > self._scene.requests:
+            found.append(f"requests: {self.requests}")
+        return found
 
-    def _begin(self) -> None:
-        self._kill = _Job(True, self.now, _KILL_IDS)
-        self._lane.add(
-            self._kill, [self._track(look=False) for _ in range(_KILL_IDS)], self.now
-        )
+    def _is_over(self) -> bool:
+        jobs = len(self._scene.jobs) * len(self._accounts)
+        if jobs:
+            return len(self.tasks) == jobs and not any(task.missing for task in self.tasks)
+        return all(a.singles_done == self._scene.singles for a in self._accounts)
 
-    def _track(self, *, look: bool) -> Track:
-        ref = OrderRef(str(next(self._ids)), IdKind.VENUE, "BTC", OrdType.LIMIT)
-        return start(ref, look_first=look)
+    def _at(self, when: float, happens: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (when, next(self._turns), happens))
 
-    def _hand_out(self) -> None:
-        for delivery in take_deliveries(self._lane):
-            job = delivery.owner
-            if not isinstance(job, _Job) or not isinstance(delivery.result, CancelOutcome):
+    # -- jobs ----------------------------------------------------------------------------
+
+    def _expect(self, account: _Account, job: Job) -> None:
+        comes_at = self.now + self._dice.uniform(*job.comes_s)
+        self._at(comes_at, partial(self._come, account, job))
+
+    def _come(self, account: _Account, job: Job) -> None:
+        task = Task(job, job.kill, self.now, job.ids)
+        self.tasks.append(task)
+        account.lane.add(task, self._orders(job), self.now)
+        self._pump(account)
+
+    def _orders(self, job: Job) -> list[Track]:
+        look = self._scene.venue.forgets_canceled and not job.kill
+        numbers = itertools.islice(self._ids, job.ids)
+        refs = (OrderRef(str(n), IdKind.VENUE, "BTC", job.stated) for n in numbers)
+        return [start(ref, look_first=look) for ref in refs]
+
+    def _read(self, account: _Account) -> None:
+        """Let single ids come as fast as a worker reads them."""
+        most = min(self._scene.singles, 1 + int(_READ_PER_S * self.now))
+        while account.singles < min(most, account.singles_done + _IN_MEMORY):
+            account.singles += 1
+            task = Task(_SINGLE, False, self.now, 1)
+            account.lane.add(task, self._orders(_SINGLE), self.now)
+        if account.singles < self._scene.singles:
+            self._at(self.now + _READ_EVERY_S, partial(self._read, account))
+        self._pump(account)
+
+    def _hand_out(self, account: _Account) -> None:
+        for delivery in take_deliveries(account.lane):
+            task = delivery.owner
+            if not isinstance(task, Task) or not isinstance(delivery.result, CancelOutcome):
                 continue
-            job.missing -= 1
-            self._routine -= not job.kill
-            if job.kill and not job.missing:
-                self.took_s.append(self.now - job.came_at)
-                self._tell(f"{self.took_s[-1]:.3f} s")
-                self._at(self.now + 0.01, self._begin)
+            task.missing -= 1
+            if task.job is _SINGLE:
+                account.singles_done += 1
+            elif not task.missing:
+                self._end(account, task)
 
-    def _pump(self) -> None:
-        while self._routine < min(_IN_MEMORY, 1 + _TAKEN_PER_S * self.now):
-            self._routine += 1
-            self._lane.add(_Job(False, self.now, 1), [self._track(look=True)], self.now)
-        while (sending := self._lane.next(self.now)) is not None:
-            self._send(sending)
-        wake_at = self._lane.next_at(self.now)
-        if wake_at < NEVER:
-            self._wake_turn = self._at(max(wake_at, self.now) + 1e-6, _wake)
+    def _end(self, account: _Account, task: Task) -> None:
+        task.final_s = self.now - task.came_at
+        self._tell(f"{task.final_s:.3f} s for {task.job}")
+        jobs = self._scene.jobs
+        place = jobs.index(task.job) + 1
+        if place < len(jobs) and jobs[place].after_last:
+            self._expect(account, jobs[place])
 
-    def _send(self, sending: Sending) -> None:
-        if self._kill is not None:
-            kills = sum(item.kill for item in sending.items)
-            glance = " (glance)" if sending.glance else ""
-            since_s, route = self.now - self._kill.came_at, sending.batch.route.name
-            self._tell(f"{since_s:6.3f}  {kills:3}/{len(sending.items):<3}  {route}{glance}")
+    # -- requests ------------------------------------------------------------------------
+
+    def _pump(self, account: _Account, late_s: float = 0.0) -> None:
+        """Let leave what may, and have the lane woken for what may leave next."""
+        lane = account.lane
+        while (sending := lane.next(self.now)) is not None:
+            if sending.batch.route.purpose is Purpose.CANCEL:
+                self._load.cancel_left(late_s, self.now)
+            self._send(account, sending)
+        self._hand_out(account)
+        if lane.quiet_until not in (account.wakes_at, NEVER):
+            account.wakes_at = lane.quiet_until
+            self._at(lane.quiet_until, partial(self._wake, account, lane.quiet_until))
+
+    def _wake(self, account: _Account, when: float) -> None:
+        if account.wakes_at == when:
+            account.wakes_at = NEVER
+            self._pump(account, self.now - when)
+
+    def _send(self, account: _Account, sending: Sending) -> None:
+        self.requests += 1
+        self._note(sending)
+        self.now += self._scene.cpu_s
         rtt_s = RTT_S + self._dice.uniform(0.0, _JITTER_S)
-        self._at(self.now + rtt_s / 2, lambda: self._take(sending, self.now + rtt_s / 2))
+        arrive = partial(self._arrive, account, sending, self.now + rtt_s)
+        self._at(self.now + rtt_s / 2, arrive)
 
-    def _take(self, sending: Sending, back_at: float) -> None:
+    def _note(self, sending: Sending) -> None:
+        route = sending.batch.route
+        glance = " (glance)" if sending.glance else ""
+        kills = sum(item.kill for item in sending.items)
+        self._tell(f"{self.now:6.3f}  {kills:3}/{len(sending.items):<3}  {route.name}{glance}")
+        if route.purpose is Purpose.CANCEL:
+            for owner in sending.owners():
+                assert isinstance(owner, Task)
+                owner.canceled_s = self.now - owner.came_at
+                owner.first_s = min(owner.first_s, owner.canceled_s)
+
+    def _arrive(self, account: _Account, sending: Sending, back_at: float) -> None:
         """Let the venue have its way with a request; the answer is back at `back_at`."""
-        batch = sending.batch
-        if batch.lists_all and batch.route.name in _TOO_LONG:
-            self._at(back_at, lambda: self._lane.in_doubt(sending, "body_too_large", self.now))
+        batch, scene = sending.batch, self._scene
+        is_long = batch.route.name in scene.long_lists and self.now < scene.long_until_s
+        if batch.lists_all and is_long:
+            self._at(back_at, partial(self._answer, account, sending, None))
             return
         if batch.route.purpose is Purpose.CANCEL:
-            self._canceled.update(ref.id for ref in batch.refs)
-        said = {
-            ref: self._say(ref, batch.route.name, batch.route.purpose) for ref in batch.refs
-        }
-        self._at(back_at, lambda: self._lane.answered(sending, said, self.now))
+            account.canceled.update(ref.id for ref in batch.refs)
+        said = {ref: self._say(account, ref, batch.route) for ref in batch.refs}
+        self._at(back_at, partial(self._answer, account, sending, said))
 
-    def _say(self, ref: OrderRef, route: str, purpose: Purpose) -> Judgement:
-        if purpose is Purpose.CANCEL:
+    def _answer(
+        self, account: _Account, sending: Sending, said: dict[OrderRef, Judgement] | None
+    ) -> None:
+        self.now += self._scene.cpu_s
+        if said is None:
+            account.lane.in_doubt(sending, "body_too_large", self.now)
+        else:
+            account.lane.answered(sending, said, self.now)
+        self._pump(account)
+
+    def _say(self, account: _Account, ref: OrderRef, route: Route) -> Judgement:
+        if route.purpose is Purpose.CANCEL:
             return _ACCEPTED
-        return _OPEN if route in _TOO_LONG and ref.id not in self._canceled else _ABSENT
+        canceled = ref.id in account.canceled
+        if self._scene.venue.forgets_canceled and (canceled or not _shows(route, ref)):
+            return _ABSENT
+        status = OrdStatus.CANCELED if canceled else OrdStatus.NEW
+        ord_type = _true_type(ref)
+        return Judgement(Verdict.STATE, ord_status=status, symbol="BTC", ord_type=ord_type)
 
 
-def _wake() -> None:
-    """Let the lane say what may leave now."""
+_SINGLE = Job(ids=1)
 
 
-def _line(name: str, values: Sequence[float]) -> str:
-    parts = (
-        f"p{percent} {percentile(list(values), percent):.2f} s" for percent in (50, 90, 100)
-    )
-    return f"{name}: {', '.join(parts)}"
+def _true_type(ref: OrderRef) -> OrdType:
+    return OrdType.LIMIT if ref.ord_type is OrdType.ANY else ref.ord_type
+
+
+def _shows(route: Route, ref: OrderRef) -> bool:
+    """Say whether a list of open orders shows an order that is open."""
+    lists = {route.name.removeprefix("open_"), route.overlaps.removeprefix("open_")}
+    return _true_type(ref) in lists
+
+
+def _line(name: str, values: Sequence[float], unit: str) -> str:
+    shares = (f"p{p} {percentile(list(values), p):.2f}" for p in (50, 90, 100))
+    return f"{name:36} {', '.join(shares)} {unit}"
+
+
+def _report(scene: Scene, runs: Sequence[Rehearsal]) -> None:
+    print(f"{scene.name}:")
+    for place, job in enumerate(scene.jobs):
+        tasks = [task for run in runs for task in run.tasks if task.job is job]
+        kind = f"  {'kill' if job.kill else 'job'} {place + 1}"
+        print(_line(f"{kind} of {job.ids}, first cancel", [t.first_s for t in tasks], "s"))
+        print(_line(f"{kind} of {job.ids}, last cancel", [t.canceled_s for t in tasks], "s"))
+        print(_line(f"{kind} of {job.ids}, final", [t.final_s for t in tasks], "s"))
+    print(_line("  all over", [run.now for run in runs], "s"))
+    print(_line("  requests", [float(run.requests) for run in runs], ""))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rehearse, and print what was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.rehearse", description=__doc__)
-    parser.add_argument("--runs", type=int, default=40, help="runs, of two kills each")
+    parser.add_argument("--runs", type=int, default=40, help="runs of each scene")
+    parser.add_argument("--only", metavar="NAME", help="play one scene")
     parser.add_argument("--trace", type=int, metavar="SEED", help="show one run's requests")
     asked = parser.parse_args(arguments)
-    if asked.trace is not None:
-        Rehearsal(asked.trace, print).run(2)
-        return 0
-    took = [Rehearsal(seed, lambda _: None).run(2) for seed in range(asked.runs)]
-    print(f"bound: {proven_s(_KILL_IDS):.2f} s")
-    print(_line("first kill", [first for first, _ in took]))
-    print(_line("second kill", [second for _, second in took]))
+    for scene in SCENES:
+        if asked.only in (None, scene.name) and asked.trace is not None:
+            Rehearsal(scene, asked.trace, print).run()
+        elif asked.only in (None, scene.name):
+            _report(scene, [Rehearsal(scene, seed).run() for seed in range(asked.runs)])
     return 0
 
 
