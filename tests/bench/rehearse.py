@@ -22,8 +22,8 @@ from venues.base import Route, Verdict
 from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.lane.lane import Lane, Sending, take_deliveries
 from worker.lane.load import Load
-from worker.orders.follow import Track, start
 from worker.orders.judge import Judgement
+from worker.orders.progress import Cohort, new_cohorts
 from worker.pacing.pace import NEVER, Pace
 
 _JITTER_S = 0.006
@@ -132,11 +132,11 @@ class Rehearsal:
         account.lane.add(task, self._orders(job), self.now)
         self._pump(account)
 
-    def _orders(self, job: Job) -> list[Track]:
+    def _orders(self, job: Job) -> list[Cohort]:
         look = self._scene.venue.forgets_canceled and not job.kill
         numbers = itertools.islice(self._ids, job.ids)
         refs = (OrderRef(str(n), IdKind.VENUE, "BTC", job.stated) for n in numbers)
-        return [start(ref, look_first=look) for ref in refs]
+        return new_cohorts(refs, look_first=look)
 
     def _read(self, account: _Account) -> None:
         """Let single ids come as fast as a worker reads them."""

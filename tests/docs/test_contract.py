@@ -186,7 +186,7 @@ _REASON_OF = {
     "_Refused": 0,
     "missed": 1,
     "doubted": 1,
-    "_outcome": 2,
+    "FinalWord": 2,
     "_in_doubt": 1,
     "_heard": 2,
     "NotSent": 0,
@@ -194,7 +194,7 @@ _REASON_OF = {
     "_failed": 2,
     "withdraw": 1,
     "withdraw_all": 0,
-    "Parked": 2,
+    "Parked": 3,
 }
 _REASON_TABLES = {"MEANINGS", "_BY_STATUS", "_FINAL", "_ACCOUNT_WIDE", "words"}
 _REASON_FUNCTIONS = {("judge.py", "_doubt_at")}

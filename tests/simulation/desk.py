@@ -10,7 +10,7 @@ from tests.simulation.laws import Ledger, Watch
 from tests.simulation.scenario import Scenario, SimJob
 from worker.lane.lane import Lane
 from worker.lane.load import Load
-from worker.orders.follow import Track
+from worker.orders.progress import Cohort
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER, Pace
 
@@ -21,7 +21,7 @@ class Run:
 
     job: SimJob
     desk: Desk
-    tracks: tuple[Track, ...]
+    cohorts: list[Cohort]
     kill: bool
     deadline: float
     came_at: float

@@ -140,29 +140,29 @@ class Watch:
         # After a whole list that proved nothing, a lane may ask by id.
         if len(batch.refs) in (planned.max_ids, planned.list_all_ids):
             return
-        refs = {item.track.ref for item in sending.items}
+        refs = {item.ref for item in sending.items}
         mates = [
             item
             for item in self._waiting(now)
-            if item.track.ref not in refs and self._fits(item, sending)
+            if item.ref not in refs and self._fits(item, sending)
         ]
         if mates:
             raise LawBroken("filled", f"{len(batch.refs)} leave, {len(mates)} could too", now)
 
     def _planned(self, sending: Sending) -> Route:
-        return next_route(sending.items[0].track, self.lane.venue)
+        return next_route(sending.items[0].progress, self.lane.venue)
 
     def _alone(self, sending: Sending) -> Route | None:
         [first, *more] = sending.batch.refs
         return None if more else alone_route(self.lane.venue, first.shape)
 
     def _fits(self, item: Item, sending: Sending) -> bool:
-        batch, track, planned = sending.batch, item.track, self._planned(sending)
-        page = track.page if track.purpose is Purpose.LOOKUP else 1
+        batch, progress, planned = sending.batch, item.progress, self._planned(sending)
+        page = progress.page if progress.purpose is Purpose.LOOKUP else 1
         return (
-            next_route(track, self.lane.venue) is planned
+            next_route(progress, self.lane.venue) is planned
             and page == batch.page
-            and group_key(planned, track.known) == group_key(planned, batch.refs[0])
+            and group_key(planned, progress) == group_key(planned, batch.refs[0])
         )
 
     def _waiting(self, now: float) -> list[Item]:
@@ -210,7 +210,7 @@ class Watch:
             most = max(group.route.max_ids, group.route.list_all_ids)
             here = sum(ticket == item.ticket for _, ticket, item in group.kills)
             return here < min(kills, most) and now < head.since + self._patience_s(group, head)
-        if head.track.looking:
+        if head.progress.looking:
             requests = -(-kills // group.route.max_ids)
             return any(
                 ledger.free(now) <= min(requests, ledger.quota.limit - 1)
@@ -236,7 +236,7 @@ class Watch:
         """Return how long a kill's proof may wait for others."""
         if self._is_slow(group.route):
             return PATIENCE_S
-        first_list = group.route.list_all_ids and not head.track.absent
+        first_list = group.route.list_all_ids and not head.progress.absent
         return GATHER_S if first_list else TOGETHER_S
 
     def _is_slow(self, route: Route) -> bool:
@@ -256,7 +256,7 @@ class Watch:
             return
         lost = [i for i in self._waiting(now) if i.group is None and i.since <= now]
         if lost:
-            raise LawBroken("progress", f"{lost[0].track.ref.id} is in no queue", now)
+            raise LawBroken("progress", f"{lost[0].ref.id} is in no queue", now)
         if now < self.lane.paused_until or self.lane.in_flight >= MOST_IN_FLIGHT:
             return
         heads = self._heads(now)

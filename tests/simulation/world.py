@@ -15,8 +15,9 @@ from venues.base import HttpReply, Verdict
 from venues.words import CancelOutcome, OrderRef, Purpose
 from worker.lane.lane import SHORTEST_PAUSE_S, Lane, Sending, take_deliveries
 from worker.lane.load import LATE_S, Load
-from worker.orders.follow import Track, expire, start
+from worker.orders.follow import expire
 from worker.orders.judge import judge, retry_after_s
+from worker.orders.progress import Cohort, cohorts, new_cohorts
 from worker.orders.retry import SHORTEST_COUNTDOWN_S, Parked, decide
 from worker.pacing.pace import NEVER, Pace
 
@@ -46,7 +47,7 @@ class World:
         self._rng = Random(scenario.seed + 2)
         self._load = Load()
         self._desks = self._worker()
-        self._at_broker: list[tuple[SimJob, tuple[Track, ...]]] = []
+        self._at_broker: list[tuple[SimJob, list[Cohort]]] = []
         self._last_arrival = START_S
 
     # -- the two workers -----------------------------------------------------------------
@@ -90,7 +91,7 @@ class World:
         old, self._desks = self._desks, {}
         for run in sorted(lost, key=lambda run: run.job.job_id):
             self.truth.told_twice.add(run.job.job_id)
-            self._at_broker.append((run.job, run.tracks))
+            self._at_broker.append((run.job, run.cohorts))
         self.agenda.at(starts, self._start_second_worker)
         for desk in old.values():
             self._settle(desk)
@@ -117,26 +118,27 @@ class World:
             for ledger in desk.watch.ledgers.values():
                 ledger.blind_until = now + 2 * ledger.quota.window_s
         waiting, self._at_broker = self._at_broker, []
-        for job, tracks in waiting:
-            self._deliver(job, tracks)
+        for job, ids in waiting:
+            self._deliver(job, ids)
 
     # -- the broker and the tasks --------------------------------------------------------
 
-    def _deliver(self, job: SimJob, tracks: tuple[Track, ...]) -> None:
+    def _deliver(self, job: SimJob, ids: list[Cohort]) -> None:
         """Give a job to the worker that owns its lane."""
         now = self.agenda.now
         if not self._desks:
-            self._at_broker.append((job, tracks))
+            self._at_broker.append((job, ids))
             return
         desk = self._desks[job.account]
-        came_at = now - READ_S * len(tracks)
-        run = Run(job, desk, tracks, job.kill, job.deadline, came_at, waiting=len(tracks))
+        refs = [(ref, cohort.progress) for cohort in ids for ref in cohort.refs()]
+        came_at = now - READ_S * len(refs)
+        run = Run(job, desk, ids, job.kill, job.deadline, came_at, waiting=len(refs))
         if now >= job.deadline:
-            run.left = [Parked(track, now, "deadline") for track in tracks]
+            run.left = [Parked(ref, progress, now, "deadline") for ref, progress in refs]
             self._end_run(run)
             return
         desk.runs[run] = None
-        desk.lane.add(run, tracks, now)
+        desk.lane.add(run, ids, now)
         self.agenda.at(job.deadline, lambda: self._at_deadline(run))
         self._pump(desk)
 
@@ -162,7 +164,8 @@ class World:
         decision = decide(run.left, now, job.deadline)
         if decision is None:
             for parked in run.left:
-                self.truth.answered(job, parked.track.ref, expire(parked.track), now)
+                word = expire(parked.progress).outcome(parked.ref.id)
+                self.truth.answered(job, parked.ref, word, now)
             return
         again_at = now + decision.countdown_s
         earliest = max(parked.not_before for parked in run.left)
@@ -170,8 +173,10 @@ class World:
             earliest, job.deadline
         ):
             raise LawBroken("retry", f"goes again after {decision.countdown_s} s", now)
-        tracks = tuple(parked.track._replace(settled_at=0.0) for parked in run.left)
-        self.agenda.at(again_at, lambda: self._deliver(job, tracks))
+        ids = cohorts(
+            (parked.ref, parked.progress._replace(settled_at=0.0)) for parked in run.left
+        )
+        self.agenda.at(again_at, lambda: self._deliver(job, ids))
 
     # -- the lane and the network --------------------------------------------------------
 
@@ -248,10 +253,10 @@ class World:
         for item in sending.items:
             for run in item.owners:
                 assert isinstance(run, Run)
-                key = (run.job.job_id, item.track.ref)
+                key = (run.job.job_id, item.ref)
                 self.first_cancels.setdefault(key, now)
                 if fault is not Fault.NOT_SENT:
-                    self.truth.tried.add(item.track.ref)
+                    self.truth.tried.add(item.ref)
 
     def _arrive(self, desk: Desk, sending: Sending, fault: Fault, replies_at: float) -> None:
         now = self.agenda.now
@@ -265,10 +270,10 @@ class World:
 
     def _note_taken(self, sending: Sending) -> None:
         for item in sending.items:
-            if item.track.ref in self.exchange.taken:
+            if item.ref in self.exchange.taken:
                 for run in item.owners:
                     assert isinstance(run, Run)
-                    self.truth.took.add((run.job.job_id, item.track.ref))
+                    self.truth.took.add((run.job.job_id, item.ref))
 
     def _failed(self, desk: Desk, sending: Sending, why: str, fault: Fault) -> None:
         if desk.dead:
@@ -306,6 +311,6 @@ class World:
             desk.lane.withdraw(owner, "banned" if banned else "throttled", now)
 
 
-def _fresh(job: SimJob, scenario: Scenario) -> tuple[Track, ...]:
+def _fresh(job: SimJob, scenario: Scenario) -> list[Cohort]:
     look = scenario.venue.forgets_canceled and not job.kill
-    return tuple(start(ref, look_first=look) for ref in job.refs)
+    return new_cohorts(job.refs, look_first=look)

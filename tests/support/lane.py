@@ -11,8 +11,8 @@ from venues.base import Quota, Venue, Verdict
 from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus
 from worker.lane.lane import Lane, Sending, take_deliveries
 from worker.lane.load import Load
-from worker.orders.follow import Track, start
 from worker.orders.judge import Judgement
+from worker.orders.progress import Cohort, new_cohorts
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER, Pace
 
@@ -42,9 +42,9 @@ def lane_of(
     return Lane(venue or Plain(), paces, random.Random(1), load=load)
 
 
-def tracks(*ids: object, kind: IdKind = IdKind.VENUE, symbol: str = "AAA") -> list[Track]:
+def orders(*ids: object, kind: IdKind = IdKind.VENUE, symbol: str = "AAA") -> list[Cohort]:
     """Return ids of which nothing is known, and whose orders may have any type."""
-    return [start(OrderRef(str(order_id), kind, symbol)) for order_id in ids]
+    return new_cohorts(OrderRef(str(order_id), kind, symbol) for order_id in ids)
 
 
 def leaves(lane: Lane, now: float) -> Sending:

@@ -16,7 +16,7 @@ from worker.cli.output import AsJson, Output, Problem
 from worker.cli.simulate import Plan, PlannedRequest, simulate
 from worker.contract.job import Envelope, InvalidJob
 from worker.jobs.parse import Intake, read_job
-from worker.orders.follow import start
+from worker.orders.progress import new_cohorts
 from worker.settings import Account
 
 #: Ids of a request that the table names.
@@ -76,9 +76,9 @@ def _simulated(intake: Intake, account: Account, rtt_s: float) -> Plan:
     job = intake.job
     kill = job.priority is Priority.KILL
     look_first = account.venue.forgets_canceled and not kill
-    tracks = [start(ref, look_first=look_first) for ref in job.refs]
+    cohorts = new_cohorts(job.refs, look_first=look_first)
     deadline_s = (job.deadline - job.accepted_at).total_seconds()
-    return simulate(account, tracks, kill=kill, deadline_s=deadline_s, rtt_s=rtt_s)
+    return simulate(account, cohorts, kill=kill, deadline_s=deadline_s, rtt_s=rtt_s)
 
 
 def _show(output: Output, intake: Intake, planned: Plan) -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from venues.base import Route, Venue, Verdict
 from venues.words import CancelOutcome, OrderRef, OrdStatus, OrdType, Purpose
 from worker.lane.lane import Lane, Sending, take_deliveries
-from worker.orders.follow import Track
 from worker.orders.judge import Judgement
+from worker.orders.progress import Cohort, OrderProgress
 from worker.pacing.pace import NEVER, Pace
 from worker.processes.protocol import Ticket
 from worker.settings import Account
@@ -56,12 +56,12 @@ class Plan:
 
 
 def simulate(
-    account: Account, tracks: Sequence[Track], *, kill: bool, deadline_s: float, rtt_s: float
+    account: Account, cohorts: Sequence[Cohort], *, kill: bool, deadline_s: float, rtt_s: float
 ) -> Plan:
     """Return the requests that the lane would send for these ids, and when."""
     paces = {name: Pace(quota) for name, quota in account.quotas.items()}
     lane = Lane(account.venue, paces, random.Random(0), verify=account.verify)  # noqa: S311
-    return _Simulation(account, lane, rtt_s).run(tracks, Ticket("plan", kill, deadline_s))
+    return _Simulation(account, lane, rtt_s).run(cohorts, Ticket("plan", kill, deadline_s))
 
 
 class _Simulation:
@@ -72,9 +72,9 @@ class _Simulation:
         self._flying: list[tuple[float, int, Sending]] = []
         self._numbers = itertools.count()
 
-    def run(self, tracks: Sequence[Track], ticket: Ticket) -> Plan:
+    def run(self, cohorts: Sequence[Cohort], ticket: Ticket) -> Plan:
         now = 0.0
-        self._lane.add(ticket, tracks, now)
+        self._lane.add(ticket, cohorts, now)
         while now < NEVER:
             self._send(now)
             now = self._next_moment(now)
@@ -127,11 +127,11 @@ def _said(venue: Venue, sending: Sending) -> dict[OrderRef, Judgement]:
     if sending.batch.route.purpose is Purpose.CANCEL:
         return dict.fromkeys(sending.batch.refs, Judgement(Verdict.ACCEPTED))
     looks = zip(sending.items, sending.batch.refs, strict=True)
-    return {ref: _seen(venue, sending.batch.route, item.track) for item, ref in looks}
+    return {ref: _seen(venue, sending.batch.route, item.progress) for item, ref in looks}
 
 
-def _seen(venue: Venue, route: Route, track: Track) -> Judgement:
-    if track.looking:
+def _seen(venue: Venue, route: Route, progress: OrderProgress) -> Judgement:
+    if progress.looking:
         return Judgement(Verdict.STATE, OrdStatus.NEW, ord_type=_shown_type(route))
     if venue.forgets_canceled:
         return Judgement(Verdict.ABSENT)

@@ -46,7 +46,8 @@ from worker.jobs.poison import (
 from worker.jobs.report import Report, reject, reject_outcome
 from worker.jobs.runtime import Runtime
 from worker.jobs.submit import Reading, begin, fresh_ids, is_due, read
-from worker.orders.follow import expire, start
+from worker.orders.follow import expire
+from worker.orders.progress import new_progress
 
 #: A queue's messages here at once. An id that is canceled stays until it is proven, and venues
 #: are asked for proof more slowly than for cancels: with 192, a thousand one-id jobs took
@@ -323,7 +324,8 @@ class CancelConsumer(Consumer):
             publisher, observe = self.runtime.publisher, self.runtime.observer.outcome
             report = Report(publisher, job, {}, observe, told.result)
             for ref in job.refs:
-                report.outcome(expire(start(ref)._replace(sent=True, why=why)), utc_now())
+                word = expire(new_progress(ref, sent=True)._replace(why=why))
+                report.outcome(word.outcome(ref.id), utc_now())
             self._reject(message, given_up, also=report.take_posted())
 
         self.runtime.told_before(job).add_done_callback(bury)

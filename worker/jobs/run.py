@@ -5,56 +5,27 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from queue import Empty
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import PlainSerializer, TypeAdapter
-
-from venues.words import CancelJob, CancelOutcome
+from venues.words import CancelJob, CancelOutcome, OrderRef
 from worker.contract.outcome import rfc_3339, utc_now
 from worker.jobs.poison import hold_s
+from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
 from worker.jobs.report import Report
 from worker.jobs.runtime import DISOWNED, Runtime
 from worker.jobs.submit import Reading, begin, deadline_of, fresh_ids, looks_first
 from worker.lane.waiting import Result
-from worker.orders.follow import Track, expire, start
+from worker.orders.follow import expire
+from worker.orders.progress import Cohort, cohorts, new_progress
 from worker.orders.retry import Parked, RetryDecision, decide
 from worker.processes.client import Errand, LaneFailed
-from worker.processes.protocol import Fresh
 from worker.settings import Settings
 
 
 class Disowned(Exception):
     """The connection was lost and with it the job: the broker gives it to the next owner."""
-
-
-def _by_names(track: Track) -> dict[str, Any]:
-    return {**track._asdict(), "ref": track.ref._asdict()}
-
-
-#: In a message its values have names: the next worker may be of another version.
-NamedTrack = Annotated[Track, PlainSerializer(_by_names)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What a job that goes back to the broker takes along."""
-
-    accepted_at: datetime
-    deadline: datetime
-    attempt: int = 1
-    counts: dict[str, int] = field(default_factory=dict)
-    tracks: tuple[NamedTrack, ...] = ()
-
-
-_PROGRESS = TypeAdapter(Progress)
-
-
-def read_progress(value: Any) -> Progress | None:
-    """Return the progress in a task message; None if it carries none that can be read."""
-    return None if value is None else _PROGRESS.validate_python(value)
 
 
 class Run:
@@ -102,7 +73,7 @@ class Run:
         decision = decide(left, time.monotonic(), deadline)
         if decision is None:
             for parked in left:
-                self.report.outcome(expire(parked.track), utc_now())
+                self.report.outcome(expire(parked.progress).outcome(parked.ref.id), utc_now())
         self.report.settle()
         return decision, left
 
@@ -110,8 +81,11 @@ class Run:
         now = time.monotonic()
         if self._errand is None:
             if now >= deadline:
-                tracks = self._ids.tracks() if isinstance(self._ids, Fresh) else self._ids
-                return [Parked(track, now, "deadline") for track in tracks]
+                return [
+                    Parked(ref, cohort.progress, now, "deadline")
+                    for cohort in self._ids
+                    for ref in cohort.refs()
+                ]
             self._errand = begin(self._lanes, self.job, self._ids, self._came_at)
         return self._collect(self._errand, min(deadline, now + self._hold_s))
 
@@ -147,18 +121,16 @@ class Run:
 
     def again(self, left: Sequence[Parked]) -> dict[str, Any]:
         """Return the arguments of the task that goes on with what is left."""
-        # Another process has another clock; by then no read lags behind what was done here.
-        tracks = tuple(parked.track._replace(settled_at=0.0) for parked in left)
         progress = Progress(
             accepted_at=self.job.accepted_at,
             deadline=self.job.deadline,
             attempt=self.attempt + 1,
             counts=dict(self.report.counts),
-            tracks=tracks,
+            tracks=tuple(track_of(parked.ref, parked.progress) for parked in left),
         )
         return {
-            "job": _job_json(self.job, tracks),
-            "progress": _PROGRESS.dump_python(progress, mode="json"),
+            "job": _job_json(self.job, [parked.ref for parked in left]),
+            "progress": write_progress(progress),
         }
 
 
@@ -168,20 +140,22 @@ def _resumed(job: CancelJob, progress: Progress) -> CancelJob:
 
 def _ids(
     job: CancelJob, progress: Progress | None, settings: Settings, again: bool
-) -> Fresh | list[Track]:
+) -> list[Cohort]:
     if progress is None:
         return fresh_ids(job, settings, again=again)
-    known = {track.ref.id: track for track in progress.tracks}
+    carried = {track.ref.id: (track.ref, track.progress) for track in progress.tracks}
     look = looks_first(job, settings)
-    tracks = [known.get(ref.id) or start(ref, look_first=look) for ref in job.refs]
-    return [track._replace(sent=track.sent or again) for track in tracks]
+    orders = (
+        carried.get(ref.id) or (ref, new_progress(ref, look_first=look)) for ref in job.refs
+    )
+    return cohorts((ref, known._replace(sent=known.sent or again)) for ref, known in orders)
 
 
-def _job_json(job: CancelJob, tracks: Sequence[Track]) -> Mapping[str, Any]:
+def _job_json(job: CancelJob, refs: Sequence[OrderRef]) -> Mapping[str, Any]:
     return {
         "job_id": job.job_id,
         "account": job.account,
-        "orders": [_order_json(track) for track in tracks],
+        "orders": [_order_json(ref) for ref in refs],
         "deadline": rfc_3339(job.deadline),
         "reason": job.reason,
         "requested_by": job.requested_by,
@@ -189,6 +163,5 @@ def _job_json(job: CancelJob, tracks: Sequence[Track]) -> Mapping[str, Any]:
     }
 
 
-def _order_json(track: Track) -> dict[str, str]:
-    ref = track.ref
+def _order_json(ref: OrderRef) -> dict[str, str]:
     return {"id": ref.id, "kind": ref.kind, "ord_type": ref.ord_type, "symbol": ref.symbol}

@@ -15,9 +15,8 @@ from venues.words import CancelJob, Priority
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import Intake
 from worker.jobs.poison import is_suspect
-from worker.orders.follow import Track
+from worker.orders.progress import Cohort, new_cohorts
 from worker.processes.client import Errand, LaneClient
-from worker.processes.protocol import Fresh
 from worker.settings import Settings
 
 
@@ -26,7 +25,7 @@ class Reading:
     """A job as its message was read, and its errand if its ids are in their lane."""
 
     intake: Intake
-    #: What a retry carries (`worker.jobs.run.read_progress`).
+    #: What a retry carries (`worker.jobs.progress_json.read_progress`).
     progress: Any = None
     #: Another worker, or this one, had the message before.
     again: bool = False
@@ -56,10 +55,9 @@ def is_due(message: Any, intake: Intake) -> bool:
     return bool(intake.job.refs) and not late and not message.headers.get("eta")
 
 
-def fresh_ids(job: CancelJob, settings: Settings, *, again: bool) -> Fresh:
+def fresh_ids(job: CancelJob, settings: Settings, *, again: bool) -> list[Cohort]:
     """Return the ids of a job of which at most is known that they may have been sent."""
-    rows = [(ref.id, ref.kind, ref.symbol, ref.ord_type) for ref in job.refs]
-    return Fresh(rows, look_first=looks_first(job, settings), sent=again)
+    return new_cohorts(job.refs, look_first=looks_first(job, settings), sent=again)
 
 
 def looks_first(job: CancelJob, settings: Settings) -> bool:
@@ -73,9 +71,7 @@ def deadline_of(job: CancelJob) -> float:
     return time.monotonic() + (job.deadline - utc_now()).total_seconds()
 
 
-def begin(
-    lanes: LaneClient, job: CancelJob, ids: Fresh | Sequence[Track], came_at: float
-) -> Errand:
+def begin(lanes: LaneClient, job: CancelJob, ids: Sequence[Cohort], came_at: float) -> Errand:
     """Hand in the ids of a job whose message came at a time (monotonic seconds)."""
     errand = Errand(
         account=job.account,

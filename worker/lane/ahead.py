@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from venues.base import Route, Venue
 from venues.words import Purpose
 from worker.lane.waiting import Group, Item
-from worker.orders.follow import Track, next_route
+from worker.orders.follow import next_route
 from worker.orders.plan import group_key, lookup_routes
+from worker.orders.progress import MOST_REMEMBERED, OrderProgress
 
 
 @dataclass(slots=True, eq=False)
@@ -26,7 +28,6 @@ class Ahead:
         self._venue = venue
         self._lines: dict[tuple[str, tuple[str, ...]], _Line] = {}
         self._at: dict[Item, _Line | None] = {}
-        self._like: tuple[Track, _Line | None] | None = None
 
     def __len__(self) -> int:
         """Return how many kills are in the lane."""
@@ -34,8 +35,8 @@ class Ahead:
 
     def note(self, item: Item) -> None:
         """Note where a kill stands now; one that is being sought in a list is in no line."""
-        sought = item.flying and item.like.purpose is Purpose.LOOKUP
-        self._move(item, None if sought else self._line_of(item.like))
+        sought = item.flying and item.progress.purpose is Purpose.LOOKUP
+        self._move(item, None if sought else self._line_of(item.progress))
 
     def forget(self, item: Item) -> None:
         """Note that an id is out of the lane."""
@@ -46,7 +47,7 @@ class Ahead:
     def of(self, group: Group) -> int:
         """Return how many kills have a group's list before them, at its first page."""
         head = group.head()
-        key = group_key(group.route, head.like.known) if head is not None else ()
+        key = group_key(group.route, head.progress) if head is not None else ()
         line = self._lines.get((group.route.name, key))
         return line.kills if line is not None else 0
 
@@ -64,17 +65,21 @@ class Ahead:
             line.kills += 1
         self._at[item] = line
 
-    def _line_of(self, track: Track) -> _Line | None:
-        """Return the line of an order like this."""
-        if self._like is None or self._like[0] is not track:
-            self._like = track, self._find(track)
-        return self._like[1]
-
-    def _find(self, track: Track) -> _Line | None:
-        if track.purpose is Purpose.CANCEL:
-            track = track._replace(purpose=Purpose.LOOKUP, absent=(), early=False, page=1)
-        if track.page > 1 or not lookup_routes(self._venue, track.shape):
+    def _line_of(self, progress: OrderProgress) -> _Line | None:
+        """Return the line of an order of which this is known."""
+        found = _next_list(progress, self._venue)
+        if found is None:
             return None
-        route = next_route(track, self._venue)
-        key = route.name, group_key(route, track.known)
-        return self._lines.setdefault(key, _Line(route))
+        route, key = found
+        return self._lines.setdefault((route.name, key), _Line(route))
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _next_list(progress: OrderProgress, venue: Venue) -> tuple[Route, tuple[str, ...]] | None:
+    """Return the list in which a kill is sought next and its group key; None: no list."""
+    if progress.purpose is Purpose.CANCEL:
+        progress = progress._replace(purpose=Purpose.LOOKUP, absent=(), early=False, page=1)
+    if progress.page > 1 or not lookup_routes(venue, progress.shape):
+        return None
+    route = next_route(progress, venue)
+    return route, group_key(route, progress)

@@ -50,7 +50,7 @@ class GiveWay:
             return -NEVER
         if head.kill:
             return self._to_kills_on_their_way(group, head, groups, most, now)
-        if head.like.looking:
+        if head.progress.looking:
             return self._to_kills(group, head, groups, now)
         if self._kills:
             return self._kills_since + MOST_YIELD_S
@@ -61,7 +61,7 @@ class GiveWay:
     ) -> float:
         """Return until when a look before a cancel waits for the kills."""
         # Its cancel could not leave before those of the kills that wait.
-        route = cancel_routes(self._venue, head.like.shape)[0]
+        route = cancel_routes(self._venue, head.progress.shape)[0]
         if any(other.kills_here and other.route is route for other in groups):
             return NEVER
         # Their proofs, on their way, need so many tokens.
@@ -81,7 +81,7 @@ class GiveWay:
             return -NEVER if all_here else min(head.since + PATIENCE_S, plenty_at)
         if group.kills_here >= self._kills.of(group):
             return -NEVER
-        first_list = group.route.list_all_ids and not head.like.absent
+        first_list = group.route.list_all_ids and not head.progress.absent
         gathered_at = min(head.since + GATHER_S, plenty_at) if first_list else -NEVER
         return max(head.since + TOGETHER_S, gathered_at)
 

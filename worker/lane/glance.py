@@ -34,8 +34,8 @@ class Glances:
             self._unseen += [item for item in items if self._can_be_seen(item)]
 
     def _can_be_seen(self, item: Item) -> bool:
-        stated = item.like.ord_type is not OrdType.ANY
-        return stated and bool(lookup_routes(self._venue, item.like.shape))
+        stated = item.progress.ord_type is not OrdType.ANY
+        return stated and bool(lookup_routes(self._venue, item.progress.shape))
 
     def group(self) -> Group | None:
         """Return the first id to look for: the last to be canceled, as it waits longest."""
@@ -61,11 +61,11 @@ class Glances:
         return tuple(taken.values())
 
     def _company(self, item: Item) -> _Company:
-        look = item.like._replace(purpose=Purpose.LOOKUP, looking=True, early=True)
+        look = item.progress._replace(purpose=Purpose.LOOKUP, looking=True, early=True)
         route = next_route(look, self._venue)
-        return route, group_key(route, look.known)
+        return route, group_key(route, look)
 
 
 def _waits_for_its_cancel(item: Item) -> bool:
     group = item.group
-    return group is not None and not is_lookup(group.route) and not item.like.type_known
+    return group is not None and not is_lookup(group.route) and not item.progress.type_known

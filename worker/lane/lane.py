@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 
@@ -35,14 +36,13 @@ from worker.lane.waiting import (
     shareable,
     unqueue,
 )
-from worker.orders.alike import Alike, Follower, Likes, Said, alike, changing, with_id
 from worker.orders.follow import (
     ACCOUNT_WIDE,
     Again,
     Asked,
-    Track,
+    Course,
+    FinalWord,
     doubted,
-    joined,
     missed,
     noted,
     refuse,
@@ -52,6 +52,7 @@ from worker.orders.follow import (
 )
 from worker.orders.judge import Judgement
 from worker.orders.plan import alone_route
+from worker.orders.progress import Cohort, OrderProgress, joined
 from worker.orders.retry import LONGEST_SLEEP_S, Parked, backoff_s
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
@@ -107,63 +108,64 @@ class Lane:
         self._items: dict[tuple[object, ...], Item] = {}
         self._of: dict[Owner, dict[Item, None]] = {}
         self._leaving: set[Owner] = set()
-        self._likes = Likes()
         self._flying = 0
         self._kill_left_at = -NEVER
         self._queues = Queues(venue)
 
     # -- what tasks do -------------------------------------------------------------------
 
-    def add(self, owner: Owner, tracks: Iterable[Track], now: float) -> None:
+    def add(self, owner: Owner, cohorts: Iterable[Cohort], now: float) -> None:
         """Take a task's ids in; one that another task asked for is shared with it."""
-        self.add_alike(owner, alike(tracks), now)
-
-    def add_alike(self, owner: Owner, ids: Iterable[Alike], now: float) -> None:
-        """Take a task's ids in, each beside its like."""
-        for same in ids:
+        for cohort in cohorts:
             if self.halted:
-                for track in same.tracks():
-                    self._hand(owner, track.ref, refuse(track, self.halted))
+                word = refuse(cohort.progress, self.halted)
+                for ref in cohort.refs():
+                    self._hand(owner, ref, word.outcome(ref.id))
             else:
-                self._add(owner, same._replace(track=self._likes.same(same.track)), now)
+                self._add(owner, cohort, now)
 
-    def _add(self, owner: Owner, same: Alike, now: float) -> None:
+    def _add(self, owner: Owner, cohort: Cohort, now: float) -> None:
         if not self._items:
             self._load.begins(self)
         asked, fresh = self._of.setdefault(owner, {}), []
         if owner.leaving:
             self._leaving.add(owner)
-        for ref in same.refs:
+        for ref in cohort.refs():
             key: tuple[object, ...] = (ref.kind, ref.id)
             item = self._items.get(key)
             if item is not None and not shareable(item):
                 key, item = (*key, next(self._seq)), None
             if item is None:
-                item = self._items[key] = self._item(key, ref, same.track, owner, now)
+                item = self._items[key] = self._item(key, ref, cohort.progress, owner, now)
                 fresh.append(item)
             else:
-                self._share(item, owner, with_id(same.track, ref), now)
+                self._share(item, owner, cohort.progress, now)
             asked[item] = None
         self._queue(fresh, now, now)
-        if owner.kill and same.track.purpose is Purpose.CANCEL:
+        if owner.kill and cohort.progress.purpose is Purpose.CANCEL:
             self._glances.add(fresh)
 
     def _item(
-        self, key: tuple[object, ...], ref: OrderRef, like: Track, owner: Owner, now: float
+        self,
+        key: tuple[object, ...],
+        ref: OrderRef,
+        progress: OrderProgress,
+        owner: Owner,
+        now: float,
     ) -> Item:
         came_at = min(now, owner.came_at)
-        return Item(key, ref, like, {owner: None}, next(self._seq), owner.kill, came_at)
+        return Item(key, ref, progress, {owner: None}, next(self._seq), owner.kill, came_at)
 
-    def _share(self, item: Item, owner: Owner, track: Track, now: float) -> None:
+    def _share(self, item: Item, owner: Owner, progress: OrderProgress, now: float) -> None:
         """Another job asks for an id that is here: it may know more, or be in a hurry."""
-        self._learn(item, track, now)
+        self._learn(item, progress, now)
         item.owners[owner] = None
         if owner.kill and not item.kill:
             self._hurry(item, now)
 
-    def _learn(self, item: Item, track: Track, now: float) -> None:
+    def _learn(self, item: Item, progress: OrderProgress, now: float) -> None:
         """Another job may know more of the id, and so change with whom it travels."""
-        known, item.like = item.known, self._likes.same(joined(item.track, track))
+        known, item.progress = item.known, joined(item.progress, progress)
         if item.known != known and not item.flying:
             unqueue(item)
             self._queue([item], max(now, item.since), now)
@@ -191,7 +193,7 @@ class Lane:
     def _part(self, owner: Owner, item: Item, not_before: float) -> None:
         del item.owners[owner]
         self._disown(owner, item)
-        self._hand(owner, item.ref, Parked(item.track, not_before, owner.leaving))
+        self._hand(owner, item.ref, Parked(item.ref, item.progress, not_before, owner.leaving))
         if not item.owners:
             self._forget(item)
 
@@ -266,8 +268,13 @@ class Lane:
             wide=sending.batch.lists_all,
             verify=self._verify,
         )
-        follows = Follower[Judgement](lambda track, said: step(track, said, asked), self._likes)
-        self._follow(sending.items, follows, [said[ref] for ref in sending.batch.refs], now)
+        # Of many orders most are known alike, and said alike: each step is worked out once.
+        next_step = cache(lambda progress, judged: step(progress, judged, asked))
+        courses = [
+            next_step(item.progress, said[ref])
+            for item, ref in zip(sending.items, sending.batch.refs, strict=True)
+        ]
+        self._follow(sending.items, courses, now)
 
     def _glanced(
         self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
@@ -276,35 +283,34 @@ class Lane:
         for item, ref in zip(sending.items, sending.batch.refs, strict=True):
             seen = said[ref].ord_status in OPEN_STATES
             if seen and self._items.get(item.key) is item:
-                self._learn(item, noted(item.track, said[ref]), now)
+                self._learn(item, noted(item.progress, said[ref]), now)
 
     def not_sent(self, sending: Sending, why: str, now: float) -> None:
         """The request surely never reached the venue."""
         self._land(sending, now)
-        self._all_again(sending, lambda track: missed(track, why), now)
+        self._all_again(sending, lambda progress: missed(progress, why), now)
 
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
         """No whole reply came: the request may have had its effect."""
         self._land(sending, now)
         if not sending.batch.lists_all:
-            self._all_again(sending, lambda track: doubted(track, why, now, self.venue), now)
+            self._all_again(
+                sending, lambda progress: doubted(progress, why, now, self.venue), now
+            )
             return
         self._lists.did_not_come(sending.batch.route, now)
         self._all_again(sending, unlisted, now)
 
-    def _all_again(self, sending: Sending, miss: Callable[[Track], Again], now: float) -> None:
-        """Have all ids of a request go on that brought no reply."""
-        follows = Follower[None](lambda track, _: miss(track), self._likes)
-        items = () if sending.glance else sending.items
-        self._follow(items, follows, [None] * len(items), now)
-
-    def _follow(
-        self, items: Sequence[Item], follows: Follower[Said], said: Sequence[Said], now: float
+    def _all_again(
+        self, sending: Sending, miss: Callable[[OrderProgress], Again], now: float
     ) -> None:
-        """Take ids a step on; those that are alike, and next to each other, go together."""
-        courses = (
-            follows(item.ref, item.like, heard) for item, heard in zip(items, said, strict=True)
-        )
+        """Have all ids of a request go on that brought no reply."""
+        next_step = cache(miss)
+        items = () if sending.glance else sending.items
+        self._follow(items, [next_step(item.progress) for item in items], now)
+
+    def _follow(self, items: Sequence[Item], courses: Sequence[Course], now: float) -> None:
+        """Take ids a step on; neighbors with the same course go together."""
         for course, same in groupby(zip(courses, items, strict=True), key=itemgetter(0)):
             those = [item for _, item in same]
             if isinstance(course, Again):
@@ -332,7 +338,7 @@ class Lane:
         self.halted = reason
         for item in list(self._items.values()):
             if not item.flying:
-                self._finish([item], refuse(item.track, reason))
+                self._finish([item], refuse(item.progress, reason))
 
     def start_spent(self, now: float) -> None:
         """Another worker may have used the quotas just now."""
@@ -352,7 +358,7 @@ class Lane:
     # -- inside --------------------------------------------------------------------------
 
     def _queue(self, items: Sequence[Item], not_before: float, now: float) -> None:
-        """Have ids wait for their next step; they are alike, and all kills or none."""
+        """Have ids wait for their next step: of one progress, and all kills or none."""
         self._queues.put(items, not_before, now)
         for item in items:
             if item.kill:
@@ -397,7 +403,7 @@ class Lane:
         head = group.head()
         if head is None or not head.kill or self._kill_left_at >= head.entered:
             return False
-        alone = None if is_lookup(group.route) else alone_route(self.venue, head.like.shape)
+        alone = None if is_lookup(group.route) else alone_route(self.venue, head.progress.shape)
         if alone is None or alone is group.route:
             return False
         return self._tokens.one_may_leave(alone, now, urgent=False)
@@ -406,11 +412,10 @@ class Lane:
         few = self._tokens.ready_at(group, self._queues.groups, now) > now
         items = self._take(group, now, 1 if few else self._most_ids(group, now))
         looks = is_lookup(group.route)
-        leave = changing(lambda like: self._likes.same(sent(like)))
         for item in items:
             item.flying = True
             if not looks:
-                item.like = leave(item.like)
+                item.progress = sent(item.progress)
             elif item.kill:  # others no longer wait for it at this list
                 self._give_way.note(item, now)
         self._flying += len(items)
@@ -424,7 +429,7 @@ class Lane:
         """Draw the tokens of a request; a single id may take a route of its own."""
         route = planned
         if count == 1 and not is_lookup(planned):
-            alone = alone_route(self.venue, head.like.shape)
+            alone = alone_route(self.venue, head.progress.shape)
             if alone and self._tokens.one_may_leave(alone, now, urgent=head.kill):
                 route = alone
         if head.kill and not is_lookup(route):
@@ -464,14 +469,12 @@ class Lane:
     def _open_orders(self, asked: Group) -> int:
         """Return how many orders a whole list shows at least: those still to be canceled."""
         head = asked.head()
-        looking = asked.size if head is not None and head.like.looking else 0
+        looking = asked.size if head is not None and head.progress.looking else 0
         cancels = (g.size for g in self._queues.groups if not is_lookup(g.route))
         return looking + sum(cancels)
 
     def _expire(self, item: Item, now: float) -> None:
-        for owner in item.owners:
-            self._hand(owner, item.ref, Parked(item.track, now, "deadline"))
-        self._forget(item)
+        self._give_back(item, Parked(item.ref, item.progress, now, "deadline"))
 
     def _land(self, sending: Sending, now: float) -> None:
         self.in_flight -= 1
@@ -485,10 +488,10 @@ class Lane:
     def _again(self, items: Sequence[Item], again: Again, now: float) -> None:
         """Have ids go on that have the same before them."""
         for item in items:
-            item.like = again.track
+            item.progress = again.progress
         if self.halted:
             for item in items:
-                self._finish([item], refuse(item.track, self.halted))
+                self._finish([item], refuse(item.progress, self.halted))
         elif again.back_off is None:
             self._go_on(items, again.delay_s, now)
         else:
@@ -500,12 +503,12 @@ class Lane:
         for kill in True, False:
             some = [item for item in items if item.kill is kill]
             not_before = now + delay_s
-            if delay_s and not kill and items[0].like.purpose is Purpose.LOOKUP:
+            if delay_s and not kill and items[0].progress.purpose is Purpose.LOOKUP:
                 not_before = math.ceil(not_before / TICK_S) * TICK_S
             parked_until = max(not_before, self.paused_until)
             if self._leaving:
                 some = self._stay(some, parked_until)
-            if delay_s > LONGEST_SLEEP_S or items[0].like.why in _WAIT_AT_BROKER:
+            if delay_s > LONGEST_SLEEP_S or items[0].progress.why in _WAIT_AT_BROKER:
                 self._park(some, parked_until)
             else:
                 self._queue(some, not_before, now)
@@ -520,13 +523,18 @@ class Lane:
 
     def _park(self, items: Sequence[Item], not_before: float) -> None:
         for item in items:
-            self._finish([item], Parked(item.track, not_before, item.like.why))
+            self._give_back(
+                item, Parked(item.ref, item.progress, not_before, item.progress.why)
+            )
 
-    def _finish(self, items: Sequence[Item], result: CancelOutcome | Parked) -> None:
+    def _finish(self, items: Sequence[Item], word: FinalWord) -> None:
         for item in items:
-            for owner in item.owners:
-                self._hand(owner, item.ref, result)
-            self._forget(item)
+            self._give_back(item, word.outcome(item.ref.id))
+
+    def _give_back(self, item: Item, result: CancelOutcome | Parked) -> None:
+        for owner in item.owners:
+            self._hand(owner, item.ref, result)
+        self._forget(item)
 
     def _hand(self, owner: Owner, ref: OrderRef, result: CancelOutcome | Parked) -> None:
         self.deliveries.append(Delivery(owner, ref, result))

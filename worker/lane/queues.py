@@ -5,13 +5,15 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 
 from venues.base import Route, Venue
 from venues.words import Purpose
 from worker.lane.waiting import Group, GroupKey, Item
-from worker.orders.follow import Track, next_route
+from worker.orders.follow import next_route
 from worker.orders.plan import group_key
+from worker.orders.progress import MOST_REMEMBERED, OrderProgress
 from worker.pacing.pace import NEVER
 
 
@@ -22,7 +24,6 @@ class Queues:
         self._venue = venue
         self._tickets = itertools.count(1)
         self._groups: dict[GroupKey, Group] = {}
-        self._planned: tuple[Track, Route, GroupKey] | None = None
         self._later: list[tuple[float, int, Item]] = []
 
     @property
@@ -36,7 +37,7 @@ class Queues:
         return self._later[0][0] if self._later else NEVER
 
     def put(self, items: Sequence[Item], not_before: float, now: float) -> None:
-        """Have ids wait for their next step; they are alike, and all kills or none."""
+        """Have ids wait for their next step: of one progress, and all kills or none."""
         for item in items:
             item.ticket = next(self._tickets)
             item.since = not_before
@@ -53,7 +54,7 @@ class Queues:
             _, ticket, item = heapq.heappop(self._later)
             if ticket == item.ticket:
                 awake.append(item)
-        for _, same in groupby(awake, key=lambda item: (id(item.like), item.kill)):
+        for _, same in groupby(awake, key=lambda item: (item.progress, item.kill)):
             self._enter(list(same))
 
     def each(self) -> Iterator[Group]:
@@ -66,23 +67,27 @@ class Queues:
     def _enter(self, items: Sequence[Item]) -> None:
         if not items:
             return
-        group, kill = self._group_of(items[0].like), items[0].kill
+        group, kill = self._group_of(items[0].progress), items[0].kill
         queue = group.kills if kill else group.routines
-        first = items[0].place - items[0].seq  # the same for all that are alike
+        first = items[0].place - items[0].seq  # the same for all of one progress
         for item in items:
             heapq.heappush(queue, (first + item.seq, item.ticket, item))
             item.group = group
         group.size += len(items)
         group.kills_here += kill * len(items)
 
-    def _group_of(self, like: Track) -> Group:
-        """Return the group of an id; one that comes right after its like costs no planning."""
-        if self._planned is None or like is not self._planned[0]:
-            route = next_route(like, self._venue)
-            page = like.page if like.purpose is Purpose.LOOKUP else 1
-            self._planned = (like, route, (route.name, page, group_key(route, like.known)))
-        _, route, key = self._planned
+    def _group_of(self, progress: OrderProgress) -> Group:
+        """Return the group of an order of which this is known."""
+        route, key = _next_request(progress, self._venue)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(route, key[1])
         return group
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _next_request(progress: OrderProgress, venue: Venue) -> tuple[Route, GroupKey]:
+    """Return the route of an order's next step and what it must share with its company."""
+    route = next_route(progress, venue)
+    page = progress.page if progress.purpose is Purpose.LOOKUP else 1
+    return route, (route.name, page, group_key(route, progress))

@@ -9,8 +9,7 @@ from typing import NamedTuple, Protocol
 
 from venues.base import Batch, Route
 from venues.words import CancelOutcome, IdKind, OrderRef, Purpose
-from worker.orders.alike import with_id
-from worker.orders.follow import Track
+from worker.orders.progress import OrderProgress
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER
 
@@ -42,7 +41,7 @@ class Item:
 
     key: tuple[object, ...]
     ref: OrderRef
-    like: Track  # all that is known of it but its id: the track of an order like it
+    progress: OrderProgress
     owners: dict[Owner, None]  # in the order in which they came
     seq: int
     kill: bool
@@ -53,20 +52,14 @@ class Item:
     flying: bool = False
 
     @property
-    def track(self) -> Track:
-        """All that is known of it."""
-        return with_id(self.like, self.ref)
-
-    @property
     def known(self) -> OrderRef:
         """Its reference with what the venue taught us of it."""
-        known = self.like.known
-        return self.ref if known is self.like.ref else known._replace(id=self.ref.id)
+        return self.progress.known(self.ref)
 
     @property
     def place(self) -> int:
         """Where it stands among its like: a look that a cancel waits for first, then by age."""
-        return self.seq + _BEFORE_ALL if self.like.looking else self.seq
+        return self.seq + _BEFORE_ALL if self.progress.looking else self.seq
 
     @property
     def deadline(self) -> float:
@@ -163,7 +156,7 @@ def rank(group: Group, head: Item, together: int, now: float) -> Rank:
     for a few. Of as many those come first that have the longest way to go.
     """
     lookup = is_lookup(group.route)
-    proof = lookup and not head.like.looking
+    proof = lookup and not head.progress.looking
     fresh = proof and now - head.since < PATIENCE_S
     far = (-together, group.route.life_stage) if fresh else (-NEVER, 0)
     return not head.kill, lookup, proof, *far, head.seq
@@ -191,4 +184,4 @@ def is_lookup(route: Route) -> bool:
 
 def shareable(item: Item) -> bool:
     """A client order id may name a newer order by now, so only an unsent one is shared."""
-    return item.ref.kind is IdKind.VENUE or not (item.flying or item.like.attempts)
+    return item.ref.kind is IdKind.VENUE or not (item.flying or item.progress.attempts)

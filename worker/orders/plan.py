@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from venues.base import Batch, Route, Venue
 from venues.words import IdKind, OrderRef, OrdType, Purpose, Shape
+from worker.orders.progress import OrderProgress
 
 #: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
 SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
@@ -185,9 +186,9 @@ def unasked_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
     return tuple(route for route in routes if not _can_name(route, order.has_symbol))
 
 
-def group_key(route: Route, ref: OrderRef) -> tuple[str, ...]:
-    """Return what a reference must share with the others of its request."""
-    return tuple(str(getattr(ref, name)) for name in route.group_by)
+def group_key(route: Route, order: OrderRef | OrderProgress) -> tuple[str, ...]:
+    """Return what an order must share with the others of its request."""
+    return tuple(str(getattr(order, name)) for name in route.group_by)
 
 
 def split(route: Route, refs: Iterable[OrderRef]) -> tuple[Batch, ...]:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from worker.orders.follow import Track
+from venues.words import OrderRef
+from worker.orders.progress import OrderProgress
 
 #: No wait grows beyond this many seconds.
 LONGEST_BACKOFF_S = 30.0
@@ -21,7 +22,8 @@ SHORTEST_COUNTDOWN_S = 1
 class Parked(NamedTuple):
     """An id that its lane gave back: it may go on at `not_before` (monotonic seconds)."""
 
-    track: Track
+    ref: OrderRef
+    progress: OrderProgress
     not_before: float
     why: str
 

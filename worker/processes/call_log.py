@@ -42,7 +42,7 @@ class CallLog:
 
     def _write(self, sending: Sending, **found: object) -> None:
         owners = [owner for owner in sending.owners() if isinstance(owner, Ticket)]
-        attempt = max(item.like.attempts for item in sending.items)
+        attempt = max(item.progress.attempts for item in sending.items)
         self._log.info(
             "venue_request",
             route=sending.batch.route.name,

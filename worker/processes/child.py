@@ -17,7 +17,7 @@ import structlog
 
 from worker import log
 from worker.lane.waiting import Result
-from worker.orders.alike import alike
+from worker.orders.progress import Cohort
 from worker.processes.engine import Engine
 from worker.processes.idle_gc import collect_when_idle
 from worker.processes.protocol import (
@@ -26,7 +26,6 @@ from worker.processes.protocol import (
     Close,
     Command,
     Event,
-    Fresh,
     GetStats,
     Handed,
     LogLines,
@@ -184,7 +183,7 @@ class _Handler:
         )
         self._tickets[order.number] = ticket
         try:
-            ids = order.ids.start() if isinstance(order.ids, Fresh) else alike(order.ids)
+            ids = [Cohort._make(packed) for packed in order.cohorts]
             self._engine.of(order.account).submit(ticket, ids)
         except Exception as error:
             self._pipe.send(SubmissionFailed(order.number, f"{type(error).__name__}: {error}"))

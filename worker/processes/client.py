@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import NoReturn
 
 from worker.lane.waiting import Result
-from worker.orders.follow import Track
+from worker.orders.progress import Cohort
 from worker.pacing.pace import NEVER
 from worker.processes.protocol import (
     HEARTBEAT_S,
@@ -26,7 +26,6 @@ from worker.processes.protocol import (
     Close,
     Command,
     Event,
-    Fresh,
     GetStats,
     Handed,
     Heartbeat,
@@ -101,7 +100,7 @@ class LaneClient:
 
     # -- for tasks -------------------------------------------------------------------
 
-    def submit(self, errand: Errand, ids: Fresh | Sequence[Track], count: int) -> None:
+    def submit(self, errand: Errand, ids: Sequence[Cohort], count: int) -> None:
         """Hand so many ids in."""
         errand.number, errand.missing = next(self._numbers), count
         with self._lock:
@@ -115,7 +114,7 @@ class LaneClient:
                 errand.deadline,
                 errand.came_at,
                 errand.trace,
-                ids,
+                [cohort[:] for cohort in ids],
             )
         )
 

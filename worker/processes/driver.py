@@ -15,8 +15,8 @@ from worker.http.transport import InDoubt, NotSent, Transport
 from worker.lane.lane import Lane, Sending, take_deliveries
 from worker.lane.load import Load
 from worker.lane.waiting import Result, is_lookup
-from worker.orders.alike import Alike
 from worker.orders.judge import Judgement, judge, retry_after_s
+from worker.orders.progress import Cohort
 from worker.pacing.pace import NEVER, Pace
 from worker.processes.call_log import CallLog
 from worker.processes.protocol import Ticket
@@ -67,10 +67,10 @@ class Driver:
 
     # -- commands -------------------------------------------------------------------
 
-    def submit(self, ticket: Ticket, ids: Iterable[Alike]) -> None:
+    def submit(self, ticket: Ticket, ids: Iterable[Cohort]) -> None:
         """Hand ids in; what becomes of each is delivered to the ticket."""
         with self._changed:
-            self.lane.add_alike(ticket, ids, time.monotonic())
+            self.lane.add(ticket, ids, time.monotonic())
             if self._stopped:
                 self.lane.withdraw(ticket, "stopping", time.monotonic())
             self._pump()

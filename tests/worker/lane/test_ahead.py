@@ -7,7 +7,7 @@ from venues.coinw import CoinW
 from venues.words import IdKind, OrderRef, OrdType, Purpose
 from worker.lane.ahead import Ahead
 from worker.lane.waiting import Group, Item
-from worker.orders.follow import Track, start
+from worker.orders.progress import OrderProgress, new_progress
 
 VENUE = CoinW()
 ROUTES = {route.name: route for route in VENUE.routes}
@@ -15,16 +15,16 @@ ROUTES = {route.name: route for route in VENUE.routes}
 
 def item_of(number: int, *, type_known: bool = False) -> Item:
     ref = OrderRef(str(number), IdKind.VENUE, "BTC", OrdType.LIMIT)
-    track = start(ref)._replace(type_known=type_known)
-    return Item((number,), ref, track, {}, number, True, 5.0)
+    progress = new_progress(ref)._replace(type_known=type_known)
+    return Item((number,), ref, progress, {}, number, True, 5.0)
 
 
 def group_at(route: Route, item: Item) -> Group:
     return Group(route, 1, kills=[(item.seq, item.ticket, item)], size=1, kills_here=1)
 
 
-def moved(item: Item, **changes: object) -> Track:
-    return item.track._replace(**changes)  # type: ignore[arg-type]
+def moved(item: Item, **changes: object) -> OrderProgress:
+    return item.progress._replace(**changes)  # type: ignore[arg-type]
 
 
 def test_a_kill_is_counted_at_the_next_list_of_its_proof() -> None:
@@ -37,7 +37,7 @@ def test_a_kill_is_counted_at_the_next_list_of_its_proof() -> None:
 
     assert (ahead.of(first), ahead.of(later), len(ahead)) == (1, 0, 1)
 
-    item.like = moved(item, purpose=Purpose.LOOKUP, absent=("open_trailing_stop",))
+    item.progress = moved(item, purpose=Purpose.LOOKUP, absent=("open_trailing_stop",))
     ahead.note(item)
 
     assert (ahead.of(first), ahead.of(later), len(ahead)) == (0, 1, 1)
@@ -54,7 +54,7 @@ def test_a_kill_of_which_the_venue_told_the_type_has_one_list_before_it() -> Non
 
 def test_a_kill_that_was_looked_for_before_has_all_lists_before_it_once_canceled() -> None:
     ahead, item = Ahead(VENUE), item_of(1)
-    item.like = moved(item, early=True, absent=("open_limit",))
+    item.progress = moved(item, early=True, absent=("open_limit",))
 
     ahead.note(item)
 
@@ -64,10 +64,10 @@ def test_a_kill_that_was_looked_for_before_has_all_lists_before_it_once_canceled
 def test_a_kill_that_is_being_looked_for_or_turns_pages_is_not_waited_for() -> None:
     ahead, item = Ahead(VENUE), item_of(1)
     group = group_at(ROUTES["open_trailing_stop"], item)
-    item.like = moved(item, purpose=Purpose.LOOKUP)
+    item.progress = moved(item, purpose=Purpose.LOOKUP)
 
     for flying, page, expected in ((False, 1, 1), (True, 1, 0), (False, 2, 0)):
-        item.flying, item.like = flying, moved(item, page=page)
+        item.flying, item.progress = flying, moved(item, page=page)
         ahead.note(item)
 
         assert (ahead.of(group), ahead.drawing(group.route)) == (expected, expected)

@@ -13,23 +13,21 @@ from worker.lane.give_way import GATHER_S, TOGETHER_S
 from worker.lane.lane import Lane, Sending
 from worker.lane.load import MOST_YIELD_S
 from worker.lane.waiting import PATIENCE_S
-from worker.orders.follow import Track, start
 from worker.orders.judge import Judgement
+from worker.orders.progress import Cohort, cohorts, new_cohorts, new_progress
 from worker.pacing.pace import NEVER, Pace
 
 
-def proofs(*ids: str, absent: tuple[str, ...] = ()) -> list[Track]:
+def proofs(*ids: str, absent: tuple[str, ...] = ()) -> list[Cohort]:
     """Return ids that were canceled long ago, and are absent from some lists already."""
     refs = (OrderRef(order_id, IdKind.VENUE, "AAA", OrdType.LIMIT) for order_id in ids)
-    return [
-        start(ref)._replace(purpose=Purpose.LOOKUP, attempts=1, sent=True, absent=absent)
-        for ref in refs
-    ]
+    known = {"purpose": Purpose.LOOKUP, "attempts": 1, "sent": True, "absent": absent}
+    return cohorts((ref, new_progress(ref)._replace(**known)) for ref in refs)  # type: ignore[arg-type]
 
 
-def fresh(*ids: str, look: bool = False) -> list[Track]:
+def fresh(*ids: str, look: bool = False) -> list[Cohort]:
     refs = (OrderRef(order_id, IdKind.VENUE, "AAA", OrdType.LIMIT) for order_id in ids)
-    return [start(ref, look_first=look) for ref in refs]
+    return new_cohorts(refs, look_first=look)
 
 
 def lane_of(venue: Venue | None = None, **quotas: Quota) -> Lane:

@@ -18,14 +18,14 @@ from tests.support.lane import (
 from venues.base import Quota, Venue, Verdict
 from venues.words import CancelOutcome, CancelStatus, IdKind, OrderRef, OrdStatus, OrdType
 from worker.lane.lane import Lane, Sending
-from worker.orders.follow import Track, start
 from worker.orders.judge import Judgement
+from worker.orders.progress import Cohort, new_cohorts
 
 OPEN = Judgement(Verdict.STATE, ord_status=OrdStatus.NEW, ord_type=OrdType.LIMIT)
 
 
-def limit_orders(count: int, ord_type: OrdType = OrdType.LIMIT) -> list[Track]:
-    return [start(OrderRef(str(n), IdKind.VENUE, "AAA", ord_type)) for n in range(count)]
+def limit_orders(count: int, ord_type: OrdType = OrdType.LIMIT) -> list[Cohort]:
+    return new_cohorts(OrderRef(str(n), IdKind.VENUE, "AAA", ord_type) for n in range(count))
 
 
 def killing(count: int, venue: Venue | None = None, **quotas: Quota) -> tuple[Lane, Task]:
@@ -57,7 +57,7 @@ def test_what_waits_for_a_token_is_looked_for_the_last_first() -> None:
 def test_kills_that_may_not_share_a_list_are_looked_for_apart() -> None:
     lane, _ = killing(25)
     market = [OrderRef(f"m{n}", IdKind.VENUE, "AAA", OrdType.MARKET) for n in range(3)]
-    lane.add(Task(kill=True), [start(ref) for ref in market], 5.0)
+    lane.add(Task(kill=True), new_cohorts(market), 5.0)
     first, second = glanced(lane), leaves(lane, 5.0)
 
     assert (first.batch.route.name, ids(first)) == ("history", ["m2", "m1", "m0"])
@@ -113,7 +113,7 @@ def test_the_cancel_does_not_wait_for_the_look() -> None:
     answer(lane, glance, OPEN, 6.06)
     answer(lane, second, ACCEPTED, 6.1)
 
-    assert {item.track.seen_open for item in second.items} == {True}
+    assert {item.progress.seen_open for item in second.items} == {True}
     assert results(lane, task) == []
 
 
@@ -144,7 +144,7 @@ def test_what_was_seen_open_and_is_gone_is_closed_and_is_sought_in_fewer_lists()
 def test_a_look_that_comes_to_nothing_changes_nothing(end: str) -> None:
     lane, task = killing(40)
     glance = glanced(lane)
-    before = [item.track for item in glance.items]
+    before = [item.progress for item in glance.items]
     match end:
         case "not_sent":
             lane.not_sent(glance, "unreachable", 5.1)
@@ -153,7 +153,7 @@ def test_a_look_that_comes_to_nothing_changes_nothing(end: str) -> None:
         case _:
             answer(lane, glance, Judgement(Verdict.THROTTLED), 5.1)
 
-    assert [item.track for item in glance.items] == before
+    assert [item.progress for item in glance.items] == before
     assert (lane.in_flight, lane.waiting(), results(lane, task)) == (1, 20, [])
 
 

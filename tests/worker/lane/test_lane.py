@@ -17,8 +17,8 @@ from tests.support.lane import (
     ids,
     lane_of,
     leaves,
+    orders,
     results,
-    tracks,
 )
 from venues.base import Quota, Verdict
 from venues.coinw import CoinW
@@ -33,8 +33,8 @@ from venues.words import (
 from worker.lane.lane import Delivery, Lane, Sending, take_deliveries
 from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 from worker.lane.load import BUSY_S, LATE_S, MOST_YIELD_S, Load
-from worker.orders.follow import start
 from worker.orders.judge import Judgement
+from worker.orders.progress import cohorts, new_cohorts
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER
 
@@ -44,9 +44,9 @@ def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> 
     load = Load()
     load.cancel_left(2 * LATE_S, late_at)
     lane = lane_of({}, Mute(), load)
-    (track,) = tracks("a")
-    track = track._replace(purpose=Purpose.LOOKUP, looking=looking)
-    lane.add(Task(kill=kill), [track], 5.0)
+    (cohort,) = orders("a")
+    progress = cohort.progress._replace(purpose=Purpose.LOOKUP, looking=looking)
+    lane.add(Task(kill=kill), [cohort._replace(progress=progress)], 5.0)
     return lane
 
 
@@ -57,19 +57,19 @@ def parked_reasons(deliveries: list[Delivery]) -> set[str]:
 def test_ids_of_all_tasks_leave_together_oldest_first() -> None:
     lane = lane_of(FAST)
     for number in range(10):
-        lane.add(Task(), tracks(number), 5.0)
+        lane.add(Task(), orders(number), 5.0)
 
     assert ids(leaves(lane, 5.0)) == list("01234567")
 
 
 def test_one_id_leaves_at_once_and_the_next_are_gathered_while_a_token_is_awaited() -> None:
     lane = lane_of(FAST)
-    lane.add(Task(), tracks("a"), 5.0)
+    lane.add(Task(), orders("a"), 5.0)
 
     assert ids(leaves(lane, 5.0)) == ["a"]
 
-    lane.add(Task(), tracks("b"), 5.02)
-    lane.add(Task(), tracks("c"), 5.07)
+    lane.add(Task(), orders("b"), 5.02)
+    lane.add(Task(), orders("c"), 5.07)
 
     assert lane.next(5.07) is None
     assert lane.next_at(5.07) == pytest.approx(5.1)
@@ -78,35 +78,35 @@ def test_one_id_leaves_at_once_and_the_next_are_gathered_while_a_token_is_awaite
 
 def test_what_does_not_fit_together_leaves_apart() -> None:
     lane = lane_of({})
-    lane.add(Task(), [*tracks("a"), *tracks("b", symbol="BBB"), *tracks("c")], 5.0)
+    lane.add(Task(), [*orders("a"), *orders("b", symbol="BBB"), *orders("c")], 5.0)
 
     assert [ids(leaves(lane, 5.0)) for _ in range(2)] == [["a", "c"], ["b"]]
 
 
 def test_a_kill_goes_first_and_routine_ids_fill_its_request() -> None:
     lane = lane_of(FAST)
-    lane.add(Task(), tracks(*range(20)), 5.0)
-    lane.add(Task(kill=True), tracks("k"), 5.0)
+    lane.add(Task(), orders(*range(20)), 5.0)
+    lane.add(Task(kill=True), orders("k"), 5.0)
 
     assert ids(leaves(lane, 5.0)) == ["k", *"0123456"]
 
 
 def test_a_kill_does_not_wait_for_the_even_pace() -> None:
     lane = lane_of(FAST)
-    lane.add(Task(), tracks(*range(20)), 5.0)
+    lane.add(Task(), orders(*range(20)), 5.0)
     leaves(lane, 5.0)
 
     assert lane.next(5.0) is None
 
-    lane.add(Task(kill=True), tracks("k"), 5.0)
+    lane.add(Task(kill=True), orders("k"), 5.0)
 
     assert ids(leaves(lane, 5.0))[0] == "k"
 
 
 def test_an_id_asked_for_by_both_is_sent_once_as_a_kill_and_answered_to_both() -> None:
     lane, routine, kill = lane_of(FAST), Task(), Task(kill=True)
-    lane.add(routine, tracks(*range(20)), 5.0)
-    lane.add(kill, tracks(19), 5.0)
+    lane.add(routine, orders(*range(20)), 5.0)
+    lane.add(kill, orders(19), 5.0)
     sending = leaves(lane, 5.0)
     answer(lane, sending, CANCELED, 5.1)
     deliveries = take_deliveries(lane)
@@ -121,9 +121,9 @@ def test_an_id_in_flight_is_not_sent_again_but_where_it_may_name_a_newer_order(
     kind: IdKind, requests: int
 ) -> None:
     lane, tasks = lane_of({}), [Task(), Task()]
-    lane.add(tasks[0], tracks("a", kind=kind), 5.0)
+    lane.add(tasks[0], orders("a", kind=kind), 5.0)
     under_way = [leaves(lane, 5.0)]
-    lane.add(tasks[1], tracks("a", kind=kind), 5.0)
+    lane.add(tasks[1], orders("a", kind=kind), 5.0)
     under_way += iter(lambda: lane.next(5.0), None)
     assert len(under_way) == requests
     for sending in under_way:
@@ -135,9 +135,9 @@ def test_an_id_in_flight_is_not_sent_again_but_where_it_may_name_a_newer_order(
 
 def test_a_kill_whose_deadline_passed_takes_no_routine_id_along_ahead_of_its_time() -> None:
     lane, late = lane_of(FAST), Task(kill=True, deadline=5.05)
-    lane.add(Task(), tracks(*range(20)), 5.0)
+    lane.add(Task(), orders(*range(20)), 5.0)
     leaves(lane, 5.0)
-    lane.add(late, tracks("k"), 5.0)
+    lane.add(late, orders("k"), 5.0)
 
     assert lane.next(5.06) is None
     assert parked_reasons(list(take_deliveries(lane))) == {"deadline"}
@@ -175,10 +175,10 @@ def test_a_cancel_that_leaves_in_time_makes_nobody_wait() -> None:
 def test_a_look_up_leaves_the_tokens_to_waiting_cancels() -> None:
     lane = lane_of({"cancel_batch": Quota(2, 1.0), "account": Quota(3, 1.0)}, Boast())
     task = Task(kill=True)
-    lane.add(task, tracks(*range(20)), 5.0)
+    lane.add(task, orders(*range(20)), 5.0)
     first, _second = leaves(lane, 5.0), leaves(lane, 5.0)
     answer(lane, first, Judgement(Verdict.ACCEPTED), 5.1)
-    lane.add(task, tracks(*range(20, 60)), 5.1)
+    lane.add(task, orders(*range(20, 60)), 5.1)
 
     assert lane.next(5.1) is None
 
@@ -186,8 +186,8 @@ def test_a_look_up_leaves_the_tokens_to_waiting_cancels() -> None:
 @pytest.mark.parametrize("why", ["throttled", "deadline", "stopping"])
 def test_a_task_gets_its_waiting_ids_back_at_once_and_those_in_flight_later(why: str) -> None:
     lane, task, other = lane_of(FAST), Task(), Task()
-    lane.add(task, tracks(*range(10)), 5.0)
-    lane.add(other, tracks(9), 5.0)
+    lane.add(task, orders(*range(10)), 5.0)
+    lane.add(other, orders(9), 5.0)
     sending = leaves(lane, 5.0)
     lane.withdraw(task, why, 5.1)
 
@@ -202,26 +202,26 @@ def test_a_task_gets_its_waiting_ids_back_at_once_and_those_in_flight_later(why:
 def test_what_the_other_task_knows_is_not_lost_when_both_ask_for_one_id() -> None:
     """A cancel of the first job may have had its effect: the id cannot end as failed."""
     lane, first, second = lane_of(FAST), Task(), Task(deadline=9.0)
-    lane.add(first, tracks("a"), 5.0)
+    lane.add(first, orders("a"), 5.0)
     lane.in_doubt(leaves(lane, 5.0), "timeout", 5.5)
     lane.withdraw(first, "throttled", 5.5)
     (left,) = results(lane, first)
     assert isinstance(left, Parked)
-    lane.add(second, tracks("a"), 6.0)
-    lane.add(Task(), [left.track], 6.5)
+    lane.add(second, orders("a"), 6.0)
+    lane.add(Task(), cohorts([(left.ref, left.progress)]), 6.5)
     lane.withdraw(second, "deadline", 6.6)
     (result,) = results(lane, second)
 
     assert isinstance(result, Parked)
-    assert result.track.sent
+    assert result.progress.sent
 
 
 def test_two_jobs_for_one_client_order_id_do_not_put_it_twice_into_a_request() -> None:
     lane = lane_of({})
-    lane.add(Task(), tracks("c1", kind=IdKind.CLIENT), 5.0)
+    lane.add(Task(), orders("c1", kind=IdKind.CLIENT), 5.0)
     lane.not_sent(leaves(lane, 5.0), "unreachable", 5.0)
-    lane.add(Task(), tracks("c1", kind=IdKind.CLIENT), 5.1)
-    lane.add(Task(), tracks("c2", kind=IdKind.CLIENT), 5.1)
+    lane.add(Task(), orders("c1", kind=IdKind.CLIENT), 5.1)
+    lane.add(Task(), orders("c2", kind=IdKind.CLIENT), 5.1)
     batches = [sorted(ids(leaves(lane, 9.0))), ids(leaves(lane, 9.0))]
 
     assert batches == [["c1", "c2"], ["c1"]]
@@ -229,7 +229,7 @@ def test_two_jobs_for_one_client_order_id_do_not_put_it_twice_into_a_request() -
 
 def test_nothing_leaves_during_a_pause() -> None:
     lane = lane_of(FAST)
-    lane.add(Task(), tracks(*range(20)), 5.0)
+    lane.add(Task(), orders(*range(20)), 5.0)
     lane.pause(5.0, 3.0)
 
     assert lane.next(7.99) is None
@@ -247,7 +247,7 @@ def test_refusals_of_what_had_left_before_a_pause_are_one_refusal() -> None:
 
 def test_an_answer_to_what_had_left_before_a_pause_does_not_end_the_row() -> None:
     lane = lane_of(FAST)
-    lane.add(Task(kill=True), tracks(*range(20)), 5.0)
+    lane.add(Task(kill=True), orders(*range(20)), 5.0)
     first = leaves(lane, 5.0)
     lane.pause(5.1, None)
     answer(lane, first, CANCELED, 5.2)
@@ -257,10 +257,10 @@ def test_an_answer_to_what_had_left_before_a_pause_does_not_end_the_row() -> Non
 
 def test_a_halt_gives_every_id_its_final_word() -> None:
     lane, task = lane_of(FAST), Task()
-    lane.add(task, tracks(*range(10)), 5.0)
+    lane.add(task, orders(*range(10)), 5.0)
     sending = leaves(lane, 5.0)
     lane.halt("auth")
-    lane.add(task, tracks("new"), 5.1)
+    lane.add(task, orders("new"), 5.1)
     answer(lane, sending, Judgement(Verdict.HALT), 5.2)
     ends = results(lane, task)
 
@@ -273,7 +273,7 @@ def test_a_halt_gives_every_id_its_final_word() -> None:
 
 def test_who_takes_over_sends_nothing_for_a_window() -> None:
     lane = lane_of(FAST)
-    lane.add(Task(kill=True), tracks("a"), 5.0)
+    lane.add(Task(kill=True), orders("a"), 5.0)
     lane.start_spent(5.0)
 
     assert lane.next(5.99) is None
@@ -285,9 +285,9 @@ def test_the_figures_count_what_waits() -> None:
 
     assert (lane.waiting(), lane.oldest_s(5.0)) == (0, 0.0)
 
-    lane.add(Task(), tracks(*range(10)), 5.0)
+    lane.add(Task(), orders(*range(10)), 5.0)
     leaves(lane, 5.0)
-    lane.add(Task(), tracks("late"), 6.0)
+    lane.add(Task(), orders("late"), 6.0)
 
     assert (lane.waiting(), lane.oldest_s(7.0)) == (3, 2.0)
 
@@ -297,7 +297,7 @@ def test_a_hundred_thousand_ids_cost_no_more_each_than_a_few() -> None:
     lane = lane_of({"cancel_batch": Quota(1, 1.0)}, Hasty())
     owners = [Task() for _ in range(100_000)]
     for number, task in enumerate(owners):
-        lane.add(task, tracks(number), 5.0)
+        lane.add(task, orders(number), 5.0)
     leaves(lane, 5.0)
     started = time.process_time()
     for task in owners[-1000:]:
@@ -322,7 +322,7 @@ def looking(count: int) -> Lane:
 def add_looking(lane: Lane, first: int, count: int, now: float) -> None:
     numbers = range(first, first + count)
     refs = [OrderRef(str(n), IdKind.VENUE, "AAA", OrdType.LIMIT) for n in numbers]
-    lane.add(Task(), [start(ref, look_first=True) for ref in refs], now)
+    lane.add(Task(), new_cohorts(refs, look_first=True), now)
 
 
 def test_more_ids_than_can_be_named_are_sought_in_the_whole_list() -> None:
@@ -392,7 +392,8 @@ def test_a_whole_list_that_came_lets_the_next_failure_count_as_the_first() -> No
 def test_proofs_whose_lag_ends_within_a_tick_go_together() -> None:
     lane, sent = lane_of({}, Mute()), []
     for name in ("1", "2"):
-        lane.add(Task(), [start(OrderRef(name, IdKind.VENUE, "AAA", OrdType.LIMIT))], 5.0)
+        ref = OrderRef(name, IdKind.VENUE, "AAA", OrdType.LIMIT)
+        lane.add(Task(), new_cohorts([ref]), 5.0)
         sent.append(leaves(lane, 5.0))
     for sending, now in zip(sent, (10.001, 10.012), strict=True):
         answer(lane, sending, Judgement(Verdict.ACCEPTED), now)
@@ -430,9 +431,9 @@ APART = {"cancel_batch": Quota(10, 1.0), "cancel_one": Quota(10, 1.0)}
 
 def test_a_single_id_takes_its_own_route_and_leaves_the_batch_its_tokens() -> None:
     lane = lane_of(APART)
-    lane.add(Task(), tracks("a"), 5.0)
+    lane.add(Task(), orders("a"), 5.0)
     alone = leaves(lane, 5.0)
-    lane.add(Task(), tracks("b", "c"), 5.01)
+    lane.add(Task(), orders("b", "c"), 5.01)
 
     assert (alone.batch.route.name, ids(alone)) == ("cancel_one", ["a"])
     assert lane.next(5.01) is None  # two routes are no reason for twice the requests
@@ -443,7 +444,7 @@ def test_a_single_id_goes_by_the_batch_while_its_own_route_is_spent() -> None:
     lane = lane_of({"cancel_one": Quota(1, 1.0)})
     sent_by = []
     for order_id in "ab":
-        lane.add(Task(), tracks(order_id), 5.0)
+        lane.add(Task(), orders(order_id), 5.0)
         sent_by.append(leaves(lane, 5.0).batch.route.name)
 
     assert sent_by == ["cancel_one", "cancel_batch"]
@@ -451,11 +452,11 @@ def test_a_single_id_goes_by_the_batch_while_its_own_route_is_spent() -> None:
 
 def test_only_types_that_a_single_route_is_known_to_take_go_there_first() -> None:
     lane = lane_of({}, Hasty())
-    limit, trailing = (
-        start(OrderRef(str(order_id), IdKind.VENUE, "AAA", ord_type))
+    refs = [
+        OrderRef(str(order_id), IdKind.VENUE, "AAA", ord_type)
         for order_id, ord_type in enumerate((OrdType.LIMIT, OrdType.TRAILING_STOP))
-    )
-    lane.add(Task(), [limit, trailing], 5.0)
+    ]
+    lane.add(Task(), new_cohorts(refs), 5.0)
 
     assert leaves(lane, 5.0).batch.route.name == "cancel_one"
     assert leaves(lane, 5.0).batch.route.name == "cancel_batch"
@@ -483,10 +484,10 @@ def test_a_kill_does_not_try_a_list_that_may_show_what_a_list_shows_that_was_too
 
 def test_a_kill_that_finds_no_token_begins_with_one_id_by_its_own_route() -> None:
     lane = lane_of({"cancel_batch": Quota(1, 1.0), "cancel_one": Quota(9, 1.0)})
-    lane.add(Task(), tracks("a", "b"), 5.0)
+    lane.add(Task(), orders("a", "b"), 5.0)
     answer(lane, leaves(lane, 5.0), Judgement(Verdict.ACCEPTED), 5.0)
-    lane.add(Task(), tracks("c"), 5.1)
-    lane.add(Task(kill=True), tracks(*"defg"), 5.1)
+    lane.add(Task(), orders("c"), 5.1)
+    lane.add(Task(kill=True), orders(*"defg"), 5.1)
     first = leaves(lane, 5.1)
 
     assert (first.batch.route.name, ids(first)) == ("cancel_one", ["d"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.lane import FAST, Task, ids, lane_of, leaves, tracks
+from tests.support.lane import FAST, Task, ids, lane_of, leaves, orders
 from worker.lane.lane import Lane
 from worker.lane.load import ASK_AGAIN_S, BUSY_S, LATE_S, Load
 from worker.pacing.pace import MOST_BEHIND
@@ -17,9 +17,9 @@ GAP_S = 0.1
 def under_way_and_beginning(load: Load, *, kill: bool = False) -> tuple[Lane, Lane]:
     """Return a lane whose first request left at 5.0, and one whose job came then."""
     under_way, beginning = lane_of(FAST, load=load), lane_of(FAST, load=load)
-    under_way.add(Task(kill=kill), tracks(*MANY), 5.0)
+    under_way.add(Task(kill=kill), orders(*MANY), 5.0)
     leaves(under_way, 5.0)
-    beginning.add(Task(), tracks(*MANY), 5.0)
+    beginning.add(Task(), orders(*MANY), 5.0)
     return under_way, beginning
 
 
@@ -78,10 +78,10 @@ def test_a_request_that_is_not_full_waits_for_nobody() -> None:
     """It could not be made up for: more ids may join it."""
     load = busy_at(5.0)
     under_way, beginning = lane_of(FAST, load=load), lane_of(FAST, load=load)
-    under_way.add(Task(), tracks(1), 5.0)
+    under_way.add(Task(), orders(1), 5.0)
     leaves(under_way, 5.0)
-    beginning.add(Task(), tracks(*MANY), 5.0)
-    under_way.add(Task(), tracks(2), 5.0 + GAP_S)
+    beginning.add(Task(), orders(*MANY), 5.0)
+    under_way.add(Task(), orders(2), 5.0 + GAP_S)
 
     assert ids(leaves(under_way, 5.0 + GAP_S)) == ["2"]
 

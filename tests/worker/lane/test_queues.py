@@ -8,7 +8,7 @@ from tests.simulation.toys import Plain
 from venues.words import IdKind, OrderRef, Purpose
 from worker.lane.queues import Queues
 from worker.lane.waiting import Group, Item, unqueue
-from worker.orders.follow import Track, start
+from worker.orders.progress import OrderProgress, new_progress
 from worker.pacing.pace import NEVER
 
 _seq = count()
@@ -17,8 +17,8 @@ _seq = count()
 def items(*ids: str, symbol: str = "AAA", kill: bool = False, **known: object) -> list[Item]:
     """Return ids of which the same is known."""
     refs = [OrderRef(order_id, IdKind.VENUE, symbol) for order_id in ids]
-    like: Track = start(refs[0])._replace(**known)  # type: ignore[arg-type]
-    return [Item((ref.id,), ref, like, {}, next(_seq), kill, 5.0) for ref in refs]
+    progress: OrderProgress = new_progress(refs[0])._replace(**known)  # type: ignore[arg-type]
+    return [Item((ref.id,), ref, progress, {}, next(_seq), kill, 5.0) for ref in refs]
 
 
 def held(queues: Queues) -> dict[tuple[str, str], tuple[list[str], int]]:

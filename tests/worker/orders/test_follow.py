@@ -7,7 +7,6 @@ import pytest
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues.base import Route, Venue, Verdict
 from venues.words import (
-    CancelOutcome,
     CancelStatus,
     Evidence,
     IdKind,
@@ -16,27 +15,25 @@ from venues.words import (
     OrdType,
     Purpose,
 )
-from worker.orders.alike import Follower, Likes, with_id
 from worker.orders.follow import (
     MOST_REFUSALS,
     QUICK_TRIES,
     Again,
     Asked,
     Course,
-    Track,
+    FinalWord,
     doubted,
     expire,
     follow,
-    joined,
     missed,
     next_route,
     refuse,
     sent,
-    start,
     unlisted,
 )
 from worker.orders.follow import step as any_step
 from worker.orders.judge import Judgement
+from worker.orders.progress import OrderProgress, joined, new_progress
 
 REF = OrderRef("o1", IdKind.VENUE, "AAA")
 LIMIT = OrderRef("o1", IdKind.VENUE, "AAA", OrdType.LIMIT)
@@ -57,25 +54,25 @@ def asked(venue: Venue, route: Route, started: float = LATE_S, **more: bool) -> 
 
 
 def step(
-    track: Track, venue: Venue, said: Judgement, at: float = LATE_S, **more: bool
+    progress: OrderProgress, venue: Venue, said: Judgement, at: float = LATE_S, **more: bool
 ) -> Course:
     """Send the id by its next route and take the answer in."""
-    return follow(sent(track), said, asked(venue, next_route(track, venue), at, **more))
+    return follow(sent(progress), said, asked(venue, next_route(progress, venue), at, **more))
 
 
-def again(course: Course) -> Track:
+def again(course: Course) -> OrderProgress:
     assert isinstance(course, Again)
-    return course.track
+    return course.progress
 
 
 def final(course: Course) -> tuple[CancelStatus, str]:
-    assert isinstance(course, CancelOutcome)
+    assert isinstance(course, FinalWord)
     return course.status, course.reason
 
 
-def looking_up(venue: Venue, ref: OrderRef = REF, **more: bool) -> Track:
-    """Return the track of an id whose cancel was accepted long ago."""
-    return again(step(start(ref), venue, ACCEPTED, 10.0))._replace(**more)  # type: ignore[arg-type]
+def looking_up(venue: Venue, ref: OrderRef = REF, **more: bool) -> OrderProgress:
+    """Return the progress of an id whose cancel was accepted long ago."""
+    return again(step(new_progress(ref), venue, ACCEPTED, 10.0))._replace(**more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -90,16 +87,19 @@ def looking_up(venue: Venue, ref: OrderRef = REF, **more: bool) -> Track:
 def test_a_state_that_ended_is_final_from_a_reply_and_from_a_look_up(
     state: OrdStatus, status: CancelStatus, reason: str
 ) -> None:
-    assert final(step(start(REF), PLAIN, is_now(state))) == (status, reason)
+    assert final(step(new_progress(REF), PLAIN, is_now(state))) == (status, reason)
     assert final(step(looking_up(PLAIN), PLAIN, is_now(state))) == (status, reason)
 
 
 def test_a_first_refusal_says_that_it_was_canceled_before() -> None:
     said = is_now(OrdStatus.CANCELED, reason="already_canceled")
 
-    assert final(step(start(REF), PLAIN, said)) == (CancelStatus.CANCELED, "already_canceled")
+    assert final(step(new_progress(REF), PLAIN, said)) == (
+        CancelStatus.CANCELED,
+        "already_canceled",
+    )
 
-    ours = start(REF)._replace(sent=True)
+    ours = new_progress(REF)._replace(sent=True)
 
     assert final(step(ours, PLAIN, said)) == (CancelStatus.CANCELED, "")
 
@@ -108,14 +108,14 @@ def test_a_first_refusal_says_that_it_was_canceled_before() -> None:
     "said", [ACCEPTED, Judgement(Verdict.UNKNOWN_ORDER), Judgement(Verdict.IN_DOUBT)]
 )
 def test_what_proves_nothing_is_looked_up(said: Judgement) -> None:
-    track = again(step(start(REF), PLAIN, said))
+    progress = again(step(new_progress(REF), PLAIN, said))
 
-    assert track.purpose is Purpose.LOOKUP
-    assert track.sent is (said.verdict is not Verdict.UNKNOWN_ORDER)
+    assert progress.purpose is Purpose.LOOKUP
+    assert progress.sent is (said.verdict is not Verdict.UNKNOWN_ORDER)
 
 
 def test_whoever_verifies_looks_up_also_what_the_reply_named() -> None:
-    course = step(start(REF), PLAIN, is_now(OrdStatus.CANCELED), verify=True)
+    course = step(new_progress(REF), PLAIN, is_now(OrdStatus.CANCELED), verify=True)
 
     assert again(course).purpose is Purpose.LOOKUP
 
@@ -123,42 +123,42 @@ def test_whoever_verifies_looks_up_also_what_the_reply_named() -> None:
 def test_a_refusal_is_final_for_one_that_went_alone() -> None:
     said = Judgement(Verdict.REFUSED, reason="bad_request")
 
-    assert final(step(start(REF), PLAIN, said, alone=True)) == (
+    assert final(step(new_progress(REF), PLAIN, said, alone=True)) == (
         CancelStatus.REJECTED,
         "bad_request",
     )
 
 
 def test_a_refused_batch_goes_again_one_by_one() -> None:
-    track = again(step(start(REF), PLAIN, Judgement(Verdict.REFUSED)))
+    progress = again(step(new_progress(REF), PLAIN, Judgement(Verdict.REFUSED)))
 
-    assert next_route(track, PLAIN).name == "cancel_one"
+    assert next_route(progress, PLAIN).name == "cancel_one"
 
 
 def test_refusals_of_batches_come_to_an_end() -> None:
-    track = start(REF)._replace(tried=MOST_REFUSALS)
+    progress = new_progress(REF)._replace(tried=MOST_REFUSALS)
 
-    assert final(step(track, PLAIN, Judgement(Verdict.REFUSED)))[0] is CancelStatus.REJECTED
+    assert final(step(progress, PLAIN, Judgement(Verdict.REFUSED)))[0] is CancelStatus.REJECTED
 
 
 def test_a_refusal_after_a_cancel_in_doubt_is_looked_up() -> None:
-    track = start(REF)._replace(sent=True)
+    progress = new_progress(REF)._replace(sent=True)
 
-    assert again(step(track, PLAIN, Judgement(Verdict.REFUSED), alone=True)).purpose is (
+    assert again(step(progress, PLAIN, Judgement(Verdict.REFUSED), alone=True)).purpose is (
         Purpose.LOOKUP
     )
 
 
 def test_an_order_that_is_still_open_is_canceled_by_the_next_route() -> None:
-    track = again(step(looking_up(BOAST), BOAST, is_now(OrdStatus.NEW)))
+    progress = again(step(looking_up(BOAST), BOAST, is_now(OrdStatus.NEW)))
 
-    assert (track.purpose, track.still_open) == (Purpose.CANCEL, True)
-    assert next_route(track, BOAST).name == "cancel_one"
+    assert (progress.purpose, progress.still_open) == (Purpose.CANCEL, True)
+    assert next_route(progress, BOAST).name == "cancel_one"
 
 
 def test_a_read_that_may_lag_is_repeated_before_another_cancel() -> None:
-    track = looking_up(BOAST)
-    course = step(track, BOAST, is_now(OrdStatus.NEW), at=track.settled_at)
+    progress = looking_up(BOAST)
+    course = step(progress, BOAST, is_now(OrdStatus.NEW), at=progress.settled_at)
 
     assert again(course).purpose is Purpose.LOOKUP
     assert isinstance(course, Again)
@@ -166,11 +166,11 @@ def test_a_read_that_may_lag_is_repeated_before_another_cancel() -> None:
 
 
 def test_a_wrongly_named_type_is_no_lag() -> None:
-    track = looking_up(MUTE, LIMIT)
+    progress = looking_up(MUTE, LIMIT)
     said = is_now(OrdStatus.NEW, ord_type=OrdType.MARKET)
-    track = again(step(track, MUTE, said, at=track.settled_at))
+    progress = again(step(progress, MUTE, said, at=progress.settled_at))
 
-    assert (track.purpose, track.known.ord_type) == (Purpose.CANCEL, OrdType.MARKET)
+    assert (progress.purpose, progress.ord_type) == (Purpose.CANCEL, OrdType.MARKET)
 
 
 def test_further_tries_on_an_open_order_wait_longer_each_time() -> None:
@@ -186,20 +186,22 @@ def test_a_pending_cancel_is_asked_about_again() -> None:
     course = step(looking_up(PLAIN), PLAIN, is_now(OrdStatus.PENDING_CANCEL))
 
     assert isinstance(course, Again)
-    assert (course.track.purpose, course.back_off) == (Purpose.LOOKUP, (1, 0.5))
+    assert (course.progress.purpose, course.back_off) == (Purpose.LOOKUP, (1, 0.5))
 
 
-def read_through(track: Track, venue: Venue) -> tuple[list[tuple[str, float]], CancelOutcome]:
+def read_through(
+    progress: OrderProgress, venue: Venue
+) -> tuple[list[tuple[str, float]], FinalWord]:
     """Let every look-up be answered without the id; return the routes, delays and the end."""
     read: list[tuple[str, float]] = []
     now = LATE_S
     while True:
-        route = next_route(track, venue)
-        course = follow(track, ABSENT, asked(venue, route, now))
-        if isinstance(course, CancelOutcome):
+        route = next_route(progress, venue)
+        course = follow(progress, ABSENT, asked(venue, route, now))
+        if isinstance(course, FinalWord):
             return [*read, (route.name, 0.0)], course
         read.append((route.name, course.delay_s))
-        track, now = course.track, now + 0.05 + course.delay_s
+        progress, now = course.progress, now + 0.05 + course.delay_s
 
 
 def test_lists_are_read_in_the_order_in_which_an_order_moves() -> None:
@@ -224,75 +226,75 @@ def test_the_record_alone_proves_nothing() -> None:
 
 
 def test_a_read_too_early_is_no_proof_and_turns_no_page() -> None:
-    track = looking_up(HASTY, LIMIT)._replace(absent=("open_limit",))
-    course = step(track, HASTY, ABSENT._replace(more=True), at=track.settled_at)
-    track = again(course)
+    progress = looking_up(HASTY, LIMIT)._replace(absent=("open_limit",))
+    course = step(progress, HASTY, ABSENT._replace(more=True), at=progress.settled_at)
+    progress = again(course)
 
-    assert (track.page, track.early, track.absent) == (1, False, ())
+    assert (progress.page, progress.early, progress.absent) == (1, False, ())
 
 
 def test_the_next_page_of_a_list_is_read_when_it_cannot_be_older_than_this_one() -> None:
-    track = looking_up(HASTY, LIMIT)._replace(absent=("open_limit",))
-    read_at = track.settled_at + HASTY.read_lag_s
-    course = step(track, HASTY, ABSENT._replace(more=True), at=read_at)
+    progress = looking_up(HASTY, LIMIT)._replace(absent=("open_limit",))
+    read_at = progress.settled_at + HASTY.read_lag_s
+    course = step(progress, HASTY, ABSENT._replace(more=True), at=read_at)
 
     assert isinstance(course, Again)
-    assert course.track.page == 2
+    assert course.progress.page == 2
     assert course.delay_s == HASTY.read_lag_s
-    assert course.track.settled_at >= read_at
+    assert course.progress.settled_at >= read_at
 
 
 def test_what_the_look_before_the_cancel_shows_as_ended_is_proven() -> None:
-    outcome = step(start(LIMIT, look_first=True), MUTE, is_now(OrdStatus.FILLED))
+    outcome = step(new_progress(LIMIT, look_first=True), MUTE, is_now(OrdStatus.FILLED))
 
-    assert isinstance(outcome, CancelOutcome)
+    assert isinstance(outcome, FinalWord)
     assert (outcome.status, outcome.evidence) == (CancelStatus.FILLED, Evidence.LOOKUP)
 
 
 def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page() -> None:
-    track = start(LIMIT, look_first=True)._replace(page=3)
+    progress = new_progress(LIMIT, look_first=True)._replace(page=3)
 
-    course = step(track, MUTE, ABSENT)
+    course = step(progress, MUTE, ABSENT)
 
     assert isinstance(course, Again)
-    assert (course.track.looking, course.track.page) == (True, 1)
-    assert next_route(course.track, MUTE).name == "history"
+    assert (course.progress.looking, course.progress.page) == (True, 1)
+    assert next_route(course.progress, MUTE).name == "history"
 
 
 def test_a_list_that_proved_nothing_is_read_once_more_and_then_the_id_is_asked_for() -> None:
-    track = looking_up(MUTE)._replace(doubts=0, page=1)
+    progress = looking_up(MUTE)._replace(doubts=0, page=1)
 
-    once = unlisted(track)
-    twice = unlisted(once.track)
+    once = unlisted(progress)
+    twice = unlisted(once.progress)
 
-    assert once == Again(track._replace(doubts=1))
-    assert twice == Again(track._replace(doubts=0, page=2))
+    assert once == Again(progress._replace(doubts=1))
+    assert twice == Again(progress._replace(doubts=0, page=2))
 
 
 def test_what_only_absence_can_prove_is_not_looked_for_before_the_lag_is_over() -> None:
-    course = step(start(LIMIT), MUTE, ACCEPTED, 10.0)
+    course = step(new_progress(LIMIT), MUTE, ACCEPTED, 10.0)
 
     assert isinstance(course, Again)
     assert course.delay_s == MUTE.read_lag_s
-    assert not course.track.early
+    assert not course.progress.early
 
 
 @pytest.mark.parametrize(("ref", "venue"), [(REF, MUTE), (LIMIT, PLAIN)])
 def test_what_may_be_found_is_looked_for_at_once(ref: OrderRef, venue: Venue) -> None:
     """An order of an unknown type, or one at a venue that keeps a record."""
-    course = step(start(ref), venue, ACCEPTED, 10.0)
+    course = step(new_progress(ref), venue, ACCEPTED, 10.0)
 
     assert isinstance(course, Again)
-    assert (course.delay_s, course.track.early) == (0.0, True)
+    assert (course.delay_s, course.progress.early) == (0.0, True)
 
 
 def test_a_list_that_goes_on_is_read_on() -> None:
-    track = looking_up(HASTY)._replace(
+    progress = looking_up(HASTY)._replace(
         early=False, absent=("open_trailing", "open_limit", "open_market")
     )
-    track = again(step(track, HASTY, ABSENT._replace(more=True)))
+    progress = again(step(progress, HASTY, ABSENT._replace(more=True)))
 
-    assert (track.page, next_route(track, HASTY).name) == (2, "history")
+    assert (progress.page, next_route(progress, HASTY).name) == (2, "history")
 
 
 @pytest.mark.parametrize(
@@ -303,9 +305,9 @@ def test_a_list_that_goes_on_is_read_on() -> None:
     ],
 )
 def test_what_is_nowhere_is_gone(seen_open: bool, status: CancelStatus, reason: str) -> None:
-    track = looking_up(PLAIN, seen_open=seen_open)
+    progress = looking_up(PLAIN, seen_open=seen_open)
 
-    assert final(step(track, PLAIN, ABSENT)) == (status, reason)
+    assert final(step(progress, PLAIN, ABSENT)) == (status, reason)
 
 
 def test_what_a_venue_without_a_record_does_not_show_may_have_been_canceled_by_us() -> None:
@@ -315,29 +317,32 @@ def test_what_a_venue_without_a_record_does_not_show_may_have_been_canceled_by_u
 
 
 def test_a_look_before_the_cancel_ends_in_a_cancel_or_in_the_state_that_it_found() -> None:
-    track = start(LIMIT, look_first=True)
+    progress = new_progress(LIMIT, look_first=True)
 
-    assert final(step(track, MUTE, is_now(OrdStatus.FILLED)))[0] is CancelStatus.FILLED
+    assert final(step(progress, MUTE, is_now(OrdStatus.FILLED)))[0] is CancelStatus.FILLED
 
-    seen = again(step(track, MUTE, is_now(OrdStatus.NEW)))
+    seen = again(step(progress, MUTE, is_now(OrdStatus.NEW)))
 
     assert (seen.purpose, seen.seen_open) == (Purpose.CANCEL, True)
 
-    once = again(step(track, MUTE, ABSENT))
+    once = again(step(progress, MUTE, ABSENT))
     twice = again(step(once, MUTE, ABSENT))
 
     assert next_route(once, MUTE).name == "history"
     assert twice.purpose is Purpose.CANCEL
-    assert again(doubted(track, "timeout", 5.0, PLAIN)).purpose is Purpose.CANCEL
+    assert again(doubted(progress, "timeout", 5.0, PLAIN)).purpose is Purpose.CANCEL
 
 
 def test_doubts_and_misses_wait_longer_each_time() -> None:
-    track = looking_up(PLAIN)
-    once = doubted(track, "timeout", 5.0, PLAIN)
-    twice = doubted(once.track, "timeout", 6.0, PLAIN)
+    progress = looking_up(PLAIN)
+    once = doubted(progress, "timeout", 5.0, PLAIN)
+    twice = doubted(once.progress, "timeout", 6.0, PLAIN)
 
     assert (once.back_off, twice.back_off) == ((1, 0.5), (2, 0.5))
-    assert missed(missed(start(REF), "http_503").track, "http_503").back_off == (2, 0.5)
+    assert missed(missed(new_progress(REF), "http_503").progress, "http_503").back_off == (
+        2,
+        0.5,
+    )
 
 
 @pytest.mark.parametrize(
@@ -348,11 +353,11 @@ def test_doubts_and_misses_wait_longer_each_time() -> None:
 def test_what_is_said_of_the_account_says_nothing_of_the_order(
     verdict: Verdict, why: str, wide: bool
 ) -> None:
-    track = looking_up(MUTE)
-    told = asked(MUTE, next_route(track, MUTE), wide=wide)
+    progress = looking_up(MUTE)
+    told = asked(MUTE, next_route(progress, MUTE), wide=wide)
 
-    assert any_step(track, Judgement(verdict), told) == Again(
-        track._replace(misses=1, why=why), back_off=(1, 1.0)
+    assert any_step(progress, Judgement(verdict), told) == Again(
+        progress._replace(misses=1, why=why), back_off=(1, 1.0)
     )
 
 
@@ -363,19 +368,19 @@ def test_what_another_job_learned_is_kept_and_the_step_stays() -> None:
         ord_type=OrdType.MARKET,
         type_known=True,
     )
-    track = joined(start(OrderRef("o1", IdKind.VENUE)), other)
+    progress = joined(new_progress(OrderRef("o1", IdKind.VENUE)), other)
 
-    assert (track.purpose, track.sent, track.seen_open) == (Purpose.CANCEL, True, True)
-    assert (track.attempts, track.symbol, track.ord_type) == (1, "AAA", OrdType.MARKET)
-    assert expire(track).reason == "still_open"
+    assert (progress.purpose, progress.sent, progress.seen_open) == (Purpose.CANCEL, True, True)
+    assert (progress.attempts, progress.symbol, progress.ord_type) == (1, "AAA", OrdType.MARKET)
+    assert expire(progress).reason == "still_open"
 
 
 def test_a_learned_type_says_anew_which_lists_are_to_be_read() -> None:
     """The lists of the learned type may all be read already, and then none would be next."""
-    track = looking_up(HASTY)._replace(early=False, absent=("open_limit", "history"))
-    other = start(REF)._replace(ord_type=OrdType.LIMIT, type_known=True)
+    progress = looking_up(HASTY)._replace(early=False, absent=("open_limit", "history"))
+    other = new_progress(REF)._replace(ord_type=OrdType.LIMIT, type_known=True)
 
-    assert next_route(joined(track, other), HASTY).name == "open_limit"
+    assert next_route(joined(progress, other), HASTY).name == "open_limit"
 
 
 @pytest.mark.parametrize(
@@ -390,7 +395,7 @@ def test_a_learned_type_says_anew_which_lists_are_to_be_read() -> None:
 def test_at_the_deadline_what_is_not_known_is_said_to_be_not_known(
     facts: dict[str, bool], status: CancelStatus, reason: str
 ) -> None:
-    outcome = expire(start(REF)._replace(**facts))  # type: ignore[arg-type]
+    outcome = expire(new_progress(REF)._replace(**facts))  # type: ignore[arg-type]
 
     assert (outcome.status, outcome.reason) == (status, reason)
 
@@ -401,43 +406,8 @@ def test_at_the_deadline_what_is_not_known_is_said_to_be_not_known(
 def test_a_halted_account_refuses_what_was_not_sent(
     was_sent: bool, status: CancelStatus
 ) -> None:
-    assert refuse(start(REF)._replace(sent=was_sent), "auth").status is status
+    assert refuse(new_progress(REF)._replace(sent=was_sent), "auth").status is status
 
 
 def test_an_id_that_a_worker_that_died_may_have_sent_starts_so() -> None:
-    assert [start(REF, sent=known).sent for known in (True, False)] == [True, False]
-
-
-def test_who_is_like_another_follows_it() -> None:
-    """A reply is followed as each of its ids alone would be, in whatever order they come."""
-    route = PLAIN.routes[0]
-    one, other = start(LIMIT), start(LIMIT._replace(symbol="BBB"))
-    ids = [one, one, other, one, one._replace(attempts=5), one, one]
-    said = [
-        ACCEPTED,
-        ACCEPTED,
-        ACCEPTED,
-        is_now(OrdStatus.CANCELED),
-        ACCEPTED,
-        ABSENT,
-        ACCEPTED,
-    ]
-    named = [
-        track._replace(ref=track.ref._replace(id=f"o{n}"))
-        for n, track in enumerate([*ids, *ids[::-1]])
-    ]
-    judged = [*said, *said[::-1]]
-    about = asked(PLAIN, route)
-    likes = Likes()
-    follows = Follower[Judgement](lambda track, word: follow(track, word, about), likes)
-
-    def course(track: Track, word: Judgement) -> Course:
-        found = follows(track.ref, likes.same(track), word)
-        return (
-            found._replace(track=with_id(found.track, track.ref))
-            if isinstance(found, Again)
-            else found
-        )
-
-    heard = list(zip(named, judged, strict=True))
-    assert [course(*one) for one in heard] == [follow(*one, about) for one in heard]
+    assert [new_progress(REF, sent=known).sent for known in (True, False)] == [True, False]

@@ -13,19 +13,18 @@ from venues.words import (
     CancelStatus,
     Evidence,
     IdKind,
-    OrderRef,
     OrdStatus,
     OrdType,
     Purpose,
 )
-from worker.orders.follow import Again, Asked, Course, Track, expire, follow, joined
+from worker.orders.follow import Again, Asked, Course, FinalWord, expire, follow
 from worker.orders.judge import Judgement
+from worker.orders.progress import OrderProgress, joined
 
 KUNA, COINW = all_venues()["kuna"], all_venues()["coinw"]
-REF = OrderRef("o1", IdKind.VENUE)
-#: A track in which every counter and word is set, so that one that is dropped is missed.
-CANCELING = Track(
-    ref=REF,
+#: A progress in which every counter and word is set, so that one that is dropped is missed.
+CANCELING = OrderProgress(
+    kind=IdKind.VENUE,
     symbol="S",
     ord_type=OrdType.LIMIT,
     attempts=2,
@@ -47,14 +46,20 @@ def route(venue: Venue, name: str) -> Route:
     return next(route for route in venue.routes if route.name == name)
 
 
-def after(track: Track, said: Judgement, venue: Venue = KUNA, **more: object) -> Course:
-    name = "cancel_batch" if track.purpose is Purpose.CANCEL else "details"
+def after(
+    progress: OrderProgress, said: Judgement, venue: Venue = KUNA, **more: object
+) -> Again | CancelOutcome:
+    name = "cancel_batch" if progress.purpose is Purpose.CANCEL else "details"
     asked = Asked(venue=venue, route=route(venue, name), started=LATE_S, ended=ENDED_S)
-    return follow(track, said, replace(asked, **more))  # type: ignore[arg-type]
+    return whole(follow(progress, said, replace(asked, **more)))  # type: ignore[arg-type]
 
 
-def to_lookup(track: Track, **more: object) -> Track:
-    fresh = track._replace(
+def whole(course: Course) -> Again | CancelOutcome:
+    return course.outcome("o1") if isinstance(course, FinalWord) else course
+
+
+def to_lookup(progress: OrderProgress, **more: object) -> OrderProgress:
+    fresh = progress._replace(
         purpose=Purpose.LOOKUP,
         settled_at=ENDED_S,
         early=True,
@@ -65,15 +70,17 @@ def to_lookup(track: Track, **more: object) -> Track:
     return fresh._replace(**more)  # type: ignore[arg-type]
 
 
-def ends(track: Track, status: CancelStatus, reason: str, evidence: Evidence) -> CancelOutcome:
+def ends(
+    progress: OrderProgress, status: CancelStatus, reason: str, evidence: Evidence
+) -> CancelOutcome:
     return CancelOutcome(
         id="o1",
         kind=IdKind.VENUE,
-        symbol=track.symbol,
-        ord_type=track.ord_type,
+        symbol=progress.symbol,
+        ord_type=progress.ord_type,
         status=status,
         reason=reason,
-        ord_status=track.ord_status,
+        ord_status=progress.ord_status,
         evidence=evidence,
         attempts=2,
         venue_code="c",
@@ -87,7 +94,7 @@ def is_now(status: OrdStatus, reason: str = "") -> Judgement:
 
 CANCELED = CANCELING._replace(ord_status=OrdStatus.CANCELED)
 OPEN_AGAIN = LOOKING._replace(seen_open=True, still_open=True, doubts=0)
-COURSES: list[tuple[str, Track, Judgement, Course]] = [
+COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
     (
         "not done: the same again, more slowly each time",
         CANCELING,
@@ -207,20 +214,22 @@ COURSES: list[tuple[str, Track, Judgement, Course]] = [
 
 
 @pytest.mark.parametrize(
-    ("track", "said", "course"), [case[1:] for case in COURSES], ids=[c[0] for c in COURSES]
+    ("progress", "said", "course"), [case[1:] for case in COURSES], ids=[c[0] for c in COURSES]
 )
-def test_whole_course(track: Track, said: Judgement, course: Course) -> None:
-    assert after(track, said) == course
+def test_whole_course(
+    progress: OrderProgress, said: Judgement, course: Again | CancelOutcome
+) -> None:
+    assert after(progress, said) == course
 
 
 def test_read_too_early_starts_over() -> None:
     """An order that a read shows open just after the cancel is read again, from the start."""
-    track = LOOKING._replace(early=True, settled_at=LATE_S + 1)
-    course = after(track, is_now(OrdStatus.NEW), started=LATE_S, ended=LATE_S + 1)
+    progress = LOOKING._replace(early=True, settled_at=LATE_S + 1)
+    course = after(progress, is_now(OrdStatus.NEW), started=LATE_S, ended=LATE_S + 1)
 
     again = OPEN_AGAIN._replace(early=False, settled_at=LATE_S + 1, absent=(), page=1)
     assert isinstance(course, Again)
-    assert course.track == again
+    assert course.progress == again
     assert course.delay_s == pytest.approx(KUNA.read_lag_s)
 
 
@@ -233,13 +242,15 @@ def test_refused_alone_is_rejected() -> None:
 def test_gone_but_for_a_list_that_needs_the_symbol() -> None:
     """Where a list cannot be asked, absence in the others proves nothing."""
     lists = [route.name for route in COINW.routes if not route.needs_symbol]
-    track = LOOKING._replace(symbol="", ord_type=OrdType.ANY, absent=tuple(lists[:-1]))
+    progress = LOOKING._replace(symbol="", ord_type=OrdType.ANY, absent=tuple(lists[:-1]))
     last = route(COINW, lists[-1])
     asked = Asked(venue=COINW, route=last, started=LATE_S, ended=ENDED_S)
 
-    course = follow(track, Judgement(Verdict.ABSENT), asked)
+    course = whole(follow(progress, Judgement(Verdict.ABSENT), asked))
 
-    wanted = ends(track, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup", Evidence.NONE)
+    wanted = ends(
+        progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup", Evidence.NONE
+    )
     assert course == wanted
 
 
@@ -257,17 +268,17 @@ def test_what_an_answer_teaches() -> None:
     course = after(CANCELING, said)
 
     assert isinstance(course, Again)
-    learned = (course.track.venue_code, course.track.text, course.track.symbol)
+    learned = (course.progress.venue_code, course.progress.text, course.progress.symbol)
     assert learned == ("new", "words", "T")
-    assert (course.track.ord_type, course.track.type_known) == (OrdType.MARKET, True)
-    assert course.track.ord_status is OrdStatus.PARTIALLY_FILLED
-    assert course.track.seen_open
+    assert (course.progress.ord_type, course.progress.type_known) == (OrdType.MARKET, True)
+    assert course.progress.ord_status is OrdStatus.PARTIALLY_FILLED
+    assert course.progress.seen_open
 
 
 @pytest.mark.parametrize("sent", [True, False])
 def test_two_jobs_join(sent: bool) -> None:
     """What either of two jobs knows of an id, both know; the first one's step goes on."""
-    bare = Track(ref=REF, page=2, absent=("a",), sent=sent)
+    bare = OrderProgress(kind=IdKind.VENUE, page=2, absent=("a",), sent=sent)
     other = LOOKING._replace(type_known=True, still_open=True, seen_open=True)
     both = joined(bare, other)
 
@@ -284,11 +295,11 @@ def test_two_jobs_join(sent: bool) -> None:
         ord_status=OrdStatus.NEW,
         why="before",
     )
-    assert joined(both, Track(ref=REF)) == both
+    assert joined(both, OrderProgress(kind=IdKind.VENUE)) == both
 
 
 def test_nothing_is_learned_of_a_type_that_nobody_knows() -> None:
-    bare = Track(ref=REF, page=2, absent=("a",))
+    bare = OrderProgress(kind=IdKind.VENUE, page=2, absent=("a",))
     both = joined(bare, CANCELING._replace(type_known=False))
 
     assert (both.ord_type, both.absent, both.page) == (OrdType.ANY, ("a",), 2)

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venues.words import IdKind, OrderRef
-from worker.orders.follow import start
+from worker.orders.progress import new_progress
 from worker.orders.retry import LONGEST_BACKOFF_S, Parked, RetryDecision, backoff_s, decide
 
-TRACK = start(OrderRef("1", IdKind.VENUE))
+REF = OrderRef("1", IdKind.VENUE)
 
 
 def parked(not_before: float, why: str = "throttled") -> Parked:
-    return Parked(TRACK, not_before, why)
+    return Parked(REF, new_progress(REF), not_before, why)
 
 
 def test_nothing_left_is_not_tried_again() -> None:
@@ -39,7 +39,7 @@ def test_the_wait_is_in_whole_seconds_and_ends_at_the_deadline(
 
 def test_the_last_id_decides_when_and_why() -> None:
     left = [parked(12.0, "http_503"), parked(15.0, "banned"), parked(11.0)]
-    named_last = parked(11.0)._replace(track=start(OrderRef("9", IdKind.VENUE)))
+    named_last = parked(11.0)._replace(ref=OrderRef("9", IdKind.VENUE))
 
     assert decide([*left, named_last], 10.0, 99.0) == RetryDecision(5, "banned")
 

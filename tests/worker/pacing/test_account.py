@@ -8,7 +8,7 @@ from tests.simulation.toys import Plain
 from venues.base import Quota, Route
 from venues.words import IdKind, OrderRef
 from worker.lane.waiting import Group, Item
-from worker.orders.follow import start
+from worker.orders.progress import new_progress
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
 
@@ -26,7 +26,7 @@ def tokens_of(**quotas: Quota) -> Tokens:
 def group_of(route: Route, size: int = 1, *, kill: bool = False, entered: float = 5.0) -> Group:
     """Return a group that is headed by one id and counts so many."""
     ref = OrderRef("1", IdKind.VENUE, "AAA")
-    head = Item((1,), ref, start(ref), {}, 1, kill, entered)
+    head = Item((1,), ref, new_progress(ref), {}, 1, kill, entered)
     place = (head.place, head.ticket, head)
     if kill:
         return Group(route, 1, kills=[place], size=size, kills_here=1)

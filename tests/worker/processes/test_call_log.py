@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import CapturingLogger
 
-from tests.support.lane import FAST, lane_of, leaves, tracks
+from tests.support.lane import FAST, lane_of, leaves, orders
 from venues import all_venues
 from venues.base import Verdict
 from venues.words import Credential
@@ -30,7 +30,7 @@ def request(jobs: int) -> Sending:
     lane = lane_of(FAST)
     for number in range(jobs):
         ticket = Ticket(f"job-{number}", kill=True, deadline=60.0, trace=f"{number}" * number)
-        lane.add(ticket, tracks(1, 2), 0.0)
+        lane.add(ticket, orders(1, 2), 0.0)
     return leaves(lane, 0.0)
 
 

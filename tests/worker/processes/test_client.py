@@ -13,13 +13,13 @@ import pytest
 from venues import all_venues
 from venues.base import Quota
 from venues.words import Credential, IdKind, OrderRef, OrdType
-from worker.orders.follow import start
+from worker.orders.progress import Cohort, new_cohorts
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER
 from worker.processes.child import serve
 from worker.processes.client import Errand, LaneClient, LaneFailed, partition
 from worker.processes.client import start as start_lanes
-from worker.processes.protocol import FEW_IDS, Fresh, Submit
+from worker.processes.protocol import FEW_IDS, Submit
 from worker.settings import Account, ConfigError, lane_processes
 from worker.stats import NO_OBSERVER
 
@@ -75,31 +75,16 @@ def test_no_number_of_processes(asked: str) -> None:
         lane_processes({"CANCEL_LANE_PROCESSES": asked}, 2)
 
 
-@pytest.mark.parametrize("look_first", [True, False])
-@pytest.mark.parametrize("sent", [True, False])
-def test_fresh_ids_begin_as_each_alone_would(look_first: bool, sent: bool) -> None:
-    refs = [
-        OrderRef("1", IdKind.VENUE, "BTC", OrdType.LIMIT),
-        OrderRef("2", IdKind.VENUE, "BTC", OrdType.LIMIT),
-        OrderRef("3", IdKind.CLIENT, "", OrdType.ANY),
-        OrderRef("4", IdKind.VENUE, "ETH", OrdType.LIMIT),
-    ]
-    rows = [(ref.id, ref.kind, ref.symbol, ref.ord_type) for ref in refs]
-
-    assert Fresh(rows, look_first, sent).tracks() == [
-        start(ref, look_first=look_first, sent=sent) for ref in refs
-    ]
+def orders(*ids: str) -> list[Cohort]:
+    return new_cohorts(OrderRef(name, IdKind.VENUE, "BTC", OrdType.LIMIT) for name in ids)
 
 
 def test_few_ids_are_queued_at_once() -> None:
-    few = Fresh([("1", IdKind.VENUE, "", OrdType.ANY)] * FEW_IDS, False, False)
-    many = few._replace(rows=[*few.rows, *few.rows[:1]])
+    def submit(count: int) -> Submit:
+        return Submit("a", 1, "job", False, 1.0, NEVER, "", orders(*(["1"] * count)))
 
-    def submit(ids: Fresh) -> Submit:
-        return Submit("a", 1, "job", False, 1.0, NEVER, "", ids)
-
-    assert submit(few).few
-    assert not submit(many).few
+    assert submit(FEW_IDS).few
+    assert not submit(FEW_IDS + 1).few
 
 
 @pytest.fixture
@@ -123,8 +108,7 @@ def errand() -> Errand:
 
 def test_ids_come_back_when_they_are_asked_for(lanes: LaneClient) -> None:
     mine = errand()
-    rows = [(str(n), IdKind.VENUE, "BTC", OrdType.LIMIT) for n in range(5)]
-    lanes.submit(mine, Fresh(rows, look_first=False, sent=False), 5)
+    lanes.submit(mine, orders(*"01234"), 5)
     time.sleep(0.2)
     lanes.withdraw(mine, "deadline")
     found: list[Any] = []
@@ -133,7 +117,7 @@ def test_ids_come_back_when_they_are_asked_for(lanes: LaneClient) -> None:
         assert not isinstance(results, LaneFailed)
         found += results
 
-    assert sorted(parked.track.ref.id for parked in found) == list("01234")
+    assert sorted(parked.ref.id for parked in found) == list("01234")
     assert all(isinstance(parked, Parked) for parked in found)
     assert mine.leaving == "deadline"
     assert lanes.stats()["desk"].waiting == 0
@@ -143,11 +127,10 @@ def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
     lanes: LaneClient, lines: list[str]
 ) -> None:
     mine = errand()
-    lanes.submit(mine, ["no track"], 1)  # type: ignore[list-item]
+    lanes.submit(mine, ["no cohort"], 1)  # type: ignore[list-item]
     failed = mine.inbox.get(timeout=10)
     other = errand()
-    rows = [("1", IdKind.VENUE, "BTC", OrdType.LIMIT)]
-    lanes.submit(other, Fresh(rows, look_first=False, sent=False), 1)
+    lanes.submit(other, orders("1"), 1)
     lanes.withdraw(other, "deadline")
 
     assert isinstance(failed, LaneFailed)
@@ -158,8 +141,7 @@ def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
 
 def test_who_gives_a_lane_up_gets_its_ids_back_as_disowned(lanes: LaneClient) -> None:
     mine = errand()
-    rows = [("1", IdKind.VENUE, "BTC", OrdType.LIMIT)]
-    lanes.submit(mine, Fresh(rows, look_first=False, sent=False), 1)
+    lanes.submit(mine, orders("1"), 1)
     lanes.release("desk", "disowned")
 
     assert mine.leaving == "disowned"

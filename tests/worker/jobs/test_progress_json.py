@@ -1,0 +1,119 @@
+"""A retry carries the same keys whatever the code calls them, and is read by them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
+from worker.orders.progress import new_progress
+
+REF = OrderRef("1", IdKind.VENUE, "AAA", OrdType.LIMIT)
+NEW = {
+    "ref": {"id": "1", "kind": "venue_order_id", "symbol": "AAA", "ord_type": "limit"},
+    "symbol": "AAA",
+    "ord_type": "limit",
+    "type_known": False,
+    "purpose": "cancel",
+    "looking": False,
+    "attempts": 0,
+    "tried": 0,
+    "sent": False,
+    "sent_as": "any",
+    "settled_at": 0.0,
+    "seen_open": False,
+    "still_open": False,
+    "early": False,
+    "absent": [],
+    "page": 1,
+    "doubts": 0,
+    "misses": 0,
+    "ord_status": None,
+    "why": "",
+    "venue_code": "",
+    "text": "",
+}
+LATER = NEW | {
+    "symbol": "BBB",
+    "type_known": True,
+    "purpose": "lookup",
+    "attempts": 2,
+    "tried": 1,
+    "sent": True,
+    "sent_as": "limit",
+    "seen_open": True,
+    "still_open": True,
+    "early": True,
+    "absent": ["open_limit"],
+    "page": 3,
+    "doubts": 4,
+    "misses": 5,
+    "ord_status": "PARTIALLY_FILLED",
+    "why": "timeout",
+    "venue_code": "-1",
+    "text": "words",
+}
+PROGRESS = {
+    "accepted_at": "2026-05-04T03:02:01Z",
+    "deadline": "2026-05-04T03:12:01Z",
+    "attempt": 2,
+    "counts": {"canceled": 1},
+    "tracks": [NEW, LATER],
+}
+
+
+def test_what_is_written_has_the_keys_of_the_version_before() -> None:
+    known = new_progress(REF)
+    later = known._replace(
+        symbol="BBB",
+        type_known=True,
+        purpose=Purpose.LOOKUP,
+        attempts=2,
+        tried=1,
+        sent=True,
+        sent_as=OrdType.LIMIT,
+        settled_at=77.0,  # by the clock of this process alone
+        seen_open=True,
+        still_open=True,
+        early=True,
+        absent=("open_limit",),
+        page=3,
+        doubts=4,
+        misses=5,
+        ord_status=OrdStatus.PARTIALLY_FILLED,
+        why="timeout",
+        venue_code="-1",
+        text="words",
+    )
+    progress = Progress(
+        accepted_at=datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC),
+        deadline=datetime(2026, 5, 4, 3, 12, 1, tzinfo=UTC),
+        attempt=2,
+        counts={"canceled": 1},
+        tracks=(track_of(REF, known), track_of(REF, later)),
+    )
+
+    written = json.loads(json.dumps(write_progress(progress)))
+
+    assert written == PROGRESS
+    assert list(written["tracks"][0]) == list(NEW)
+
+
+def test_what_was_written_is_read() -> None:
+    read = read_progress(PROGRESS)
+
+    assert read is not None
+    assert json.loads(json.dumps(write_progress(read))) == PROGRESS
+    assert [track.ref for track in read.tracks] == [REF, REF]
+    assert read.tracks[0].progress == new_progress(REF)
+    assert read.tracks[1].progress.absent == ("open_limit",)
+    assert read_progress(None) is None
+
+
+def test_what_nobody_wrote_is_not_read() -> None:
+    with pytest.raises(ValidationError):
+        read_progress(PROGRESS | {"tracks": [NEW | {"page": "first"}]})

@@ -1,0 +1,92 @@
+"""What a retry carries of its job in the task message. Its keys are a wire format.
+
+Workers of this version and of the one before run side by side, so a key is neither renamed
+nor dropped: `Track` is what they read and write, whatever `OrderProgress` looks like.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import PlainSerializer, TypeAdapter
+
+from venues.words import OrderRef, OrdStatus, OrdType, Purpose
+from worker.orders.progress import OrderProgress
+
+
+class Track(NamedTuple):
+    """An order's reference and progress, as they are written."""
+
+    ref: OrderRef
+    symbol: str = ""
+    ord_type: OrdType = OrdType.ANY
+    type_known: bool = False
+    purpose: Purpose = Purpose.CANCEL
+    looking: bool = False
+    attempts: int = 0
+    tried: int = 0
+    sent: bool = False
+    sent_as: OrdType = OrdType.ANY
+    settled_at: float = 0.0
+    seen_open: bool = False
+    still_open: bool = False
+    early: bool = False
+    absent: tuple[str, ...] = ()
+    page: int = 1
+    doubts: int = 0
+    misses: int = 0
+    ord_status: OrdStatus | None = None
+    why: str = ""
+    venue_code: str = ""
+    text: str = ""
+
+    @property
+    def progress(self) -> OrderProgress:
+        """What is known of the order."""
+        return OrderProgress(self.ref.kind, *self[1:])
+
+
+def track_of(ref: OrderRef, progress: OrderProgress) -> Track:
+    """Return an order as it is written for the next worker.
+
+    That one has another clock; by then no read lags behind what was done here.
+    """
+    return Track(ref, *progress._replace(settled_at=0.0)[1:])
+
+
+def _by_names(track: Track) -> dict[str, Any]:
+    return {**track._asdict(), "ref": track.ref._asdict()}
+
+
+#: In a message its values have names: the next worker may be of another version.
+NamedTrack = Annotated[Track, PlainSerializer(_by_names)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a job that goes back to the broker takes along."""
+
+    accepted_at: datetime
+    deadline: datetime
+    attempt: int = 1
+    counts: dict[str, int] = field(default_factory=dict)
+    tracks: tuple[NamedTrack, ...] = ()
+
+
+_PROGRESS = TypeAdapter(Progress)
+
+
+def read_progress(value: Any) -> Progress | None:
+    """Return the progress in a task message; None if it carries none.
+
+    Raises:
+        ValidationError: it cannot be read.
+    """
+    return None if value is None else _PROGRESS.validate_python(value)
+
+
+def write_progress(progress: Progress) -> Any:
+    """Return the progress as a task message carries it."""
+    return _PROGRESS.dump_python(progress, mode="json")

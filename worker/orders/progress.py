@@ -1,0 +1,127 @@
+"""What is known of an order between two steps, and of many orders at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache, lru_cache, partial
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
+
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose, Shape
+
+#: Results of a pure function of an order's progress that are kept, for orders known alike.
+MOST_REMEMBERED = 1024
+
+
+class OrderProgress(NamedTuple):
+    """All that is known of an order but its id, so that many orders can share one value."""
+
+    kind: IdKind
+    symbol: str = ""  # learned, or as the job said
+    ord_type: OrdType = OrdType.ANY  # learned, or as the job said
+    type_known: bool = False  # the venue itself told the type
+    purpose: Purpose = Purpose.CANCEL  # of the next step
+    looking: bool = False  # this look-up comes before the first cancel
+    attempts: int = 0  # cancel requests that carried this id
+    tried: int = 0  # of these, how many were answered and left it open: picks the route
+    sent: bool = False  # a cancel may have taken effect; perhaps of a worker that died
+    sent_as: OrdType = OrdType.ANY  # the type that the last cancel named
+    settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel
+    seen_open: bool = False
+    still_open: bool = False  # the last look-up, after the last cancel, showed it open
+    early: bool = False  # reads may lag: only likely routes are asked, absence proves nothing
+    absent: tuple[str, ...] = ()  # look-up routes that did not show it, in this phase
+    page: int = 1
+    doubts: int = 0  # look-ups in a row that settled nothing
+    misses: int = 0  # attempts in a row that surely did nothing
+    ord_status: OrdStatus | None = None
+    why: str = ""  # the last thing that stood in the way
+    venue_code: str = ""
+    text: str = ""
+
+    @property
+    def shape(self) -> Shape:
+        """What decides the routes, with what the venue taught us of the order."""
+        return Shape(self.kind, self.ord_type, bool(self.symbol))
+
+    def known(self, ref: OrderRef) -> OrderRef:
+        """Return an order's reference with what the venue taught us of the order."""
+        if self.symbol == ref.symbol and self.ord_type is ref.ord_type:
+            return ref
+        return ref._replace(symbol=self.symbol, ord_type=self.ord_type)
+
+
+def new_progress(
+    ref: OrderRef, *, look_first: bool = False, sent: bool = False
+) -> OrderProgress:
+    """Return the progress of an order of which at most is known that a cancel was `sent`.
+
+    Where a venue keeps no record of canceled orders, a look before the cancel is the only
+    way to know afterwards that there was an order. A kill does not wait for it.
+    """
+    return OrderProgress(
+        kind=ref.kind,
+        symbol=ref.symbol,
+        ord_type=ref.ord_type,
+        purpose=Purpose.LOOKUP if look_first else Purpose.CANCEL,
+        looking=look_first,
+        early=look_first,
+        sent=sent,
+    )
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
+    """Return the progress with what another job learned of the same id; its own step stays."""
+    learn_type = other.type_known and not progress.type_known
+    return progress._replace(
+        symbol=progress.symbol or other.symbol,
+        ord_type=other.ord_type if learn_type else progress.ord_type,
+        type_known=progress.type_known or other.type_known,
+        attempts=max(progress.attempts, other.attempts),
+        sent=progress.sent or other.sent,
+        seen_open=progress.seen_open or other.seen_open,
+        # The type says which lists are to be read.
+        absent=() if learn_type else progress.absent,
+        page=1 if learn_type else progress.page,
+        still_open=progress.still_open or (other.still_open and not progress.sent),
+        ord_status=progress.ord_status or other.ord_status,
+        why=progress.why or other.why,
+    )
+
+
+class Cohort(NamedTuple):
+    """Orders that a job stated in the same words and of which the same is known."""
+
+    progress: OrderProgress
+    symbol: str  # as the job stated it
+    ord_type: OrdType  # as the job stated it
+    ids: tuple[str, ...]
+
+    def refs(self) -> list[OrderRef]:
+        """Return the reference of each order."""
+        kind, symbol, ord_type = self.progress.kind, self.symbol, self.ord_type
+        return [OrderRef(order_id, kind, symbol, ord_type) for order_id in self.ids]
+
+
+def new_cohorts(
+    refs: Iterable[OrderRef], *, look_first: bool = False, sent: bool = False
+) -> list[Cohort]:
+    """Return orders, in their order, of which at most is known that cancels were `sent`."""
+    begin = cache(partial(new_progress, look_first=look_first, sent=sent))
+    found: list[Cohort] = []
+    for words, same in groupby(refs, key=itemgetter(slice(1, None))):
+        progress = begin(OrderRef("", *words))
+        ids = tuple([ref.id for ref in same])
+        found.append(Cohort(progress, progress.symbol, progress.ord_type, ids))
+    return found
+
+
+def cohorts(orders: Iterable[tuple[OrderRef, OrderProgress]]) -> list[Cohort]:
+    """Return orders in their order; neighbors that share all but the id are one cohort."""
+    found: list[Cohort] = []
+    alike = groupby(orders, key=lambda order: (order[0].symbol, order[0].ord_type, order[1]))
+    for (symbol, ord_type, progress), same in alike:
+        found.append(Cohort(progress, symbol, ord_type, tuple([ref.id for ref, _ in same])))
+    return found
