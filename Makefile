@@ -33,7 +33,7 @@ chaos: setup system ## kill workers and brokers for as long as it takes, and cou
 simulate: setup ## the lane's laws over 10,000 seeds
 	@$(PYTHON) -m tests.simulation --seeds 10000
 
-docs: setup ## write the machine-readable contract anew
+docs: setup ## write the machine-readable contract and the nouns of the glossary anew
 	@$(PYTHON) docs/generate.py
 
 lock: setup ## lock the newest versions that pyproject.toml allows
