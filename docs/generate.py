@@ -37,7 +37,7 @@ WAY_OF_AN_ID = (
     "venues.words.OrderRef",
     "worker.jobs.submit.Reading",
     "worker.processes.client.Errand",
-    "worker.orders.follow.Track",
+    "worker.orders.progress.OrderProgress",
     "worker.lane.waiting.Item",
     "worker.lane.waiting.Sending",
     "venues.base.Batch",
@@ -151,7 +151,10 @@ def _way_rows() -> Iterable[str]:
     for number, name in enumerate(WAY_OF_AN_ID, 1):
         module, _, noun = name.rpartition(".")
         file = module.replace(".", "/") + ".py"
-        sentence = _first_sentence(getattr(import_module(module), noun))
+        found = getattr(import_module(module), noun, None)
+        if found is None:
+            raise SystemExit(f"WAY_OF_AN_ID in docs/generate.py: {name} is gone")
+        sentence = _first_sentence(found)
         yield f"| {number} | `{noun}` | {sentence} | [{file}](../{file}) |"
 
 
