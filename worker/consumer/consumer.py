@@ -22,6 +22,7 @@ from celery.worker.consumer import Consumer
 
 from worker.amqp import topology
 from worker.amqp.publisher import Publication
+from worker.consumer.dispatch import Dispatcher
 from worker.consumer.task_message import (
     body_of,
     dress,
@@ -31,7 +32,6 @@ from worker.consumer.task_message import (
     split_key,
     task_kwargs,
 )
-from worker.consumer.turns import Turns
 from worker.contract.job import ROUTING_KEY_HEADER, Envelope, InvalidJob
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import Intake, read_job
@@ -109,7 +109,7 @@ class CancelConsumer(Consumer):
         self._came_at = time.monotonic()
         self._declare()
         is_open = partial(self._is_open, self.connection)
-        turns = Turns(self.hub, self.connection.connection, is_open)
+        dispatcher = Dispatcher(self.hub, self.connection.connection, is_open)
         handlers = {
             topology.UNROUTED: self._on_unrouted,
             topology.DEAD: self._on_dead,
@@ -122,14 +122,14 @@ class CancelConsumer(Consumer):
                 if handler is not None:
                     handler(message, queue)
                 elif self._is_to_be_tried(message) and self._adopt(message, came_at):
-                    turns.start(partial(celery_handler, message), *whose)
+                    dispatcher.start(partial(celery_handler, message), *whose)
             except InvalidJob as error:
                 self._reject(message, error)
 
         def on_message(message: Any) -> None:
             whose = split_key(message.delivery_info.get("routing_key", ""))
             queue, came_at = self._queue_of(message), time.monotonic()
-            turns.read(partial(hand_over, message, whose, queue, came_at), *whose)
+            dispatcher.read(partial(hand_over, message, whose, queue, came_at), *whose)
 
         return on_message
 

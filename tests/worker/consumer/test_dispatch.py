@@ -1,0 +1,120 @@
+"""Kills come first, then each account has its turn, and those of one keep their order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu.asynchronous import Hub
+
+from worker.consumer.dispatch import Dispatcher, FairQueue
+
+#: Account, whether it is a kill, and its number.
+Post = tuple[str, bool, int]
+POSTS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans())).map(
+    lambda found: [(account, kill, number) for number, (account, kill) in enumerate(found)]
+)
+
+
+def filled(posts: list[Post]) -> FairQueue[Post]:
+    queue: FairQueue[Post] = FairQueue()
+    for post in posts:
+        queue.put(post, (not post[1],), post[0])
+    return queue
+
+
+def drained(queue: FairQueue[Post]) -> list[Post]:
+    taken: list[Post] = []
+    while queue:
+        taken.append(queue.take())
+    return taken
+
+
+def test_a_backlog_of_one_account_holds_up_no_other() -> None:
+    posts = [*(("busy", False, n) for n in range(5)), ("calm", False, 5), ("busy", True, 6)]
+
+    taken = [number for _, _, number in drained(filled(posts))]
+
+    assert taken == [6, 0, 5, 1, 2, 3, 4]
+
+
+def test_who_comes_again_waits_for_those_who_wait() -> None:
+    queue = filled([("a", False, 0), ("b", False, 1), ("c", False, 2)])
+    first = queue.take()
+    queue.put(("a", False, 3), (True,), "a")
+
+    assert [first[0], *(account for account, *_ in drained(queue))] == ["a", "b", "c", "a"]
+
+
+@given(POSTS)
+def test_each_comes_once_and_in_order(posts: list[Post]) -> None:
+    taken = drained(filled(posts))
+
+    assert sorted(taken, key=lambda post: post[2]) == posts
+    assert [kill for _, kill, _ in taken] == sorted((post[1] for post in posts), reverse=True)
+    for account in "abc":
+        for kill in (True, False):
+            numbers = [n for name, urgent, n in taken if (name, urgent) == (account, kill)]
+            assert numbers == sorted(numbers)
+
+
+def test_an_empty_one_has_nothing_to_give() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        filled([]).take()
+
+
+class Broker:
+    """Stands for a client's connection: each look at it hands over the next message."""
+
+    connected = False
+
+    def __init__(self) -> None:
+        self.coming: list[Callable[[], None]] = []
+
+    def drain_events(self, timeout: float) -> None:
+        if not self.coming:
+            raise TimeoutError
+        self.coming.pop(0)()
+
+
+def test_all_is_read_before_a_task_is_started() -> None:
+    broker, hub, done = Broker(), Hub(), list[str]()
+    dispatcher = Dispatcher(hub, broker, lambda: True)
+
+    def come(name: str, priority: str) -> None:
+        def read() -> None:
+            done.append(f"read {name}")
+            dispatcher.start(lambda: done.append(f"start {name}"), priority, "a")
+
+        dispatcher.read(read, priority, "a")
+
+    broker.coming = [lambda: come("second", "routine"), lambda: come("third", "kill")]
+    come("first", "routine")
+    give_up = time.monotonic() + 5.0
+    while len(done) < 6 and time.monotonic() < give_up:
+        hub.run_once()
+
+    assert done[:1] == ["read first"]
+    assert done[1:] == [
+        *("read third", "read second"),
+        *("start third", "start first", "start second"),
+    ]
+
+
+def test_nothing_is_done_once_the_connection_is_lost() -> None:
+    done: list[str] = []
+    Dispatcher(Hub(), Broker(), lambda: False).read(lambda: done.append("read"), "kill", "a")
+
+    assert done == []
+
+
+def test_without_an_event_loop_each_action_is_run_at_once() -> None:
+    done: list[str] = []
+    dispatcher = Dispatcher(None, Broker(), lambda: True)
+    dispatcher.start(lambda: done.append("start"), "routine", "a")
+    dispatcher.read(lambda: done.append("read"), "kill", "a")
+
+    assert done == ["start", "read"]

@@ -1,0 +1,104 @@
+"""Fair order of what is to be done for messages: kills first, then each account in turn.
+
+All messages that have come are read before the first task is started. So a job waits neither
+for jobs that came just before it on the connection and are less urgent, nor for a task
+(docs/decisions/0016, 0019).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from venues.words import Priority
+from worker.amqp.buffered import read_on
+from worker.amqp.hub import call_soon
+
+#: Messages read at most before the next action, which takes ten times as long.
+MOST_READ_AT_ONCE = 8
+#: After at most this long (seconds) the event loop sees to heartbeats, acknowledgements and
+#: signals.
+LONGEST_BURST_S = 0.1
+
+Action = Callable[[], None]
+Item = TypeVar("Item")
+#: The lowest goes first.
+Rank = tuple[bool, ...]
+
+
+class FairQueue(Generic[Item]):
+    """Items by rank. Within one each account has its turn, and its items keep their order."""
+
+    def __init__(self) -> None:
+        self._ranks: dict[Rank, dict[str, deque[Item]]] = {}  # accounts in order of their turns
+
+    def __bool__(self) -> bool:
+        """Say whether there is an item."""
+        return bool(self._ranks)
+
+    def put(self, item: Item, rank: Rank, account: str) -> None:
+        """Take an item in."""
+        self._ranks.setdefault(rank, {}).setdefault(account, deque()).append(item)
+
+    def take(self) -> Item:
+        """Return the next item.
+
+        Raises:
+            ValueError: there is none.
+        """
+        rank = min(self._ranks)
+        accounts = self._ranks[rank]
+        account, items = next(iter(accounts.items()))
+        del accounts[account]
+        item = items.popleft()
+        if items:
+            accounts[account] = items
+        elif not accounts:
+            del self._ranks[rank]
+        return item
+
+
+class Dispatcher:
+    """Runs what is to be done for the messages of one connection, in fair order."""
+
+    def __init__(self, hub: Any, connection: Any, is_open: Callable[[], bool]) -> None:
+        """Prepare. Once `is_open` says no, what is left is the broker's, for another worker.
+
+        Without an event loop (`hub` is None) each action is run at once.
+        """
+        self._hub = hub
+        self._connection = connection
+        self._is_open = is_open
+        self._queue: FairQueue[Action] = FairQueue()
+        self._running = False
+
+    def read(self, action: Action, priority: str, account: str) -> None:
+        """Have a message read that has come."""
+        self._put(action, False, priority, account)
+        self._run()
+
+    def start(self, action: Action, priority: str, account: str) -> None:
+        """Have a task started, once no message waits to be read."""
+        self._put(action, True, priority, account)
+
+    def _put(self, action: Action, is_start: bool, priority: str, account: str) -> None:
+        if self._hub is None:
+            action()
+        else:
+            self._queue.put(action, (is_start, priority != Priority.KILL), account)
+
+    def _run(self) -> None:
+        if self._running or not self._is_open():
+            return  # `read_on` below calls `read`
+        self._running = True
+        pause_at = time.monotonic() + LONGEST_BURST_S
+        try:
+            while self._queue and time.monotonic() < pause_at:
+                self._queue.take()()
+                read_on(self._connection, MOST_READ_AT_ONCE)
+        finally:
+            self._running = False
+        if self._queue:
+            call_soon(self._hub, self._run)
