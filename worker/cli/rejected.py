@@ -18,14 +18,14 @@ from kombu import Connection, Consumer
 from worker.amqp import topology
 from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, publish
 from worker.cli.output import AsJson, Output, Problem
-from worker.consumer.task_message import KEPT, body_of
+from worker.consumer.task_message import COPIED_PROPERTIES, body_of
 from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob, job_id_of, read_json
 from worker.jobs.poison import BY_THE_BROKER
 
 #: Headers that were added when the message was rejected, and those that the broker adds.
 _ADDED = BY_THE_BROKER | {"x-reason", "x-detail", ROUTING_KEY_HEADER}
 #: AMQP properties that belong to the message and not to its delivery.
-_KEPT = (*KEPT, "timestamp", "type")
+_COPIED_PROPERTIES = (*COPIED_PROPERTIES, "timestamp", "type")
 
 #: The most that AMQP lets a consumer hold.
 _MOST_HELD = 65535
@@ -205,7 +205,7 @@ def _headers(message: Any) -> dict[str, Any]:
 
 
 def _properties(message: Any) -> dict[str, Any]:
-    found = {name: message.properties.get(name) for name in _KEPT}
+    found = {name: message.properties.get(name) for name in _COPIED_PROPERTIES}
     found["content_type"] = message.content_type
     found["content_encoding"] = found["content_encoding"] or message.content_encoding
     return {name: value for name, value in found.items() if value}

@@ -24,13 +24,14 @@ from worker.amqp import topology
 from worker.amqp.publisher import Publication
 from worker.consumer.dispatch import Dispatcher
 from worker.consumer.task_message import (
+    arguments_of,
     body_of,
-    dress,
     envelope_of,
     json_or_none,
     properties_of,
+    routing_key_of,
     split_key,
-    task_kwargs,
+    to_task_message,
 )
 from worker.contract.job import ROUTING_KEY_HEADER, Envelope, InvalidJob
 from worker.contract.outcome import utc_now
@@ -121,13 +122,15 @@ class CancelConsumer(Consumer):
                 handler = handlers.get(queue)
                 if handler is not None:
                     handler(message, queue)
-                elif self._is_to_be_tried(message) and self._adopt(message, came_at):
-                    dispatcher.start(partial(celery_handler, message), *whose)
+                elif self._is_to_be_tried(message):
+                    task_message = self._adopt(message, came_at)
+                    if task_message is not None:
+                        dispatcher.start(partial(celery_handler, task_message), *whose)
             except InvalidJob as error:
                 self._reject(message, error)
 
         def on_message(message: Any) -> None:
-            whose = split_key(message.delivery_info.get("routing_key", ""))
+            whose = split_key(routing_key_of(message))
             queue, came_at = self._queue_of(message), time.monotonic()
             dispatcher.read(partial(hand_over, message, whose, queue, came_at), *whose)
 
@@ -245,45 +248,39 @@ class CancelConsumer(Consumer):
             InvalidJob: nothing was done for it yet, or it is no job.
         """
         intake = self._job_of(message)
-        if not read(message, intake, task_kwargs(message)).is_begun:
+        if not read(message, intake, arguments_of(message).progress).is_begun:
             raise InvalidJob("revoked", "revoked before anything was sent", intake.job.job_id)
         self._give_up(message, "revoked")
 
-    def _adopt(self, message: Any, came_at: float) -> bool:
-        """Make a job's message a Celery message; False if it is dealt with otherwise.
+    def _adopt(self, message: Any, came_at: float) -> Any:
+        """Return the Celery message of a job's message; None if it is dealt with otherwise.
 
         Raises:
             InvalidJob: it is no job.
         """
-        priority, account = split_key(message.delivery_info.get("routing_key", ""))
+        priority, account = split_key(routing_key_of(message))
         envelope = envelope_of(message, priority, account)
-        kwargs = task_kwargs(message)
-        job = kwargs["job"]
+        arguments = arguments_of(message)
+        job = arguments.job
         if isinstance(job, dict) and job.get("job_id") is None and not envelope.message_id:
             key = message.delivery_info["routing_key"]
             self._move(message, topology.JOBS, key, message_id=str(uuid4()))
-            return False
+            return None
         intake = read_job(job, envelope, self.runtime.settings.accounts, utc_now())
         if intake.unknown_fields:
             self._log.warning(
                 "unknown_fields", job_id=intake.job.job_id, fields=list(intake.unknown_fields)
             )
-        kwargs["job"] = {**job, "job_id": intake.job.job_id}
-        reading = read(message, replace(intake, came_at=came_at), kwargs)
+        reading = read(message, replace(intake, came_at=came_at), arguments.progress)
         if is_due(message, intake) and not reading.is_begun:
             self._begin(reading)
-        key = self._keep(message, reading)
-        dress(message, intake.job, kwargs, reading=key, embedded=self.runtime.embedded)
-        return True
-
-    def _keep(self, message: Any, reading: Reading) -> str:
-        """Keep what was read for as long as the message lives; return its key.
-
-        A key of our own: a producer may give two messages one id.
-        """
+        # A key of our own: a producer may give two messages one id.
         key = str(next(self._keys))
-        self.runtime.readings[key] = message.reading = reading
-        return key
+        found = to_task_message(
+            message, intake.job, len(job["orders"]), key=key, embedded=self.runtime.embedded
+        )
+        self.runtime.readings[key] = found.reading = reading  # as long as the message lives
+        return found
 
     def _begin(self, reading: Reading) -> None:
         job, came_at = reading.intake.job, reading.intake.came_at
@@ -292,10 +289,10 @@ class CancelConsumer(Consumer):
 
     def _on_unrouted(self, message: Any, _queue: str) -> None:
         """Send a job that matched no lane to the lane that its body names."""
-        word = message.delivery_info.get("routing_key", "").split(".")[0]
+        word = routing_key_of(message).split(".")[0]
         envelope = envelope_of(message, word, "")
-        job = task_kwargs(message)["job"]
-        named = message.delivery_info.get("routing_key", "").partition(".")[2]
+        job = arguments_of(message).job
+        named = routing_key_of(message).partition(".")[2]
         given = job.get("job_id") if isinstance(job, dict) else None
         fresh = envelope.message_id or str(uuid4())
         whole = Envelope(priority=word, account=named, message_id=given or fresh)
@@ -331,9 +328,9 @@ class CancelConsumer(Consumer):
         self.runtime.told_before(job).add_done_callback(bury)
 
     def _job_of(self, message: Any) -> Intake:
-        priority, account = split_key(message.delivery_info.get("routing_key", ""))
+        priority, account = split_key(routing_key_of(message))
         envelope = envelope_of(message, priority, account)
-        job = task_kwargs(message)["job"]
+        job = arguments_of(message).job
         return read_job(job, envelope, self.runtime.settings.accounts, utc_now())
 
     # -- away from here ------------------------------------------------------------------
@@ -354,7 +351,7 @@ class CancelConsumer(Consumer):
     ) -> None:
         publisher, body = self.runtime.publisher, body_of(message)
         self.runtime.observer.rejected(error.reason)
-        key = message.delivery_info.get("routing_key", "")
+        key = routing_key_of(message)
         headers = {**message.headers, ROUTING_KEY_HEADER: key}
         posted = [reject(publisher, body, properties_of(message), headers, error)]
         posted += also

@@ -1,18 +1,20 @@
-"""Reads what a message of a queue holds, and rewrites a job as the task that runs it."""
+"""Reads what a message of a queue holds, and turns a job's message into that of its task."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
+
+from kombu.message import Message
 
 from venues.words import CancelJob, Priority
 from worker.contract.job import Envelope, InvalidJob, job_id_of, read_json
 
 TASK = "tasks.cancel_orders"
-#: AMQP properties that a message keeps when it is moved.
-KEPT = (
+#: AMQP properties that are copied when a message is published again.
+COPIED_PROPERTIES = (
     "content_type",
     "content_encoding",
     "message_id",
@@ -20,6 +22,21 @@ KEPT = (
     "reply_to",
     "app_id",
 )
+
+_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+_NO_ARGUMENTS = json.dumps([[], {}, _EMBED])
+
+
+class TaskArguments(NamedTuple):
+    """A job as JSON, and what a retry carries of earlier attempts."""
+
+    job: Any
+    progress: Any = None
+
+
+def routing_key_of(message: Any) -> str:
+    """Return the key that a message was published with."""
+    return str(message.delivery_info.get("routing_key") or "")
 
 
 def split_key(key: str) -> tuple[str, str]:
@@ -29,7 +46,7 @@ def split_key(key: str) -> tuple[str, str]:
 
 
 def envelope_of(message: Any, priority: str, account: str) -> Envelope:
-    """Return what surrounds a job: its key's words, and what its message says of it."""
+    """Return what surrounds a job: the words of its key, and what its message says of it."""
     return Envelope(
         priority=priority,
         account=account,
@@ -53,9 +70,11 @@ def body_of(message: Any) -> bytes:
 
 
 def properties_of(message: Any) -> dict[str, Any]:
-    """Return the AMQP properties that a message keeps when it is moved."""
+    """Return the AMQP properties to publish a message again with."""
     found = {"content_type": message.content_type, "content_encoding": message.content_encoding}
-    found |= {key: message.properties.get(key) for key in KEPT if message.properties.get(key)}
+    found |= {
+        key: message.properties[key] for key in COPIED_PROPERTIES if message.properties.get(key)
+    }
     return {key: value for key, value in found.items() if value}
 
 
@@ -67,18 +86,18 @@ def json_or_none(body: bytes) -> Any:
         return None
 
 
-def task_kwargs(message: Any) -> dict[str, Any]:
+def arguments_of(message: Any) -> TaskArguments:
     """Return the job, and what a retry carries, of a message, whoever wrote it.
 
     Raises:
         InvalidJob: it is no JSON, or a task of another kind.
     """
     if "task" in message.headers:
-        return kwargs_of(message)
-    return {"job": read_json(body_of(message), _encoding(message))}
+        return celery_arguments(message)
+    return TaskArguments(read_json(body_of(message), _encoding(message)))
 
 
-def kwargs_of(message: Any) -> dict[str, Any]:
+def celery_arguments(message: Any) -> TaskArguments:
     """Return the job, and what a retry carries, of a message that Celery wrote.
 
     Raises:
@@ -91,56 +110,50 @@ def kwargs_of(message: Any) -> dict[str, Any]:
         raise InvalidJob("bad_task", "not a Celery message of protocol 2")
     kwargs: Mapping[str, Any] = value[1]
     if value[0] or not kwargs.keys() <= {"job", "progress"} or "job" not in kwargs:
-        raise InvalidJob("bad_task", "the one argument is the keyword job", _inner_id(kwargs))
-    return dict(kwargs)
+        job_id = job_id_of(kwargs.get("job"))
+        raise InvalidJob("bad_task", "the one argument is the keyword job", job_id)
+    return TaskArguments(**kwargs)
 
 
-def _inner_id(kwargs: Mapping[str, Any]) -> str:
-    return job_id_of(kwargs.get("job"))
-
-
-def _name_or(given: Any, otherwise: str) -> str:
-    """Return a header that Celery uses as a key; a producer may have put anything there."""
+def _usable_id(given: Any, otherwise: str) -> str:
+    """Return an id that Celery uses as a key; a producer may have put anything there."""
     usable = isinstance(given, str) and 0 < len(given.encode("utf-8", "replace")) <= 255
     return given if usable else otherwise
 
 
-def dress(
-    message: Any,
-    job: CancelJob,
-    kwargs: Mapping[str, Any],
-    *,
-    reading: str = "",
-    embedded: bool = False,
-) -> None:
-    """Rewrite a message as the task that runs it; Flower shows its headers, so no payload.
+def to_task_message(
+    message: Any, job: CancelJob, orders: int, *, key: str, embedded: bool = False
+) -> Message:
+    """Return the message of the task that runs a job; it stands for the job's at the broker.
 
-    `reading` is the key under which the task finds the job as it was read already, so its body
-    need not hold it: Celery would read that twice. The embedded broker takes a message back as
-    it stands here, and leaves a retry's countdown to Celery.
+    Its body is empty, as the task finds the job by `key`: Celery would read it twice. Flower
+    shows the headers, so they hold no payload. The embedded broker leaves a retry's countdown
+    to Celery.
     """
-    embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    carried = kwargs if embedded else {**kwargs, "job": None}
-    message.body = json.dumps([[], carried, embed])
-    message.content_type, message.content_encoding = "application/json", "utf-8"
-    message._decoded_cache = None
-    count, urgent = len(kwargs["job"]["orders"]), job.priority is Priority.KILL
-    task_id = _name_or(message.headers.get("id"), str(uuid4()))
-    retries = message.headers.get("retries")
-    message.properties["correlation_id"] = task_id
-    eta = {"eta": message.headers.get("eta")} if embedded else {}
-    message.headers = {
-        **eta,
-        **job.trace,
-        "lang": "py",
-        "task": TASK,
-        "id": task_id,
-        "root_id": _name_or(message.headers.get("root_id"), task_id),
-        "retries": retries if isinstance(retries, int) else 0,
-        "shadow": f"{'kill' if urgent else 'cancel'} {count} @ {job.venue}/{job.account}",
-        "argsrepr": "()",
-        "kwargsrepr": f"{{'job_id': {job.job_id!r}}}",
-        "cancel_priority": str(job.priority),
-        "cancel_reading": reading,
-        "ignore_result": True,
-    }
+    headers = message.headers
+    task_id, retries = _usable_id(headers.get("id"), str(uuid4())), headers.get("retries")
+    kind = "kill" if job.priority is Priority.KILL else "cancel"
+    return Message(
+        _NO_ARGUMENTS,
+        channel=message.channel,
+        delivery_tag=message.delivery_tag,
+        delivery_info=message.delivery_info,
+        content_type="application/json",
+        content_encoding="utf-8",
+        accept=message.accept,
+        properties={**message.properties, "correlation_id": task_id},
+        headers={
+            **({"eta": headers.get("eta")} if embedded else {}),
+            **job.trace,
+            "lang": "py",
+            "task": TASK,
+            "id": task_id,
+            "root_id": _usable_id(headers.get("root_id"), task_id),
+            "retries": retries if isinstance(retries, int) else 0,
+            "shadow": f"{kind} {orders} @ {job.venue}/{job.account}",
+            "argsrepr": "()",
+            "kwargsrepr": f"{{'job_id': {job.job_id!r}}}",
+            "cancel_delivery": key,
+            "ignore_result": True,
+        },
+    )

@@ -7,7 +7,7 @@ comes of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,11 +39,11 @@ class Reading:
         return self.again or self.suspect or self.progress is not None
 
 
-def read(message: Any, intake: Intake, kwargs: Mapping[str, Any]) -> Reading:
-    """Return what is known of a job and its message; `kwargs` are those of its task."""
+def read(message: Any, intake: Intake, progress: Any) -> Reading:
+    """Return what is known of a job and its message."""
     return Reading(
         intake=intake,
-        progress=kwargs.get("progress"),
+        progress=progress,
         again=bool(message.delivery_info.get("redelivered")),
         suspect=is_suspect(message.headers),
     )
