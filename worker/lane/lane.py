@@ -30,6 +30,7 @@ from worker.lane.waiting import (
     Owner,
     Rank,
     Sending,
+    full_since,
     is_lookup,
     is_urgent,
     rank,
@@ -231,7 +232,7 @@ class Lane:
             soonest = min(soonest, at)
         glance = self._glances.group()
         if glance is not None:
-            at = self._tokens.ready_at(glance, self._queues.groups, now)
+            at = self._tokens_at(glance, now)
             soonest = min(soonest, max(at, self.paused_until))
         return soonest, None
 
@@ -383,14 +384,20 @@ class Lane:
         return [group for _, group in sorted(ranks, key=itemgetter(0))]
 
     def _ready_at(self, group: Group, now: float) -> float:
-        groups = self._queues.groups
-        ready_at = self._tokens.ready_at(group, groups, now)
+        ready_at = self._tokens_at(group, now)
         if ready_at > now and self._begins_with_one(group, now):
             return now
         if not is_lookup(group.route):
             return max(ready_at, self._held_until(group, now))
         most = self._most_ids(group, now)
-        return max(ready_at, self._give_way.until(group, groups, most, now))
+        return max(ready_at, self._give_way.until(group, self._queues.groups, most, now))
+
+    def _tokens_at(self, group: Group, now: float) -> float:
+        """Return when there are tokens for a request of the group, beside all that wait."""
+        urgent = is_urgent(group)
+        spare = self._queues.cancels(urgent=urgent) if is_lookup(group.route) else ()
+        since = full_since(group)
+        return self._tokens.ready_at(group.route, now, urgent=urgent, since=since, spare=spare)
 
     def _held_until(self, group: Group, now: float) -> float:
         """Return until when a cancel waits for other lanes: only full ones are made up for."""
@@ -409,7 +416,7 @@ class Lane:
         return self._tokens.one_may_leave(alone, now, urgent=False)
 
     def _fill(self, group: Group, now: float) -> Sending:
-        few = self._tokens.ready_at(group, self._queues.groups, now) > now
+        few = self._tokens_at(group, now) > now
         items = self._take(group, now, 1 if few else self._most_ids(group, now))
         looks = is_lookup(group.route)
         for item in items:

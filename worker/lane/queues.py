@@ -10,7 +10,7 @@ from itertools import groupby
 
 from venues.base import Route, Venue
 from venues.words import Purpose
-from worker.lane.waiting import Group, GroupKey, Item
+from worker.lane.waiting import Group, GroupKey, Item, is_lookup, is_urgent
 from worker.orders.follow import next_route
 from worker.orders.plan import group_key
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress
@@ -35,6 +35,14 @@ class Queues:
     def wakes_at(self) -> float:
         """When the next ids may leave whose time is to come; NEVER if there are none."""
         return self._later[0][0] if self._later else NEVER
+
+    def cancels(self, *, urgent: bool) -> list[tuple[Route, int]]:
+        """Return by which routes how many cancel requests wait; `urgent`: of kills."""
+        return [
+            (group.route, -(-group.size // group.route.max_ids))
+            for group in self._groups.values()
+            if not is_lookup(group.route) and (not urgent or is_urgent(group))
+        ]
 
     def put(self, items: Sequence[Item], not_before: float, now: float) -> None:
         """Have ids wait for their next step: of one progress, and all kills or none."""

@@ -171,6 +171,13 @@ def unqueue(item: Item) -> None:
         item.group = None
 
 
+def full_since(group: Group) -> float:
+    """Return since when the first id of a full request is here; NEVER: more may join it."""
+    head = group.head()
+    full = group.size >= group.route.max_ids
+    return head.entered if full and head is not None else NEVER
+
+
 def is_urgent(group: Group) -> bool:
     """Return whether a kill heads the group."""
     head = group.head()

@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from venues.base import Quota, Route
-from worker.lane.waiting import Group, is_lookup, is_urgent
+from venues.words import Purpose
 from worker.pacing.pace import NEVER, Pace
 
 
 class Tokens:
-    """Says when a group of ids may leave, and counts the requests. All times are monotonic."""
+    """Says when a request may leave, and counts the requests. All times are monotonic."""
 
     def __init__(self, paces: Mapping[str, Pace]) -> None:
         self._paces = paces
 
-    def ready_at(self, group: Group, groups: Iterable[Group], now: float) -> float:
-        """Return when a request of `group` may leave, beside all `groups` that wait."""
-        urgent, lookup = is_urgent(group), is_lookup(group.route)
-        since = _since(group)
+    def ready_at(
+        self,
+        route: Route,
+        now: float,
+        *,
+        urgent: bool,
+        since: float = NEVER,
+        spare: Collection[tuple[Route, int]] = (),
+    ) -> float:
+        """Return when a request of the route may leave; see `Pace.ready_at`.
+
+        `spare` says by which routes how many requests wait to which it leaves tokens.
+        """
+        lookup = _is_lookup(route)
         times = (
             pace.ready_at(
                 now,
                 urgent=urgent,
                 lookup=lookup,
-                spare=self._spare(name, groups, urgent) if lookup else 0,
+                spare=self._spare(name, spare),
                 since=since,
             )
-            for name, pace in self._drawn(group.route)
+            for name, pace in self._drawn(route)
         )
         return max(times, default=now)
 
@@ -67,7 +77,7 @@ class Tokens:
         two routes are no reason for twice the requests.
         """
         for _, pace in self._drawn(route):
-            pace.take(now, lookup=is_lookup(route), since=since)
+            pace.take(now, lookup=_is_lookup(route), since=since)
         for name, pace in self._drawn(planned or route):
             if name not in route.quotas:
                 pace.passed(now, since)
@@ -85,14 +95,12 @@ class Tokens:
     def _drawn(self, route: Route) -> Iterator[tuple[str, Pace]]:
         return ((name, self._paces[name]) for name in route.quotas if name in self._paces)
 
-    def _spare(self, quota: str, groups: Iterable[Group], urgent: bool) -> int:
-        """Return how many tokens a look-up leaves to the cancels that wait for them."""
+    def _spare(self, quota: str, waiting: Collection[tuple[Route, int]]) -> int:
+        """Return how many tokens of a quota the waiting requests can use."""
         return sum(
-            min(-(-other.size // other.route.max_ids), self._could_use(other.route, quota))
-            for other in groups
-            if not is_lookup(other.route)
-            and quota in other.route.quotas
-            and (not urgent or is_urgent(other))
+            min(requests, self._could_use(route, quota))
+            for route, requests in waiting
+            if quota in route.quotas
         )
 
     def _could_use(self, route: Route, quota: str) -> int:
@@ -102,11 +110,8 @@ class Tokens:
         return min((_fits(other, window_s) for other in others), default=1 << 30)
 
 
-def _since(group: Group) -> float:
-    """Return since when the first id of a full request is here; NEVER: more may join it."""
-    head = group.head()
-    full = group.size >= group.route.max_ids
-    return head.entered if full and head is not None else NEVER
+def _is_lookup(route: Route) -> bool:
+    return route.purpose is Purpose.LOOKUP
 
 
 def _fits(quota: Quota, window_s: float) -> int:

@@ -7,7 +7,7 @@ from itertools import count
 from tests.simulation.toys import Plain
 from venues.words import IdKind, OrderRef, Purpose
 from worker.lane.queues import Queues
-from worker.lane.waiting import Group, Item, unqueue
+from worker.lane.waiting import Group, Item, full_since, unqueue
 from worker.orders.progress import OrderProgress, new_progress
 from worker.pacing.pace import NEVER
 
@@ -159,3 +159,27 @@ def test_a_group_is_forgotten_after_its_turn_when_it_is_empty() -> None:
 
     assert [group.size for group in queues.each()] == [0]
     assert list(queues.each()) == []
+
+
+def test_cancels_that_wait_are_counted_in_requests_and_those_of_kills_apart() -> None:
+    queues = Queues(Plain())
+    for same in (
+        items(*(f"{n}" for n in range(33))),
+        items("k", symbol="BBB", kill=True),
+        items("look", purpose=Purpose.LOOKUP),
+    ):
+        queues.put(same, 5.0, 5.0)
+
+    assert [count for _, count in queues.cancels(urgent=False)] == [5, 1]
+    assert [count for _, count in queues.cancels(urgent=True)] == [1]
+
+
+def test_a_request_is_full_since_its_first_id_is_here() -> None:
+    queues = Queues(Plain())
+    queues.put(items(*(f"{n}" for n in range(7))), 6.0, 6.0)
+
+    assert full_since(only(queues)) == NEVER
+
+    queues.put(items("8"), 6.0, 6.0)
+
+    assert full_since(only(queues)) == 5.0
