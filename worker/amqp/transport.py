@@ -6,16 +6,15 @@ goodbye, would wait for ever: here not. `decoding` reads what a producer's messa
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from amqp import spec
-from amqp.exceptions import RecoverableConnectionError
+from amqp.transport import SSLTransport as TLSTransport
+from amqp.transport import TCPTransport
 from kombu.transport import pyamqp
 
-from worker.amqp.buffered import BufferedTransport, has_more, read_on
+from worker.amqp.buffered import BufferedTransport
 from worker.amqp.decoding import Message, frame_handler
-from worker.amqp.hub import call_soon
 
 #: A broker that does not answer a method within this time (seconds) counts as gone.
 ANSWER_TIMEOUT_S = 10.0
@@ -44,14 +43,11 @@ class BoundedWait:
         """
         limit_s = timeout or (GOODBYE_TIMEOUT_S if method in _GOODBYES else ANSWER_TIMEOUT_S)
         try:
-            answer = super().wait(method, callback, limit_s, returns_tuple)  # type: ignore[misc]
+            return super().wait(method, callback, limit_s, returns_tuple)  # type: ignore[misc]
         except TimeoutError:
             if limit_s == ANSWER_TIMEOUT_S and self.connection is not None:
                 self.connection.collect()
             raise
-        if has_more(self.connection):  # whoever asked has to be told first
-            self.connection.read_on_later()
-        return answer
 
 
 class Channel(BoundedWait, pyamqp.Channel):
@@ -62,15 +58,25 @@ class Channel(BoundedWait, pyamqp.Channel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"auto_decode": False, **kwargs})
 
-    def basic_consume(self, queue: str = "", consumer_tag: str = "", **kwargs: Any) -> Any:
-        """Consume; whoever waits for the broker's word that it will send may read on.
 
-        The library knows the callback only after that, and gives back what came before: to
-        its queue it looks like a message whose worker died.
-        """
-        if consumer_tag:
-            self.callbacks[consumer_tag] = kwargs.get("callback")
-        return super().basic_consume(queue, consumer_tag, **kwargs)
+class _Resuming:
+    """Leaves a frame of which only a part has come, and goes on with it when it is read next.
+
+    py-amqp does so only before a frame's first byte. In the middle of a frame it tries again at
+    once, for ever: an event loop whose connection is cut there would spin and miss heartbeats.
+    """
+
+    def _read(self, n: int, _initial: bool = False) -> bytes:
+        found: bytes = super()._read(n, True)  # type: ignore[misc]
+        return found
+
+
+class TCPSocket(_Resuming, TCPTransport):
+    """A socket over TCP that leaves half a frame for later."""
+
+
+class TLSSocket(_Resuming, TLSTransport):
+    """The same over TLS."""
 
 
 class Connection(BoundedWait, pyamqp.Connection):
@@ -80,42 +86,30 @@ class Connection(BoundedWait, pyamqp.Connection):
 
     def __init__(self, *args: Any, buffered: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **{"frame_handler": frame_handler, **kwargs})
-        self._buffered = buffered
-        self.hub: Any = None  # the event loop that watches it
+        self._is_buffered = buffered
 
-    def Transport(self, *args: Any, **kwargs: Any) -> Any:  # noqa: N802 - the library's name
-        """Return the way to the broker."""
-        _host, _connect_timeout, ssl, *_ = args
-        if not self._buffered or ssl:
-            return super().Transport(*args, **kwargs)
-        host, connect_timeout, _, read_timeout, write_timeout = args
-        return BufferedTransport(host, connect_timeout, read_timeout, write_timeout, **kwargs)
-
-    def read_on_later(self) -> None:
-        """Have the event loop take in what was read ahead: it does not show at the socket."""
-        if self.hub is not None:
-            call_soon(self.hub, partial(read_on, self))
+    def Transport(  # noqa: N802 - the library's name
+        self,
+        host: str,
+        connect_s: float,
+        ssl: Any,
+        read_s: float,
+        write_s: float,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the socket; py-amqp passes five arguments by position."""
+        kwargs |= {"read_timeout": read_s, "write_timeout": write_s}
+        if ssl:
+            return TLSSocket(host, connect_s, ssl, **kwargs)
+        return (BufferedTransport if self._is_buffered else TCPSocket)(
+            host, connect_s, **kwargs
+        )
 
 
 class Transport(pyamqp.Transport):
-    """The transport with the connections above."""
+    """kombu's transport with the connections above."""
 
     Connection = Connection
-
-    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
-        """Have the event loop watch a connection."""
-        super().register_with_event_loop(connection, loop)
-        connection.hub = loop
-        connection.read_on_later()
-
-    def on_readable(self, connection: Any, loop: Any) -> None:
-        """Take in what has come, as the event loop says."""
-        if not isinstance(connection.transport, BufferedTransport):
-            super().on_readable(connection, loop)
-        elif not connection.connected:
-            raise RecoverableConnectionError("the connection was closed")
-        else:
-            read_on(connection, 1)
 
 
 class SSLTransport(pyamqp.SSLTransport):

@@ -155,13 +155,6 @@ class CancelConsumer(Consumer):
         if self.hub is not None:
             self.timer.call_repeatedly(TOKEN_RENEWAL_S, self._renew_tokens)
 
-    def connection_for_read(self, heartbeat: float | None = None) -> Any:
-        """Connect to where messages come from: the event loop's thread alone uses that."""
-        connection = self.app.connection_for_read(heartbeat=heartbeat)
-        if connection.transport.driver_type == "amqp":
-            connection.transport_options = {**connection.transport_options, "buffered": True}
-        return self.ensure_connected(connection)
-
     def ensure_connected(self, conn: Any) -> Any:
         """Dial the broker until it answers, with short pauses: no lane moves meanwhile."""
         conn.ensure_connection = partial(

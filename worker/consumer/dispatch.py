@@ -13,8 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from venues.words import Priority
-from worker.amqp.buffered import read_on
-from worker.amqp.hub import call_soon
+from worker.amqp.hub import AFTER_POLL_S, call_soon, drain
 
 #: Messages read at most before the next action, which takes ten times as long.
 MOST_READ_AT_ONCE = 8
@@ -72,12 +71,12 @@ class Dispatcher:
         self._connection = connection
         self._is_open = is_open
         self._queue: FairQueue[Action] = FairQueue()
-        self._running = False
+        self._asked = False  # the event loop will call
 
     def read(self, action: Action, priority: str, account: str) -> None:
         """Have a message read that has come."""
         self._put(action, False, priority, account)
-        self._run()
+        self._ask()
 
     def start(self, action: Action, priority: str, account: str) -> None:
         """Have a task started, once no message waits to be read."""
@@ -89,16 +88,21 @@ class Dispatcher:
         else:
             self._queue.put(action, (is_start, priority != Priority.KILL), account)
 
+    def _ask(self, after_s: float = 0.0) -> None:
+        """Have the event loop call: here somebody may wait for the broker's answer."""
+        if self._hub is not None and not self._asked:
+            self._asked = True
+            call_soon(self._hub, self._run, after_s)
+
     def _run(self) -> None:
-        if self._running or not self._is_open():
-            return  # `read_on` below calls `read`
-        self._running = True
+        if not self._is_open():
+            return
         pause_at = time.monotonic() + LONGEST_BURST_S
         try:
             while self._queue and time.monotonic() < pause_at:
                 self._queue.take()()
-                read_on(self._connection, MOST_READ_AT_ONCE)
+                drain(self._connection, MOST_READ_AT_ONCE)
         finally:
-            self._running = False
+            self._asked = False
         if self._queue:
-            call_soon(self._hub, self._run)
+            self._ask(AFTER_POLL_S)

@@ -105,10 +105,21 @@ def test_all_is_read_before_a_task_is_started() -> None:
 
 
 def test_nothing_is_done_once_the_connection_is_lost() -> None:
-    done: list[str] = []
-    Dispatcher(Hub(), Broker(), lambda: False).read(lambda: done.append("read"), "kill", "a")
+    hub, done = Hub(), list[str]()
+    Dispatcher(hub, Broker(), lambda: False).read(lambda: done.append("read"), "kill", "a")
+    hub.run_once()
 
     assert done == []
+
+
+def test_nothing_is_done_while_somebody_waits_for_the_broker() -> None:
+    """That is: inside the call that hands a message over. The event loop does it."""
+    hub, done = Hub(), list[str]()
+    Dispatcher(hub, Broker(), lambda: True).read(lambda: done.append("read"), "kill", "a")
+    assert done == []
+    hub.run_once()
+
+    assert done == ["read"]
 
 
 def test_without_an_event_loop_each_action_is_run_at_once() -> None:
