@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import kombu
+from kombu.connection import ConnectionPool, PooledConnection
 
 from worker.amqp import embedded, transport
 
@@ -18,9 +19,31 @@ _TRANSPORTS = {
 }
 
 
-class HardenedConnection(kombu.Connection):
-    """A connection of kombu's over one of our transports, where there is one for its scheme."""
+class _Chosen:
+    """Takes our transport where there is one for the scheme."""
+
+    transport_cls: str
 
     def get_transport_cls(self) -> Any:
         """Return the class of the transport."""
-        return _TRANSPORTS.get(self.transport_cls) or super().get_transport_cls()
+        return _TRANSPORTS.get(self.transport_cls) or super().get_transport_cls()  # type: ignore[misc]
+
+
+class _Pooled(_Chosen, PooledConnection):
+    pass
+
+
+class _Pool(ConnectionPool):
+    """Connections that Celery publishes retries over; kombu's pool makes kombu's own."""
+
+    def new(self) -> _Pooled:
+        """Return a connection like the pool's first one."""
+        return _Pooled(self, **dict(self.connection._info(resolve=False)))
+
+
+class HardenedConnection(_Chosen, kombu.Connection):
+    """A connection of kombu's over one of our transports; so are those of its pool."""
+
+    def Pool(self, limit: int | None = None, **kwargs: Any) -> _Pool:  # noqa: N802 - kombu's name
+        """Return a pool of such connections."""
+        return _Pool(self, limit, **kwargs)

@@ -26,6 +26,20 @@ def test_the_scheme_names_the_transport(url: str) -> None:
     assert type(connection.clone().transport) is KINDS[url]
 
 
+@pytest.mark.parametrize("url", KINDS)
+def test_a_pool_has_the_same_transport(url: str) -> None:
+    with HardenedConnection(url).Pool(1).acquire() as pooled:
+        assert type(pooled.transport) is KINDS[url]
+
+
+def test_celery_publishes_over_the_same_transport() -> None:
+    app = make_app()
+    app.conf.broker_url = "amqp://"
+    pooled = app.amqp.producer_pool.connections.new()
+
+    assert type(pooled.transport) is transport.Transport
+
+
 def test_the_next_broker_of_a_list_is_reached_by_its_own_scheme() -> None:
     connection = HardenedConnection("amqp://one;amqps://two")
     connection.maybe_switch_next()
