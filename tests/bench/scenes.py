@@ -2,7 +2,7 @@
 
 Each says what it is there for: without that rule of the lane it takes longer, or more requests.
 Not here is that lanes under way leave the processor to lanes that begin, as that is worth
-something only where threads share real processors (`python -m tests.bench --only 40x500`).
+something only where threads share real processors (`python -m tests.bench --only many`).
 """
 
 from __future__ import annotations
