@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.simulation.meters import EPSILON_S
 from venues.base import Quota, Route
 from venues.words import Purpose
-from worker.lane.give_way import GATHER_S, TOGETHER_S
 from worker.lane.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
-from worker.lane.load import MOST_YIELD_S, Load
-from worker.lane.waiting import PATIENCE_S
+from worker.lane.load import Load
 from worker.orders.follow import next_route
 from worker.orders.plan import alone_route, group_key
-from worker.pacing.pace import (
-    EVEN_WINDOW_S,
-    KILL_SHARE,
-    LONG_USE_S,
-    MOST_BEHIND,
-    NEVER,
-    SLOW_GAP_S,
-)
+from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S
+
+#: What could leave waits for others, which it may go with or which are in a hurry, for at most
+#: so many seconds. A cancel waits for nobody while the process keeps up.
+KILL_WAITS_S = 2.0
+ROUTINE_WAITS_S = 3.0
+
+#: The groups of a lane that have ids, each with its most pressing one.
+Heads = Sequence[tuple[Group, Item]]
+#: The most pressing id of a group, as a kill's or not.
+Waiter = tuple[Item, bool]
 
 
 class LawBroken(AssertionError):
@@ -87,7 +88,7 @@ class Watch:
     load: Load
     quiet_until: float = 0.0  # the venue asked for so long
     halted: bool = False
-    kills_since: float = NEVER
+    _able_since: dict[Waiter, float] = field(default_factory=dict)  # what could leave, by now
 
     def before_send(self, sending: Sending, now: float) -> None:
         """Check a request that is about to leave, then count it."""
@@ -172,100 +173,59 @@ class Watch:
             if not item.flying and item.since <= now < item.deadline
         ]
 
-    def _heads(self, now: float) -> list[tuple[Group, Item]]:
+    def _heads(self, now: float) -> Heads:
         heads = [(group, group.head()) for group in self.lane._queues.groups]
         return [(group, head) for group, head in heads if head and head.deadline > now]
 
     def _check_kill_first(self, now: float) -> None:
-        """A request of routine ids leaves only if no kill could leave in its place."""
-        kills = [(group, head) for group, head in self._heads(now) if head.kill]
-        cancels = any(group.route.purpose is Purpose.CANCEL for group, _ in kills)
-        for group, head in kills:
-            look = group.route.purpose is Purpose.LOOKUP
-            may_wait = look and (cancels or self._yields(group, head, now))
-            if not may_wait and self._open_to(group.route, True, now):
+        """A request of routine ids leaves only if no cancel of a kill could leave instead."""
+        for group, head in self._heads(now):
+            if head.kill and self._must_leave(group, head, now):
                 raise LawBroken("kill first", f"a kill waits at {group.route.name}", now)
 
     def _check_cancels_first(self, sending: Sending, now: float) -> None:
         """A look-up leaves only if no cancel of its rank could leave in its place."""
         kill = sending.items[0].kill
         for group, head in self._heads(now):
-            if group.route.purpose is Purpose.LOOKUP or (kill and not head.kill):
-                continue
-            if self._open_to(group.route, head.kill, now) and not self._is_held(
-                group, head, now
-            ):
+            if (head.kill or not kill) and self._must_leave(group, head, now):
                 raise LawBroken("cancels first", f"one waits at {group.route.name}", now)
 
-    def _yields(self, group: Group, head: Item, now: float) -> bool:
-        """Say whether a look-up may wait for others, though it could leave.
+    def _must_leave(self, group: Group, head: Item, now: float) -> bool:
+        """Say whether a cancel has nothing to wait for.
 
-        A proof of routine waits while cancels leave late, and for kills; one of a kill waits
-        for the other kills that are sought in the same list. None waits for long. A look
-        before a cancel waits with the cancels (see `at_rest`), and while there are no more
-        tokens than the proofs of the kills may need.
+        One of routine may leave the processor to others while the process is late.
         """
-        kills = self._count_kills(now)
-        if head.kill:
-            most = max(group.route.max_ids, group.route.list_all_ids)
-            here = sum(ticket == item.ticket for _, ticket, item in group.kills)
-            return here < min(kills, most) and now < head.since + self._patience_s(group, head)
-        if head.progress.looking:
-            requests = -(-kills // group.route.max_ids)
-            return any(
-                ledger.free(now) <= min(requests, ledger.quota.limit - 1)
-                for ledger in self._drawn(group.route)
-            )
-        until = min(self.load.busy_until, head.since + MOST_YIELD_S)
-        return now < (self.kills_since + MOST_YIELD_S if kills else until)
-
-    def _is_held(self, group: Group, head: Item, now: float) -> bool:
-        """Say whether a cancel of routine may wait for other lanes, though it could leave.
-
-        It may while the process is late, for as long as its lane can make up for it.
-        """
-        if head.kill or group.route.purpose is Purpose.LOOKUP or now >= self.load.busy_until:
+        if group.route.purpose is Purpose.LOOKUP:
             return False
-        return any(
-            now < ledger.last_cancel + MOST_BEHIND * ledger.quota.window_s
-            for ledger in self._drawn(group.route)
-            if ledger.quota.window_s <= EVEN_WINDOW_S
-        )
-
-    def _patience_s(self, group: Group, head: Item) -> float:
-        """Return how long a kill's proof may wait for others."""
-        if self._is_slow(group.route):
-            return PATIENCE_S
-        first_list = group.route.list_all_ids and not head.progress.absent
-        return GATHER_S if first_list else TOGETHER_S
-
-    def _is_slow(self, route: Route) -> bool:
-        quotas = [ledger.quota for ledger in self._drawn(route)]
-        return any(quota.window_s / quota.limit >= SLOW_GAP_S for quota in quotas)
-
-    def _count_kills(self, now: float) -> int:
-        """Return how many ids of kills are in the lane, and note since when there are any."""
-        kills = sum(item.kill for item in self.lane._items.values())
-        self.kills_since = min(self.kills_since, now) if kills else NEVER
-        return kills
+        may_wait = not head.kill and now < self.load.busy_until
+        return not may_wait and self._open_to(group.route, head.kill, now)
 
     def at_rest(self, now: float) -> None:
-        """Check that what stays could not leave: nothing is lost, nothing oversleeps."""
-        self._count_kills(now)
+        """Check that nothing is lost, nothing oversleeps, and nothing waits for too long."""
+        able_since, self._able_since = self._able_since, {}
         if self.lane.halted:
             return
-        lost = [i for i in self._waiting(now) if i.group is None and i.since <= now]
+        lost = [item for item in self._waiting(now) if item.group is None]
         if lost:
             raise LawBroken("progress", f"{lost[0].ref.id} is in no queue", now)
         if now < self.lane.paused_until or self.lane.in_flight >= MOST_IN_FLIGHT:
             return
         heads = self._heads(now)
-        cancels = any(group.route.purpose is Purpose.CANCEL for group, _ in heads)
         for group, head in heads:
-            look = group.route.purpose is Purpose.LOOKUP
-            if look and (cancels or self._yields(group, head, now)):
-                continue
-            if self._is_held(group, head, now):
-                continue
-            if self._open_to(group.route, head.kill, now):
+            if self._must_leave(group, head, now):
                 raise LawBroken("progress", f"{group.route.name} could leave and stays", now)
+        cancels = [heading for heading in heads if heading[0].route.purpose is Purpose.CANCEL]
+        self._check_patience(cancels or heads, able_since, now)
+
+    def _check_patience(
+        self, heads: Heads, able_since: Mapping[Waiter, float], now: float
+    ) -> None:
+        """Nothing waits for others for longer than is promised; a look-up waits for cancels."""
+        for group, head in heads:
+            if not self._open_to(group.route, head.kill, now):
+                continue
+            waiter = head, head.kill  # one that a kill asks for, too, waits anew
+            since = self._able_since[waiter] = able_since.get(waiter, now)
+            if now - since > (KILL_WAITS_S if head.kill else ROUTINE_WAITS_S) + EPSILON_S:
+                seen = f"{group.route.name} could leave since {since:.6f}"
+                raise LawBroken("patience", seen, now)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from random import Random
 
 import pytest
 
 from tests.simulation.bound import check_bound, ratio_to_bound
 from tests.simulation.laws import LawBroken
 from tests.simulation.seeds import run_seed
-from venues.base import Quota
+from venues.base import Quota, Venue
 from venues.words import CancelOutcome, CancelStatus, OrderRef
 from worker.lane.lane import Group, Item, Lane, Owner, Pause, Sending
+from worker.lane.load import Load
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER, Pace
 
@@ -92,6 +94,28 @@ class Sleepy(Lane):
         return sending
 
 
+class Patient(Load):
+    """Would have every look-up of routine wait for ever."""
+
+    def proof_at(self, since: float) -> float:
+        return NEVER
+
+
+class Hesitant(Lane):
+    """Keeps look-ups back that could leave."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        paces: Mapping[str, Pace],
+        rng: Random,
+        *,
+        verify: bool = False,
+        load: Load | None = None,
+    ) -> None:
+        super().__init__(venue, paces, rng, verify=verify, load=Patient())
+
+
 class Restless(Lane):
     """Does not keep quiet when it is asked to."""
 
@@ -127,6 +151,7 @@ SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (
     ("filled", Pace, SmallRequests),
     ("kill first", Pace, NoHurry),
     ("progress", Pace, Sleepy),
+    ("patience", Pace, Hesitant),
     ("quiet", Pace, Restless),
     ("once", Pace, Careless),
     ("truth", Pace, Liar),
