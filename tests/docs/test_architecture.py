@@ -36,7 +36,7 @@ def test_the_picture_has_every_room_and_no_other() -> None:
 def test_a_room_of_the_picture_imports_what_is_below_it() -> None:
     rows = _rows()
     for height, row in enumerate(rows):
-        below = set().union(*rows[height:])
+        below = set().union(*rows[height + 1 :])
         for room in row:
             assert ROOMS[room] <= below, room
 
