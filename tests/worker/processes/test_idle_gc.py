@@ -9,26 +9,47 @@ import pytest
 
 from worker.processes.idle_gc import FEW_NEW, IDLE_SHARE, MOST_NEW, is_due
 
-#: Makes a circle that only a collector can free, works for a while, and then rests.
+#: Makes a circle that only a collector can free, works for a while, then rests, by a clock of
+#: its own: the collector's thread sleeps until the program says what was worked meanwhile.
 PROGRAM = """
-import gc, time, weakref
-from worker.processes.idle_gc import CHECK_EVERY_S, collect_when_idle
+import gc, threading, weakref
+from worker.processes import idle_gc
+
+class Clock:
+    def __init__(self):
+        self.now = self.used_s = 0.0
+        self.asleep, self.awake = threading.Semaphore(0), threading.Semaphore(0)
+
+    def monotonic(self):
+        return self.now
+
+    def process_time(self):
+        return self.used_s
+
+    def sleep(self, seconds):
+        self.asleep.release()
+        self.awake.acquire()
+        self.now += seconds
+
+    def let_pass(self, worked_s):
+        self.used_s += worked_s
+        self.awake.release()
+        self.asleep.acquire()
 
 class Knot:
     def __init__(self):
         self.self = self
 
-collect_when_idle()
+idle_gc.time = clock = Clock()
+idle_gc.collect_when_idle()
+clock.asleep.acquire()
 knots = [Knot() for _ in range(2000)]
 seen = weakref.ref(knots[0])
 knots.clear()
-busy_until = time.monotonic() + 2.5 * CHECK_EVERY_S
-while time.monotonic() < busy_until:
-    pass
+clock.let_pass(worked_s=0.5 * idle_gc.CHECK_EVERY_S)
+clock.let_pass(worked_s=0.5 * idle_gc.CHECK_EVERY_S)
 print("after work", seen() is None, gc.isenabled())
-give_up = time.monotonic() + 10 * CHECK_EVERY_S
-while seen() is not None and time.monotonic() < give_up:
-    time.sleep(0.05)
+clock.let_pass(worked_s=0.0)
 print("after rest", seen() is None)
 """
 
