@@ -37,14 +37,17 @@ NAMES = {
     "celery.bootsteps:RUN": "worker/consumer/consumer.py",
     "celery.worker.consumer:Consumer.Blueprint.default_steps": "worker/consumer/consumer.py",
     "celery.worker.consumer:Consumer.call_soon": "worker/consumer/consumer.py",
+    "celery.worker.consumer:Consumer.call_soon_ack": "worker/consumer/consumer.py",
     "celery.worker.consumer:Consumer.on_connection_error_after_connected": (
         "worker/consumer/consumer.py"
     ),
     "celery.worker.request:Request.revoked": "worker/consumer/request.py",
     "celery.worker.state:revoked": "worker/consumer/consumer.py",
+    "celery.worker:WorkController.state": "worker/consumer/consumer.py",
     "kombu.connection:Connection._info": "worker/amqp/connection.py",
     "kombu.connection:Connection.Pool": "worker/amqp/connection.py",
     "kombu.connection:PooledConnection": "worker/amqp/connection.py",
+    "kombu.message:Message.ack_log_error": "worker/consumer/consumer.py",
     "kombu.transport.native_delayed_delivery:CELERY_DELAYED_DELIVERY_EXCHANGE": (
         "worker/amqp/topology.py"
     ),
