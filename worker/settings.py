@@ -23,6 +23,7 @@ DEFAULT_CONFIG = "./cancel.toml"
 _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s")
 #: Beyond these the side that tells outcomes is the brake; start another worker instead.
 MOST_LANE_PROCESSES = 4
+NO_ACCOUNT_NAME = "is no account name (letters, digits, _ and -, at most 64)"
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 

@@ -6,7 +6,7 @@ import getpass
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,7 @@ from worker.amqp.topology import routing_key
 from worker.cli.output import Problem
 from worker.contract.job import MOST_BYTES, JobMessage
 from worker.contract.outcome import rfc_3339, utc_now
+from worker.settings import NO_ACCOUNT_NAME
 
 _USAGE = 2
 _SPAN = re.compile(r"(?P<count>\d{1,6})(?P<unit>[smh])")
@@ -117,7 +118,7 @@ def draft(asked: Asked, now: datetime) -> Draft:
     """
     job_id = asked.job_id or str(uuid4())
     body = _body(asked, job_id, now)
-    _check(body)
+    _check(body, asked)
     raw = json.dumps(body).encode()
     if len(raw) > MOST_BYTES:
         raise Problem(f"{len(raw)} bytes; a job has at most {MOST_BYTES}: send two", _USAGE)
@@ -140,7 +141,7 @@ def _body(asked: Asked, job_id: str, now: datetime) -> dict[str, Any]:
         "reason": asked.reason,
         "requested_by": asked.requested_by or _user(),
     }
-    return {name: value for name, value in body.items() if value}
+    return {name: value for name, value in body.items() if value or name == "account"}
 
 
 def _orders(asked: Asked) -> Iterable[str | dict[str, str]]:
@@ -164,13 +165,25 @@ def _user() -> str:
         return ""  # a container may run under a number without a name
 
 
-def _check(body: dict[str, Any]) -> None:
+def _check(body: Mapping[str, Any], asked: Asked) -> None:
     try:
         JobMessage.model_validate(body)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise Problem(f"{where}: {fault['msg'].lower()}", _USAGE) from None
+        raise Problem(_fault(asked, fault), _USAGE) from None
+
+
+def _fault(asked: Asked, fault: Mapping[str, Any]) -> str:
+    """Return what is wrong with the options, in their own words; `fault` is pydantic's."""
+    field, *place = fault["loc"]
+    if field == "orders":
+        return ".".join(("orders", *map(str, place))) + f": {fault['msg']}"
+    if field == "account":
+        return f'--account: "{asked.account}" {NO_ACCOUNT_NAME}'
+    option = "--" + str(field).replace("_", "-")
+    if (most := fault.get("ctx", {}).get("max_length")) is not None:
+        return f"{option}: {len(getattr(asked, field))} characters; at most {most}"
+    return f"{option}: {fault['msg']}"
 
 
 def properties(job: Draft) -> dict[str, str]:
