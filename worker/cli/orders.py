@@ -180,6 +180,11 @@ def _fault(asked: Asked, fault: Mapping[str, Any]) -> str:
         return ".".join(("orders", *map(str, place))) + f": {fault['msg']}"
     if field == "account":
         return f'--account: "{asked.account}" {NO_ACCOUNT_NAME}'
+    if field == "deadline":
+        return (
+            f'--deadline: "{asked.deadline}" is no time; '
+            "write 30s, 5m, 2h or 2026-11-21T09:30:00Z"
+        )
     option = "--" + str(field).replace("_", "-")
     if (most := fault.get("ctx", {}).get("max_length")) is not None:
         return f"{option}: {len(getattr(asked, field))} characters; at most {most}"
