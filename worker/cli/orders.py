@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from venues.words import IdKind, OrdType, Priority
 from worker.amqp.topology import routing_key
 from worker.cli.output import Problem
-from worker.contract.job import MOST_BYTES, JobMessage
+from worker.contract.job import MOST_BYTES, MOST_ID, MOST_ORDERS, JobMessage
 from worker.contract.outcome import rfc_3339, utc_now
 from worker.settings import NO_ACCOUNT_NAME
 
@@ -177,7 +177,7 @@ def _fault(asked: Asked, fault: Mapping[str, Any]) -> str:
     """Return what is wrong with the options, in their own words; `fault` is pydantic's."""
     field, *place = fault["loc"]
     if field == "orders":
-        return ".".join(("orders", *map(str, place))) + f": {fault['msg']}"
+        return _id_fault(asked.ids, place)
     if field == "account":
         return f'--account: "{asked.account}" {NO_ACCOUNT_NAME}'
     if field == "deadline":
@@ -189,6 +189,15 @@ def _fault(asked: Asked, fault: Mapping[str, Any]) -> str:
     if (most := fault.get("ctx", {}).get("max_length")) is not None:
         return f"{option}: {len(getattr(asked, field))} characters; at most {most}"
     return f"{option}: {fault['msg']}"
+
+
+def _id_fault(ids: Sequence[str], place: Sequence[Any]) -> str:
+    if not place:
+        return f"{len(ids)} ids; a job has at most {MOST_ORDERS}: send two"
+    number = int(place[0])
+    if not ids[number]:
+        return f"id {number + 1} is empty"
+    return f"id {number + 1} has {len(ids[number])} characters; an id has at most {MOST_ID}"
 
 
 def properties(job: Draft) -> dict[str, str]:

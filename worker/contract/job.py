@@ -25,6 +25,8 @@ from typing_extensions import TypedDict
 #: Largest message that is read.
 MOST_BYTES = 1 << 20
 MOST_ORDERS = 10_000
+#: The longest id, in characters.
+MOST_ID = 100
 #: How long a job has if it does not say.
 DEFAULT_DEADLINE = timedelta(minutes=5)
 #: Header of a rejected message: the key that it was sent with, so that it can be sent again.
@@ -33,7 +35,7 @@ ROUTING_KEY_HEADER = "x-routing-key"
 _ENCODINGS = frozenset({"", "utf-8", "utf8", "binary"})
 
 Label = Annotated[str, StringConstraints(max_length=256)]
-OrderId = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+OrderId = Annotated[str, StringConstraints(min_length=1, max_length=MOST_ID)]
 #: A number is taken as its decimal digits; they may exceed 2^53, so producers prefer strings.
 OrderNumber = Annotated[int, Field(gt=-(10**99), lt=10**99)]
 
