@@ -118,7 +118,7 @@ def draft(asked: Asked, now: datetime) -> Draft:
     """
     job_id = asked.job_id or str(uuid4())
     body = _body(asked, job_id, now)
-    _check(body, asked)
+    _check(body, asked, now)
     raw = json.dumps(body).encode()
     if len(raw) > MOST_BYTES:
         raise Problem(f"{len(raw)} bytes; a job has at most {MOST_BYTES}: send two", _USAGE)
@@ -165,12 +165,15 @@ def _user() -> str:
         return ""  # a container may run under a number without a name
 
 
-def _check(body: Mapping[str, Any], asked: Asked) -> None:
+def _check(body: Mapping[str, Any], asked: Asked, now: datetime) -> None:
     try:
-        JobMessage.model_validate(body)
+        deadline = JobMessage.model_validate(body).deadline
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         raise Problem(_fault(asked, fault), _USAGE) from None
+    if deadline is not None and deadline <= now:
+        line = f'--deadline: "{asked.deadline}" has passed; no cancel would be sent'
+        raise Problem(line, _USAGE)
 
 
 def _fault(asked: Asked, fault: Mapping[str, Any]) -> str:

@@ -16,17 +16,31 @@ MISTAKES = [
     (("submit", "-a", "d"), "no ids; give them as arguments"),
     (("submit", "-", "-a", "d"), "no ids; give them as arguments"),
     (("submit", "-f", "nowhere", "-a", "d"), "nowhere: cannot be read (FileNotFoundError)"),
-    (("submit", "1", "-a", "d", "--deadline", "tomorrow"), '--deadline: "tomorrow" is no time; write 30s, 5m, 2h or 2026-'),
+    (
+        ("submit", "1", "-a", "d", "--deadline", "tomorrow"),
+        '--deadline: "tomorrow" is no time; write 30s, 5m, 2h or 2026-',
+    ),
     (("plan", "1", "-a", "d", "--deadline", "2026-13-01T00:00:00Z"), "is no time; write 30s,"),
     (("submit", "1", "-a", "d", "--kind", "x"), "'x' is not one of"),
     (("submit", "1", "-a", "bad name!"), '--account: "bad name!" is no account name (letters,'),
     (("plan", "1", "-a", ""), '--account: "" is no account name (letters, digits, _ and -,'),
-    (("submit", "1", "-a", "d", "--reason", "x" * 300), "--reason: 300 characters; at most 256"),
+    (
+        ("submit", "1", "-a", "d", "--reason", "x" * 300),
+        "--reason: 300 characters; at most 256",
+    ),
     (("submit", "x" * 101, "-a", "d"), "id 1 has 101 characters; an id has at most 100"),
     (("submit", "1", "", "-a", "d"), "id 2 is empty"),
-    (("submit", *map(str, range(10_001)), "-a", "d"), "10001 ids; a job has at most 10000: send two"),
+    (
+        ("submit", *map(str, range(10_001)), "-a", "d"),
+        "10001 ids; a job has at most 10000: send two",
+    ),
+    (("submit", "1", "-a", "d", "-w", "--deadline", "2020-01-01T00:00:00Z"), "has passed; no"),
+    (
+        ("plan", "1", "-a", "d", "--deadline", "0s"),
+        '--deadline: "0s" has passed; no cancel would',
+    ),
     (("venues", "mars"), "no venue 'mars'; known are coinw, kuna, ztdx"),
-    (("rejected", "drop", "0"), "Invalid value for 'NUMBER'"),
+    (("rejected", "drop", "0"), "see cancel-worker rejected drop --help"),
     (("watch", "--status", "gone"), "'gone' is not one of"),
 ]
 
