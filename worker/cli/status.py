@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -32,9 +32,23 @@ def status(job: JobId, *, url: Url = DEFAULT_URL, as_json: AsJson = False) -> No
         return
     columns = ("id", "status", "reason", "venue says", "proof", "attempts", "finished", "ms")
     output.table(columns, (_row(row) for row in found))
-    counts = Counter(row.status for row in found)
-    words = ", ".join(f"{counts[s]} {s}" for s in CancelStatus if s in counts)
-    output.line(f"job {job} at {found[0].venue or '?'}/{found[0].account or '?'}: {words}")
+    output.line(f"job {job} at {_place(found)}: {'; '.join(_verdict(found))}")
+
+
+def _place(found: Sequence[Recorded]) -> str:
+    """Return venue and account; a message that was refused as a whole may name neither."""
+    known = (f"{row.venue}/{row.account}" for row in found if row.venue)
+    return next(known, "an unknown account")
+
+
+def _verdict(found: Sequence[Recorded]) -> Iterator[str]:
+    """Yield how many ids ended how, then why a message was refused as a whole."""
+    ids = Counter(row.status for row in found if row.id)
+    if ids:
+        yield ", ".join(f"{ids[status]} {status}" for status in CancelStatus if status in ids)
+    which = "another message of this job id" if ids else "the whole job"
+    for row in (row for row in found if not row.id):
+        yield f"{which} was {row.status} ({row.reason})"
 
 
 def recorded(url: str, read: Callable[[Store], list[Recorded]]) -> list[Recorded]:

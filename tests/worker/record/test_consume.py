@@ -207,12 +207,37 @@ def record_some(url: str) -> None:
     failed = outcome("77", "job-a", status="failed", reason="unreachable", evidence="none")
     later = {"finished_at": "2026-11-21T09:40:00.000Z", "reason": "already_canceled"}
     filled = outcome("78", "job-b", status="filled", finished_at="2026-11-21T09:41:00.000Z")
+    record_these(url, failed, outcome("77", "job-b", **later), filled)
+
+
+def record_these(url: str, *found: dict[str, Any]) -> None:
     store = Store(url)
     migrate(store)
-    found = [failed, outcome("77", "job-b", **later), filled]
     now = datetime.now(UTC)
     store.write([read(Message(json.dumps(each).encode(), "k"), now) for each in found])
     store.close()
+
+
+def test_status_counts_ids_and_tells_apart_what_was_refused_as_a_whole(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/record.sqlite3"
+    nowhere = {"venue": "", "account": "", "status": "rejected", "evidence": "none"}
+    record_these(
+        url,
+        outcome("77", "job-b"),
+        outcome("", "job-b", reason="wrong_routing_key", **nowhere),
+        outcome("", "job-c", reason="unknown_account", **nowhere),
+    )
+    shell = Shell(tmp_path, {"CANCEL_RECORD_URL": url})
+
+    both, whole = shell.run("status", "job-b"), shell.run("status", "job-c")
+
+    assert both.out.splitlines()[-1] == (
+        "job job-b at kuna/desk-k: 1 canceled; "
+        "another message of this job id was rejected (wrong_routing_key)"
+    )
+    assert whole.out.splitlines()[-1] == (
+        "job job-c at an unknown account: the whole job was rejected (unknown_account)"
+    )
 
 
 @pytest.mark.parametrize("words", [("status", "job"), ("explain", "1")], ids=lambda w: w[0])
