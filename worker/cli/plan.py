@@ -43,7 +43,10 @@ def plan(
     rtt_ms: RttMs = 50.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show the requests that the same `submit` would make at the venue. Sends nothing."""
+    """Show the requests that the same `submit` would make at the venue. Sends nothing.
+
+    Exit 1 if each id would be refused.
+    """
     asked = Asked(
         ids=read_ids(ids, file),
         account=account,
@@ -62,6 +65,8 @@ def plan(
     output = Output(as_json=as_json)
     show = _show_json if as_json else _show
     show(output, intake, planned)
+    if not intake.job.refs:
+        raise typer.Exit(1)
 
 
 def _intake(job: Draft, accounts: Any) -> Intake:
@@ -83,8 +88,9 @@ def _simulated(intake: Intake, account: Account, rtt_s: float) -> Plan:
 
 def _show(output: Output, intake: Intake, planned: Plan) -> None:
     columns = ("#", "at s", "for", "method", "target", "n", "ids", "quotas", "answered s")
-    rows = (_row(n, request) for n, request in enumerate(planned.requests, 1))
-    output.table(columns, rows)
+    if planned.requests:
+        rows = (_row(n, request) for n, request in enumerate(planned.requests, 1))
+        output.table(columns, rows)
     for refused in intake.refused:
         output.line(f"refused {refused.id}: {refused.reason}: {refused.text}", "red")
     output.line(_summary(intake, planned))
@@ -107,6 +113,8 @@ def _row(number: int, request: PlannedRequest) -> tuple[object, ...]:
 
 
 def _summary(intake: Intake, planned: Plan) -> str:
+    if not intake.job.refs:
+        return f"{len(intake.refused)} ids refused; nothing would be sent"
     cancels = sum(r.purpose is Purpose.CANCEL for r in planned.requests)
     looks = len(planned.requests) - cancels
     words = f"{len(intake.job.refs)} ids: {cancels} cancels and {looks} look-ups"

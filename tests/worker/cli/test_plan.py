@@ -77,6 +77,16 @@ def test_an_id_that_the_worker_would_refuse_is_told(offline: Shell) -> None:
     assert "refused no id at all: bad_id" in done.out
 
 
+def test_a_plan_without_a_request_is_no_success(offline: Shell) -> None:
+    done = offline.run("plan", "no id at all", "nor this", "-a", "desk-k")
+    told = offline.run("plan", "no id at all", "-a", "desk-k", "--json")
+
+    assert (done.code, told.code) == (1, 1)
+    assert done.out.splitlines()[0].startswith("refused no id at all: bad_id")
+    assert done.out.splitlines()[-1] == "2 ids refused; nothing would be sent"
+    assert told.lines[-1]["ids"] == 0
+
+
 def test_a_job_that_the_worker_would_reject_is_a_usage_error(offline: Shell) -> None:
     done = offline.run("plan", "1", "-a", "nobody")
 
