@@ -6,8 +6,9 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -137,10 +138,27 @@ def _read(path: Path) -> _File:
 
 
 def _first(error: ValidationError) -> str:
-    """Return the first fault, without the offending value: it might be a key."""
-    fault = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in fault["loc"]) or "accounts"
-    return f"{where}: {fault['msg'].lower()}"
+    """Return the fault that explains most, without the offending value: it might be a key."""
+    faults = error.errors(include_input=False, include_url=False)
+    # A key that is misspelt is often missing under its right name, too.
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
+    where = [str(part) for part in fault["loc"]] or ["accounts"]
+    if where[-1] == "[key]":
+        return f'accounts: "{where[1]}" {NO_ACCOUNT_NAME}'
+    place = ".".join(where)
+    if fault["type"] == "extra_forbidden":
+        known = _File if len(where) == 1 else _Account
+        return f"{place}: {_unknown_key(where[-1], known.model_fields)}"
+    return f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _unknown_key(key: str, known: Iterable[str]) -> str:
+    for what in ("key", "secret"):
+        if key.lower() in (what, f"api_{what}", f"api{what}"):
+            use = f"use api_{what}_env or api_{what}_file"
+            return f"a {what} does not belong in this file; {use}"
+    near = get_close_matches(key, known, 1)
+    return f"no such key; did you mean {near[0]}?" if near else "no such key"
 
 
 def _account(

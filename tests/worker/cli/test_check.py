@@ -98,6 +98,28 @@ def test_a_clock_that_is_off_is_told(offline: Shell) -> None:
         assert found(done)[url]["state"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('api_key = "0123456789"', "accounts.desk-1.api_key: a key does not belong in this"),
+        ('secret = "0123456789"', "accounts.desk-1.secret: a secret does not belong in"),
+        ("timeot = 3.0", "accounts.desk-1.timeot: no such key; did you mean timeout?"),
+        ('[account.desk-2]\nvenue = "ztdx"', "account: no such key; did you mean accounts?"),
+        ('[accounts."two words"]\nvenue = "ztdx"', 'accounts: "two words" is no account'),
+        ("timeout = 99.0", "accounts.desk-1.timeout: input should be less than or equal to 60"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_accounts_file_is_told_without_its_value(
+    offline: Shell, lines: str, said: str
+) -> None:
+    (offline.folder / "cancel.toml").write_text(f'[accounts.desk-1]\nvenue = "ztdx"\n{lines}\n')
+
+    done = offline.run("check", "--json")
+
+    assert f"cancel.toml: {said}" in done.lines[0]["detail"]
+    assert "0123456789" not in done.out + done.err
+
+
 def test_without_an_accounts_file_the_first_line_says_so(offline: Shell) -> None:
     done = offline.run("check", CANCEL_CONFIG="nowhere.toml")
 
