@@ -12,14 +12,16 @@ from pathlib import Path
 
 import amqp
 import pytest
+from kombu import Connection
 
-from tests.support.cli import COMMAND
+from tests.support.cli import COMMAND, Shell
 from tests.support.flower import FlowerProcess
 from tests.support.need import need
 from tests.support.producer import connect, send
 from tests.support.rabbitmq import RabbitNode, installed
 from tests.support.worker import ROOT, WorkerProcess, accounts_file
 from venues.sandbox.client import SandboxClient, start_sandbox
+from worker.amqp import topology
 
 RENDER = ROOT / "deploy/rabbitmq/render.sh"
 USERS = ("PRODUCER", "WORKER", "RECORD", "MONITOR")
@@ -153,6 +155,20 @@ def test_a_producer_declares_nothing(site: Site) -> None:
         channel = connection.channel()
         with pytest.raises(amqp.exceptions.AccessRefused):
             channel.queue_declare("cancel.mine", durable=True, auto_delete=False)
+
+
+def test_a_producer_is_told_of_an_account_that_does_not_exist(
+    site: Site, tmp_path: Path
+) -> None:
+    with Connection(site.url("worker")) as connection:
+        topology.declare(connection, ["desk-8"], embedded=False)
+    shell = Shell(tmp_path, {"CELERY_BROKER_URL": site.url("producer")})
+
+    sent, unknown = (shell.run("submit", "x", "-a", name) for name in ("desk-8", "desk-7"))
+
+    assert (sent.code, unknown.code) == (0, 2)
+    assert sent.err == "cancel-worker: no worker serves desk-8 now; the job waits\n"
+    assert "no account 'desk-7' at the broker" in unknown.err
 
 
 def test_guest_does_not_exist(site: Site) -> None:

@@ -117,7 +117,8 @@ def publish(
     returned: list[Any] = []
     with connection.channel() as channel:
         if is_embedded(connection):
-            _check_route(connection, channel, key)
+            if not routed(connection, key):
+                raise _no_queue(key)
         else:
             channel.events["basic_return"].add(lambda *what: returned.append(what))
         # By hand: a producer of kombu would add a content encoding that was not there.
@@ -130,12 +131,27 @@ def publish(
         raise _no_queue(key)
 
 
-def _check_route(connection: Connection, channel: Any, key: str) -> None:
-    """The embedded broker drops what no queue takes, without a word."""
+def routed(connection: Connection, key: str) -> bool:
+    """Say whether a queue of the embedded broker takes a key; else it drops the message."""
     topology.declare(connection, (), embedded=True)
-    table = channel.get_table(topology.JOBS)
-    if not channel.typeof(topology.JOBS).lookup(table, topology.JOBS, key, None):
-        raise _no_queue(key)
+    with connection.channel() as channel:
+        table = channel.get_table(topology.JOBS)
+        return bool(channel.typeof(topology.JOBS).lookup(table, topology.JOBS, key, None))
+
+
+def queue_size(connection: Connection, name: str) -> tuple[int, int] | None:
+    """Return messages and consumers of a queue; None if there is no such queue.
+
+    RabbitMQ tells them to every user, whatever it may do.
+    """
+    with connection.channel() as channel:
+        try:
+            _, messages, consumers = channel.queue_declare(name, passive=True)
+        except amqp.NotFound as error:
+            if "no queue" not in str(error.reply_text):
+                raise  # it is there, but its node is not
+            return None
+    return messages, consumers
 
 
 def _no_queue(key: str) -> Problem:

@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
-import amqp
 import typer
 from kombu import Connection
 
@@ -18,7 +17,7 @@ from venues.words import Priority
 from worker.amqp import topology
 from worker.amqp.topology import RECORD, lane_queue_name, owner_queue_name
 from worker.cli.accounts import rate
-from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded
+from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, queue_size
 from worker.cli.output import AsJson, Output, Problem
 from worker.http.transport import InDoubt, NotSent, Transport
 from worker.settings import Account, ConfigError, environment, load_each
@@ -121,18 +120,8 @@ def _queues(connection: Connection, accounts: Mapping[str, Account]) -> Iterator
             yield _served(connection, lane_queue_name(account, priority))
 
 
-def _size(connection: Connection, name: str) -> tuple[int, int] | None:
-    """Return messages and consumers of a queue; None if there is no such queue."""
-    with connection.channel() as channel:
-        try:
-            _, messages, consumers = channel.queue_declare(name, passive=True)
-        except amqp.NotFound:
-            return None
-    return messages, consumers
-
-
 def _served(connection: Connection, name: str) -> Finding:
-    size = _size(connection, name)
+    size = queue_size(connection, name)
     if size is None:
         return Finding(
             f"queue {name}", State.BAD, "not there; start a worker, which declares it"
@@ -145,7 +134,7 @@ def _served(connection: Connection, name: str) -> Finding:
 
 
 def _rejected(connection: Connection) -> Finding:
-    size, what = _size(connection, topology.REJECTED), f"queue {topology.REJECTED}"
+    size, what = queue_size(connection, topology.REJECTED), f"queue {topology.REJECTED}"
     if size is None:
         return Finding(what, State.BAD, "not there; start a worker, which declares it")
     if size[0]:
@@ -156,7 +145,7 @@ def _rejected(connection: Connection) -> Finding:
 
 def _recorded(connection: Connection) -> Finding:
     """The record may be left out, so that it is missing is no fault."""
-    messages, consumers = _size(connection, RECORD) or (0, 0)
+    messages, consumers = queue_size(connection, RECORD) or (0, 0)
     what = f"queue {RECORD}"
     if not consumers:
         return Finding(what, State.NOTE, f"{messages} wait; to keep them: cancel-worker record")

@@ -15,6 +15,7 @@ from worker.cli import orders
 from worker.cli.broker import TIMEOUT_S, BrokerTimeout, Listener, broker, listening, publish
 from worker.cli.orders import Asked, Draft, draft, read_ids
 from worker.cli.output import SAFE, AsJson, Output, Problem, Rows
+from worker.cli.served import check_served
 from worker.contract.job import DEFAULT_DEADLINE
 
 #: Ids have their final status soon after the deadline; then waiting is of no use.
@@ -75,6 +76,7 @@ def _longest_s(job: Draft) -> float:
 
 def _send_only(job: Draft, output: Output, timeout_s: float) -> None:
     with broker(timeout_s) as connection:
+        check_served(connection, job, output)
         publish(connection, job.key, job.body, orders.properties(job), {}, timeout_s)
     if output.as_json:
         output.emit({"job_id": job.job_id, "orders": len(job.ids), "routing_key": job.key})
@@ -87,10 +89,12 @@ def _send_and_wait(job: Draft, output: Output, timeout_s: float, until: float) -
     # A job that is refused as a whole may not even name a known account.
     keys, sent = (f"*.{job.account}.*", "_._.rejected"), False
     try:
-        with broker(timeout_s) as connection, listening(connection, keys) as listener:
-            publish(connection, job.key, job.body, orders.properties(job), {}, timeout_s)
-            sent = True
-            waiting.watch(listener, until)
+        with broker(timeout_s) as connection:
+            check_served(connection, job, output)
+            with listening(connection, keys) as listener:
+                publish(connection, job.key, job.body, orders.properties(job), {}, timeout_s)
+                sent = True
+                waiting.watch(listener, until)
     except Problem as problem:
         goes_on = f"; job {job.job_id} was sent and goes on" if sent else ""
         raise Problem(problem.line + goes_on, problem.code) from None

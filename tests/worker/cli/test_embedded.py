@@ -59,9 +59,8 @@ def test_an_account_that_nobody_serves_is_told(folder: Shell) -> None:
     done = folder.run("submit", "1", "-a", "nobody")
 
     assert (done.code, done.err) == (
-        69,
-        "cancel-worker: no queue takes 'routine.nobody'; "
-        "check the account's name and start a worker\n",
+        2,
+        "cancel-worker: no account 'nobody' at the broker; known are desk-c, desk-k, desk-z\n",
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from kombu import Connection
 
 from tests.support.cli import COMMAND, Shell
-from tests.support.producer import Outcomes
+from tests.support.producer import Outcomes, connect
 from tests.support.rabbitmq import RabbitNode
 from tests.worker.cli.conftest import KEY, SECRET, new_ids
 from venues.sandbox.client import SandboxClient
@@ -66,12 +66,19 @@ def test_an_order_that_may_be_open_ends_with_1(shell: Shell) -> None:
     assert done.out.splitlines()[-1].endswith("some orders are, or may be, open")
 
 
-def test_a_job_that_is_rejected_as_a_whole_ends_with_1_and_the_reason(shell: Shell) -> None:
+def test_a_job_that_is_rejected_as_a_whole_ends_with_1_and_the_reason(
+    shell: Shell, rabbit: RabbitNode
+) -> None:
+    """What is left of an account that was taken away: a queue that nothing is bound to."""
+    with connect(rabbit.url) as connection:
+        connection.channel().queue_declare("cancel.nobody.routine", auto_delete=False)
+
     done = shell.run("submit", *new_ids(2), "-a", "nobody", "--wait", "--wait-timeout", "20")
 
     assert done.code == 1
-    assert "was rejected: unknown_account" in done.err
-    assert len(done.err.splitlines()) == 1
+    noted, told = done.err.splitlines()
+    assert noted == "cancel-worker: no worker serves nobody now; the job waits"
+    assert "was rejected: unknown_account" in told
 
 
 def test_ids_come_from_arguments_a_file_and_standard_input_and_count_once(
@@ -168,11 +175,86 @@ def test_a_producer_may_be_allowed_to_publish_and_nothing_else(
 
     sent = shell.run("submit", "x", "-a", "desk-k", CELERY_BROKER_URL=url)
     waits = shell.run("submit", "x", "-a", "desk-k", "--wait", CELERY_BROKER_URL=url)
+    unknown = shell.run("submit", "x", "-a", "dsk-k", CELERY_BROKER_URL=url)
 
-    assert sent.code == 0
+    assert (sent.code, sent.err) == (0, "")
+    assert unknown.code == 2
     assert waits.code == 69
     assert "ACCESS_REFUSED" in waits.err
     assert "was sent" not in waits.err
+
+
+def ready(url: str, queue: str) -> int:
+    """Return how many messages wait in a queue."""
+    with connect(url) as connection:
+        return int(connection.channel().queue_declare(queue, passive=True).message_count)
+
+
+@pytest.mark.parametrize(
+    ("account", "mend"),
+    [
+        ("dsk-k", "did you mean desk-k?"),
+        ("nosuch", "known are desk-c, desk-k, desk-z"),
+    ],
+)
+@pytest.mark.parametrize("wait", [(), ("--wait",)], ids=["send", "wait"])
+def test_an_account_that_nobody_knows_is_refused_and_nothing_is_sent(
+    shell: Shell, rabbit: RabbitNode, account: str, mend: str, wait: tuple[str, ...]
+) -> None:
+    before = ready(rabbit.url, topology.REJECTED)
+
+    done = shell.run("submit", "x", "-a", account, "--kill", *wait)
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"cancel-worker: no account '{account}' at the broker; {mend}\n"
+    time.sleep(0.5)
+    assert ready(rabbit.url, topology.REJECTED) == before
+
+
+def test_who_has_no_accounts_file_is_told_of_an_unknown_account_too(
+    shell: Shell, rabbit: RabbitNode
+) -> None:
+    done = shell.run("submit", "x", "-a", "nosuch", CANCEL_CONFIG="nowhere.toml")
+
+    assert done.code == 2
+    assert done.err.endswith("; check the name, or start a worker that has it\n")
+
+
+def test_a_job_that_no_worker_serves_now_is_sent_with_a_note(
+    shell: Shell, rabbit: RabbitNode
+) -> None:
+    url = rabbit.vhost("unserved")
+    with Connection(url) as connection:
+        topology.declare(connection, ["desk-k"], embedded=False)
+
+    done = shell.run("submit", "x", "-a", "desk-k", "--json", CELERY_BROKER_URL=url)
+    new = shell.run("submit", "x", "-a", "desk-c", CELERY_BROKER_URL=url)
+
+    assert (done.code, done.lines[0]["routing_key"]) == (0, "routine.desk-k")
+    assert done.err == "cancel-worker: no worker serves desk-k now; the job waits\n"
+    assert ready(url, "cancel.desk-k.routine") == 1
+    assert (new.code, new.err) == (
+        2,
+        "cancel-worker: desk-c has no queue at the broker; "
+        "start a worker with this accounts file\n",
+    )
+
+
+def test_a_job_is_sent_where_the_broker_does_not_tell_of_its_queue(
+    shell: Shell, rabbit: RabbitNode
+) -> None:
+    """A queue that belongs to another connection; RabbitMQ refuses every question about it."""
+    url = rabbit.vhost("untold")
+    with Connection(url) as connection, connect(url) as other:
+        topology.declare(connection, ["desk-c"], embedded=False)
+        channel = other.channel()
+        channel.queue_declare("cancel.desk-k.routine", exclusive=True)
+        channel.queue_bind("cancel.desk-k.routine", topology.JOBS, "routine.desk-k")
+
+        done = shell.run("submit", "x", "-a", "desk-k", CELERY_BROKER_URL=url)
+
+        assert (done.code, done.err) == (0, "")
+        assert channel.basic_get("cancel.desk-k.routine", no_ack=True) is not None
 
 
 def test_a_broker_that_no_worker_has_served_is_told(shell: Shell, rabbit: RabbitNode) -> None:
@@ -222,7 +304,7 @@ def test_a_broker_that_dies_while_we_wait_is_told_with_the_job(
     rabbit.control("close_all_connections", "--vhost", "cut-1", "a test cuts the line")
     out, err = process.communicate(timeout=20)
 
-    assert (process.returncode, out, len(err.splitlines())) == (69, "", 1)
+    assert (process.returncode, out, len(err.splitlines())) == (69, "", 2)
     assert err.endswith("; job cut-1 was sent and goes on\n")
 
 
@@ -235,4 +317,7 @@ def test_who_interrupts_the_wait_is_told_that_the_job_goes_on(
     out, err = process.communicate(timeout=20)
 
     assert (process.returncode, out) == (130, "")
-    assert err == "cancel-worker: interrupted; job cut-2 was sent and goes on\n"
+    assert err.splitlines() == [
+        "cancel-worker: no worker serves desk-k now; the job waits",
+        "cancel-worker: interrupted; job cut-2 was sent and goes on",
+    ]

@@ -1,0 +1,66 @@
+"""Whether somebody serves an account, asked before its job is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import amqp
+from kombu import Connection
+
+from worker.amqp import topology
+from worker.cli.broker import is_embedded, queue_size, routed
+from worker.cli.orders import Draft
+from worker.cli.output import Output, Problem
+from worker.settings import ConfigError, environment, load_each
+
+_USAGE = 2
+#: Names that are listed where none is close to what was typed.
+_MOST_NAMED = 10
+
+
+def check_served(connection: Connection, job: Draft, output: Output) -> None:
+    """Note it where no worker serves the account of a job now.
+
+    Nothing is said where the broker does not tell: a job is rather sent than held back.
+
+    Raises:
+        Problem: the account has no queue, so no worker would take the job.
+    """
+    if is_embedded(connection):
+        if not routed(connection, job.key):
+            raise _no_account(job.account)
+        return
+    try:
+        size = queue_size(connection, topology.lane_queue_name(job.account, job.priority))
+    except amqp.ChannelError:
+        return
+    if size is None:
+        with connection.channel() as channel:  # without any exchange, no worker was ever here
+            topology.jobs_exchange(False)(channel).declare(passive=True)
+        raise _no_account(job.account)
+    if not size[1]:
+        output.note(f"no worker serves {job.account} now; the job waits")
+
+
+def _no_account(account: str) -> Problem:
+    known = _names()
+    if account in known:
+        mend = "start a worker with this accounts file"
+        return Problem(f"{account} has no queue at the broker; {mend}", _USAGE)
+    if near := get_close_matches(account, known, 1):
+        mend = f"did you mean {near[0]}?"
+    elif known:
+        mend = f"known are {', '.join(known[:_MOST_NAMED])}"
+        mend += ", …" if len(known) > _MOST_NAMED else ""
+    else:
+        mend = "check the name, or start a worker that has it"
+    return Problem(f"no account {account!r} at the broker; {mend}", _USAGE)
+
+
+def _names() -> Sequence[str]:
+    """Return the names of the accounts file; who only sends jobs need not have one."""
+    try:
+        return sorted(load_each(environment()))
+    except ConfigError:
+        return ()
