@@ -8,12 +8,13 @@ import threading
 from functools import partial
 from typing import Any, NoReturn
 
+import click
 import structlog
 from celery import Celery, signals
 from celery.app.amqp import AMQP
 from kombu import Connection
 
-from worker import log
+from worker import flower, log
 from worker.amqp import embedded as folder
 from worker.amqp import topology
 from worker.amqp.connection import HardenedConnection
@@ -54,7 +55,17 @@ def make_app() -> Celery:
     signals.worker_ready.connect(_say_ready, weak=False)
     signals.worker_shutting_down.connect(_stop_sending, weak=False)
     signals.worker_shutdown.connect(_close, weak=False)
+    signals.import_modules.connect(_protect_flower, weak=False)
     return app
+
+
+def _protect_flower(**_: Any) -> None:
+    """Flower loads the tasks' modules when its options are read, just before it listens."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.command.name == "flower":
+        from tornado.options import options
+
+        flower.protect(options, context.params["tornado_argv"], environment())
 
 
 def _cores() -> int:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,17 +21,30 @@ USER, PASSWORD = "watch", "planted-flower-password"
 START_TIMEOUT_S = 120.0
 
 
+#: How Flower is started, from a folder or with the command.
+BY_CELERY = (sys.executable, "-m", "celery", "-A", "worker", "flower")
+BY_COMMAND = (sys.executable, "-m", "worker.cli", "flower")
+
+
 class FlowerProcess:
     """`celery -A worker flower` with the shipped configuration and a password."""
 
     def __init__(
-        self, broker_url: str, log: Path, env: Mapping[str, str] | None = None
+        self,
+        broker_url: str,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        command: Sequence[str] = BY_CELERY,
+        folder: Path = ROOT,
     ) -> None:
         self.port = free_port()
         self.log = log
         self.url = f"http://127.0.0.1:{self.port}"
+        self._command, self._folder = command, folder
         self._env = {
             **os.environ,
+            "PYTHONPATH": str(ROOT),
             "CELERY_BROKER_URL": broker_url,
             "FLOWER_PORT": str(self.port),
             "FLOWER_BASIC_AUTH": f"{USER}:{PASSWORD}",
@@ -41,10 +54,9 @@ class FlowerProcess:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start it and wait for nothing."""
-        command = [sys.executable, "-m", "celery", "-A", "worker", "flower"]
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                command, env=self._env, cwd=ROOT, stdout=out, stderr=out
+                self._command, env=self._env, cwd=self._folder, stdout=out, stderr=out
             )
         return self.process
 

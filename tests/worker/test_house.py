@@ -22,6 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "worker.settings": {"venues"},
     "worker.log": {"venues"},
     "worker.stats": {"venues"},
+    "worker.flower": set(),
     "worker.contract": {"venues"},
     "worker.orders": {"venues"},
     "worker.pacing": {"venues"},
@@ -67,6 +68,7 @@ ROOMS: dict[str, set[str]] = {
     "worker.app": {
         "worker.settings",
         "worker.log",
+        "worker.flower",
         "worker.amqp",
         "worker.processes",
         "worker.jobs",

@@ -21,6 +21,7 @@ COMMANDS = (
     "explain",
     "rejected",
     "record",
+    "flower",
 )
 #: What a shell shows for a command that was interrupted.
 _INTERRUPTED = 130
@@ -36,11 +37,12 @@ def make_cli(commands: Sequence[str] = COMMANDS) -> typer.Typer:
     )
     cli.callback()(_about)
     for name in commands:
-        found = getattr(importlib.import_module(f"worker.cli.{name}"), name)
+        module = importlib.import_module(f"worker.cli.{name}")
+        found = getattr(module, name)
         if isinstance(found, typer.Typer):
             cli.add_typer(found, name=name)
         else:
-            cli.command(name)(found)
+            cli.command(name, context_settings=getattr(module, "PASSES_ON", None))(found)
     return cli
 
 
