@@ -127,6 +127,11 @@ def _read(path: Path) -> _File:
         raise ConfigError(
             f"{path}: no such file; copy cancel.toml.example there or set CANCEL_CONFIG"
         ) from None
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{path}: a folder, which Docker makes where the file to mount is missing;"
+            " delete it and put the accounts file in its place"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error.__class__.__name__}") from None
     except tomllib.TOMLDecodeError as error:

@@ -69,6 +69,23 @@ def test_no_secret_stands_in_the_files() -> None:
     assert all(f"{name}=\n" in (ROOT / "deploy/env.example").read_text() for name in SECRETS)
 
 
+def test_the_head_of_compose_names_all_that_must_be_made_first() -> None:
+    head = (ROOT / "docker-compose.yml").read_text().partition("\nx-app:")[0]
+    ours = (ROOT / "deploy/env.example").read_text()
+    made = {".env", *re.findall(r"^CANCEL_\w+=\./(\S+)$", ours, re.M)}
+    steps = head.partition("Start:")[2].partition("docker compose up")[0]
+
+    assert made == {".env", "cancel.toml", "secrets"}
+    for name in made:
+        assert re.search(rf"(?<!\w){re.escape(name)}(?= )", steps), name
+
+
+def test_git_keeps_no_secret_by_mistake() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+
+    assert {"/.env", "cancel.toml", "/secrets/"} <= set(ignored)
+
+
 def test_every_service_is_restarted_and_watched() -> None:
     for name, service in _services().items():
         assert service["restart"] == "unless-stopped", name

@@ -120,6 +120,18 @@ def test_a_fault_of_the_accounts_file_is_told_without_its_value(
     assert "0123456789" not in done.out + done.err
 
 
+def test_a_folder_in_place_of_the_accounts_file_is_told_with_its_cause(offline: Shell) -> None:
+    (offline.folder / "folder.toml").mkdir()
+
+    done = offline.run("check", "--json", CANCEL_CONFIG="folder.toml")
+
+    assert done.code == 1
+    assert done.lines[0]["detail"] == (
+        "folder.toml: a folder, which Docker makes where the file to mount is missing;"
+        " delete it and put the accounts file in its place"
+    )
+
+
 def test_without_an_accounts_file_the_first_line_says_so(offline: Shell) -> None:
     done = offline.run("check", CANCEL_CONFIG="nowhere.toml")
 
