@@ -233,6 +233,22 @@ def _told(reader: Reader, job_id: str, order_id: str) -> dict[str, object]:
     raise AssertionError(f"{job_id}/{order_id} has no outcome")
 
 
+def test_the_tour_counts_its_terminals() -> None:
+    """Each command that goes on needs one, and so does the reader."""
+    text = README.read_text(encoding="utf-8")
+    found = re.search(r"^## A tour in (\w+) terminals$", text, re.MULTILINE)
+    words = ["one", "two", "three", "four", "five", "six"]
+    needed = sum(block.mark == "background" for block in BLOCKS) + 1
+
+    assert found
+    assert words.index(found[1]) + 1 == needed
+    assert re.findall(r"^\*\*(\w+): ", text, re.MULTILINE) == [
+        w.title() for w in words[:needed]
+    ]
+    anchor = f"README.md#a-tour-in-{found[1]}-terminals"
+    assert anchor in (ROOT / "examples/sandbox/README.md").read_text(encoding="utf-8")
+
+
 def test_the_page_has_no_command_outside_of_its_shell_blocks() -> None:
     """A command in a block of another kind would be one that nobody runs."""
     kinds = set(re.findall(r"^```(\w*)$", README.read_text(encoding="utf-8"), re.MULTILINE))
