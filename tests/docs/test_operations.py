@@ -17,3 +17,15 @@ def test_every_alert_is_explained_and_no_other() -> None:
     explained = set(re.findall(r"^\| `(Cancel\w+)` \|", page, re.MULTILINE))
 
     assert explained == shipped
+
+
+def test_every_picture_is_shown_on_a_page() -> None:
+    pages = [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "tests").rglob("*.md"),
+    ]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+
+    for picture in (ROOT / "docs/img").iterdir():
+        assert f"img/{picture.name})" in text, picture.name
