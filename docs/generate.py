@@ -36,7 +36,7 @@ WAY_OF_AN_ID = (
     "venues.words.CancelJob",
     "venues.words.OrderRef",
     "worker.jobs.submit.Reading",
-    "worker.processes.client.Errand",
+    "worker.lane.submission.Submission",
     "worker.orders.progress.OrderProgress",
     "worker.lane.waiting.Item",
     "worker.lane.waiting.Sending",

@@ -20,8 +20,9 @@ from tests.bench.bounds import RTT_S, percentile
 from tests.bench.scenes import SCENES, Job, Scene
 from venues.base import Route, Verdict
 from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus, OrdType, Purpose
-from worker.lane.lane import Lane, Sending, take_deliveries
+from worker.lane.lane import Lane, Sending
 from worker.lane.load import Load
+from worker.lane.submission import Submission
 from worker.orders.judge import Judgement
 from worker.orders.progress import Cohort, new_cohorts
 from worker.pacing.pace import NEVER, Pace
@@ -35,19 +36,18 @@ _ACCEPTED, _ABSENT = Judgement(Verdict.ACCEPTED), Judgement(Verdict.ABSENT)
 _MOST_EVENTS = 200_000
 
 
-@dataclass(slots=True, eq=False)
-class Task:
+@dataclass(slots=True, eq=False, kw_only=True)
+class Task(Submission):
     """One job at its lane, and what was seen of it. Times are seconds."""
 
+    account: str = ""
+    job_id: str = ""
+    deadline: float = NEVER
     job: Job
-    kill: bool
-    came_at: float
     missing: int
     first_s: float = NEVER  # from its coming until its first cancel left
     canceled_s: float = 0.0  # until its last cancel left
     final_s: float = NEVER  # until its last id was final
-    deadline: float = NEVER
-    leaving: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -127,7 +127,7 @@ class Rehearsal:
         self._at(comes_at, partial(self._come, account, job))
 
     def _come(self, account: _Account, job: Job) -> None:
-        task = Task(job, job.kill, self.now, job.ids)
+        task = Task(job=job, kill=job.kill, received_at=self.now, missing=job.ids)
         self.tasks.append(task)
         account.lane.add(task, self._orders(job), self.now)
         self._pump(account)
@@ -143,16 +143,15 @@ class Rehearsal:
         most = min(self._scene.singles, 1 + int(_READ_PER_S * self.now))
         while account.singles < min(most, account.singles_done + _IN_MEMORY):
             account.singles += 1
-            task = Task(_SINGLE, False, self.now, 1)
+            task = Task(job=_SINGLE, kill=False, received_at=self.now, missing=1)
             account.lane.add(task, self._orders(_SINGLE), self.now)
         if account.singles < self._scene.singles:
             self._at(self.now + _READ_EVERY_S, partial(self._read, account))
         self._pump(account)
 
     def _hand_out(self, account: _Account) -> None:
-        for delivery in take_deliveries(account.lane):
-            task = delivery.owner
-            if not isinstance(task, Task) or not isinstance(delivery.result, CancelOutcome):
+        for task, result in account.lane.take_results():
+            if not isinstance(task, Task) or not isinstance(result, CancelOutcome):
                 continue
             task.missing -= 1
             if task.job is _SINGLE:
@@ -161,7 +160,7 @@ class Rehearsal:
                 self._end(account, task)
 
     def _end(self, account: _Account, task: Task) -> None:
-        task.final_s = self.now - task.came_at
+        task.final_s = self.now - task.received_at
         self._tell(f"{task.final_s:.3f} s for {task.job}")
         jobs = self._scene.jobs
         place = jobs.index(task.job) + 1
@@ -203,7 +202,7 @@ class Rehearsal:
         if route.purpose is Purpose.CANCEL:
             for owner in sending.owners():
                 assert isinstance(owner, Task)
-                owner.canceled_s = self.now - owner.came_at
+                owner.canceled_s = self.now - owner.received_at
                 owner.first_s = min(owner.first_s, owner.canceled_s)
 
     def _arrive(self, account: _Account, sending: Sending, back_at: float) -> None:

@@ -8,25 +8,24 @@ from random import Random
 
 from tests.simulation.laws import Ledger, Watch
 from tests.simulation.scenario import Scenario, SimJob
+from venues.words import OrderRef
 from worker.lane.lane import Lane
 from worker.lane.load import Load
+from worker.lane.submission import Submission
 from worker.orders.progress import Cohort
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER, Pace
 
 
-@dataclass(slots=True, eq=False)
-class Run:
+@dataclass(slots=True, eq=False, kw_only=True)
+class Run(Submission):
     """One delivery of one job, as worker/jobs/run.py does it, but without a thread."""
 
     job: SimJob
     desk: Desk
     cohorts: list[Cohort]
-    kill: bool
-    deadline: float
-    came_at: float
-    leaving: str = ""
-    waiting: int = 0
+    refs: dict[str, OrderRef]
+    waiting: int
     left: list[Parked] = field(default_factory=list)
 
 

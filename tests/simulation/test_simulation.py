@@ -11,11 +11,12 @@ import pytest
 from tests.simulation.bound import check_bound, ratio_to_bound
 from tests.simulation.laws import LawBroken
 from tests.simulation.seeds import run_seed
+from tests.support.lane import id_of
 from venues.base import Quota, Venue
-from venues.words import CancelOutcome, CancelStatus, OrderRef
-from worker.lane.lane import Group, Item, Lane, Owner, Pause, Sending
+from venues.words import CancelOutcome, CancelStatus
+from worker.lane.lane import Group, Item, Lane, Pause, Sending
 from worker.lane.load import Load
-from worker.orders.retry import Parked
+from worker.lane.submission import Result, Submission
 from worker.pacing.pace import NEVER, Pace
 
 #: Seeds of an ordinary run; `python -m tests.simulation --seeds 10000` runs more.
@@ -128,20 +129,20 @@ class Restless(Lane):
 class Careless(Lane):
     """Loses every tenth answer."""
 
-    def _hand(self, owner: Owner, ref: OrderRef, result: CancelOutcome | Parked) -> None:
-        if not ref.id.endswith("7"):
-            super()._hand(owner, ref, result)
+    def _hand(self, owner: Submission, result: Result) -> None:
+        if not id_of(result).endswith("7"):
+            super()._hand(owner, result)
 
 
 class Liar(Lane):
     """Says canceled of everything that it has a final word on."""
 
-    def _hand(self, owner: Owner, ref: OrderRef, result: CancelOutcome | Parked) -> None:
+    def _hand(self, owner: Submission, result: Result) -> None:
         if isinstance(result, CancelOutcome):
             result = CancelOutcome(
                 id=result.id, status=CancelStatus.CANCELED, evidence=result.evidence
             )
-        super()._hand(owner, ref, result)
+        super()._hand(owner, result)
 
 
 SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (

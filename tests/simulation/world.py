@@ -13,8 +13,9 @@ from tests.simulation.scenario import START_S, Ending, Fault, Scenario, SimJob
 from tests.simulation.truth import Truth
 from venues.base import HttpReply, Verdict
 from venues.words import CancelOutcome, OrderRef, Purpose
-from worker.lane.lane import SHORTEST_PAUSE_S, Lane, Sending, take_deliveries
+from worker.lane.lane import SHORTEST_PAUSE_S, Lane, Sending
 from worker.lane.load import LATE_S, Load
+from worker.lane.submission import Result
 from worker.orders.follow import expire
 from worker.orders.judge import judge, retry_after_s
 from worker.orders.progress import Cohort, cohorts, new_cohorts
@@ -131,8 +132,18 @@ class World:
             return
         desk = self._desks[job.account]
         refs = [(ref, cohort.progress) for cohort in ids for ref in cohort.refs()]
-        came_at = now - READ_S * len(refs)
-        run = Run(job, desk, ids, job.kill, job.deadline, came_at, waiting=len(refs))
+        run = Run(
+            account=job.account,
+            job_id=job.job_id,
+            kill=job.kill,
+            deadline=job.deadline,
+            received_at=now - READ_S * len(refs),
+            job=job,
+            desk=desk,
+            cohorts=ids,
+            refs={ref.id: ref for ref, _ in refs},
+            waiting=len(refs),
+        )
         if now >= job.deadline:
             run.left = [Parked(ref, progress, now, "deadline") for ref, progress in refs]
             self._end_run(run)
@@ -143,13 +154,13 @@ class World:
         self._pump(desk)
 
     def _at_deadline(self, run: Run) -> None:
-        if run in run.desk.runs and not run.leaving and not run.desk.dead:
+        if run in run.desk.runs and not run.withdrawn and not run.desk.dead:
             run.desk.lane.withdraw(run, "deadline", self.agenda.now)
             self._pump(run.desk)
 
-    def _take(self, run: Run, ref: OrderRef, result: CancelOutcome | Parked) -> None:
+    def _take(self, run: Run, result: Result) -> None:
         if isinstance(result, CancelOutcome):
-            self.truth.answered(run.job, ref, result, self.agenda.now)
+            self.truth.answered(run.job, run.refs[result.id], result, self.agenda.now)
         else:
             run.left.append(result)
         run.waiting -= 1
@@ -217,11 +228,10 @@ class World:
         return True
 
     def _settle(self, desk: Desk) -> None:
-        for delivery in take_deliveries(desk.lane):
-            run = delivery.owner
+        for run, result in desk.lane.take_results():
             assert isinstance(run, Run)
             if not desk.dead:
-                self._take(run, delivery.ref, delivery.result)
+                self._take(run, result)
 
     def _depart(self, desk: Desk, sending: Sending, now: float) -> None:
         self.requests += 1

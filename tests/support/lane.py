@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from tests.simulation.toys import Plain
 from venues.base import Quota, Venue, Verdict
 from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus
-from worker.lane.lane import Lane, Sending, take_deliveries
+from worker.lane.lane import Lane, Sending
 from worker.lane.load import Load
+from worker.lane.submission import Result, Submission
 from worker.orders.judge import Judgement
 from worker.orders.progress import Cohort, new_cohorts
-from worker.orders.retry import Parked
-from worker.pacing.pace import NEVER, Pace
+from worker.pacing.pace import Pace
 
 ACCEPTED = Judgement(Verdict.ACCEPTED)
 ABSENT = Judgement(Verdict.ABSENT)
@@ -24,14 +24,14 @@ OPEN = Judgement(Verdict.STATE, ord_status=OrdStatus.NEW)
 FAST = {"cancel_batch": Quota(10, 1.0), "account": Quota(20, 1.0)}
 
 
-@dataclass(eq=False)
-class Task:
-    """A running task, as its lane sees it."""
+@dataclass(slots=True, eq=False, kw_only=True)
+class Task(Submission):
+    """A job at its lane, with plenty of time."""
 
+    account: str = "desk"
+    job_id: str = "job"
     kill: bool = False
     deadline: float = 1000.0
-    came_at: float = NEVER
-    leaving: str = ""
 
 
 def lane_of(
@@ -64,6 +64,11 @@ def answer(lane: Lane, sending: Sending, said: Judgement, now: float) -> None:
     lane.answered(sending, dict.fromkeys(sending.batch.refs, said), now)
 
 
-def results(lane: Lane, task: Task) -> list[CancelOutcome | Parked]:
+def results(lane: Lane, task: Task) -> list[Result]:
     """Take the results out of the lane; return those of one task."""
-    return [one.result for one in take_deliveries(lane) if one.owner is task]
+    return [result for owner, result in lane.take_results() if owner is task]
+
+
+def id_of(result: Result) -> str:
+    """Return the id that a result is about."""
+    return result.id if isinstance(result, CancelOutcome) else result.ref.id

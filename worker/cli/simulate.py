@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 from venues.base import Route, Venue, Verdict
 from venues.words import CancelOutcome, OrderRef, OrdStatus, OrdType, Purpose
-from worker.lane.lane import Lane, Sending, take_deliveries
+from worker.lane.lane import Lane, Sending
+from worker.lane.submission import Submission
 from worker.orders.judge import Judgement
 from worker.orders.progress import Cohort, OrderProgress
 from worker.pacing.pace import NEVER, Pace
-from worker.processes.protocol import Ticket
 from worker.settings import Account
 
 #: Times that differ by less are one moment.
@@ -61,7 +61,8 @@ def simulate(
     """Return the requests that the lane would send for these ids, and when."""
     paces = {name: Pace(quota) for name, quota in account.quotas.items()}
     lane = Lane(account.venue, paces, random.Random(0), verify=account.verify)  # noqa: S311
-    return _Simulation(account, lane, rtt_s).run(cohorts, Ticket("plan", kill, deadline_s))
+    submission = Submission(account=account.name, job_id="plan", kill=kill, deadline=deadline_s)
+    return _Simulation(account, lane, rtt_s).run(submission, cohorts)
 
 
 class _Simulation:
@@ -72,9 +73,9 @@ class _Simulation:
         self._flying: list[tuple[float, int, Sending]] = []
         self._numbers = itertools.count()
 
-    def run(self, cohorts: Sequence[Cohort], ticket: Ticket) -> Plan:
+    def run(self, submission: Submission, cohorts: Sequence[Cohort]) -> Plan:
         now = 0.0
-        self._lane.add(ticket, cohorts, now)
+        self._lane.add(submission, cohorts, now)
         while now < NEVER:
             self._send(now)
             now = self._next_moment(now)
@@ -98,8 +99,8 @@ class _Simulation:
             self._lane.answered(sending, _said(self._venue, sending), now)
 
     def _count(self) -> None:
-        for delivery in take_deliveries(self._lane):
-            if isinstance(delivery.result, CancelOutcome):
+        for _, result in self._lane.take_results():
+            if isinstance(result, CancelOutcome):
                 self._plan.final += 1
             else:
                 self._plan.left += 1

@@ -278,7 +278,7 @@ class CancelConsumer(Consumer):
     def _begin(self, reading: Reading) -> None:
         job, came_at = reading.intake.job, reading.intake.came_at
         ids = fresh_ids(job, self.runtime.settings, again=False)
-        reading.errand = begin(self.runtime.lanes(job.account), job, ids, came_at)
+        reading.pending = begin(self.runtime.lanes(job.account), job, ids, came_at)
 
     def _on_unrouted(self, message: Any, _queue: str) -> None:
         """Send a job that matched no lane to the lane that its body names."""

@@ -16,11 +16,11 @@ from worker.jobs.progress_json import Progress, read_progress, track_of, write_p
 from worker.jobs.report import Report
 from worker.jobs.runtime import DISOWNED, Runtime
 from worker.jobs.submit import Reading, begin, deadline_of, fresh_ids, looks_first
-from worker.lane.waiting import Result
+from worker.lane.submission import Result
 from worker.orders.follow import expire
 from worker.orders.progress import Cohort, cohorts, new_progress
 from worker.orders.retry import Parked, RetryDecision, decide
-from worker.processes.client import Errand, LaneFailed
+from worker.processes.client import LaneFailed, Pending
 from worker.settings import Settings
 
 
@@ -42,7 +42,7 @@ class Run:
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
         self._came_at = math.inf if progress else reading.intake.came_at
-        self._errand = reading.errand
+        self._pending = reading.pending
         self._hold_s = hold_s(suspect=reading.suspect, attempt=self.attempt)
         self.report = Report(
             runtime.publisher,
@@ -53,7 +53,7 @@ class Run:
         )
         self._lanes = runtime.lanes(job.account)
         self._ids = (
-            [] if self._errand else _ids(self.job, progress, runtime.settings, reading.again)
+            [] if self._pending else _ids(self.job, progress, runtime.settings, reading.again)
         )
         if progress is None:
             self.report.accepted(len(job.refs) + len(refused))
@@ -68,7 +68,7 @@ class Run:
             LaneFailed: a fault of ours; the job goes to `cancel.dead`.
             NotConfirmed: the worker stops, and the broker does not take what was told.
         """
-        deadline = self._errand.deadline if self._errand else deadline_of(self.job)
+        deadline = self._pending.submission.deadline if self._pending else deadline_of(self.job)
         left = self._carry(deadline) if self.job.refs else []
         decision = decide(left, time.monotonic(), deadline)
         if decision is None:
@@ -79,23 +79,23 @@ class Run:
 
     def _carry(self, deadline: float) -> list[Parked]:
         now = time.monotonic()
-        if self._errand is None:
+        if self._pending is None:
             if now >= deadline:
                 return [
                     Parked(ref, cohort.progress, now, "deadline")
                     for cohort in self._ids
                     for ref in cohort.refs()
                 ]
-            self._errand = begin(self._lanes, self.job, self._ids, self._came_at)
-        return self._collect(self._errand, min(deadline, now + self._hold_s))
+            self._pending = begin(self._lanes, self.job, self._ids, self._came_at)
+        return self._collect(self._pending, min(deadline, now + self._hold_s))
 
-    def _collect(self, errand: Errand, until: float) -> list[Parked]:
+    def _collect(self, pending: Pending, until: float) -> list[Parked]:
         left: list[Parked] = []
         missing = len(self.job.refs)
         while missing:
-            results = self._next(errand, until)
+            results = self._next(pending, until)
             missing -= len(results)
-            if errand.leaving == DISOWNED:
+            if pending.submission.withdrawn == DISOWNED:
                 # Whoever has the job now tells all of it: two would not know the same.
                 raise Disowned
             for result in results:
@@ -105,15 +105,21 @@ class Run:
                     left.append(result)
         return left
 
-    def _next(self, errand: Errand, until: float) -> Sequence[Result]:
+    def _next(self, pending: Pending, until: float) -> Sequence[Result]:
         while True:
             # Once the ids are asked back, those in flight still come: each request ends.
-            wait_s = None if errand.leaving else max(0.0, until - time.monotonic())
+            wait_s = (
+                None if pending.submission.withdrawn else max(0.0, until - time.monotonic())
+            )
             try:
-                results = errand.inbox.get(timeout=wait_s)
+                results = pending.inbox.get(timeout=wait_s)
             except Empty:
-                why = "deadline" if errand.deadline <= time.monotonic() else "held_long"
-                self._lanes.withdraw(errand, why)
+                why = (
+                    "deadline"
+                    if pending.submission.deadline <= time.monotonic()
+                    else "held_long"
+                )
+                self._lanes.withdraw(pending.submission, why)
             else:
                 if isinstance(results, LaneFailed):
                     raise results

@@ -15,14 +15,15 @@ from venues.words import CancelJob, Priority
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import Intake
 from worker.jobs.poison import is_suspect
+from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
-from worker.processes.client import Errand, LaneClient
+from worker.processes.client import LaneClient, Pending
 from worker.settings import Settings
 
 
 @dataclass(slots=True, weakref_slot=True, kw_only=True)
 class Reading:
-    """A job as its message was read, and its errand if its ids are in their lane."""
+    """A job as its message was read, and what its lane still owes it, if its ids are there."""
 
     intake: Intake
     #: What a retry carries (`worker.jobs.progress_json.read_progress`).
@@ -31,7 +32,7 @@ class Reading:
     again: bool = False
     #: So many workers died over it that it was set aside.
     suspect: bool = False
-    errand: Errand | None = None
+    pending: Pending | None = None
 
     @property
     def is_begun(self) -> bool:
@@ -71,15 +72,16 @@ def deadline_of(job: CancelJob) -> float:
     return time.monotonic() + (job.deadline - utc_now()).total_seconds()
 
 
-def begin(lanes: LaneClient, job: CancelJob, ids: Sequence[Cohort], came_at: float) -> Errand:
+def begin(
+    lanes: LaneClient, job: CancelJob, ids: Sequence[Cohort], received_at: float
+) -> Pending:
     """Hand in the ids of a job whose message came at a time (monotonic seconds)."""
-    errand = Errand(
+    submission = Submission(
         account=job.account,
         job_id=job.job_id,
         kill=job.priority is Priority.KILL,
         deadline=deadline_of(job),
-        came_at=came_at,
+        received_at=received_at,
         trace=job.trace.get("traceparent", ""),
     )
-    lanes.submit(errand, ids, len(job.refs))
-    return errand
+    return lanes.submit(submission, ids)

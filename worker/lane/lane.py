@@ -17,17 +17,16 @@ from itertools import groupby
 from operator import itemgetter
 
 from venues.base import Batch, Route, Venue
-from venues.words import OPEN_STATES, CancelOutcome, IdKind, OrderRef, Purpose
+from venues.words import OPEN_STATES, IdKind, OrderRef, Purpose
 from worker.lane.give_way import GiveWay
 from worker.lane.glance import Glances
 from worker.lane.list_all import WholeLists
 from worker.lane.load import Load
 from worker.lane.queues import Queues
+from worker.lane.submission import Result, Submission
 from worker.lane.waiting import (
-    Delivery,
     Group,
     Item,
-    Owner,
     Rank,
     Sending,
     full_since,
@@ -58,7 +57,7 @@ from worker.orders.retry import LONGEST_SLEEP_S, Parked, backoff_s
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
 
-__all__ = ["Delivery", "Group", "Item", "Lane", "Owner", "Pause", "Sending", "take_deliveries"]
+__all__ = ["Group", "Item", "Lane", "Pause", "Sending"]
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
@@ -99,7 +98,7 @@ class Lane:
         self.paused_until = -NEVER
         self.quiet_until = NEVER
         self.in_flight = 0
-        self.deliveries: list[Delivery] = []
+        self._results: list[tuple[Submission, Result]] = []
         self._rng = rng
         self._verify = verify
         self._throttles = 0
@@ -107,29 +106,29 @@ class Lane:
         self._glances = Glances(venue)
         self._seq = itertools.count()
         self._items: dict[tuple[object, ...], Item] = {}
-        self._of: dict[Owner, dict[Item, None]] = {}
-        self._leaving: set[Owner] = set()
+        self._of: dict[Submission, dict[Item, None]] = {}
+        self._leaving: set[Submission] = set()
         self._flying = 0
         self._kill_left_at = -NEVER
         self._queues = Queues(venue)
 
     # -- what tasks do -------------------------------------------------------------------
 
-    def add(self, owner: Owner, cohorts: Iterable[Cohort], now: float) -> None:
+    def add(self, owner: Submission, cohorts: Iterable[Cohort], now: float) -> None:
         """Take a task's ids in; one that another task asked for is shared with it."""
         for cohort in cohorts:
             if self.halted:
                 word = refuse(cohort.progress, self.halted)
-                for ref in cohort.refs():
-                    self._hand(owner, ref, word.outcome(ref.id))
+                for order_id in cohort.ids:
+                    self._hand(owner, word.outcome(order_id))
             else:
                 self._add(owner, cohort, now)
 
-    def _add(self, owner: Owner, cohort: Cohort, now: float) -> None:
+    def _add(self, owner: Submission, cohort: Cohort, now: float) -> None:
         if not self._items:
             self._load.begins(self)
         asked, fresh = self._of.setdefault(owner, {}), []
-        if owner.leaving:
+        if owner.withdrawn:
             self._leaving.add(owner)
         for ref in cohort.refs():
             key: tuple[object, ...] = (ref.kind, ref.id)
@@ -151,13 +150,15 @@ class Lane:
         key: tuple[object, ...],
         ref: OrderRef,
         progress: OrderProgress,
-        owner: Owner,
+        owner: Submission,
         now: float,
     ) -> Item:
-        came_at = min(now, owner.came_at)
+        came_at = min(now, owner.received_at)
         return Item(key, ref, progress, {owner: None}, next(self._seq), owner.kill, came_at)
 
-    def _share(self, item: Item, owner: Owner, progress: OrderProgress, now: float) -> None:
+    def _share(
+        self, item: Item, owner: Submission, progress: OrderProgress, now: float
+    ) -> None:
         """Another job asks for an id that is here: it may know more, or be in a hurry."""
         self._learn(item, progress, now)
         item.owners[owner] = None
@@ -182,21 +183,26 @@ class Lane:
         item.kill = True
         self._queue([item], now, now)
 
-    def withdraw(self, owner: Owner, why: str, now: float) -> None:
+    def withdraw(self, owner: Submission, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
-        owner.leaving = why
+        owner.withdrawn = why
         if owner in self._of:
             self._leaving.add(owner)
         for item in list(self._of.get(owner, ())):
             if not item.flying:
                 self._part(owner, item, max(now, self.paused_until))
 
-    def _part(self, owner: Owner, item: Item, not_before: float) -> None:
+    def _part(self, owner: Submission, item: Item, not_before: float) -> None:
         del item.owners[owner]
         self._disown(owner, item)
-        self._hand(owner, item.ref, Parked(item.ref, item.progress, not_before, owner.leaving))
+        self._hand(owner, Parked(item.ref, item.progress, not_before, owner.withdrawn))
         if not item.owners:
             self._forget(item)
+
+    def take_results(self) -> list[tuple[Submission, Result]]:
+        """Return the results since the last call, each with the submission that it is for."""
+        taken, self._results = self._results, []
+        return taken
 
     def withdraw_all(self, why: str, now: float) -> None:
         """Give every task its waiting ids back: the worker stops, or lost the lane."""
@@ -538,13 +544,13 @@ class Lane:
         for item in items:
             self._give_back(item, word.outcome(item.ref.id))
 
-    def _give_back(self, item: Item, result: CancelOutcome | Parked) -> None:
+    def _give_back(self, item: Item, result: Result) -> None:
         for owner in item.owners:
-            self._hand(owner, item.ref, result)
+            self._hand(owner, result)
         self._forget(item)
 
-    def _hand(self, owner: Owner, ref: OrderRef, result: CancelOutcome | Parked) -> None:
-        self.deliveries.append(Delivery(owner, ref, result))
+    def _hand(self, owner: Submission, result: Result) -> None:
+        self._results.append((owner, result))
 
     def _forget(self, item: Item) -> None:
         unqueue(item)
@@ -555,7 +561,7 @@ class Lane:
         for owner in item.owners:
             self._disown(owner, item)
 
-    def _disown(self, owner: Owner, item: Item) -> None:
+    def _disown(self, owner: Submission, item: Item) -> None:
         asked = self._of[owner]
         del asked[item]
         if not asked:
@@ -565,9 +571,3 @@ class Lane:
 
 #: Ids that were refused for rate wait at the broker, not in a thread.
 _WAIT_AT_BROKER = frozenset({"throttled", "banned"})
-
-
-def take_deliveries(lane: Lane) -> Sequence[Delivery]:
-    """Return what is to be handed to tasks, and forget it."""
-    taken, lane.deliveries = lane.deliveries, []
-    return taken

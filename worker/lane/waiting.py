@@ -5,23 +5,12 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple, Protocol
 
 from venues.base import Batch, Route
-from venues.words import CancelOutcome, IdKind, OrderRef, Purpose
+from venues.words import IdKind, OrderRef, Purpose
+from worker.lane.submission import Submission
 from worker.orders.progress import OrderProgress
-from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER
-
-
-class Owner(Protocol):
-    """A running task, as its lane sees it."""
-
-    kill: bool
-    deadline: float  # monotonic seconds
-    came_at: float  # when the worker read its message; infinite: unknown
-    leaving: str  # why it wants its ids back, as soon as they are not in flight
-
 
 #: A proof that has waited for so long (seconds) goes first, however few may go with it.
 PATIENCE_S = 2.0
@@ -42,7 +31,7 @@ class Item:
     key: tuple[object, ...]
     ref: OrderRef
     progress: OrderProgress
-    owners: dict[Owner, None]  # in the order in which they came
+    owners: dict[Submission, None]  # in the order in which they came
     seq: int
     kill: bool
     entered: float  # when the worker read the message of the first that asked for it
@@ -131,21 +120,9 @@ class Sending:
     waited_s: float
     glance: bool = False  # its ids go on meanwhile: it only teaches what it sees
 
-    def owners(self) -> list[Owner]:
+    def owners(self) -> list[Submission]:
         """Return the tasks whose ids it carries, each once."""
         return list(dict.fromkeys(chain.from_iterable(item.owners for item in self.items)))
-
-
-#: What a task gets back for one id: the final word, or the id itself for later.
-Result = CancelOutcome | Parked
-
-
-class Delivery(NamedTuple):
-    """A result on its way to its task."""
-
-    owner: Owner
-    ref: OrderRef
-    result: Result
 
 
 def rank(group: Group, head: Item, together: int, now: float) -> Rank:

@@ -9,7 +9,6 @@ from typing import Any
 from venues.base import Verdict
 from worker.lane.waiting import Sending
 from worker.orders.judge import Judgement
-from worker.processes.protocol import Ticket
 from worker.settings import Account
 from worker.stats import VenueCall
 
@@ -41,7 +40,7 @@ class CallLog:
         self._report(sending, why)
 
     def _write(self, sending: Sending, **found: object) -> None:
-        owners = [owner for owner in sending.owners() if isinstance(owner, Ticket)]
+        owners = sending.owners()
         attempt = max(item.progress.attempts for item in sending.items)
         self._log.info(
             "venue_request",

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, NoReturn, TextIO, cast
 from weakref import WeakValueDictionary
@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from worker import log
-from worker.lane.waiting import Result
+from worker.lane.submission import Submission
 from worker.orders.progress import Cohort
 from worker.processes.engine import Engine
 from worker.processes.idle_gc import collect_when_idle
@@ -27,16 +27,14 @@ from worker.processes.protocol import (
     Command,
     Event,
     GetStats,
-    Handed,
     LogLines,
+    Packed,
     Pipe,
     Release,
-    Share,
     Stats,
     Stop,
     SubmissionFailed,
     Submit,
-    Ticket,
     Withdraw,
 )
 from worker.settings import Account
@@ -133,9 +131,9 @@ class _Handler:
     ) -> None:
         self._pipe = pipe
         observe = pipe.send if observed else NO_OBSERVER.venue_call
-        self._engine = Engine(accounts, self._deliver, observe)
+        self._engine = Engine(accounts, pipe.send, observe)
         # Each lives for as long as its lane holds ids of it.
-        self._tickets: WeakValueDictionary[int, Ticket] = WeakValueDictionary()
+        self._submissions: WeakValueDictionary[int, Submission] = WeakValueDictionary()
         # A thread for each account: the ids of one are queued while another's kill leaves.
         self._threads = {
             name: ThreadPoolExecutor(1, thread_name_prefix=f"in-{name}") for name in accounts
@@ -146,10 +144,11 @@ class _Handler:
     def handle(self, command: Command) -> None:
         """Carry a command out, or let the account's thread do so."""
         match command:
-            case Submit():
-                self._in_turn(command.account, lambda: self._submit(command), command.few)
-            case Withdraw():
-                self._in_turn(command.account, lambda: self._withdraw(command))
+            case Submit(submission, cohorts):
+                account = submission.account
+                self._in_turn(account, lambda: self._submit(submission, cohorts), command.few)
+            case Withdraw(account, number, why):
+                self._in_turn(account, lambda: self._withdraw(account, number, why))
             case Release(account, why):
                 self._in_turn(account, lambda: self._engine.of(account).release(why))
             case Acquire(account, after_another):
@@ -172,37 +171,20 @@ class _Handler:
         if after_another:
             driver.assume_spent()
 
-    def _submit(self, order: Submit) -> None:
-        ticket = Ticket(
-            job_id=order.job_id,
-            kill=order.kill,
-            deadline=order.deadline,
-            came_at=order.came_at,
-            trace=order.trace,
-            number=order.number,
-        )
-        self._tickets[order.number] = ticket
+    def _submit(self, submission: Submission, packed: Iterable[Packed]) -> None:
+        self._submissions[submission.number] = submission
         try:
-            ids = [Cohort._make(packed) for packed in order.cohorts]
-            self._engine.of(order.account).submit(ticket, ids)
+            cohorts = [Cohort._make(values) for values in packed]
+            self._engine.of(submission.account).submit(submission, cohorts)
         except Exception as error:
-            self._pipe.send(SubmissionFailed(order.number, f"{type(error).__name__}: {error}"))
+            failed = SubmissionFailed(submission.number, f"{type(error).__name__}: {error}")
+            self._pipe.send(failed)
             raise
 
-    def _withdraw(self, order: Withdraw) -> None:
-        ticket = self._tickets.get(order.number)
-        if ticket is not None:
-            self._engine.of(order.account).withdraw(ticket, order.why)
-
-    def _deliver(self, shares: Mapping[Ticket, Sequence[Result]]) -> None:
-        self._pipe.send(
-            Handed(
-                [
-                    Share(ticket.number, ticket.leaving, results)
-                    for ticket, results in shares.items()
-                ]
-            )
-        )
+    def _withdraw(self, account: str, number: int, why: str) -> None:
+        submission = self._submissions.get(number)
+        if submission is not None:
+            self._engine.of(account).withdraw(submission, why)
 
     def release_all(self) -> None:
         """Return all waiting ids; Celery's process reads them when it goes on."""

@@ -17,9 +17,8 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import NoReturn
 
-from worker.lane.waiting import Result
+from worker.lane.submission import Result, Results, Submission
 from worker.orders.progress import Cohort
-from worker.pacing.pace import NEVER
 from worker.processes.protocol import (
     HEARTBEAT_S,
     Acquire,
@@ -27,12 +26,10 @@ from worker.processes.protocol import (
     Command,
     Event,
     GetStats,
-    Handed,
     Heartbeat,
     LogLines,
     Pipe,
     Release,
-    Share,
     Stats,
     Stop,
     SubmissionFailed,
@@ -55,18 +52,11 @@ class LaneFailed(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Errand:
-    """The ids of a running task at their lane: what came of them arrives in the inbox."""
+class Pending:
+    """A submission, the number of ids whose results are missing, and the queue for results."""
 
-    account: str
-    job_id: str
-    kill: bool
-    deadline: float  # monotonic seconds
-    came_at: float = NEVER  # when the worker read its message
-    trace: str = ""
-    leaving: str = ""  # why it gets its ids back
-    number: int = 0
-    missing: int = 0  # ids that nothing came of yet
+    submission: Submission
+    missing: int
     inbox: SimpleQueue[Sequence[Result] | LaneFailed] = field(default_factory=SimpleQueue)
 
 
@@ -78,7 +68,7 @@ class LaneClient:
         self._process = process
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._errands: dict[int, Errand] = {}
+        self._pending: dict[int, Pending] = {}
         self._asked: dict[int, Future[Mapping[str, LaneStats]]] = {}
         self._closing = threading.Event()
         self.name, self.pid = process.name, process.pid or 0
@@ -100,37 +90,28 @@ class LaneClient:
 
     # -- for tasks -------------------------------------------------------------------
 
-    def submit(self, errand: Errand, ids: Sequence[Cohort], count: int) -> None:
-        """Hand so many ids in."""
-        errand.number, errand.missing = next(self._numbers), count
+    def submit(self, submission: Submission, cohorts: Sequence[Cohort]) -> Pending:
+        """Hand the ids of a job in; their results arrive in the inbox of what is returned."""
+        submission.number = next(self._numbers)
+        pending = Pending(submission, sum(len(cohort.ids) for cohort in cohorts))
         with self._lock:
-            self._errands[errand.number] = errand
-        self._pipe.send(
-            Submit(
-                errand.account,
-                errand.number,
-                errand.job_id,
-                errand.kill,
-                errand.deadline,
-                errand.came_at,
-                errand.trace,
-                [cohort[:] for cohort in ids],
-            )
-        )
+            self._pending[submission.number] = pending
+        self._pipe.send(Submit(submission, [cohort[:] for cohort in cohorts]))
+        return pending
 
-    def withdraw(self, errand: Errand, why: str) -> None:
-        """Ask for a task's ids back; those in flight come when their answer is in."""
-        errand.leaving = errand.leaving or why
-        self._pipe.send(Withdraw(errand.account, errand.number, why))
+    def withdraw(self, submission: Submission, why: str) -> None:
+        """Ask for a job's ids back; those in flight come when their reply is in."""
+        submission.withdrawn = submission.withdrawn or why
+        self._pipe.send(Withdraw(submission.account, submission.number, why))
 
     # -- for the worker ------------------------------------------------------------
 
     def release(self, account: str, why: str) -> None:
         """Give every task of an account its ids back: another worker owns the lane."""
         with self._lock:
-            for errand in self._errands.values():
-                if errand.account == account:
-                    errand.leaving = why
+            for pending in self._pending.values():
+                if pending.submission.account == account:
+                    pending.submission.withdrawn = why
         self._pipe.send(Release(account, why))
 
     def acquire(self, account: str, *, after_another: bool) -> None:
@@ -173,9 +154,9 @@ class LaneClient:
                     write(text)
                 case VenueCall():
                     observe(event)
-                case Handed(shares):
-                    for share in shares:
-                        self._hand(share)
+                case list():
+                    for results in event:
+                        self._hand(results)
                 case SubmissionFailed(number, text):
                     self._fail(number, text)
                 case Stats(number, lanes):
@@ -185,25 +166,26 @@ class LaneClient:
 
     def _fail(self, number: int, text: str) -> None:
         with self._lock:
-            errand = self._errands.pop(number, None)
-        if errand is not None:
-            errand.inbox.put(LaneFailed(text))
+            pending = self._pending.pop(number, None)
+        if pending is not None:
+            pending.inbox.put(LaneFailed(text))
 
     def _answer(self, number: int, lanes: Mapping[str, LaneStats]) -> None:
         answer = self._asked.pop(number, None)
         if answer is not None:
             answer.set_result(lanes)
 
-    def _hand(self, share: Share) -> None:
+    def _hand(self, came: Results) -> None:
         with self._lock:
-            errand = self._errands.get(share.number)
-            if errand is None:
+            pending = self._pending.get(came.number)
+            if pending is None:
                 return
-            errand.missing -= len(share.results)
-            if errand.missing <= 0:
-                del self._errands[share.number]
-            errand.leaving = errand.leaving or share.leaving
-        errand.inbox.put(share.results)
+            pending.missing -= len(came.results)
+            if pending.missing <= 0:
+                del self._pending[came.number]
+            submission = pending.submission
+            submission.withdrawn = submission.withdrawn or came.withdrawn
+        pending.inbox.put(came.results)
 
     def _lost(self) -> NoReturn:
         """End this process, too: the broker gives unacknowledged jobs to another worker."""

@@ -5,21 +5,21 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 
 import structlog
 
 from venues.base import HttpReply, Verdict
 from worker.http.transport import InDoubt, NotSent, Transport
-from worker.lane.lane import Lane, Sending, take_deliveries
+from worker.lane.lane import Lane, Sending
 from worker.lane.load import Load
-from worker.lane.waiting import Result, is_lookup
+from worker.lane.submission import Result, Results, Submission
+from worker.lane.waiting import is_lookup
 from worker.orders.judge import Judgement, judge, retry_after_s
 from worker.orders.progress import Cohort
 from worker.pacing.pace import NEVER, Pace
 from worker.processes.call_log import CallLog
-from worker.processes.protocol import Ticket
 from worker.processes.venue_clock import VenueClock, stated_ms
 from worker.settings import Account
 from worker.stats import LaneStats, VenueCall
@@ -27,8 +27,8 @@ from worker.stats import LaneStats, VenueCall
 #: The longest sleep of the timer thread (seconds); it is woken for anything sooner.
 _LONGEST_SLEEP_S = 60.0
 
-#: Takes what several tasks get back at once; called with the lane's lock held, so be quick.
-Deliver = Callable[[Mapping[Ticket, Sequence[Result]]], None]
+#: Takes the results of several submissions; called with the lane's lock held, so be quick.
+Deliver = Callable[[list[Results]], None]
 
 
 class Driver:
@@ -67,18 +67,18 @@ class Driver:
 
     # -- commands -------------------------------------------------------------------
 
-    def submit(self, ticket: Ticket, ids: Iterable[Cohort]) -> None:
-        """Hand ids in; what becomes of each is delivered to the ticket."""
+    def submit(self, submission: Submission, ids: Iterable[Cohort]) -> None:
+        """Hand ids in; what becomes of each is delivered."""
         with self._changed:
-            self.lane.add(ticket, ids, time.monotonic())
+            self.lane.add(submission, ids, time.monotonic())
             if self._stopped:
-                self.lane.withdraw(ticket, "stopping", time.monotonic())
+                self.lane.withdraw(submission, "stopping", time.monotonic())
             self._pump()
 
-    def withdraw(self, ticket: Ticket, why: str) -> None:
+    def withdraw(self, submission: Submission, why: str) -> None:
         """Ask for a task's ids back; those in flight come when their answer is in."""
         with self._changed:
-            self.lane.withdraw(ticket, why, time.monotonic())
+            self.lane.withdraw(submission, why, time.monotonic())
             self._pump()
 
     def release(self, why: str) -> None:
@@ -133,13 +133,14 @@ class Driver:
         return kept
 
     def _hand_out(self) -> None:
-        # Grouped, as each delivery may wake a thread.
-        shares: dict[Ticket, list[Result]] = {}
-        for delivery in take_deliveries(self.lane):
-            if isinstance(delivery.owner, Ticket):
-                shares.setdefault(delivery.owner, []).append(delivery.result)
-        if shares:
-            self._deliver(shares)
+        # Together, as each delivery may wake a thread of the other side.
+        found: dict[Submission, list[Result]] = {}
+        for submission, result in self.lane.take_results():
+            found.setdefault(submission, []).append(result)
+        if found:
+            self._deliver(
+                [Results(s.number, s.withdrawn, results) for s, results in found.items()]
+            )
 
     def _tick(self) -> None:
         with self._changed:

@@ -10,33 +10,18 @@ import pickle
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Generic, NamedTuple, TypeVar
 
 from venues.words import OrdType
-from worker.lane.waiting import Result
+from worker.lane.submission import Results, Submission
 from worker.orders.progress import OrderProgress
-from worker.pacing.pace import NEVER
 from worker.stats import LaneStats, VenueCall
 
 #: How often (seconds) Celery's process says that it runs.
 HEARTBEAT_S = 1.0
 #: To queue this many ids takes some tenths of a millisecond.
 FEW_IDS = 20
-
-
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class Ticket:
-    """A running task at its lane: who it is, and by which number the other side knows it."""
-
-    job_id: str
-    kill: bool
-    deadline: float  # monotonic seconds
-    came_at: float = NEVER
-    trace: str = ""
-    leaving: str = ""
-    number: int = 0
 
 
 # -- commands, to the lanes --------------------------------------------------------------
@@ -47,25 +32,19 @@ Packed = tuple[OrderProgress, str, OrdType, tuple[str, ...]]
 
 
 class Submit(NamedTuple):
-    """A task hands its ids in; `number` names it from now on. Times: monotonic seconds."""
+    """Take the ids of a submission in."""
 
-    account: str
-    number: int
-    job_id: str
-    kill: bool
-    deadline: float
-    came_at: float
-    trace: str
+    submission: Submission
     cohorts: Sequence[Packed]
 
     @property
     def few(self) -> bool:
-        """Whether to queue them takes no time worth speaking of."""
+        """Whether to queue the ids takes no time worth speaking of."""
         return sum(len(ids) for *_, ids in self.cohorts) <= FEW_IDS
 
 
 class Withdraw(NamedTuple):
-    """A task asks for its ids back."""
+    """Give a submission its ids back."""
 
     account: str
     number: int
@@ -107,20 +86,6 @@ class Close(NamedTuple):
 # -- events, from the lanes --------------------------------------------------------------
 
 
-class Share(NamedTuple):
-    """What came of some ids of one task; `leaving` says why it gets ids back, if it does."""
-
-    number: int
-    leaving: str
-    results: Sequence[Result]
-
-
-class Handed(NamedTuple):
-    """What came of ids, for several tasks at once."""
-
-    shares: Sequence[Share]
-
-
 class SubmissionFailed(NamedTuple):
     """A fault of ours: the submission of this number gets nothing more."""
 
@@ -142,7 +107,7 @@ class LogLines(NamedTuple):
 
 
 Command = Submit | Withdraw | Release | Acquire | Stop | GetStats | Heartbeat | Close
-Event = Handed | SubmissionFailed | Stats | LogLines | VenueCall
+Event = list[Results] | SubmissionFailed | Stats | LogLines | VenueCall
 
 Sends = TypeVar("Sends", bound=Command | Event)
 Receives = TypeVar("Receives", bound=Command | Event)

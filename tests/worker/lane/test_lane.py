@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.support.lane import (
     OPEN,
     Task,
     answer,
+    id_of,
     ids,
     lane_of,
     leaves,
@@ -30,9 +32,10 @@ from venues.words import (
     OrdType,
     Purpose,
 )
-from worker.lane.lane import Delivery, Lane, Sending, take_deliveries
+from worker.lane.lane import Lane, Sending
 from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 from worker.lane.load import BUSY_S, LATE_S, MOST_YIELD_S, Load
+from worker.lane.submission import Result
 from worker.orders.judge import Judgement
 from worker.orders.progress import cohorts, new_cohorts
 from worker.orders.retry import Parked
@@ -50,8 +53,8 @@ def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> 
     return lane
 
 
-def parked_reasons(deliveries: list[Delivery]) -> set[str]:
-    return {one.result.why for one in deliveries if isinstance(one.result, Parked)}
+def parked_reasons(results: Sequence[Result]) -> set[str]:
+    return {found.why for found in results if isinstance(found, Parked)}
 
 
 def test_ids_of_all_tasks_leave_together_oldest_first() -> None:
@@ -109,10 +112,10 @@ def test_an_id_asked_for_by_both_is_sent_once_as_a_kill_and_answered_to_both() -
     lane.add(kill, orders(19), 5.0)
     sending = leaves(lane, 5.0)
     answer(lane, sending, CANCELED, 5.1)
-    deliveries = take_deliveries(lane)
+    handed = lane.take_results()
 
     assert ids(sending)[0] == "19"
-    assert {one.owner for one in deliveries if one.ref.id == "19"} == {routine, kill}
+    assert [task for task, result in handed if id_of(result) == "19"] == [routine, kill]
     assert lane.waiting() == 12
 
 
@@ -129,8 +132,8 @@ def test_an_id_in_flight_is_not_sent_again_but_where_it_may_name_a_newer_order(
     for sending in under_way:
         answer(lane, sending, CANCELED, 5.1)
 
-    told = [(one.owner, one.ref.id) for one in take_deliveries(lane)]
-    assert told == [(task, "a") for task in tasks]
+    handed = [(task, id_of(result)) for task, result in lane.take_results()]
+    assert handed == [(task, "a") for task in tasks]
 
 
 def test_a_kill_whose_deadline_passed_takes_no_routine_id_along_ahead_of_its_time() -> None:
@@ -140,7 +143,7 @@ def test_a_kill_whose_deadline_passed_takes_no_routine_id_along_ahead_of_its_tim
     lane.add(late, orders("k"), 5.0)
 
     assert lane.next(5.06) is None
-    assert parked_reasons(list(take_deliveries(lane))) == {"deadline"}
+    assert parked_reasons(results(lane, late)) == {"deadline"}
 
 
 def test_a_proof_waits_while_cancels_are_late() -> None:

@@ -9,10 +9,10 @@ from tests.support.lane import FAST, lane_of, leaves, orders
 from venues import all_venues
 from venues.base import Verdict
 from venues.words import Credential
+from worker.lane.submission import Submission
 from worker.lane.waiting import Sending
 from worker.orders.judge import Judgement
 from worker.processes.call_log import MOST_JOBS_NAMED, CallLog, result_of
-from worker.processes.protocol import Ticket
 from worker.settings import Account
 from worker.stats import VenueCall
 
@@ -29,8 +29,14 @@ def request(jobs: int) -> Sending:
     """Return a request with two ids that each of so many jobs asks for."""
     lane = lane_of(FAST)
     for number in range(jobs):
-        ticket = Ticket(f"job-{number}", kill=True, deadline=60.0, trace=f"{number}" * number)
-        lane.add(ticket, orders(1, 2), 0.0)
+        job = Submission(
+            account="desk",
+            job_id=f"job-{number}",
+            kill=True,
+            deadline=60.0,
+            trace=f"{number}" * number,
+        )
+        lane.add(job, orders(1, 2), 0.0)
     return leaves(lane, 0.0)
 
 

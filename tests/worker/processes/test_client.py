@@ -13,11 +13,11 @@ import pytest
 from venues import all_venues
 from venues.base import Quota
 from venues.words import Credential, IdKind, OrderRef, OrdType
+from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
 from worker.orders.retry import Parked
-from worker.pacing.pace import NEVER
 from worker.processes.child import serve
-from worker.processes.client import Errand, LaneClient, LaneFailed, partition
+from worker.processes.client import LaneClient, LaneFailed, partition
 from worker.processes.client import start as start_lanes
 from worker.processes.protocol import FEW_IDS, Submit
 from worker.settings import Account, ConfigError, lane_processes
@@ -79,9 +79,14 @@ def orders(*ids: str) -> list[Cohort]:
     return new_cohorts(OrderRef(name, IdKind.VENUE, "BTC", OrdType.LIMIT) for name in ids)
 
 
+def job() -> Submission:
+    deadline = time.monotonic() + 60
+    return Submission(account="desk", job_id="job-1", kill=True, deadline=deadline)
+
+
 def test_few_ids_are_queued_at_once() -> None:
     def submit(count: int) -> Submit:
-        return Submit("a", 1, "job", False, 1.0, NEVER, "", orders(*(["1"] * count)))
+        return Submit(job(), orders(*(["1"] * count)))
 
     assert submit(FEW_IDS).few
     assert not submit(FEW_IDS + 1).few
@@ -102,36 +107,31 @@ def lanes(lines: list[str]) -> Iterator[LaneClient]:
     process["desk"].close()
 
 
-def errand() -> Errand:
-    return Errand(account="desk", job_id="job-1", kill=True, deadline=time.monotonic() + 60)
-
-
 def test_ids_come_back_when_they_are_asked_for(lanes: LaneClient) -> None:
-    mine = errand()
-    lanes.submit(mine, orders(*"01234"), 5)
+    pending = lanes.submit(job(), orders(*"01234"))
     time.sleep(0.2)
-    lanes.withdraw(mine, "deadline")
+    lanes.withdraw(pending.submission, "deadline")
     found: list[Any] = []
     while len(found) < 5:
-        results = mine.inbox.get(timeout=10)
+        results = pending.inbox.get(timeout=10)
         assert not isinstance(results, LaneFailed)
         found += results
 
     assert sorted(parked.ref.id for parked in found) == list("01234")
     assert all(isinstance(parked, Parked) for parked in found)
-    assert mine.leaving == "deadline"
+    assert pending.submission.withdrawn == "deadline"
+    assert pending.missing == 0
     assert lanes.stats()["desk"].waiting == 0
 
 
 def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
     lanes: LaneClient, lines: list[str]
 ) -> None:
-    mine = errand()
-    lanes.submit(mine, ["no cohort"], 1)  # type: ignore[list-item]
-    failed = mine.inbox.get(timeout=10)
-    other = errand()
-    lanes.submit(other, orders("1"), 1)
-    lanes.withdraw(other, "deadline")
+    [cohort] = orders("1")
+    nonsense = cohort._replace(progress=None)  # type: ignore[arg-type]
+    failed = lanes.submit(job(), [nonsense]).inbox.get(timeout=10)
+    other = lanes.submit(job(), orders("1"))
+    lanes.withdraw(other.submission, "deadline")
 
     assert isinstance(failed, LaneFailed)
     assert other.inbox.get(timeout=10), "the lane goes on"
@@ -140,12 +140,11 @@ def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
 
 
 def test_who_gives_a_lane_up_gets_its_ids_back_as_disowned(lanes: LaneClient) -> None:
-    mine = errand()
-    lanes.submit(mine, orders("1"), 1)
+    pending = lanes.submit(job(), orders("1"))
     lanes.release("desk", "disowned")
 
-    assert mine.leaving == "disowned"
-    assert mine.inbox.get(timeout=10)
+    assert pending.submission.withdrawn == "disowned"
+    assert pending.inbox.get(timeout=10)
 
 
 def test_a_process_that_is_closed_ends(lanes: LaneClient) -> None:

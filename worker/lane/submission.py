@@ -1,0 +1,41 @@
+"""What a job hands to its lane, and what the lane hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from venues.words import CancelOutcome
+from worker.orders.retry import Parked
+from worker.pacing.pace import NEVER
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True, kw_only=True)
+class Submission:
+    """One job at the lane of its account, from its ids' coming in until all are handed back.
+
+    Each process has a copy of its own, and the number names both. Times are monotonic seconds,
+    which the processes of one machine share.
+    """
+
+    account: str
+    job_id: str
+    kill: bool
+    deadline: float
+    received_at: float = NEVER  # when the worker read the job's message; infinite: unknown
+    trace: str = ""  # the job's traceparent
+    number: int = 0
+    withdrawn: str = ""  # why the job wants its ids back, as soon as they are not in flight
+
+
+#: What comes back for one id: its outcome, or the id itself for later.
+Result = CancelOutcome | Parked
+
+
+class Results(NamedTuple):
+    """What came back for some ids of one submission, and why it was withdrawn, if it was."""
+
+    number: int
+    withdrawn: str
+    results: Sequence[Result]
