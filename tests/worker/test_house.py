@@ -91,8 +91,8 @@ ROOMS: dict[str, set[str]] = {
         "worker.record",
     },
 }
-#: So many modules import one another in a row at most.
-DEEPEST = 15
+#: At most this many modules import one another in a row.
+DEEPEST = 13
 
 
 def _name(path: Path) -> str:
