@@ -88,10 +88,10 @@ class LaneClient:
         while not self._closing.wait(HEARTBEAT_S):
             self._pipe.send(Heartbeat())
 
-    # -- for tasks -------------------------------------------------------------------
+    # -- for jobs ------------------------------------------------------------------------
 
     def submit(self, submission: Submission, cohorts: Sequence[Cohort]) -> Pending:
-        """Hand the ids of a job in; their results arrive in the inbox of what is returned."""
+        """Hand the ids of a job in; their results arrive in the returned inbox."""
         submission.number = next(self._numbers)
         pending = Pending(submission, sum(len(cohort.ids) for cohort in cohorts))
         with self._lock:
@@ -104,10 +104,10 @@ class LaneClient:
         submission.withdrawn = submission.withdrawn or why
         self._pipe.send(Withdraw(submission.account, submission.number, why))
 
-    # -- for the worker ------------------------------------------------------------
+    # -- for the worker ------------------------------------------------------------------
 
     def release(self, account: str, why: str) -> None:
-        """Give every task of an account its ids back: another worker owns the lane."""
+        """Give every job of an account its ids back: another worker owns the lane."""
         with self._lock:
             for pending in self._pending.values():
                 if pending.submission.account == account:
@@ -134,7 +134,7 @@ class LaneClient:
             return {}
 
     def close(self) -> None:
-        """End the process; tasks that still wait get nothing more."""
+        """End the process; jobs that still wait get nothing more."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -143,7 +143,7 @@ class LaneClient:
         self._process.kill()
         self._pipe.close()
 
-    # -- events -----------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------
 
     def _listen(
         self, observe: Callable[[VenueCall], None], write: Callable[[str], object]

@@ -32,7 +32,7 @@ Deliver = Callable[[list[Results]], None]
 
 
 class Driver:
-    """The threads of one lane. All public methods may be called from any thread."""
+    """The threads of one lane. Any thread may call any public method."""
 
     def __init__(
         self,
@@ -43,13 +43,13 @@ class Driver:
         senders: Executor,
         deliver: Deliver,
         observe: Callable[[VenueCall], None],
-        load: Load | None = None,
+        load: Load,
     ) -> None:
         self.account = account
         self._deliver = deliver
-        self._load = load or Load()
+        self._load = load
         dice = random.Random()  # noqa: S311 - waits, not keys
-        self.lane = Lane(account.venue, paces, dice, verify=account.verify, load=self._load)
+        self.lane = Lane(account.venue, paces, dice, verify=account.verify, load=load)
         self._transport = transport
         # Lanes that draw from the quotas of one address share this lock.
         self._changed = changed
@@ -65,10 +65,10 @@ class Driver:
         self._calls = CallLog(account, self._log, observe)
         self._timer.start()
 
-    # -- commands -------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------
 
     def submit(self, submission: Submission, ids: Iterable[Cohort]) -> None:
-        """Hand ids in; what becomes of each is delivered."""
+        """Take the ids of a job in; their results are delivered."""
         with self._changed:
             self.lane.add(submission, ids, time.monotonic())
             if self._stopped:
@@ -76,13 +76,13 @@ class Driver:
             self._pump()
 
     def withdraw(self, submission: Submission, why: str) -> None:
-        """Ask for a task's ids back; those in flight come when their answer is in."""
+        """Give a job its waiting ids back; those in flight follow when their reply is in."""
         with self._changed:
             self.lane.withdraw(submission, why, time.monotonic())
             self._pump()
 
     def release(self, why: str) -> None:
-        """Give every task its waiting ids back."""
+        """Give every job its waiting ids back."""
         with self._changed:
             self.lane.withdraw_all(why, time.monotonic())
             self._pump()
@@ -94,7 +94,7 @@ class Driver:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Send nothing more; ids in flight are still waited for by their tasks."""
+        """Send nothing more; the results of ids in flight are still delivered."""
         with self._changed:
             self._stopped = True
             self.lane.withdraw_all("stopping", time.monotonic())

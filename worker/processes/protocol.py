@@ -52,7 +52,7 @@ class Withdraw(NamedTuple):
 
 
 class Release(NamedTuple):
-    """Give every task of an account its ids back: another worker owns the lane."""
+    """Give every job of an account its ids back: another worker owns the lane."""
 
     account: str
     why: str
