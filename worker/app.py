@@ -80,7 +80,7 @@ def _use_folder(sender: Celery, source: Any, **_: Any) -> None:
 
 
 def _keep_log(**_: Any) -> None:
-    """Stay away, Celery: the log is set up already."""
+    """Do nothing, so that Celery sets up no logging: `_start` has done so."""
 
 
 def _start(instance: Any, conf: Any, **_: Any) -> None:
@@ -112,10 +112,10 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
 
 
 def _keep_figures(runtime: Runtime, address: tuple[str, int] | None) -> None:
-    """Keep figures and show them, where the environment asks for it."""
+    """Serve statistics, if the environment asks for them."""
     if address is None:
         return
-    # Here, as its import alone reads from /proc.
+    # Imported here, as the import alone reads from /proc.
     from worker.metrics import serve
 
     try:
@@ -137,7 +137,7 @@ def _queues(settings: Settings) -> list[Any]:
 
 
 def connect(app: Celery) -> Connection:
-    """Return a connection for one thread, whose channels confirm only where told to."""
+    """Return a connection for one thread; its channels confirm only on request."""
     amqp = {"confirm_publish": False, "buffered": True, "read_timeout": CONFIRM_TIMEOUT_S}
     options = amqp if app.conf.broker_url.startswith("amqp") else {}
     return app.connection_for_write(
@@ -170,7 +170,7 @@ def _say_ready(sender: Any, **_: Any) -> None:
 
 
 def _stop_sending(**_: Any) -> None:
-    """A signal asked to stop; off the signal handler, as lanes have locks."""
+    """Stop the lanes, in a thread: a signal handler must not wait for their locks."""
     runtime = _runtime()
     if runtime is not None:
         threading.Thread(target=runtime.stop, name="stop", daemon=True).start()

@@ -28,12 +28,11 @@ _PATIENCE_S = 5.0
 
 
 class Lines:
-    """A stream to which one thread writes, as many lines at once as have come.
+    """A stream with one writer thread, which writes all lines that have come at once.
 
-    A thread that writes a line itself gives its turn away, and waits for the next one. A line
-    may `linger_s` seconds for others: where each wakes somebody, that costs more than the line.
-    What is put here as an event is made a line by that thread, too: one among other work takes
-    several times as long as one after the other.
+    Any other thread that wrote would give the interpreter away. The writer waits `linger_s`
+    seconds for more lines, where each write wakes another process. It also renders the events:
+    to render many in a row takes a fraction of the time that it takes among other work.
     """
 
     def __init__(
@@ -52,21 +51,21 @@ class Lines:
         atexit.register(self.close)
 
     def write(self, text: str) -> int:
-        """Take a line; while too many wait, because nobody reads the stream, wait with them."""
+        """Queue a line; block while the queue is full because nobody reads the stream."""
         self.put(text)
         return len(text)
 
     def put(self, line: str | EventDict) -> None:
-        """Take a line, or the event that is to be one; wait as `write` does."""
+        """Queue a line, or an event to be rendered; block as `write` does."""
         self._lines.put(line)
         while self._lines.qsize() > MOST_LINES_WAITING:
             time.sleep(0.01)
 
     def flush(self) -> None:
-        """Do nothing: what was written is on its way."""
+        """Do nothing: what was written is queued."""
 
     def close(self) -> None:
-        """Write what is still on its way; give up on a stream that nobody reads."""
+        """Write what is queued; give up after some seconds on a stream that nobody reads."""
         self._open = False
         self._lines.put("")  # wakes the thread
         self._thread.join(_PATIENCE_S)
@@ -78,7 +77,7 @@ class Lines:
                 time.sleep(self._linger_s)
             while len(lines) < MOST_LINES_AT_ONCE and not self._lines.empty():
                 lines.append(self._lines.get())
-            # A full disk or a reader that is gone: to cancel orders matters more.
+            # A full disk, or a reader that is gone, must not stop cancels.
             with suppress(OSError, ValueError):
                 self._stream.write("".join(map(self._text, lines)))
                 self._stream.flush()
@@ -93,7 +92,7 @@ class Lines:
 
 
 def tell(event: str, error: Exception) -> str:
-    """Return a line that says what went wrong with another one."""
+    """Return a line that reports why an event could not be rendered or written."""
     return f"{json.dumps({'event': event, 'error': type(error).__name__})}\n"
 
 
@@ -110,7 +109,7 @@ class Scrub:
         self._any = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
-        """Return the line; its strings are cleaned one by one only where one needs it."""
+        """Render an event; clean its values one by one only if the line holds a secret."""
         line = str(self._render(logger, method, dict(event)))
         if not self._is_suspect(line):
             return line
@@ -123,7 +122,7 @@ class Scrub:
         )
 
     def text(self, text: str) -> str:
-        """Return a text that may be shown."""
+        """Return the text with secrets and signatures hidden."""
         return _SIGNED.sub(rf"\1={_HIDDEN}", self._any.sub(_HIDDEN, text))
 
     def _clean(self, value: Any) -> Any:
@@ -171,14 +170,14 @@ def set_up(
 
 
 class _Events:
-    """A logger that makes no line of an event itself."""
+    """A logger that hands its events to the writer thread, which renders them."""
 
     def __init__(self, lines: Lines) -> None:
         self.debug = self.info = self.warning = self.error = self.critical = lines.put
 
 
 def _as_it_is(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[Any, Any]:
-    """Hand an event on that is made a line later."""
+    """Pass an event on as it is: the writer thread renders it."""
     return (event,), {}
 
 
@@ -192,11 +191,11 @@ def _take_over(handler: logging.Handler) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    # Their lower levels tell URLs, and those hold signatures.
+    # At lower levels they log URLs, which hold signatures.
     for noisy in ("urllib3", "requests", "amqp", "kombu"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # Celery's own failure lines are the only sign of a fault of ours: kept, at their level.
     logging.getLogger("celery").setLevel(logging.WARNING)
-    # But of a message that is kept our own line tells, without a traceback.
+    # For a message that the broker keeps, our own line says so, without a traceback.
     logging.getLogger("celery.app.trace").setLevel(logging.ERROR)
     logging.captureWarnings(True)

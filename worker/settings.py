@@ -22,14 +22,15 @@ from venues.words import Credential
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
 DEFAULT_CONFIG = "./cancel.toml"
 _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s")
-#: Beyond these the side that tells outcomes is the brake; start another worker instead.
+#: More do not help: Celery's process, which publishes the outcomes, is then the bottleneck.
+#: Start another worker.
 MOST_LANE_PROCESSES = 4
 NO_ACCOUNT_NAME = "is no account name (letters, digits, _ and -, at most 64)"
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class ConfigError(Exception):
-    """The accounts file or the environment is wrong; one line: where, what, mend."""
+    """The accounts file or the environment is wrong; one line: where, what, how to mend it."""
 
 
 class _Account(BaseModel):
@@ -307,7 +308,7 @@ def lane_processes(env: Mapping[str, str], cores: int) -> int:
 
 
 def metrics_address(env: Mapping[str, str]) -> tuple[str, int] | None:
-    """Return host and port where figures are shown; None where nobody asked for them.
+    """Return host and port for the statistics; None if `CANCEL_METRICS` is not set.
 
     Raises:
         ConfigError: `CANCEL_METRICS` is not an address.

@@ -29,7 +29,7 @@ from worker.settings import broker_url, environment
 TIMEOUT_S = 5.0
 #: A lost connection is noticed within two of these (seconds).
 _HEARTBEAT_S = 30
-#: So soon (seconds) an interrupt is heard.
+#: An interrupt takes effect within this time (seconds).
 _POLL_S = 0.1
 
 BrokerTimeout = Annotated[
@@ -159,7 +159,7 @@ def _no_queue(key: str) -> Problem:
 
 
 class Listener:
-    """A queue of one's own on `cancel.outcomes`; it listens from the moment it is made."""
+    """A queue of this command's own on `cancel.outcomes`, from the moment it is made."""
 
     def __init__(
         self, connection: Connection, keys: Sequence[str], interrupted: threading.Event
@@ -225,10 +225,10 @@ def listening(connection: Connection, keys: Sequence[str]) -> Iterator[Listener]
 
 @contextmanager
 def _interrupt_noted() -> Iterator[threading.Event]:
-    """Note the first interrupt: raised just anywhere, it would cut a frame in two.
+    """Only note the first interrupt: raised at any moment, it would cut a frame in two.
 
-    A second one has its usual way; where interrupts are ignored, as in a script's background
-    job, they still are.
+    A second one is raised as usual; where interrupts are ignored, as in a script's background
+    job, they stay ignored.
     """
     noted = threading.Event()
     before = signal.getsignal(signal.SIGINT)

@@ -22,7 +22,7 @@ from worker.cli.output import AsJson, Output, Problem
 from worker.http.transport import InDoubt, NotSent, Transport
 from worker.settings import Account, ConfigError, environment, load_each
 
-#: A `Date` header has whole seconds, so less than this cannot be told.
+#: A `Date` header has whole seconds, so a smaller difference cannot be seen.
 CLOCK_TOLERANCE_S = 1.5
 
 
@@ -144,7 +144,7 @@ def _rejected(connection: Connection) -> Finding:
 
 
 def _recorded(connection: Connection) -> Finding:
-    """The record may be left out, so that it is missing is no fault."""
+    """Look at the record; a worker does not need one, so a missing one is no fault."""
     messages, consumers = queue_size(connection, RECORD) or (0, 0)
     what = f"queue {RECORD}"
     if not consumers:

@@ -1,4 +1,4 @@
-"""What `submit` and `plan` take alike: options and ids become the body of one cancel job."""
+"""What `submit` and `plan` share: options and ids become the body of one cancel job."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Output:
         _written(lambda: self.console.print(Text(printable(text), style)))
 
     def note(self, text: str) -> None:
-        """Print a line beside the answer, on standard error."""
+        """Print a line on standard error, apart from the answer."""
         self.aside.print(Text(f"cancel-worker: {printable(text)}"))
 
 

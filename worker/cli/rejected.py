@@ -29,7 +29,7 @@ _COPIED_PROPERTIES = (*COPIED_PROPERTIES, "timestamp", "type")
 
 #: The most that AMQP lets a consumer hold.
 _MOST_HELD = 65535
-#: A broker that is silent for so long has no more messages, in seconds.
+#: A broker that is silent for this long (seconds) has no more messages.
 _SILENCE_S = 2.0
 
 Number = Annotated[int, typer.Argument(min=1, help="Its number in the list.")]

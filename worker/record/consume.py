@@ -24,7 +24,7 @@ from worker.record.store import DatabaseAway, Store
 BATCH = 500
 #: Messages here at once: the next batch arrives while one is written.
 _PREFETCH = 2 * BATCH
-#: A batch that is not full is written after so many seconds without another message.
+#: A batch that is not full is written after this many seconds without another message.
 _LINGER_S = 0.02
 _POLL_S = 0.5
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
@@ -39,7 +39,7 @@ def record_queue(*, embedded: bool) -> Queue:
 
 
 class Recorder:
-    """Writes every outcome down until it is told to stop."""
+    """Writes every outcome into the database until it is stopped."""
 
     def __init__(
         self, store: Store, connect: Callable[[], Connection], stop: threading.Event
@@ -52,7 +52,7 @@ class Recorder:
         self.written = 0
 
     def run(self) -> None:
-        """Record until stopped; whatever is away is waited for."""
+        """Record until stopped; wait for a broker or a database that is away."""
         pause_s = _SHORTEST_PAUSE_S
         self._store_when_there(lambda: migrate(self._store))
         while not self._stop.is_set():

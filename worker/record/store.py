@@ -37,7 +37,7 @@ _TABLES = {"outcomes": OUTCOMES, "unreadable": UNREADABLE}
 
 
 class RecordError(Exception):
-    """The record cannot be opened as asked; one line: what and the mend."""
+    """The record cannot be opened; one line: why, and how to mend it."""
 
 
 class DatabaseAway(Exception):
@@ -112,7 +112,7 @@ class Store:
         return [Recorded(**row) for row in found]
 
     def answers(self) -> None:
-        """Ask the database for nothing.
+        """Check that the database answers.
 
         Raises:
             DatabaseAway: it does not answer.
