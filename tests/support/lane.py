@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from tests.simulation.toys import Plain
-from venues.base import Quota, Venue, Verdict
-from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus
+from venues.base import Batch, Quota, Route, Venue, Verdict
+from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus, Purpose
 from worker.lane.lane import Lane, Sending
 from worker.lane.load import Load
 from worker.lane.submission import Result, Submission
@@ -72,3 +73,13 @@ def results(lane: Lane, task: Task) -> list[Result]:
 def id_of(result: Result) -> str:
     """Return the id that a result is about."""
     return result.id if isinstance(result, CancelOutcome) else result.ref.id
+
+
+def requests(venue: Venue, route: Route, refs: Iterable[OrderRef]) -> list[Batch]:
+    """Return the requests in which orders travel by a route that names them, with no quota."""
+    others = [other for other in venue.routes if other.purpose is not route.purpose]
+    alone = copy.copy(venue)
+    alone.routes = [*others, replace(route, list_all_ids=0)]  # type: ignore[misc]
+    lane = lane_of({}, alone)
+    lane.add(Task(), new_cohorts(refs, look_first=route.purpose is Purpose.LOOKUP), 5.0)
+    return [sending.batch for sending in iter(lambda: lane.next(5.0), None) if sending]

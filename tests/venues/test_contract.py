@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.lane import requests
 from tests.venues.cases import VENUES, Case, cases, fixture_of, fixture_path, replies_of
 from venues import base as base_module
 from venues.base import Answer, Answers, Batch, HttpReply, Route, Rule, Venue, Verdict
@@ -25,7 +26,6 @@ from worker.orders.plan import (
     group_key,
     lookup_routes,
     name_order,
-    split,
 )
 
 LAW = settings(max_examples=120, derandomize=True, deadline=None, database=None)
@@ -125,7 +125,8 @@ def expectation(said: str | dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", cases("plans"))
 def test_ids_travel_as_recorded(case: Case) -> None:
-    batches = split(case.route, [case.ref(item) for item in case.said["refs"]])
+    refs = [case.ref(item) for item in case.said["refs"]]
+    batches = requests(case.venue, case.route, refs)
 
     assert case.said["expect"] == [[ref.id for ref in batch.refs] for batch in batches]
 
@@ -135,7 +136,8 @@ def test_requests_are_filled_as_recorded(case: Case) -> None:
     ids = range(1, case.said["ids"] + 1)
     refs = [OrderRef(str(n), IdKind.VENUE, case.file["symbol"]) for n in ids]
 
-    assert case.said["expect"] == [len(batch.refs) for batch in split(case.route, refs)]
+    batches = requests(case.venue, case.route, refs)
+    assert case.said["expect"] == [len(batch.refs) for batch in batches]
 
 
 @pytest.mark.parametrize("case", cases("orders"))
@@ -316,12 +318,13 @@ def test_no_secret_shows(case: Case) -> None:
 def test_a_plan_is_a_partition(venue: Venue, data: st.DataObject) -> None:
     """No reference is lost or doubled, no request is too large, and groups are pure."""
     route = data.draw(st.sampled_from(venue.routes))
-    refs = data.draw(st.lists(some_ref, max_size=150, unique=True))
-    batches = split(route, refs)
+    drawn = st.lists(some_ref, max_size=150, unique_by=lambda ref: (ref.kind, ref.id))
+    refs = [ref for ref in data.draw(drawn) if takes(route, ref)]
+    batches = requests(venue, route, refs)
 
     assert sorted(map(repr, refs)) == sorted(repr(ref) for b in batches for ref in b.refs)
     for batch in batches:
-        assert 1 <= len(batch.refs) <= route.max_ids
+        assert (batch.route.name, 1 <= len(batch.refs) <= route.max_ids) == (route.name, True)
         assert len({group_key(route, ref) for ref in batch.refs}) == 1
         assert list(batch.refs) == [ref for ref in refs if ref in batch.refs]
     assert len(batches) == fewest(route, refs)
@@ -334,6 +337,12 @@ some_ref = st.builds(
     st.sampled_from(["", "BTC", "ETH"]),
     st.sampled_from(OrdType),
 )
+
+
+def takes(route: Route, ref: OrderRef) -> bool:
+    """Say whether a route can name an order; its types are a condition for cancels only."""
+    of_type = ref.ord_type in route.ord_types or route.purpose is Purpose.LOOKUP
+    return ref.kind in route.id_kinds and of_type and bool(ref.symbol or not route.needs_symbol)
 
 
 def fewest(route: Route, refs: list[OrderRef]) -> int:

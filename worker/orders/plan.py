@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from venues.base import Batch, Route, Venue
+from venues.base import Route, Venue
 from venues.words import IdKind, OrderRef, OrdType, Purpose, Shape
 from worker.orders.progress import OrderProgress
 
@@ -189,19 +189,3 @@ def unasked_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
 def group_key(route: Route, order: OrderRef | OrderProgress) -> tuple[str, ...]:
     """Return what an order must share with the others of its request."""
     return tuple(str(getattr(order, name)) for name in route.group_by)
-
-
-def split(route: Route, refs: Iterable[OrderRef]) -> tuple[Batch, ...]:
-    """Return the fewest requests that carry the references, each once and in their order."""
-    groups: dict[tuple[str, ...], list[OrderRef]] = {}
-    for ref in refs:
-        groups.setdefault(group_key(route, ref), []).append(ref)
-    return tuple(
-        Batch(route, chunk)
-        for group in groups.values()
-        for chunk in _chunks(group, route.max_ids)
-    )
-
-
-def _chunks(refs: Sequence[OrderRef], size: int) -> list[tuple[OrderRef, ...]]:
-    return [tuple(refs[start : start + size]) for start in range(0, len(refs), size)]

@@ -20,7 +20,6 @@ from worker.orders.plan import (
     group_key,
     lookup_routes,
     name_order,
-    split,
     unasked_routes,
 )
 
@@ -239,45 +238,11 @@ def test_routes_are_tried_in_table_order_likely_look_ups_first(
     assert unasked == names(unasked_routes(TOY, ref.shape))
 
 
-def test_requests_are_filled_in_order_and_groups_stay_apart() -> None:
-    refs = [venue_ref(str(n), "BTC" if n % 2 else "ETH", "limit") for n in range(8)]
-
-    assert [[ref.id for ref in batch.refs] for batch in split(BATCH, refs)] == [
-        ["0", "2", "4"],
-        ["6"],
-        ["1", "3", "5"],
-        ["7"],
-    ]
-
-
-def test_nothing_makes_no_request() -> None:
-    assert split(BATCH, []) == ()
-
-
 def test_the_group_is_what_the_route_says() -> None:
     ref = venue_ref("1", "BTC", "limit")
 
     assert group_key(BATCH, ref) == ("BTC", "limit")
     assert group_key(ONE, ref) == ()
-
-
-some_ref = st.builds(
-    OrderRef,
-    st.integers(1, 99).map(str),
-    st.sampled_from(IdKind),
-    st.sampled_from(["", "BTC", "ETH"]),
-    st.sampled_from(OrdType),
-)
-
-
-@settings(max_examples=150, derandomize=True, deadline=None, database=None)
-@given(refs=st.lists(some_ref, max_size=60, unique=True), route=st.sampled_from(Toy.routes))
-def test_a_split_loses_and_doubles_nothing(refs: list[OrderRef], route: Route) -> None:
-    batches = split(route, refs)
-
-    assert sorted(map(repr, refs)) == sorted(repr(r) for batch in batches for r in batch.refs)
-    assert all(1 <= len(batch.refs) <= route.max_ids for batch in batches)
-    assert all(len({group_key(route, r) for r in batch.refs}) == 1 for batch in batches)
 
 
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)

@@ -7,8 +7,7 @@ import random
 import pytest
 
 from venues import all_venues
-from venues.words import IdKind, OrderRef
-from worker.orders.plan import Refusal, Words, name_order, split
+from worker.orders.plan import Refusal, Words, name_order
 from worker.orders.retry import LONGEST_BACKOFF_S, backoff_s
 
 KUNA, ZTDX = all_venues()["kuna"], all_venues()["ztdx"]
@@ -73,10 +72,3 @@ def test_a_refusal_says_what_is_wrong(
 
     assert isinstance(refused, Refusal)
     assert (refused.kind, refused.text) == (kind, text)
-
-
-def test_batches_name_their_route() -> None:
-    route = ZTDX.routes[0]
-    batches = split(route, [OrderRef(UUID, IdKind.VENUE, "BTCUSDT")])
-
-    assert [batch.route for batch in batches] == [route]
