@@ -122,7 +122,7 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelOutcome:
-    """The final word on one id, before it is dressed as a message.
+    """The final word on one id, before it becomes a message.
 
     `id`, `kind` and `ord_type` are strings: of an id that is refused at the door they are
     the producer's own words.
