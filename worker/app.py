@@ -102,7 +102,8 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     _declare(app, settings)
     instance.quiet = True
     conf.task_queues = _queues(settings)
-    app.amqp.queues.select([q.name for q in topology.common_queues(_embedded(settings))])
+    # The worker consumes a lane's queues once it owns the lane, not from its start.
+    app.amqp.queues.deselect(list(app.amqp.queues))
     app.runtime = Runtime(settings, lambda: connect(app), lanes)
     _keep_figures(app.runtime, figures_at)
     app.runtime.listen(lines.write)
@@ -132,8 +133,9 @@ def _embedded(settings: Settings) -> bool:
 
 def _queues(settings: Settings) -> list[Any]:
     embedded = _embedded(settings)
-    lanes = (topology.lane_queues(name, embedded) for name in settings.accounts)
-    return [*topology.common_queues(embedded), *(queue for lane in lanes for queue in lane)]
+    return [
+        queue for name in settings.accounts for queue in topology.lane_queues(name, embedded)
+    ]
 
 
 def connect(app: Celery) -> Connection:

@@ -51,6 +51,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "worker.consumer": {
         "venues",
+        "worker.settings",
         "worker.contract",
         "worker.orders",
         "worker.amqp",

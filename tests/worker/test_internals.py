@@ -36,8 +36,10 @@ NAMES = {
     "celery.app.events:Events.dispatcher_cls": "worker/consumer/events.py",
     "celery.bootsteps:RUN": "worker/consumer/consumer.py",
     "celery.worker.consumer:Consumer.Blueprint.default_steps": "worker/consumer/consumer.py",
-    "celery.worker.consumer:Consumer.call_soon": "worker/consumer/consumer.py",
+    "celery.bootsteps:ConsumerStep.get_consumers": "worker/consumer/ownership.py",
+    "celery.worker.consumer:Consumer.call_soon": "worker/consumer/ownership.py",
     "celery.worker.consumer:Consumer.call_soon_ack": "worker/consumer/consumer.py",
+    "celery.worker.consumer:Consumer.connect": "worker/consumer/consumer.py",
     "celery.worker.consumer:Consumer.on_connection_error_after_connected": (
         "worker/consumer/consumer.py"
     ),
@@ -67,7 +69,6 @@ ATTRIBUTES = {
     "amqp.transport:TCPTransport._read_buffer": "worker/amqp/buffered.py",
     "celery.events.dispatcher:EventDispatcher._outbound_buffer": "worker/consumer/events.py",
     "celery.worker.consumer:Consumer.initial_prefetch_count": "worker/consumer/consumer.py",
-    "kombu.messaging:Consumer._active_tags": "worker/consumer/consumer.py",
 }
 
 #: How a function is called, and the file of ours that calls or overrides it.
@@ -100,7 +101,7 @@ SIGNATURES = {
     ),
     "celery.worker.consumer:Consumer.call_soon": (
         "(self, p, *args, **kwargs)",
-        "worker/consumer/consumer.py",
+        "worker/consumer/ownership.py",
     ),
     "kombu.asynchronous.hub:Hub.call_later": (
         "(self, delay, callback, *args)",

@@ -1,4 +1,6 @@
 """Celery's consumer, which looks at each message before Celery does.
 
-Read `consumer`, then `task_message` (a job's message as Celery's), `dispatch` (who is next).
+Read `triage` (what to do with a message, as a value), `settle` (does it), `task_message` (a
+job's message as that of its task), `dispatch` (who is next), `ownership` (who serves a lane),
+then `consumer`, which brings them together.
 """

@@ -1,0 +1,132 @@
+"""What takes the place of a message at the broker, and when the message is let go."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kombu import Connection, Exchange, Queue
+from kombu.message import Message
+
+from tests.support.messages import ACCOUNTS, IDS, JOB, delivered
+from worker.amqp.topology import JOBS, OUTCOMES, REJECTED
+from worker.consumer.settle import Settler
+from worker.consumer.triage import Bury, Delay, Reject, Republish, Settlement, triage_dead
+from worker.contract.job import InvalidJob
+from worker.contract.outcome import utc_now
+from worker.jobs.poison import SPELLS
+from worker.jobs.runtime import Runtime
+from worker.settings import Settings
+
+URL = "memory://"
+#: The first of the exchanges in which a message waits.
+DELAYED = "celery_delayed_27"
+
+
+class Broker:
+    """A broker in this process; `settle` returns what was published, once all is let go."""
+
+    def __init__(self) -> None:
+        self.runtime = Runtime(
+            Settings(broker_url=URL, accounts=ACCOUNTS), lambda: Connection(URL), {}
+        )
+        self.released: list[Message] = []
+        self._settler = Settler(self.runtime, self.released.append)
+        self._connection = Connection(URL)
+        self._channel = self._connection.channel()
+        self._queues = [
+            Queue(f"test.{name}", Exchange(name, "topic"), routing_key="#")(self._channel)
+            for name in (JOBS, OUTCOMES, REJECTED, DELAYED)
+        ]
+        for queue in self._queues:
+            queue.declare()
+            queue.purge()
+
+    def settle(self, message: Message, settlement: Settlement) -> list[Any]:
+        self._settler.settle(message, settlement)
+        give_up = time.monotonic() + 5.0
+        while not self.released and time.monotonic() < give_up:
+            time.sleep(0.001)
+        assert self.released == [message]
+        found = []
+        for queue in self._queues:
+            while (published := queue.get(no_ack=True)) is not None:
+                found.append(published)
+        return found
+
+    def close(self) -> None:
+        self.runtime.publisher.close()
+        self._connection.release()
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    opened = Broker()
+    yield opened
+    opened.close()
+
+
+def body(published: Any) -> bytes:
+    found = published.body
+    return found if isinstance(found, bytes) else str(found).encode()
+
+
+def test_a_job_is_published_again_under_a_name(broker: Broker) -> None:
+    (job,) = broker.settle(delivered(headers={"tenant": "a"}), Republish("kill.desk-1"))
+
+    assert job.delivery_info["exchange"] == JOBS
+    assert job.delivery_info["routing_key"] == "kill.desk-1"
+    assert json.loads(body(job)) == JOB
+    assert job.headers["tenant"] == "a"
+    assert job.properties["message_id"]
+
+
+def test_a_name_is_kept(broker: Broker) -> None:
+    (job,) = broker.settle(delivered(message_id="m-1"), Republish("kill.desk-1"))
+
+    assert job.properties["message_id"] == "m-1"
+
+
+def test_a_message_is_held_back_without_its_past(broker: Broker) -> None:
+    message = delivered(key="kill.desk-1", headers={"x-delivery-count": 7})
+    (delayed,) = broker.settle(message, Delay())
+
+    assert delayed.delivery_info["exchange"] == DELAYED
+    assert delayed.delivery_info["routing_key"].endswith(".kill.desk-1")
+    assert delayed.headers[SPELLS] == 1
+    assert "x-delivery-count" not in delayed.headers
+
+
+def test_what_is_no_job_is_rejected_byte_for_byte(broker: Broker) -> None:
+    (rejected,) = broker.settle(delivered(b"{"), Reject(InvalidJob("not_json", "no JSON")))
+
+    assert body(rejected) == b"{"
+    assert rejected.headers["x-reason"] == "not_json"
+    assert rejected.headers["x-routing-key"] == "routine.desk-1"
+
+
+def test_a_job_that_is_refused_as_a_whole_has_an_outcome(broker: Broker) -> None:
+    refusal = Reject(InvalidJob("too_many_orders", "too many", "j-1"))
+    outcome, rejected = broker.settle(delivered(), refusal)
+
+    found = json.loads(body(outcome))
+    assert (found["job_id"], found["id"], found["status"]) == ("j-1", "", "rejected")
+    assert (found["venue"], found["account"]) == ("coinw", "desk-1")
+    assert rejected.headers["x-reason"] == "too_many_orders"
+
+
+def test_each_id_of_a_buried_job_has_an_outcome(broker: Broker) -> None:
+    message = delivered()
+    bury = triage_dead(message, ACCOUNTS, utc_now())
+    assert isinstance(bury, Bury)
+    *outcomes, rejected = broker.settle(message, bury)
+
+    found = {
+        said["id"]: (said["status"], said["reason"])
+        for said in map(json.loads, map(body, outcomes))
+    }
+    assert found == dict.fromkeys(IDS, ("unconfirmed", "delivery_limit"))
+    assert rejected.headers["x-reason"] == "delivery_limit"

@@ -1,0 +1,114 @@
+"""What is decided on a message: a table for each kind of queue."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from kombu.message import Message
+
+from tests.support.messages import ACCOUNTS, JOB, celery_task, delivered
+from worker.consumer.triage import (
+    Bury,
+    Delay,
+    Reject,
+    Republish,
+    Run,
+    Settlement,
+    triage,
+    triage_dead,
+    triage_unrouted,
+)
+from worker.jobs.poison import SPELLS
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+NAMELESS = {name: value for name, value in JOB.items() if name != "job_id"}
+TASK = {"task": "tasks.cancel_orders", "id": "t-1"}
+GIVEN_UP = {SPELLS: 2, "x-delivery-count": 6}
+
+
+def decide(message: Message) -> Run | Settlement:
+    return triage(message, ACCOUNTS, {"t-1"}, 5.0, NOW)
+
+
+def said(decision: Run | Settlement) -> tuple[Any, ...]:
+    """Return the kind of a decision, with a code and a job id where it has them."""
+    if isinstance(decision, Bury | Reject):
+        return type(decision), decision.error.reason, decision.error.job_id
+    if isinstance(decision, Republish):
+        return Republish, decision.routing_key
+    return (type(decision),)
+
+
+@pytest.mark.parametrize(
+    ("message", "decision"),
+    [
+        (delivered(), (Run,)),
+        (delivered(key="0.1.0.routine.desk-1"), (Run,)),
+        (delivered(NAMELESS, message_id="m-1"), (Run,)),
+        (delivered(celery_task(), headers=TASK | {"id": "t-2"}), (Run,)),
+        (delivered(NAMELESS), (Republish, "routine.desk-1")),
+        (delivered(b"{"), (Reject, "not_json", "")),
+        (delivered(JOB | {"account": "desk-2"}), (Reject, "unknown_account", "j-1")),
+        (delivered(key="kill.desk-2"), (Reject, "wrong_routing_key", "j-1")),
+        (
+            delivered(celery_task(), headers={"task": "tasks.other"}),
+            (Reject, "unknown_task", ""),
+        ),
+        (delivered(b"[1, 2]", headers=TASK), (Reject, "bad_task", "")),
+        (delivered(headers={"x-delivery-count": 6}), (Run,)),
+        (delivered(headers={"x-delivery-count": 7}), (Delay,)),
+        (delivered(b"{", headers={"x-delivery-count": 7}), (Delay,)),
+        (delivered(headers=GIVEN_UP), (Bury, "delivery_limit", "j-1")),
+        (delivered(b"{", headers=GIVEN_UP), (Reject, "delivery_limit", "")),
+        (delivered(celery_task(), headers=TASK), (Reject, "revoked", "j-1")),
+        (delivered(celery_task(), headers=TASK, redelivered=True), (Bury, "revoked", "j-1")),
+        (delivered(celery_task(JOB, {"attempt": 2}), headers=TASK), (Bury, "revoked", "j-1")),
+        (delivered(celery_task("no job"), headers=TASK), (Reject, "not_an_object", "")),
+    ],
+)
+def test_a_message_of_a_lane(message: Message, decision: tuple[Any, ...]) -> None:
+    assert said(decide(message)) == decision
+
+
+def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
+    message = delivered(
+        celery_task(JOB, {"attempt": 2}),
+        headers={**TASK, "id": "t-2", SPELLS: 1},
+        redelivered=True,
+    )
+    run = decide(message)
+
+    assert isinstance(run, Run)
+    assert (run.orders, run.reading.intake.came_at) == (3, 5.0)
+    assert run.reading.progress == {"attempt": 2}
+    assert run.reading.again
+    assert run.reading.suspect
+
+
+@pytest.mark.parametrize(
+    ("message", "decision"),
+    [
+        (delivered(key="routine"), (Republish, "routine.desk-1")),
+        (delivered(key="kill"), (Republish, "kill.desk-1")),
+        (delivered(NAMELESS, "kill"), (Republish, "kill.desk-1")),
+        (delivered(key="routine.desk-2"), (Reject, "wrong_routing_key", "j-1")),
+        (delivered(key="soon"), (Reject, "wrong_routing_key", "j-1")),
+        (delivered(b"\xff", "routine"), (Reject, "not_json", "")),
+    ],
+)
+def test_a_message_that_matched_no_lane(message: Message, decision: tuple[Any, ...]) -> None:
+    assert said(triage_unrouted(message, ACCOUNTS, NOW)) == decision
+
+
+@pytest.mark.parametrize(
+    ("message", "decision"),
+    [
+        (delivered(), (Bury, "delivery_limit", "j-1")),
+        (delivered(headers={"x-death": [{"reason": "rejected"}]}), (Bury, "rejected", "j-1")),
+        (delivered(b"{"), (Reject, "delivery_limit", "")),
+    ],
+)
+def test_a_message_that_the_broker_gave_up(message: Message, decision: tuple[Any, ...]) -> None:
+    assert said(triage_dead(message, ACCOUNTS, NOW)) == decision

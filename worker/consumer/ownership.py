@@ -1,0 +1,135 @@
+"""Says which worker owns a lane, by an owner token for each account (docs/decisions/0003).
+
+The step declares the queues and consumes those that every worker serves, on a channel of its
+own. Celery's task consumer serves the two queues of a lane once the lane's token has come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import structlog
+from celery.bootsteps import ConsumerStep
+from kombu import Consumer
+from kombu.common import ignore_errors
+
+from worker.amqp import topology
+from worker.amqp.publisher import Publication
+from worker.jobs.runtime import Runtime
+
+#: The broker closes a consumer that holds a message for 30 minutes; tokens are renewed sooner.
+TOKEN_RENEWAL_S = 600.0
+#: A worker that is given a token later than this (seconds) assumes that another one had it.
+FIRST_TOKEN_S = 5.0
+
+
+class Ownership(ConsumerStep):
+    """Holds the owner tokens of one connection to the broker."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, c: Any, **kwargs: Any) -> None:
+        super().__init__(c, **kwargs)
+        c.ownership = self
+        self._consumer = c
+        self._runtime: Runtime = c.app.runtime
+        self._tokens: dict[str, Any] = {}
+        self._consumed_before: set[str] = set()
+        self._started_at = 0.0
+        self._renewal: Any = None
+        self._log = structlog.get_logger()
+
+    def start(self, c: Any) -> None:
+        """Declare everything and consume what every worker serves."""
+        accounts, embedded = self._runtime.settings.accounts, self._runtime.embedded
+        self._tokens.clear()
+        self._started_at = time.monotonic()
+        topology.declare(c.connection, accounts, embedded)
+        if embedded:
+            for name in accounts:
+                self._serve(name)
+        else:
+            topology.declare_delays(c.connection, accounts)
+            self._consumed_before = topology.consumed_accounts(c.connection, accounts)
+            self._post_tokens(accounts)
+        if c.hub is not None:
+            self._renewal = c.timer.call_repeatedly(TOKEN_RENEWAL_S, self._renew_tokens)
+        super().start(c)
+
+    def get_consumers(self, channel: Any) -> list[Consumer]:
+        """Return the consumers of this step, each with what takes its messages."""
+        c, embedded = self._consumer, self._runtime.embedded
+        channel.basic_qos(0, c.initial_prefetch_count, False)
+        takers = [(topology.unrouted_queue(embedded), c.on_unrouted)]
+        if not embedded:
+            takers += [(topology.dead_queue(), c.on_dead)]
+            takers += [
+                (topology.owner_queue(name), partial(self._on_token, name))
+                for name in self._runtime.settings.accounts
+            ]
+        return [
+            Consumer(
+                channel,
+                [queue],
+                auto_declare=False,
+                on_message=take,
+                on_decode_error=c.on_decode_error,
+            )
+            for queue, take in takers
+        ]
+
+    def stop(self, c: Any) -> None:
+        """Take nothing more. Tokens go back as the channel closes, when all requests ended."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        for consumer in self.consumers or ():
+            ignore_errors(c, consumer.cancel)
+
+    def lose(self) -> None:
+        """Stop sending: the connection is lost, and the broker gives the lanes away."""
+        for name in self._tokens:
+            self._runtime.give_up(name)
+        self._tokens.clear()
+
+    def _on_token(self, name: str, token: Any) -> None:
+        """Own the lane: the broker hands its one token to a single worker at a time."""
+        held = self._tokens.get(name)
+        self._tokens[name] = token
+        if held is not None:
+            held.ack()
+            return
+        # Later, as this may run while the worker waits for the broker's answer to a question:
+        # to ask another one meanwhile would leave both without an end.
+        self._consumer.call_soon(self._own, name, token)
+
+    def _own(self, name: str, token: Any) -> None:
+        # By now a newer token may stand for this one; none means the connection is lost.
+        if name not in self._tokens:
+            return
+        # A token says so when its owner died; one that was told to stop gives its place away
+        # before its token, and the next owner may be given a token that nobody had.
+        redelivered = bool(token.delivery_info.get("redelivered"))
+        waited = time.monotonic() - self._started_at > FIRST_TOKEN_S
+        after_another = redelivered or waited or name in self._consumed_before
+        self._runtime.lanes(name).acquire(name, after_another=after_another)
+        self._serve(name)
+        self._log.info("lane_owned", account=name, after_another=after_another)
+
+    def _serve(self, name: str) -> None:
+        task_consumer = self._consumer.task_consumer
+        for queue in topology.lane_queues(name, self._runtime.embedded):
+            task_consumer.add_queue(queue)
+        task_consumer.consume()
+        self._runtime.own(name)
+
+    def _renew_tokens(self) -> None:
+        self._post_tokens(self._tokens)
+
+    def _post_tokens(self, accounts: Iterable[str]) -> None:
+        for name in accounts:
+            key = topology.owner_queue_name(name)
+            token = Publication("", key, b"", {"content_type": "text/plain"})
+            self._runtime.publisher.publish(token)

@@ -1,0 +1,118 @@
+"""Settles messages that are not run: publishes what takes their place, then lets them go."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from worker.amqp import topology
+from worker.amqp.publisher import Publication
+from worker.consumer.task_message import (
+    body_of,
+    json_or_none,
+    properties_of,
+    routing_key_of,
+)
+from worker.consumer.triage import Bury, Delay, Reject, Republish, Settlement
+from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob
+from worker.contract.outcome import utc_now
+from worker.jobs.poison import headers_aside, way_aside
+from worker.jobs.report import Report, reject, reject_outcome
+from worker.jobs.runtime import Runtime
+from worker.orders.follow import expire
+from worker.orders.progress import new_progress
+
+_DICE = random.Random()  # noqa: S311 - waits, not keys
+
+
+class Settler:
+    """Acts on what was decided; `acknowledge` may be called from the publisher's thread."""
+
+    def __init__(self, runtime: Runtime, acknowledge: Callable[[Any], object]) -> None:
+        self._runtime = runtime
+        self._acknowledge = acknowledge
+        self._log = structlog.get_logger()
+
+    def settle(self, message: Any, settlement: Settlement) -> None:
+        """Publish what takes the message's place; acknowledge it once the broker has that."""
+        match settlement:
+            case Republish(routing_key):
+                self._republish(message, topology.JOBS, routing_key, message.headers)
+            case Delay():
+                self._log.warning("job_set_aside", why="its workers died")
+                exchange, key = way_aside(routing_key_of(message), _DICE)
+                self._republish(message, exchange, key, headers_aside(message.headers))
+            case Bury():
+                self._bury(message, settlement)
+            case Reject(error):
+                self._reject(message, error)
+
+    def _republish(
+        self, message: Any, exchange: str, key: str, headers: Mapping[str, Any]
+    ) -> None:
+        name = message.properties.get("message_id") or str(uuid4())
+        publication = Publication(
+            exchange,
+            key,
+            body_of(message),
+            {**properties_of(message), "message_id": name},
+            dict(headers),
+            mandatory=True,
+        )
+        self._acknowledge_after(message, [self._runtime.publisher.publish(publication)])
+
+    def _bury(self, message: Any, bury: Bury) -> None:
+        job, error = bury.job, bury.error
+
+        def publish(earlier: Future[list[bytes]]) -> None:
+            if earlier.exception() is not None:
+                self._log.error("message_kept", why=type(earlier.exception()).__name__)
+                return
+            publisher, observe = self._runtime.publisher, self._runtime.observer.outcome
+            report = Report(publisher, job, {}, observe, earlier.result)
+            for ref in job.refs:
+                word = expire(new_progress(ref, sent=True)._replace(why=error.reason))
+                report.outcome(word.outcome(ref.id), utc_now())
+            self._reject(message, error, also=report.take_posted())
+
+        self._runtime.told_before(job).add_done_callback(publish)
+
+    def _reject(
+        self, message: Any, error: InvalidJob, also: Sequence[Future[None]] = ()
+    ) -> None:
+        publisher, body = self._runtime.publisher, body_of(message)
+        self._runtime.observer.rejected(error.reason)
+        headers = {**message.headers, ROUTING_KEY_HEADER: routing_key_of(message)}
+        published = [reject(publisher, body, properties_of(message), headers, error), *also]
+        if error.job_id and not also:
+            venue, account = self._names(body)
+            published.append(reject_outcome(publisher, error, venue, account, utc_now()))
+        self._acknowledge_after(message, published)
+
+    def _names(self, body: bytes) -> tuple[str, str]:
+        """Return venue and account of a body that may be no job; both empty if not known."""
+        value = json_or_none(body)
+        named = value.get("account") if isinstance(value, dict) else None
+        accounts = self._runtime.settings.accounts
+        account = accounts.get(named) if isinstance(named, str) else None
+        return (account.venue.name, account.name) if account else ("", "")
+
+    def _acknowledge_after(self, message: Any, published: Sequence[Future[None]]) -> None:
+        """Let go of a message when all that replaces it is safe; keep it where it is not."""
+
+        def confirmed(last: Future[None]) -> None:
+            if last.exception() is not None:
+                # Not acknowledged, so the broker still has it and gives it to the next worker.
+                self._log.error("message_kept", why=type(last.exception()).__name__)
+            elif all(future.done() for future in published) and not acknowledged:
+                acknowledged.append(True)
+                self._acknowledge(message)
+
+        acknowledged: list[bool] = []
+        for future in published:
+            future.add_done_callback(confirmed)

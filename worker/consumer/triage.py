@@ -1,0 +1,131 @@
+"""Decides what to do with a message, as a value. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from venues.words import CancelJob
+from worker.amqp import topology
+from worker.consumer.task_message import arguments_of, envelope_of, routing_key_of, split_key
+from worker.contract.job import Envelope, InvalidJob
+from worker.jobs.parse import read_job
+from worker.jobs.poison import DELIVERED_IN_VAIN, Fate, fate, last_death
+from worker.jobs.submit import Reading, read
+from worker.settings import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run the job in its lane. Its message names so many `orders`, some perhaps twice."""
+
+    reading: Reading
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Republish:
+    """Publish the job once more, by this key, under a message id in any case."""
+
+    routing_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Hold the message back for a while, apart from others whose workers died, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Publish of each id that nobody knows what became of it, and reject the message."""
+
+    job: CancelJob
+    error: InvalidJob
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Publish the message, which is no job, for people to look at."""
+
+    error: InvalidJob
+
+
+#: What settles a message: something takes its place at the broker.
+Settlement = Republish | Delay | Bury | Reject
+Accounts = Mapping[str, Account]
+
+
+def triage(
+    message: Any, accounts: Accounts, revoked: Container[str], received_at: float, now: datetime
+) -> Run | Settlement:
+    """Decide on a message of a lane that was received at a time (monotonic seconds).
+
+    `revoked` are the ids of tasks that somebody revoked (`celery control revoke`).
+    """
+    judged = fate(message.headers)
+    if judged is Fate.SET_ASIDE:
+        return Delay()
+    if judged is Fate.GIVE_UP:
+        return _buried(message, DELIVERED_IN_VAIN, accounts, now)
+    try:
+        if str(message.headers.get("id")) in revoked:
+            return _revoked(_run(message, accounts, received_at, now).reading)
+        if _has_no_name(message):
+            return Republish(routing_key_of(message))
+        return _run(message, accounts, received_at, now)
+    except InvalidJob as error:
+        return Reject(error)
+
+
+def triage_unrouted(message: Any, accounts: Accounts, now: datetime) -> Settlement:
+    """Decide on a message that matched no lane: it goes to the lane that its body names."""
+    priority, _, account = routing_key_of(message).partition(".")
+    # A job without a name will be given one.
+    name = envelope_of(message, priority, account).message_id or "new"
+    envelope = Envelope(priority=priority, account=account, message_id=name)
+    try:
+        job = read_job(arguments_of(message).job, envelope, accounts, now).job
+    except InvalidJob as error:
+        return Reject(error)
+    return Republish(topology.routing_key(job.priority, job.account))
+
+
+def triage_dead(message: Any, accounts: Accounts, now: datetime) -> Settlement:
+    """Decide on a message that the broker gave up."""
+    return _buried(message, last_death(message.headers), accounts, now)
+
+
+def _has_no_name(message: Any) -> bool:
+    job = arguments_of(message).job
+    named = message.properties.get("message_id")
+    return isinstance(job, dict) and job.get("job_id") is None and not named
+
+
+def _run(message: Any, accounts: Accounts, received_at: float, now: datetime) -> Run:
+    priority, account = split_key(routing_key_of(message))
+    arguments = arguments_of(message)
+    intake = read_job(arguments.job, envelope_of(message, priority, account), accounts, now)
+    intake = replace(intake, came_at=received_at)
+    return Run(read(message, intake, arguments.progress), len(arguments.job["orders"]))
+
+
+def _revoked(reading: Reading) -> Settlement:
+    """Answer for a revoked task: Celery would acknowledge it and publish nothing."""
+    job = reading.intake.job
+    if reading.is_begun:
+        return Bury(job, _given_up("revoked", job.job_id))
+    return Reject(InvalidJob("revoked", "revoked before anything was sent", job.job_id))
+
+
+def _buried(message: Any, reason: str, accounts: Accounts, now: datetime) -> Settlement:
+    try:
+        job = _run(message, accounts, 0.0, now).reading.intake.job
+    except InvalidJob as error:
+        return Reject(_given_up(reason, error.job_id))
+    return Bury(job, _given_up(reason, job.job_id))
+
+
+def _given_up(reason: str, job_id: str) -> InvalidJob:
+    return InvalidJob(reason, f"given up after it was begun ({reason})", job_id)
