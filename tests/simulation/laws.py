@@ -159,7 +159,7 @@ class Watch:
 
     def _fits(self, item: Item, sending: Sending) -> bool:
         batch, progress, planned = sending.batch, item.progress, self._planned(sending)
-        page = progress.page if progress.purpose is Purpose.LOOKUP else 1
+        page = progress.search.page
         return (
             next_route(progress, self.lane.venue) is planned
             and page == batch.page

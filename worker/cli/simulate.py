@@ -18,7 +18,7 @@ from venues.words import CancelOutcome, OrderRef, OrdStatus, OrdType, Purpose
 from worker.lane.lane import Lane, Sending
 from worker.lane.submission import Submission
 from worker.orders.judge import Judgement
-from worker.orders.progress import Cohort, OrderProgress
+from worker.orders.progress import Cohort, OrderProgress, Phase
 from worker.pacing.pace import NEVER, Pace
 from worker.settings import Account
 
@@ -132,7 +132,7 @@ def _said(venue: Venue, sending: Sending) -> dict[OrderRef, Judgement]:
 
 
 def _seen(venue: Venue, route: Route, progress: OrderProgress) -> Judgement:
-    if progress.looking:
+    if progress.phase is Phase.PRECHECK:
         return Judgement(Verdict.STATE, OrdStatus.NEW, ord_type=_shown_type(route))
     if venue.forgets_canceled:
         return Judgement(Verdict.ABSENT)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import PlainSerializer, TypeAdapter
 
 from venues.words import OrderRef, OrdStatus, OrdType, Purpose
-from worker.orders.progress import OrderProgress
+from worker.orders.progress import OrderProgress, Phase, Search
 
 
 class Track(NamedTuple):
@@ -45,7 +45,40 @@ class Track(NamedTuple):
     @property
     def progress(self) -> OrderProgress:
         """What is known of the order."""
-        return OrderProgress(self.ref.kind, *self[1:])
+        return OrderProgress(
+            kind=self.ref.kind,
+            symbol=self.symbol,
+            ord_type=self.ord_type,
+            type_known=self.type_known,
+            phase=self._phase,
+            search=self._search,
+            attempts=self.attempts,
+            tried=self.tried,
+            sent=self.sent,
+            sent_as=self.sent_as,
+            settled_at=self.settled_at,
+            seen_open=self.seen_open,
+            still_open=self.still_open,
+            misses=self.misses,
+            ord_status=self.ord_status,
+            why=self.why,
+            venue_code=self.venue_code,
+            text=self.text,
+        )
+
+    @property
+    def _phase(self) -> Phase:
+        if self.purpose is Purpose.CANCEL:
+            return Phase.CANCEL
+        if self.looking:
+            return Phase.PRECHECK
+        return Phase.HASTY if self.early else Phase.CONFIRM
+
+    @property
+    def _search(self) -> Search:
+        if self.purpose is Purpose.CANCEL:
+            return Search()
+        return Search(self.absent, self.page, self.doubts)
 
 
 def track_of(ref: OrderRef, progress: OrderProgress) -> Track:
@@ -53,7 +86,30 @@ def track_of(ref: OrderRef, progress: OrderProgress) -> Track:
 
     That one has another clock; by then no read lags behind what was done here.
     """
-    return Track(ref, *progress._replace(settled_at=0.0)[1:])
+    phase, search = progress.phase, progress.search
+    return Track(
+        ref=ref,
+        symbol=progress.symbol,
+        ord_type=progress.ord_type,
+        type_known=progress.type_known,
+        purpose=Purpose.CANCEL if phase is Phase.CANCEL else Purpose.LOOKUP,
+        looking=phase is Phase.PRECHECK,
+        attempts=progress.attempts,
+        tried=progress.tried,
+        sent=progress.sent,
+        sent_as=progress.sent_as,
+        seen_open=progress.seen_open,
+        still_open=progress.still_open,
+        early=phase in (Phase.PRECHECK, Phase.HASTY),
+        absent=search.absent_from,
+        page=search.page,
+        doubts=search.inconclusive,
+        misses=progress.misses,
+        ord_status=progress.ord_status,
+        why=progress.why,
+        venue_code=progress.venue_code,
+        text=progress.text,
+    )
 
 
 def _by_names(track: Track) -> dict[str, Any]:

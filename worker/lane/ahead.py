@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from venues.base import Route, Venue
-from venues.words import Purpose
 from worker.lane.waiting import Group, Item
 from worker.orders.follow import next_route
 from worker.orders.plan import group_key, lookup_routes
-from worker.orders.progress import MOST_REMEMBERED, OrderProgress
+from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +34,7 @@ class Ahead:
 
     def note(self, item: Item) -> None:
         """Note where a kill stands now; one that is being sought in a list is in no line."""
-        sought = item.flying and item.progress.purpose is Purpose.LOOKUP
+        sought = item.flying and item.progress.phase is not Phase.CANCEL
         self._move(item, None if sought else self._line_of(item.progress))
 
     def forget(self, item: Item) -> None:
@@ -77,9 +76,9 @@ class Ahead:
 @lru_cache(maxsize=MOST_REMEMBERED)
 def _next_list(progress: OrderProgress, venue: Venue) -> tuple[Route, tuple[str, ...]] | None:
     """Return the list in which a kill is sought next and its group key; None: no list."""
-    if progress.purpose is Purpose.CANCEL:
-        progress = progress._replace(purpose=Purpose.LOOKUP, absent=(), early=False, page=1)
-    if progress.page > 1 or not lookup_routes(venue, progress.shape):
+    if progress.phase is Phase.CANCEL:
+        progress = progress._replace(phase=Phase.CONFIRM)
+    if progress.search.page > 1 or not lookup_routes(venue, progress.shape):
         return None
     route = next_route(progress, venue)
     return route, group_key(route, progress)

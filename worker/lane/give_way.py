@@ -9,6 +9,7 @@ from worker.lane.ahead import Ahead
 from worker.lane.load import MOST_YIELD_S, Load
 from worker.lane.waiting import PATIENCE_S, Group, Item, is_lookup
 from worker.orders.plan import cancel_routes
+from worker.orders.progress import Phase
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER
 
@@ -50,7 +51,7 @@ class GiveWay:
             return -NEVER
         if head.kill:
             return self._to_kills_on_their_way(group, head, groups, most, now)
-        if head.progress.looking:
+        if head.progress.phase is Phase.PRECHECK:
             return self._to_kills(group, head, groups, now)
         if self._kills:
             return self._kills_since + MOST_YIELD_S
@@ -81,7 +82,7 @@ class GiveWay:
             return -NEVER if all_here else min(head.since + PATIENCE_S, plenty_at)
         if group.kills_here >= self._kills.of(group):
             return -NEVER
-        first_list = group.route.list_all_ids and not head.progress.absent
+        first_list = group.route.list_all_ids and not head.progress.search.absent_from
         gathered_at = min(head.since + GATHER_S, plenty_at) if first_list else -NEVER
         return max(head.since + TOGETHER_S, gathered_at)
 

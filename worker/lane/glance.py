@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from venues.base import Route, Venue
-from venues.words import OrderRef, OrdType, Purpose
+from venues.words import OrderRef, OrdType
 from worker.lane.waiting import Group, Item, is_lookup
 from worker.orders.follow import next_route
 from worker.orders.plan import group_key, lookup_routes
+from worker.orders.progress import Phase
 
 #: Ids that may share a look, as in `Lane`: the route and what they must have in common.
 _Company = tuple[Route, tuple[str, ...]]
@@ -61,7 +62,7 @@ class Glances:
         return tuple(taken.values())
 
     def _company(self, item: Item) -> _Company:
-        look = item.progress._replace(purpose=Purpose.LOOKUP, looking=True, early=True)
+        look = item.progress._replace(phase=Phase.PRECHECK)
         route = next_route(look, self._venue)
         return route, group_key(route, look)
 

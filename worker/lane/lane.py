@@ -17,7 +17,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from venues.base import Batch, Route, Venue
-from venues.words import OPEN_STATES, IdKind, OrderRef, Purpose
+from venues.words import OPEN_STATES, IdKind, OrderRef
 from worker.lane.give_way import GiveWay
 from worker.lane.glance import Glances
 from worker.lane.list_all import WholeLists
@@ -52,7 +52,7 @@ from worker.orders.follow import (
 )
 from worker.orders.judge import Judgement
 from worker.orders.plan import alone_route
-from worker.orders.progress import Cohort, OrderProgress, joined
+from worker.orders.progress import Cohort, OrderProgress, Phase, joined
 from worker.orders.retry import LONGEST_SLEEP_S, Parked, backoff_s
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
@@ -142,7 +142,7 @@ class Lane:
                 self._share(item, owner, cohort.progress, now)
             asked[item] = None
         self._queue(fresh, now, now)
-        if owner.kill and cohort.progress.purpose is Purpose.CANCEL:
+        if owner.kill and cohort.progress.phase is Phase.CANCEL:
             self._glances.add(fresh)
 
     def _item(
@@ -482,7 +482,9 @@ class Lane:
     def _open_orders(self, asked: Group) -> int:
         """Return how many orders a whole list shows at least: those still to be canceled."""
         head = asked.head()
-        looking = asked.size if head is not None and head.progress.looking else 0
+        looking = (
+            asked.size if head is not None and head.progress.phase is Phase.PRECHECK else 0
+        )
         cancels = (g.size for g in self._queues.groups if not is_lookup(g.route))
         return looking + sum(cancels)
 
@@ -516,7 +518,7 @@ class Lane:
         for kill in True, False:
             some = [item for item in items if item.kill is kill]
             not_before = now + delay_s
-            if delay_s and not kill and items[0].progress.purpose is Purpose.LOOKUP:
+            if delay_s and not kill and items[0].progress.phase is not Phase.CANCEL:
                 not_before = math.ceil(not_before / TICK_S) * TICK_S
             parked_until = max(not_before, self.paused_until)
             if self._leaving:

@@ -9,7 +9,6 @@ from functools import lru_cache
 from itertools import groupby
 
 from venues.base import Route, Venue
-from venues.words import Purpose
 from worker.lane.waiting import Group, GroupKey, Item, is_lookup, is_urgent
 from worker.orders.follow import next_route
 from worker.orders.plan import group_key
@@ -97,5 +96,4 @@ class Queues:
 def _next_request(progress: OrderProgress, venue: Venue) -> tuple[Route, GroupKey]:
     """Return the route of an order's next step and what it must share with its company."""
     route = next_route(progress, venue)
-    page = progress.page if progress.purpose is Purpose.LOOKUP else 1
-    return route, (route.name, page, group_key(route, progress))
+    return route, (route.name, progress.search.page, group_key(route, progress))

@@ -9,7 +9,7 @@ from itertools import chain
 from venues.base import Batch, Route
 from venues.words import IdKind, OrderRef, Purpose
 from worker.lane.submission import Submission
-from worker.orders.progress import OrderProgress
+from worker.orders.progress import OrderProgress, Phase
 from worker.pacing.pace import NEVER
 
 #: A proof that has waited for so long (seconds) goes first, however few may go with it.
@@ -48,7 +48,7 @@ class Item:
     @property
     def place(self) -> int:
         """Where it stands among its like: a look that a cancel waits for first, then by age."""
-        return self.seq + _BEFORE_ALL if self.progress.looking else self.seq
+        return self.seq + _BEFORE_ALL if self.progress.phase is Phase.PRECHECK else self.seq
 
     @property
     def deadline(self) -> float:
@@ -133,7 +133,7 @@ def rank(group: Group, head: Item, together: int, now: float) -> Rank:
     for a few. Of as many those come first that have the longest way to go.
     """
     lookup = is_lookup(group.route)
-    proof = lookup and not head.progress.looking
+    proof = lookup and head.progress.phase is not Phase.PRECHECK
     fresh = proof and now - head.since < PATIENCE_S
     far = (-together, group.route.life_stage) if fresh else (-NEVER, 0)
     return not head.kill, lookup, proof, *far, head.seq

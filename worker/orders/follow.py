@@ -14,12 +14,11 @@ from venues.words import (
     Evidence,
     OrdStatus,
     OrdType,
-    Purpose,
     Shape,
 )
 from worker.orders.judge import Judgement
 from worker.orders.plan import cancel_routes, lookup_routes, unasked_routes
-from worker.orders.progress import MOST_REMEMBERED, OrderProgress
+from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase, Search
 
 #: A refusal of whole requests counts for an id after so many, where it can never go alone.
 MOST_REFUSALS = 3
@@ -97,25 +96,26 @@ class Asked:
 
 def next_route(progress: OrderProgress, venue: Venue) -> Route:
     """Return the route of the next step."""
-    if progress.purpose is Purpose.LOOKUP:
+    if progress.phase is not Phase.CANCEL:
         return _unread_routes(progress, venue)[0]
     routes = cancel_routes(venue, progress.shape)
     return routes[progress.tried % len(routes)]
 
 
 def _unread_routes(progress: OrderProgress, venue: Venue) -> tuple[Route, ...]:
-    likely_only = progress.early or _type_is_sure(progress)
-    return _unread(venue, progress.shape, progress.absent, likely_only, progress.early)
+    hasty = progress.phase is not Phase.CONFIRM
+    likely_only = hasty or _type_is_sure(progress)
+    return _unread(venue, progress.shape, progress.search.absent_from, likely_only, hasty)
 
 
 @cache
 def _unread(
-    venue: Venue, order: Shape, absent: tuple[str, ...], likely_only: bool, early: bool
+    venue: Venue, order: Shape, absent_from: tuple[str, ...], likely_only: bool, hasty: bool
 ) -> tuple[Route, ...]:
     routes = lookup_routes(venue, order)
     likely = [route for route in routes if likely_only and order.ord_type in route.ord_types]
-    unread = [route for route in likely or routes if route.name not in absent]
-    return tuple(unread if early else sorted(unread, key=lambda route: route.life_stage))
+    unread = [route for route in likely or routes if route.name not in absent_from]
+    return tuple(unread if hasty else sorted(unread, key=lambda route: route.life_stage))
 
 
 def _type_is_sure(progress: OrderProgress) -> bool:
@@ -126,7 +126,7 @@ def _type_is_sure(progress: OrderProgress) -> bool:
 @lru_cache(maxsize=MOST_REMEMBERED)
 def sent(progress: OrderProgress) -> OrderProgress:
     """Return the progress of an id that leaves in a request now."""
-    if progress.purpose is Purpose.LOOKUP:
+    if progress.phase is not Phase.CANCEL:
         return progress
     return progress._replace(attempts=progress.attempts + 1, sent_as=progress.ord_type)
 
@@ -143,13 +143,13 @@ def step(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
 def follow(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
     """Return what follows from a judgement of the order."""
     progress = noted(progress, said)
-    if progress.looking:
-        return _after_first_look(progress, said, asked)
+    if progress.phase is Phase.PRECHECK:
+        return _after_precheck(progress, said, asked)
     if said.verdict is Verdict.NOT_DONE:
         return missed(progress, said.reason or "not_done")
-    if progress.purpose is Purpose.LOOKUP:
-        return _after_lookup(progress, said, asked)
-    return _after_cancel(progress, said, asked)
+    if progress.phase is Phase.CANCEL:
+        return _after_cancel(progress, said, asked)
+    return _after_lookup(progress, said, asked)
 
 
 def noted(progress: OrderProgress, said: Judgement) -> OrderProgress:
@@ -173,14 +173,14 @@ def missed(progress: OrderProgress, why: str, base_s: float = 0.5) -> Again:
 
 def doubted(progress: OrderProgress, why: str, now: float, venue: Venue) -> Again:
     """Return what follows when a request may or may not have had its effect."""
-    if progress.looking:
+    if progress.phase is Phase.PRECHECK:
         return Again(_to_cancel(progress))
-    if progress.purpose is Purpose.LOOKUP:
-        doubts = progress.doubts + 1
-        page = 1 if why == "list_too_long" else progress.page
-        again = progress._replace(doubts=doubts, page=page, why=why)
-        return Again(again, back_off=(doubts, 0.5))
-    return _to_lookup(progress._replace(sent=True, misses=0, why=why), now, venue)
+    if progress.phase is Phase.CANCEL:
+        return _to_lookup(progress._replace(sent=True, misses=0, why=why), now, venue)
+    inconclusive = progress.search.inconclusive + 1
+    page = 1 if why == "list_too_long" else progress.search.page
+    search = progress.search._replace(inconclusive=inconclusive, page=page)
+    return Again(progress._replace(search=search, why=why), back_off=(inconclusive, 0.5))
 
 
 def unlisted(progress: OrderProgress) -> Again:
@@ -189,9 +189,11 @@ def unlisted(progress: OrderProgress) -> Again:
     A list that is cut stays as long as it is; one that gets shorter, as its orders are
     canceled, is read once more. After that the id is asked for.
     """
-    if not progress.doubts:
-        return Again(progress._replace(doubts=1))
-    return Again(progress._replace(doubts=0, page=progress.page + 1))
+    search = progress.search
+    if not search.inconclusive:
+        return Again(progress._replace(search=search._replace(inconclusive=1)))
+    search = search._replace(inconclusive=0, page=search.page + 1)
+    return Again(progress._replace(search=search))
 
 
 def _to_lookup(progress: OrderProgress, now: float, venue: Venue) -> Again:
@@ -203,27 +205,24 @@ def _to_lookup(progress: OrderProgress, now: float, venue: Venue) -> Again:
     """
     wait = venue.forgets_canceled and progress.ord_type is not OrdType.ANY
     progress = progress._replace(
-        purpose=Purpose.LOOKUP,
+        phase=Phase.CONFIRM if wait else Phase.HASTY,
+        search=Search(),
         settled_at=now,
-        early=not wait,
-        absent=(),
-        page=1,
-        doubts=0,
         still_open=False,
     )
     return Again(progress, delay_s=venue.read_lag_s if wait else 0.0)
 
 
 def _to_cancel(progress: OrderProgress) -> OrderProgress:
-    return progress._replace(purpose=Purpose.CANCEL, looking=False)
+    return progress._replace(phase=Phase.CANCEL, search=Search())
 
 
-def _after_first_look(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
+def _after_precheck(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
     """Look through the likely places; whatever is not found is canceled all the same."""
     if said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES:
         return _final_state(progress, said, Evidence.LOOKUP)
     if said.verdict is Verdict.ABSENT:
-        looked = progress._replace(absent=(*progress.absent, asked.route.name), page=1)
+        looked = progress._replace(search=progress.search.after(asked.route.name))
         if _unread_routes(looked, asked.venue):
             return Again(looked)
     return Again(_to_cancel(progress))
@@ -245,12 +244,21 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: Asked) -> Cou
 
 def _after_lookup(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
     if said.verdict is Verdict.ABSENT:
-        return _absent(progress._replace(doubts=0), said, asked)
+        return _absent(_conclusive(progress), said, asked)
     if said.verdict is not Verdict.STATE:
         return doubted(progress, said.reason or "lookup_in_doubt", asked.ended, asked.venue)
     if said.ord_status in OPEN_STATES:
-        return _open(progress._replace(doubts=0, still_open=True), said, asked)
+        return _open(_conclusive(progress)._replace(still_open=True), said, asked)
     return _final_state(progress, said, Evidence.LOOKUP)
+
+
+def _conclusive(progress: OrderProgress) -> OrderProgress:
+    return progress._replace(search=progress.search._replace(inconclusive=0))
+
+
+def _confirm(progress: OrderProgress) -> OrderProgress:
+    """Look through all lists from now on, from the beginning."""
+    return progress._replace(phase=Phase.CONFIRM, search=Search())
 
 
 def _lag_s(progress: OrderProgress, asked: Asked) -> float:
@@ -271,8 +279,7 @@ def _open(progress: OrderProgress, said: Judgement, asked: Asked) -> Again:
         said.ord_type,
     )
     if _read_too_early(progress, asked) and not named_wrongly:
-        again = progress._replace(early=False, absent=(), page=1)
-        return Again(again, delay_s=_lag_s(progress, asked))
+        return Again(_confirm(progress), delay_s=_lag_s(progress, asked))
     tried = progress.tried + 1
     pause = (tried - QUICK_TRIES, 0.5) if tried > QUICK_TRIES else None
     return Again(_to_cancel(progress)._replace(tried=tried, why="still_open"), back_off=pause)
@@ -283,14 +290,14 @@ def _absent(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
         return _absent_too_early(progress, asked)
     if said.more:
         return _turn_the_page(progress, asked)
-    progress = progress._replace(page=1)
-    if progress.early:
-        progress = progress._replace(early=False, absent=())
+    if progress.phase is Phase.HASTY:
+        progress = _confirm(progress)
+    progress = progress._replace(search=progress.search._replace(page=1))
     if any(
         r.life_stage < asked.route.life_stage for r in _unread_routes(progress, asked.venue)
     ):
         return Again(progress)
-    progress = progress._replace(absent=(*progress.absent, asked.route.name))
+    progress = progress._replace(search=progress.search.after(asked.route.name))
     unread = _unread_routes(progress, asked.venue)
     if not unread:
         return _gone(progress._replace(still_open=False), asked.venue)
@@ -306,7 +313,8 @@ def _turn_the_page(progress: OrderProgress, asked: Asked) -> Again:
     In an older one the newest rows are missing, so that the others stand further ahead, and
     one that moved over the edge would be seen on neither page.
     """
-    progress = progress._replace(page=progress.page + 1)
+    search = progress.search
+    progress = progress._replace(search=search._replace(page=search.page + 1))
     if asked.route.max_pages == 1:
         return Again(progress)
     return Again(progress._replace(settled_at=asked.ended), delay_s=asked.venue.read_lag_s)
@@ -314,12 +322,12 @@ def _turn_the_page(progress: OrderProgress, asked: Asked) -> Again:
 
 def _absent_too_early(progress: OrderProgress, asked: Asked) -> Again:
     """Look on where it is likely to be; absence proves nothing yet, so no page is turned."""
-    progress = progress._replace(page=1)
-    if progress.early:
-        progress = progress._replace(absent=(*progress.absent, asked.route.name))
-        if _unread_routes(progress, asked.venue):
-            return Again(progress)
-        progress = progress._replace(early=False, absent=())
+    if progress.phase is Phase.HASTY:
+        looked = progress._replace(search=progress.search.after(asked.route.name))
+        if _unread_routes(looked, asked.venue):
+            return Again(looked)
+        progress = _confirm(progress)
+    progress = progress._replace(search=progress.search._replace(page=1))
     return Again(progress, delay_s=_lag_s(progress, asked))
 
 

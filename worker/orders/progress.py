@@ -3,15 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from functools import cache, lru_cache, partial
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose, Shape
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Shape
 
 #: Results of a pure function of an order's progress that are kept, for orders known alike.
 MOST_REMEMBERED = 1024
+
+
+class Phase(StrEnum):
+    """What the next request for an order is for, and what its answer leads to.
+
+    | phase    | the request                     | order open | order absent        | in doubt |
+    |----------|---------------------------------|------------|---------------------|----------|
+    | PRECHECK | looks before the first cancel   | CANCEL     | next list, CANCEL   | CANCEL   |
+    | CANCEL   | cancels                         | look-up    | look-up             | look-up  |
+    | HASTY    | looks while reads may still lag | CANCEL     | next list, CONFIRM  | HASTY    |
+    | CONFIRM  | looks when reads no longer lag  | CANCEL     | next list, then end | CONFIRM  |
+
+    An order that has ended is final in every phase. PRECHECK and HASTY look in likely lists
+    only, and absence there proves nothing. A look-up after a cancel is HASTY, but CONFIRM
+    after the lag where only absence can prove a cancel (`Venue.forgets_canceled`). What says
+    nothing of the order (throttled, not done) leaves it in its phase.
+    """
+
+    PRECHECK = "precheck"
+    CANCEL = "cancel"
+    HASTY = "hasty"
+    CONFIRM = "confirm"
+
+
+class Search(NamedTuple):
+    """How far the look-ups of a phase have come; empty while a cancel is next."""
+
+    absent_from: tuple[str, ...] = ()  # look-up routes that did not show the order
+    page: int = 1
+    inconclusive: int = 0  # look-ups in a row that settled nothing
+
+    def after(self, route: str) -> Search:
+        """Return the search once this route has not shown the order."""
+        return self._replace(absent_from=(*self.absent_from, route), page=1)
 
 
 class OrderProgress(NamedTuple):
@@ -21,8 +56,8 @@ class OrderProgress(NamedTuple):
     symbol: str = ""  # learned, or as the job said
     ord_type: OrdType = OrdType.ANY  # learned, or as the job said
     type_known: bool = False  # the venue itself told the type
-    purpose: Purpose = Purpose.CANCEL  # of the next step
-    looking: bool = False  # this look-up comes before the first cancel
+    phase: Phase = Phase.CANCEL
+    search: Search = Search()
     attempts: int = 0  # cancel requests that carried this id
     tried: int = 0  # of these, how many were answered and left it open: picks the route
     sent: bool = False  # a cancel may have taken effect; perhaps of a worker that died
@@ -30,10 +65,6 @@ class OrderProgress(NamedTuple):
     settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel
     seen_open: bool = False
     still_open: bool = False  # the last look-up, after the last cancel, showed it open
-    early: bool = False  # reads may lag: only likely routes are asked, absence proves nothing
-    absent: tuple[str, ...] = ()  # look-up routes that did not show it, in this phase
-    page: int = 1
-    doubts: int = 0  # look-ups in a row that settled nothing
     misses: int = 0  # attempts in a row that surely did nothing
     ord_status: OrdStatus | None = None
     why: str = ""  # the last thing that stood in the way
@@ -64,9 +95,7 @@ def new_progress(
         kind=ref.kind,
         symbol=ref.symbol,
         ord_type=ref.ord_type,
-        purpose=Purpose.LOOKUP if look_first else Purpose.CANCEL,
-        looking=look_first,
-        early=look_first,
+        phase=Phase.PRECHECK if look_first else Phase.CANCEL,
         sent=sent,
     )
 
@@ -83,8 +112,9 @@ def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
         sent=progress.sent or other.sent,
         seen_open=progress.seen_open or other.seen_open,
         # The type says which lists are to be read.
-        absent=() if learn_type else progress.absent,
-        page=1 if learn_type else progress.page,
+        search=progress.search._replace(absent_from=(), page=1)
+        if learn_type
+        else progress.search,
         still_open=progress.still_open or (other.still_open and not progress.sent),
         ord_status=progress.ord_status or other.ord_status,
         why=progress.why or other.why,

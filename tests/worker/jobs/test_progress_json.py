@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType
 from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
-from worker.orders.progress import new_progress
+from worker.orders.progress import Phase, Search, new_progress
 
 REF = OrderRef("1", IdKind.VENUE, "AAA", OrdType.LIMIT)
 NEW = {
@@ -71,7 +71,7 @@ def test_what_is_written_has_the_keys_of_the_version_before() -> None:
     later = known._replace(
         symbol="BBB",
         type_known=True,
-        purpose=Purpose.LOOKUP,
+        phase=Phase.HASTY,
         attempts=2,
         tried=1,
         sent=True,
@@ -79,10 +79,7 @@ def test_what_is_written_has_the_keys_of_the_version_before() -> None:
         settled_at=77.0,  # by the clock of this process alone
         seen_open=True,
         still_open=True,
-        early=True,
-        absent=("open_limit",),
-        page=3,
-        doubts=4,
+        search=Search(("open_limit",), 3, 4),
         misses=5,
         ord_status=OrdStatus.PARTIALLY_FILLED,
         why="timeout",
@@ -110,8 +107,36 @@ def test_what_was_written_is_read() -> None:
     assert json.loads(json.dumps(write_progress(read))) == PROGRESS
     assert [track.ref for track in read.tracks] == [REF, REF]
     assert read.tracks[0].progress == new_progress(REF)
-    assert read.tracks[1].progress.absent == ("open_limit",)
+    assert read.tracks[1].progress.search == Search(("open_limit",), 3, 4)
     assert read_progress(None) is None
+
+
+@pytest.mark.parametrize(
+    ("purpose", "looking", "early", "phase"),
+    [
+        ("cancel", False, False, Phase.CANCEL),
+        ("lookup", True, True, Phase.PRECHECK),
+        ("lookup", False, True, Phase.HASTY),
+        ("lookup", False, False, Phase.CONFIRM),
+    ],
+)
+def test_a_phase_is_written_as_three_keys(
+    purpose: str, looking: bool, early: bool, phase: Phase
+) -> None:
+    keys = {"purpose": purpose, "looking": looking, "early": early}
+    read = read_progress(PROGRESS | {"tracks": [NEW | keys]})
+
+    assert read is not None
+    assert read.tracks[0].progress.phase is phase
+    assert json.loads(json.dumps(write_progress(read)))["tracks"] == [NEW | keys]
+
+
+def test_what_an_older_worker_left_of_a_search_is_dropped_while_a_cancel_is_next() -> None:
+    left = {"early": True, "absent": ["open_limit"], "page": 3, "doubts": 4}
+    read = read_progress(PROGRESS | {"tracks": [NEW | left]})
+
+    assert read is not None
+    assert read.tracks[0].progress == new_progress(REF)
 
 
 def test_what_nobody_wrote_is_not_read() -> None:

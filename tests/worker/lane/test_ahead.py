@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from venues.base import Route
 from venues.coinw import CoinW
-from venues.words import IdKind, OrderRef, OrdType, Purpose
+from venues.words import IdKind, OrderRef, OrdType
 from worker.lane.ahead import Ahead
 from worker.lane.waiting import Group, Item
-from worker.orders.progress import OrderProgress, new_progress
+from worker.orders.progress import OrderProgress, Phase, Search, new_progress
 
 VENUE = CoinW()
 ROUTES = {route.name: route for route in VENUE.routes}
@@ -37,7 +37,7 @@ def test_a_kill_is_counted_at_the_next_list_of_its_proof() -> None:
 
     assert (ahead.of(first), ahead.of(later), len(ahead)) == (1, 0, 1)
 
-    item.progress = moved(item, purpose=Purpose.LOOKUP, absent=("open_trailing_stop",))
+    item.progress = moved(item, phase=Phase.CONFIRM, search=Search(("open_trailing_stop",)))
     ahead.note(item)
 
     assert (ahead.of(first), ahead.of(later), len(ahead)) == (0, 1, 1)
@@ -54,7 +54,9 @@ def test_a_kill_of_which_the_venue_told_the_type_has_one_list_before_it() -> Non
 
 def test_a_kill_that_was_looked_for_before_has_all_lists_before_it_once_canceled() -> None:
     ahead, item = Ahead(VENUE), item_of(1)
-    item.progress = moved(item, early=True, absent=("open_limit",))
+    item.progress = moved(item, phase=Phase.PRECHECK, search=Search(("open_limit",)))
+    ahead.note(item)
+    item.progress = moved(item, phase=Phase.CANCEL, search=Search())
 
     ahead.note(item)
 
@@ -64,10 +66,10 @@ def test_a_kill_that_was_looked_for_before_has_all_lists_before_it_once_canceled
 def test_a_kill_that_is_being_looked_for_or_turns_pages_is_not_waited_for() -> None:
     ahead, item = Ahead(VENUE), item_of(1)
     group = group_at(ROUTES["open_trailing_stop"], item)
-    item.progress = moved(item, purpose=Purpose.LOOKUP)
+    item.progress = moved(item, phase=Phase.CONFIRM)
 
     for flying, page, expected in ((False, 1, 1), (True, 1, 0), (False, 2, 0)):
-        item.flying, item.progress = flying, moved(item, page=page)
+        item.flying, item.progress = flying, moved(item, search=Search(page=page))
         ahead.note(item)
 
         assert (ahead.of(group), ahead.drawing(group.route)) == (expected, expected)

@@ -8,20 +8,20 @@ from tests.simulation.toys import Hasty, Mute
 from tests.support.lane import ABSENT, CANCELED, Task, answer, ids, leaves
 from venues.base import Quota, Venue, Verdict
 from venues.coinw import CoinW
-from venues.words import IdKind, OrderRef, OrdType, Purpose
+from venues.words import IdKind, OrderRef, OrdType
 from worker.lane.give_way import GATHER_S, TOGETHER_S
 from worker.lane.lane import Lane, Sending
 from worker.lane.load import MOST_YIELD_S
 from worker.lane.waiting import PATIENCE_S
 from worker.orders.judge import Judgement
-from worker.orders.progress import Cohort, cohorts, new_cohorts, new_progress
+from worker.orders.progress import Cohort, Phase, Search, cohorts, new_cohorts, new_progress
 from worker.pacing.pace import NEVER, Pace
 
 
 def proofs(*ids: str, absent: tuple[str, ...] = ()) -> list[Cohort]:
     """Return ids that were canceled long ago, and are absent from some lists already."""
     refs = (OrderRef(order_id, IdKind.VENUE, "AAA", OrdType.LIMIT) for order_id in ids)
-    known = {"purpose": Purpose.LOOKUP, "attempts": 1, "sent": True, "absent": absent}
+    known = {"phase": Phase.CONFIRM, "attempts": 1, "sent": True, "search": Search(absent)}
     return cohorts((ref, new_progress(ref)._replace(**known)) for ref in refs)  # type: ignore[arg-type]
 
 

@@ -37,7 +37,7 @@ from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 from worker.lane.load import BUSY_S, LATE_S, MOST_YIELD_S, Load
 from worker.lane.submission import Result
 from worker.orders.judge import Judgement
-from worker.orders.progress import cohorts, new_cohorts
+from worker.orders.progress import Phase, cohorts, new_cohorts
 from worker.orders.retry import Parked
 from worker.pacing.pace import NEVER
 
@@ -48,7 +48,7 @@ def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> 
     load.cancel_left(2 * LATE_S, late_at)
     lane = lane_of({}, Mute(), load)
     (cohort,) = orders("a")
-    progress = cohort.progress._replace(purpose=Purpose.LOOKUP, looking=looking)
+    progress = cohort.progress._replace(phase=Phase.PRECHECK if looking else Phase.CONFIRM)
     lane.add(Task(kill=kill), [cohort._replace(progress=progress)], 5.0)
     return lane
 

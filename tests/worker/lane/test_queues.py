@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import count
 
 from tests.simulation.toys import Plain
-from venues.words import IdKind, OrderRef, Purpose
+from venues.words import IdKind, OrderRef
 from worker.lane.queues import Queues
 from worker.lane.waiting import Group, Item, full_since, unqueue
-from worker.orders.progress import OrderProgress, new_progress
+from worker.orders.progress import OrderProgress, Phase, Search, new_progress
 from worker.pacing.pace import NEVER
 
 _seq = count()
@@ -49,7 +49,7 @@ def test_ids_wait_with_those_that_they_may_travel_with() -> None:
         items("1", "2"),
         items("3", symbol="BBB"),
         items("4", kill=True),
-        items("5", purpose=Purpose.LOOKUP),
+        items("5", phase=Phase.CONFIRM),
     ):
         queues.put(same, 5.0, 5.0)
 
@@ -84,8 +84,8 @@ def test_ids_whose_time_comes_together_wait_apart_where_they_may_not_travel_toge
 
 def test_one_that_a_cancel_waits_for_is_looked_for_before_older_ones() -> None:
     queues = Queues(Plain())
-    old, new = items("old", purpose=Purpose.LOOKUP), items("new", purpose=Purpose.LOOKUP)
-    pressing = items("pressing", "next", purpose=Purpose.LOOKUP, looking=True)
+    old, new = items("old", phase=Phase.CONFIRM), items("new", phase=Phase.CONFIRM)
+    pressing = items("pressing", "next", phase=Phase.PRECHECK)
     for same in (new, pressing, old):
         queues.put(same, 5.0, 5.0)
 
@@ -105,8 +105,9 @@ def test_ids_go_in_the_order_in_which_they_came_whoever_they_come_back_with() ->
 def test_a_page_parts_look_ups_only() -> None:
     queues = Queues(Plain())
     for page in 1, 2:
-        for purpose in Purpose.LOOKUP, Purpose.CANCEL:
-            queues.put(items(f"{purpose}-{page}", purpose=purpose, page=page), 5.0, 5.0)
+        queues.put(items(f"cancel-{page}"), 5.0, 5.0)
+        look = items(f"look-{page}", phase=Phase.CONFIRM, search=Search(page=page))
+        queues.put(look, 5.0, 5.0)
 
     assert sorted((group.route.name, group.page, group.size) for group in queues.groups) == [
         ("cancel_batch", 1, 2),
@@ -166,7 +167,7 @@ def test_cancels_that_wait_are_counted_in_requests_and_those_of_kills_apart() ->
     for same in (
         items(*(f"{n}" for n in range(33))),
         items("k", symbol="BBB", kill=True),
-        items("look", purpose=Purpose.LOOKUP),
+        items("look", phase=Phase.CONFIRM),
     ):
         queues.put(same, 5.0, 5.0)
 

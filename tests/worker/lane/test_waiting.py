@@ -6,7 +6,7 @@ from tests.simulation.toys import Mute
 from venues.base import Route
 from venues.words import IdKind, OrderRef, Purpose
 from worker.lane.waiting import PATIENCE_S, Group, Item, Rank, rank
-from worker.orders.progress import new_progress
+from worker.orders.progress import Phase, new_progress
 
 NOW_S = 100.0
 LOOKUP = next(route for route in Mute().routes if route.purpose is Purpose.LOOKUP)
@@ -25,7 +25,7 @@ def of(
 ) -> Rank:
     """Return the rank of a group whose head came as the seq-th."""
     ref = OrderRef(str(seq), IdKind.VENUE)
-    progress = new_progress(ref)._replace(looking=looking)
+    progress = new_progress(ref)._replace(phase=Phase.PRECHECK if looking else Phase.CONFIRM)
     head = Item((seq,), ref, progress, {}, seq, kill, NOW_S, since=NOW_S - waited_s)
     return rank(Group(route, 1, size=size), head, size, NOW_S)
 

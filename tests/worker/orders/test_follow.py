@@ -13,7 +13,6 @@ from venues.words import (
     OrderRef,
     OrdStatus,
     OrdType,
-    Purpose,
 )
 from worker.orders.follow import (
     MOST_REFUSALS,
@@ -33,7 +32,7 @@ from worker.orders.follow import (
 )
 from worker.orders.follow import step as any_step
 from worker.orders.judge import Judgement
-from worker.orders.progress import OrderProgress, joined, new_progress
+from worker.orders.progress import OrderProgress, Phase, Search, joined, new_progress
 
 REF = OrderRef("o1", IdKind.VENUE, "AAA")
 LIMIT = OrderRef("o1", IdKind.VENUE, "AAA", OrdType.LIMIT)
@@ -110,14 +109,14 @@ def test_a_first_refusal_says_that_it_was_canceled_before() -> None:
 def test_what_proves_nothing_is_looked_up(said: Judgement) -> None:
     progress = again(step(new_progress(REF), PLAIN, said))
 
-    assert progress.purpose is Purpose.LOOKUP
+    assert progress.phase is Phase.HASTY
     assert progress.sent is (said.verdict is not Verdict.UNKNOWN_ORDER)
 
 
 def test_whoever_verifies_looks_up_also_what_the_reply_named() -> None:
     course = step(new_progress(REF), PLAIN, is_now(OrdStatus.CANCELED), verify=True)
 
-    assert again(course).purpose is Purpose.LOOKUP
+    assert again(course).phase is not Phase.CANCEL
 
 
 def test_a_refusal_is_final_for_one_that_went_alone() -> None:
@@ -144,15 +143,15 @@ def test_refusals_of_batches_come_to_an_end() -> None:
 def test_a_refusal_after_a_cancel_in_doubt_is_looked_up() -> None:
     progress = new_progress(REF)._replace(sent=True)
 
-    assert again(step(progress, PLAIN, Judgement(Verdict.REFUSED), alone=True)).purpose is (
-        Purpose.LOOKUP
+    assert again(step(progress, PLAIN, Judgement(Verdict.REFUSED), alone=True)).phase is (
+        Phase.HASTY
     )
 
 
 def test_an_order_that_is_still_open_is_canceled_by_the_next_route() -> None:
     progress = again(step(looking_up(BOAST), BOAST, is_now(OrdStatus.NEW)))
 
-    assert (progress.purpose, progress.still_open) == (Purpose.CANCEL, True)
+    assert (progress.phase, progress.still_open) == (Phase.CANCEL, True)
     assert next_route(progress, BOAST).name == "cancel_one"
 
 
@@ -160,7 +159,7 @@ def test_a_read_that_may_lag_is_repeated_before_another_cancel() -> None:
     progress = looking_up(BOAST)
     course = step(progress, BOAST, is_now(OrdStatus.NEW), at=progress.settled_at)
 
-    assert again(course).purpose is Purpose.LOOKUP
+    assert again(course).phase is not Phase.CANCEL
     assert isinstance(course, Again)
     assert course.delay_s == pytest.approx(LAG_S - 0.05)
 
@@ -170,7 +169,7 @@ def test_a_wrongly_named_type_is_no_lag() -> None:
     said = is_now(OrdStatus.NEW, ord_type=OrdType.MARKET)
     progress = again(step(progress, MUTE, said, at=progress.settled_at))
 
-    assert (progress.purpose, progress.ord_type) == (Purpose.CANCEL, OrdType.MARKET)
+    assert (progress.phase, progress.ord_type) == (Phase.CANCEL, OrdType.MARKET)
 
 
 def test_further_tries_on_an_open_order_wait_longer_each_time() -> None:
@@ -186,7 +185,7 @@ def test_a_pending_cancel_is_asked_about_again() -> None:
     course = step(looking_up(PLAIN), PLAIN, is_now(OrdStatus.PENDING_CANCEL))
 
     assert isinstance(course, Again)
-    assert (course.progress.purpose, course.back_off) == (Purpose.LOOKUP, (1, 0.5))
+    assert (course.progress.phase, course.back_off) == (Phase.HASTY, (1, 0.5))
 
 
 def read_through(
@@ -206,7 +205,7 @@ def read_through(
 
 def test_lists_are_read_in_the_order_in_which_an_order_moves() -> None:
     """Else one that ends between two reads would be seen neither open nor in the record."""
-    read, outcome = read_through(looking_up(HASTY)._replace(early=False), HASTY)
+    read, outcome = read_through(looking_up(HASTY)._replace(phase=Phase.CONFIRM), HASTY)
 
     assert read == [
         ("open_trailing", pytest.approx(LAG_S)),
@@ -226,20 +225,20 @@ def test_the_record_alone_proves_nothing() -> None:
 
 
 def test_a_read_too_early_is_no_proof_and_turns_no_page() -> None:
-    progress = looking_up(HASTY, LIMIT)._replace(absent=("open_limit",))
+    progress = looking_up(HASTY, LIMIT)._replace(search=Search(("open_limit",)))
     course = step(progress, HASTY, ABSENT._replace(more=True), at=progress.settled_at)
     progress = again(course)
 
-    assert (progress.page, progress.early, progress.absent) == (1, False, ())
+    assert (progress.phase, progress.search) == (Phase.CONFIRM, Search())
 
 
 def test_the_next_page_of_a_list_is_read_when_it_cannot_be_older_than_this_one() -> None:
-    progress = looking_up(HASTY, LIMIT)._replace(absent=("open_limit",))
+    progress = looking_up(HASTY, LIMIT)._replace(search=Search(("open_limit",)))
     read_at = progress.settled_at + HASTY.read_lag_s
     course = step(progress, HASTY, ABSENT._replace(more=True), at=read_at)
 
     assert isinstance(course, Again)
-    assert course.progress.page == 2
+    assert course.progress.search.page == 2
     assert course.delay_s == HASTY.read_lag_s
     assert course.progress.settled_at >= read_at
 
@@ -252,23 +251,23 @@ def test_what_the_look_before_the_cancel_shows_as_ended_is_proven() -> None:
 
 
 def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page() -> None:
-    progress = new_progress(LIMIT, look_first=True)._replace(page=3)
+    progress = new_progress(LIMIT, look_first=True)._replace(search=Search(page=3))
 
     course = step(progress, MUTE, ABSENT)
 
     assert isinstance(course, Again)
-    assert (course.progress.looking, course.progress.page) == (True, 1)
+    assert (course.progress.phase, course.progress.search.page) == (Phase.PRECHECK, 1)
     assert next_route(course.progress, MUTE).name == "history"
 
 
 def test_a_list_that_proved_nothing_is_read_once_more_and_then_the_id_is_asked_for() -> None:
-    progress = looking_up(MUTE)._replace(doubts=0, page=1)
+    progress = looking_up(MUTE)
 
     once = unlisted(progress)
     twice = unlisted(once.progress)
 
-    assert once == Again(progress._replace(doubts=1))
-    assert twice == Again(progress._replace(doubts=0, page=2))
+    assert once == Again(progress._replace(search=Search(inconclusive=1)))
+    assert twice == Again(progress._replace(search=Search(page=2)))
 
 
 def test_what_only_absence_can_prove_is_not_looked_for_before_the_lag_is_over() -> None:
@@ -276,7 +275,7 @@ def test_what_only_absence_can_prove_is_not_looked_for_before_the_lag_is_over() 
 
     assert isinstance(course, Again)
     assert course.delay_s == MUTE.read_lag_s
-    assert not course.progress.early
+    assert course.progress.phase is Phase.CONFIRM
 
 
 @pytest.mark.parametrize(("ref", "venue"), [(REF, MUTE), (LIMIT, PLAIN)])
@@ -285,16 +284,16 @@ def test_what_may_be_found_is_looked_for_at_once(ref: OrderRef, venue: Venue) ->
     course = step(new_progress(ref), venue, ACCEPTED, 10.0)
 
     assert isinstance(course, Again)
-    assert (course.delay_s, course.progress.early) == (0.0, True)
+    assert (course.delay_s, course.progress.phase) == (0.0, Phase.HASTY)
 
 
 def test_a_list_that_goes_on_is_read_on() -> None:
     progress = looking_up(HASTY)._replace(
-        early=False, absent=("open_trailing", "open_limit", "open_market")
+        phase=Phase.CONFIRM, search=Search(("open_trailing", "open_limit", "open_market"))
     )
     progress = again(step(progress, HASTY, ABSENT._replace(more=True)))
 
-    assert (progress.page, next_route(progress, HASTY).name) == (2, "history")
+    assert (progress.search.page, next_route(progress, HASTY).name) == (2, "history")
 
 
 @pytest.mark.parametrize(
@@ -323,14 +322,14 @@ def test_a_look_before_the_cancel_ends_in_a_cancel_or_in_the_state_that_it_found
 
     seen = again(step(progress, MUTE, is_now(OrdStatus.NEW)))
 
-    assert (seen.purpose, seen.seen_open) == (Purpose.CANCEL, True)
+    assert (seen.phase, seen.seen_open) == (Phase.CANCEL, True)
 
     once = again(step(progress, MUTE, ABSENT))
     twice = again(step(once, MUTE, ABSENT))
 
     assert next_route(once, MUTE).name == "history"
-    assert twice.purpose is Purpose.CANCEL
-    assert again(doubted(progress, "timeout", 5.0, PLAIN)).purpose is Purpose.CANCEL
+    assert twice.phase is Phase.CANCEL
+    assert again(doubted(progress, "timeout", 5.0, PLAIN)).phase is Phase.CANCEL
 
 
 def test_doubts_and_misses_wait_longer_each_time() -> None:
@@ -370,14 +369,16 @@ def test_what_another_job_learned_is_kept_and_the_step_stays() -> None:
     )
     progress = joined(new_progress(OrderRef("o1", IdKind.VENUE)), other)
 
-    assert (progress.purpose, progress.sent, progress.seen_open) == (Purpose.CANCEL, True, True)
+    assert (progress.phase, progress.sent, progress.seen_open) == (Phase.CANCEL, True, True)
     assert (progress.attempts, progress.symbol, progress.ord_type) == (1, "AAA", OrdType.MARKET)
     assert expire(progress).reason == "still_open"
 
 
 def test_a_learned_type_says_anew_which_lists_are_to_be_read() -> None:
     """The lists of the learned type may all be read already, and then none would be next."""
-    progress = looking_up(HASTY)._replace(early=False, absent=("open_limit", "history"))
+    progress = looking_up(HASTY)._replace(
+        phase=Phase.CONFIRM, search=Search(("open_limit", "history"))
+    )
     other = new_progress(REF)._replace(ord_type=OrdType.LIMIT, type_known=True)
 
     assert next_route(joined(progress, other), HASTY).name == "open_limit"

@@ -15,11 +15,10 @@ from venues.words import (
     IdKind,
     OrdStatus,
     OrdType,
-    Purpose,
 )
 from worker.orders.follow import Again, Asked, Course, FinalWord, expire, follow
 from worker.orders.judge import Judgement
-from worker.orders.progress import OrderProgress, joined
+from worker.orders.progress import OrderProgress, Phase, Search, joined
 
 KUNA, COINW = all_venues()["kuna"], all_venues()["coinw"]
 #: A progress in which every counter and word is set, so that one that is dropped is missed.
@@ -30,15 +29,14 @@ CANCELING = OrderProgress(
     attempts=2,
     tried=1,
     misses=4,
-    doubts=5,
-    page=3,
-    absent=("elsewhere",),
     ord_status=OrdStatus.NEW,
     why="before",
     venue_code="c",
     text="t",
 )
-LOOKING = CANCELING._replace(purpose=Purpose.LOOKUP, sent=True, settled_at=100.0)
+LOOKING = CANCELING._replace(
+    phase=Phase.CONFIRM, search=Search(("elsewhere",), 3, 5), sent=True, settled_at=100.0
+)
 LATE_S, ENDED_S = 200.0, 200.5
 
 
@@ -49,7 +47,7 @@ def route(venue: Venue, name: str) -> Route:
 def after(
     progress: OrderProgress, said: Judgement, venue: Venue = KUNA, **more: object
 ) -> Again | CancelOutcome:
-    name = "cancel_batch" if progress.purpose is Purpose.CANCEL else "details"
+    name = "cancel_batch" if progress.phase is Phase.CANCEL else "details"
     asked = Asked(venue=venue, route=route(venue, name), started=LATE_S, ended=ENDED_S)
     return whole(follow(progress, said, replace(asked, **more)))  # type: ignore[arg-type]
 
@@ -60,12 +58,8 @@ def whole(course: Course) -> Again | CancelOutcome:
 
 def to_lookup(progress: OrderProgress, **more: object) -> OrderProgress:
     fresh = progress._replace(
-        purpose=Purpose.LOOKUP,
+        phase=Phase.HASTY,
         settled_at=ENDED_S,
-        early=True,
-        absent=(),
-        page=1,
-        doubts=0,
     )
     return fresh._replace(**more)  # type: ignore[arg-type]
 
@@ -93,7 +87,8 @@ def is_now(status: OrdStatus, reason: str = "") -> Judgement:
 
 
 CANCELED = CANCELING._replace(ord_status=OrdStatus.CANCELED)
-OPEN_AGAIN = LOOKING._replace(seen_open=True, still_open=True, doubts=0)
+OPEN_AGAIN = LOOKING._replace(seen_open=True, still_open=True)
+CANCELED_AGAIN = OPEN_AGAIN._replace(phase=Phase.CANCEL, search=Search())
 COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
     (
         "not done: the same again, more slowly each time",
@@ -147,19 +142,28 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
         "look-up in doubt: again, more slowly each time",
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="http_502"),
-        Again(LOOKING._replace(doubts=6, why="http_502"), back_off=(6, 0.5)),
+        Again(
+            LOOKING._replace(search=Search(("elsewhere",), 3, 6), why="http_502"),
+            back_off=(6, 0.5),
+        ),
     ),
     (
         "look-up in doubt, no reason given",
         LOOKING,
         Judgement(Verdict.IN_DOUBT),
-        Again(LOOKING._replace(doubts=6, why="lookup_in_doubt"), back_off=(6, 0.5)),
+        Again(
+            LOOKING._replace(search=Search(("elsewhere",), 3, 6), why="lookup_in_doubt"),
+            back_off=(6, 0.5),
+        ),
     ),
     (
         "too long a list: read from the first page",
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="list_too_long"),
-        Again(LOOKING._replace(doubts=6, page=1, why="list_too_long"), back_off=(6, 0.5)),
+        Again(
+            LOOKING._replace(search=Search(("elsewhere",), 1, 6), why="list_too_long"),
+            back_off=(6, 0.5),
+        ),
     ),
     (
         "being canceled: asked again",
@@ -167,7 +171,9 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
         is_now(OrdStatus.PENDING_CANCEL),
         Again(
             OPEN_AGAIN._replace(
-                ord_status=OrdStatus.PENDING_CANCEL, doubts=1, why="pending_cancel"
+                ord_status=OrdStatus.PENDING_CANCEL,
+                search=Search(("elsewhere",), 3, 1),
+                why="pending_cancel",
             ),
             back_off=(1, 0.5),
         ),
@@ -176,14 +182,14 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
         "still open: canceled again",
         LOOKING,
         is_now(OrdStatus.NEW),
-        Again(OPEN_AGAIN._replace(purpose=Purpose.CANCEL, tried=2, why="still_open")),
+        Again(CANCELED_AGAIN._replace(tried=2, why="still_open")),
     ),
     (
         "still open for the fourth time: more slowly from now on",
         LOOKING._replace(tried=3),
         is_now(OrdStatus.NEW),
         Again(
-            OPEN_AGAIN._replace(purpose=Purpose.CANCEL, tried=4, why="still_open"),
+            CANCELED_AGAIN._replace(tried=4, why="still_open"),
             back_off=(1, 0.5),
         ),
     ),
@@ -200,13 +206,13 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
     ),
     (
         "nowhere, never seen open",
-        LOOKING._replace(absent=()),
+        LOOKING._replace(search=Search()),
         Judgement(Verdict.ABSENT),
         ends(CANCELING, CancelStatus.NOT_FOUND, "unknown_order", Evidence.LOOKUP),
     ),
     (
         "nowhere, once seen open",
-        LOOKING._replace(absent=(), seen_open=True),
+        LOOKING._replace(search=Search(), seen_open=True),
         Judgement(Verdict.ABSENT),
         ends(CANCELING, CancelStatus.CLOSED, "no_record", Evidence.LOOKUP),
     ),
@@ -224,10 +230,10 @@ def test_whole_course(
 
 def test_read_too_early_starts_over() -> None:
     """An order that a read shows open just after the cancel is read again, from the start."""
-    progress = LOOKING._replace(early=True, settled_at=LATE_S + 1)
+    progress = LOOKING._replace(phase=Phase.HASTY, settled_at=LATE_S + 1)
     course = after(progress, is_now(OrdStatus.NEW), started=LATE_S, ended=LATE_S + 1)
 
-    again = OPEN_AGAIN._replace(early=False, settled_at=LATE_S + 1, absent=(), page=1)
+    again = OPEN_AGAIN._replace(settled_at=LATE_S + 1, search=Search())
     assert isinstance(course, Again)
     assert course.progress == again
     assert course.delay_s == pytest.approx(KUNA.read_lag_s)
@@ -242,7 +248,9 @@ def test_refused_alone_is_rejected() -> None:
 def test_gone_but_for_a_list_that_needs_the_symbol() -> None:
     """Where a list cannot be asked, absence in the others proves nothing."""
     lists = [route.name for route in COINW.routes if not route.needs_symbol]
-    progress = LOOKING._replace(symbol="", ord_type=OrdType.ANY, absent=tuple(lists[:-1]))
+    progress = LOOKING._replace(
+        symbol="", ord_type=OrdType.ANY, search=Search(tuple(lists[:-1]))
+    )
     last = route(COINW, lists[-1])
     asked = Asked(venue=COINW, route=last, started=LATE_S, ended=ENDED_S)
 
@@ -278,7 +286,7 @@ def test_what_an_answer_teaches() -> None:
 @pytest.mark.parametrize("sent", [True, False])
 def test_two_jobs_join(sent: bool) -> None:
     """What either of two jobs knows of an id, both know; the first one's step goes on."""
-    bare = OrderProgress(kind=IdKind.VENUE, page=2, absent=("a",), sent=sent)
+    bare = OrderProgress(kind=IdKind.VENUE, search=Search(("a",), 2, 1), sent=sent)
     other = LOOKING._replace(type_known=True, still_open=True, seen_open=True)
     both = joined(bare, other)
 
@@ -289,8 +297,7 @@ def test_two_jobs_join(sent: bool) -> None:
         attempts=2,
         sent=True,
         seen_open=True,
-        absent=(),
-        page=1,
+        search=Search((), 1, 1),
         still_open=not sent,
         ord_status=OrdStatus.NEW,
         why="before",
@@ -299,10 +306,10 @@ def test_two_jobs_join(sent: bool) -> None:
 
 
 def test_nothing_is_learned_of_a_type_that_nobody_knows() -> None:
-    bare = OrderProgress(kind=IdKind.VENUE, page=2, absent=("a",))
+    bare = OrderProgress(kind=IdKind.VENUE, search=Search(("a",), 2, 1))
     both = joined(bare, CANCELING._replace(type_known=False))
 
-    assert (both.ord_type, both.absent, both.page) == (OrdType.ANY, ("a",), 2)
+    assert (both.ord_type, both.search) == (OrdType.ANY, Search(("a",), 2, 1))
 
 
 def test_deadline_tells_what_stood_in_the_way() -> None:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from venues.words import IdKind, OrderRef, OrdType, Purpose
-from worker.orders.progress import Cohort, OrderProgress, cohorts, new_cohorts, new_progress
+from venues.words import IdKind, OrderRef, OrdType
+from worker.orders.progress import (
+    Cohort,
+    OrderProgress,
+    Phase,
+    Search,
+    cohorts,
+    new_cohorts,
+    new_progress,
+)
 
 REF = OrderRef("1", IdKind.VENUE, "AAA", OrdType.LIMIT)
 OTHER = REF._replace(id="2")
@@ -14,12 +22,11 @@ OTHERWISE = {
     "symbol": "BBB",
     "ord_type": OrdType.MARKET,
     "type_known": True,
-    "purpose": Purpose.LOOKUP,
+    "phase": Phase.CONFIRM,
     "attempts": 1,
     "sent": True,
     "seen_open": True,
-    "absent": ("open",),
-    "page": 2,
+    "search": Search(("open",), 2),
     "why": "timeout",
 }
 
