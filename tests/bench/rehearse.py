@@ -20,8 +20,8 @@ from tests.bench.bounds import RTT_S, percentile
 from tests.bench.scenes import SCENES, Job, Scene
 from venues.base import Route, Verdict
 from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
-from worker.lane.load import Load
 from worker.lane.submission import Submission
 from worker.orders.judge import Judgement
 from worker.orders.progress import Cohort, new_cohorts
@@ -174,7 +174,7 @@ class Rehearsal:
         lane = account.lane
         while (sending := lane.next(self.now)) is not None:
             if sending.batch.route.purpose is Purpose.CANCEL:
-                self._load.cancel_left(late_s, self.now)
+                self._load.note_lateness(late_s, self.now)
             self._send(account, sending)
         self._hand_out(account)
         if lane.quiet_until not in (account.wakes_at, NEVER):

@@ -9,8 +9,8 @@ from random import Random
 from tests.simulation.laws import Ledger, Watch
 from tests.simulation.scenario import Scenario, SimJob
 from venues.words import OrderRef
+from worker.lane.holds import Load
 from worker.lane.lane import Lane
-from worker.lane.load import Load
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort
 from worker.orders.retry import Parked

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from tests.simulation.meters import EPSILON_S
 from venues.base import Quota, Route
 from venues.words import Purpose
+from worker.lane.holds import Load
 from worker.lane.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
-from worker.lane.load import Load
 from worker.orders.follow import next_route
 from worker.orders.plan import alone_route, group_key
 from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S

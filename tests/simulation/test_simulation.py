@@ -14,8 +14,8 @@ from tests.simulation.seeds import run_seed
 from tests.support.lane import id_of
 from venues.base import Quota, Venue
 from venues.words import CancelOutcome, CancelStatus
+from worker.lane.holds import Load
 from worker.lane.lane import Group, Item, Lane, Pause, Sending
-from worker.lane.load import Load
 from worker.lane.submission import Result, Submission
 from worker.pacing.pace import NEVER, Pace
 

@@ -13,8 +13,8 @@ from tests.simulation.scenario import START_S, Ending, Fault, Scenario, SimJob
 from tests.simulation.truth import Truth
 from venues.base import HttpReply, Verdict
 from venues.words import CancelOutcome, OrderRef, Purpose
+from worker.lane.holds import LATE_S, Load
 from worker.lane.lane import SHORTEST_PAUSE_S, Lane, Sending
-from worker.lane.load import LATE_S, Load
 from worker.lane.submission import Result
 from worker.orders.follow import expire
 from worker.orders.judge import judge, retry_after_s
@@ -62,7 +62,7 @@ class World:
         for job in scenario.jobs:
             self.agenda.at(job.arrives, partial(self._deliver, job, _fresh(job, scenario)))
         for when in self.scenario.late:
-            self.agenda.at(when, partial(self._load.cancel_left, 2 * LATE_S, when))
+            self.agenda.at(when, partial(self._load.note_lateness, 2 * LATE_S, when))
         for when in self.scenario.probes:
             self.agenda.at(when, self._probe)
         if self.scenario.hand_over:

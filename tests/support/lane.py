@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from tests.simulation.toys import Plain
 from venues.base import Batch, Quota, Route, Venue, Verdict
 from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus, Purpose
+from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
-from worker.lane.load import Load
 from worker.lane.submission import Result, Submission
 from worker.orders.judge import Judgement
 from worker.orders.progress import Cohort, new_cohorts

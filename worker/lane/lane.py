@@ -8,7 +8,6 @@ caller brings the clock (monotonic seconds) and a lock, sends, and reports back.
 from __future__ import annotations
 
 import itertools
-import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,21 +17,18 @@ from operator import itemgetter
 
 from venues.base import Batch, Route, Venue
 from venues.words import OPEN_STATES, IdKind, OrderRef
-from worker.lane.give_way import GiveWay
 from worker.lane.glance import Glances
+from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
 from worker.lane.list_all import WholeLists
-from worker.lane.load import Load
 from worker.lane.queues import Queues
 from worker.lane.submission import Result, Submission
 from worker.lane.waiting import (
     Group,
     Item,
-    Rank,
     Sending,
     full_since,
     is_lookup,
     is_urgent,
-    rank,
     shareable,
     unqueue,
 )
@@ -61,9 +57,6 @@ __all__ = ["Group", "Item", "Lane", "Pause", "Sending"]
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
-#: A look-up of routine that waits does so until the clock's next tick: those of one burst of
-#: cancels, whose lag ends within some milliseconds, go together.
-TICK_S = 0.05
 #: A throttled account is quiet for at least this long.
 SHORTEST_PAUSE_S = 1.0
 #: A ban without a stated end is taken to last this long: the shortest that a venue documents.
@@ -93,7 +86,7 @@ class Lane:
         self.venue = venue
         self._tokens = Tokens(paces)
         self._load = load or Load()
-        self._give_way = GiveWay(venue, self._tokens, self._load)
+        self._holds = Holds(venue, self._tokens, self._load, self)
         self.halted = ""
         self.paused_until = -NEVER
         self.quiet_until = NEVER
@@ -126,7 +119,7 @@ class Lane:
 
     def _add(self, owner: Submission, cohort: Cohort, now: float) -> None:
         if not self._items:
-            self._load.begins(self)
+            self._load.started(self)
         asked, fresh = self._of.setdefault(owner, {}), []
         if owner.withdrawn:
             self._leaving.add(owner)
@@ -171,13 +164,13 @@ class Lane:
         if item.known != known and not item.flying:
             unqueue(item)
             self._queue([item], max(now, item.since), now)
-        self._give_way.note(item, now)
+        self._holds.update(item, now)
 
     def _hurry(self, item: Item, now: float) -> None:
         """A kill job asks for an id that waits as routine: it goes as a kill now."""
         if item.flying:
             item.kill = True
-            self._give_way.note(item, now)
+            self._holds.update(item, now)
             return
         unqueue(item)
         item.kill = True
@@ -369,7 +362,7 @@ class Lane:
         self._queues.put(items, not_before, now)
         for item in items:
             if item.kill:
-                self._give_way.note(item, now)
+                self._holds.update(item, now)
 
     def _head(self, group: Group, now: float) -> Item | None:
         """Return the most pressing id of a group that still may leave."""
@@ -379,24 +372,20 @@ class Lane:
 
     def _by_rank(self, now: float) -> list[Group]:
         """Return the groups with ids, most pressing first."""
-        ranks: list[tuple[Rank, Group]] = []
+        found: list[tuple[PriorityKey, Group]] = []
         for group in self._queues.each():
             head = self._head(group, now)
             if head is None:
                 continue
-            here = group.kills_here if head.kill else group.size
-            together = min(here, self._most_ids(group, now))
-            ranks.append((rank(group, head, together, now), group))
-        return [group for _, group in sorted(ranks, key=itemgetter(0))]
+            found.append((priority(group, head, now), group))
+        return [group for _, group in sorted(found, key=itemgetter(0))]
 
     def _ready_at(self, group: Group, now: float) -> float:
         ready_at = self._tokens_at(group, now)
         if ready_at > now and self._begins_with_one(group, now):
             return now
-        if not is_lookup(group.route):
-            return max(ready_at, self._held_until(group, now))
         most = self._most_ids(group, now)
-        return max(ready_at, self._give_way.until(group, self._queues.groups, most, now))
+        return max(ready_at, self._holds.until(group, self._queues.groups, most, now))
 
     def _tokens_at(self, group: Group, now: float) -> float:
         """Return when there are tokens for a request of the group, beside all that wait."""
@@ -404,12 +393,6 @@ class Lane:
         spare = self._queues.cancels(urgent=urgent) if is_lookup(group.route) else ()
         since = full_since(group)
         return self._tokens.ready_at(group.route, now, urgent=urgent, since=since, spare=spare)
-
-    def _held_until(self, group: Group, now: float) -> float:
-        """Return until when a cancel waits for other lanes: only full ones are made up for."""
-        if is_urgent(group) or group.size < group.route.max_ids:
-            return -NEVER
-        return self._load.cancel_at(self, self._tokens.latest_at(group.route), now)
 
     def _begins_with_one(self, group: Group, now: float) -> bool:
         """Say whether a kill that finds no token for many begins with one id, by its route."""
@@ -430,7 +413,7 @@ class Lane:
             if not looks:
                 item.progress = sent(item.progress)
             elif item.kill:  # others no longer wait for it at this list
-                self._give_way.note(item, now)
+                self._holds.update(item, now)
         self._flying += len(items)
         route = self._take_tokens(group.route, items[0], len(items), now)
         self.in_flight += 1
@@ -449,7 +432,7 @@ class Lane:
             self._kill_left_at = now
         self._tokens.take(route, now, NEVER if head.kill else head.entered, planned)
         if not is_lookup(route) and self._tokens.keeps_pace(route, now):
-            self._load.has_begun(self)
+            self._load.caught_up(self)
         return route
 
     def _take(self, group: Group, now: float, most: int) -> list[Item]:
@@ -519,7 +502,7 @@ class Lane:
             some = [item for item in items if item.kill is kill]
             not_before = now + delay_s
             if delay_s and not kill and items[0].progress.phase is not Phase.CANCEL:
-                not_before = math.ceil(not_before / TICK_S) * TICK_S
+                not_before = on_grid(not_before)
             parked_until = max(not_before, self.paused_until)
             if self._leaving:
                 some = self._stay(some, parked_until)
@@ -557,9 +540,9 @@ class Lane:
     def _forget(self, item: Item) -> None:
         unqueue(item)
         if self._items.pop(item.key, None) is not None:
-            self._give_way.went(item)
+            self._holds.forget(item)
         if not self._items:
-            self._load.has_begun(self)
+            self._load.caught_up(self)
         for owner in item.owners:
             self._disown(owner, item)
 

@@ -12,10 +12,6 @@ from worker.lane.submission import Submission
 from worker.orders.progress import OrderProgress, Phase
 from worker.pacing.pace import NEVER
 
-#: A proof that has waited for so long (seconds) goes first, however few may go with it.
-PATIENCE_S = 2.0
-#: See `rank`.
-Rank = tuple[bool, bool, bool, float, int, int]
 #: Route, page, and what ids must share to travel together.
 GroupKey = tuple[str, int, tuple[str, ...]]
 #: A queue of up to so many times what is taken is sorted whole: one by one takes longer.
@@ -123,20 +119,6 @@ class Sending:
     def owners(self) -> list[Submission]:
         """Return the tasks whose ids it carries, each once."""
         return list(dict.fromkeys(chain.from_iterable(item.owners for item in self.items)))
-
-
-def rank(group: Group, head: Item, together: int, now: float) -> Rank:
-    """Return the place of a group among the others: kill, then cancel, then the oldest.
-
-    Of proofs the most that go `together` come first, of kills only kills counted: while their
-    tokens are rare the others gather, and one request for a whole list proves as many as one
-    for a few. Of as many those come first that have the longest way to go.
-    """
-    lookup = is_lookup(group.route)
-    proof = lookup and head.progress.phase is not Phase.PRECHECK
-    fresh = proof and now - head.since < PATIENCE_S
-    far = (-together, group.route.life_stage) if fresh else (-NEVER, 0)
-    return not head.kill, lookup, proof, *far, head.seq
 
 
 def unqueue(item: Item) -> None:

@@ -12,8 +12,8 @@ import structlog
 
 from venues.base import HttpReply, Verdict
 from worker.http.transport import InDoubt, NotSent, Transport
+from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
-from worker.lane.load import Load
 from worker.lane.submission import Result, Results, Submission
 from worker.lane.waiting import is_lookup
 from worker.orders.judge import Judgement, judge, retry_after_s
@@ -124,7 +124,7 @@ class Driver:
         kept: Sending | None = None
         while not self._stopped and (sending := self.lane.next(time.monotonic())) is not None:
             if not is_lookup(sending.batch.route):
-                self._load.cancel_left(late_s, sending.started)
+                self._load.note_lateness(late_s, sending.started)
             if keep and kept is None:
                 kept = sending
             else:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from venues.base import Quota
 from worker.http.transport import Transport
+from worker.lane.holds import Load
 from worker.lane.lane import MOST_IN_FLIGHT
-from worker.lane.load import Load
 from worker.pacing.pace import Pace
 from worker.processes.driver import Deliver, Driver
 from worker.settings import Account

@@ -32,9 +32,9 @@ from venues.words import (
     OrdType,
     Purpose,
 )
+from worker.lane.holds import BUSY_S, LATE_S, YIELD_S, Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
-from worker.lane.load import BUSY_S, LATE_S, MOST_YIELD_S, Load
 from worker.lane.submission import Result
 from worker.orders.judge import Judgement
 from worker.orders.progress import Phase, cohorts, new_cohorts
@@ -45,7 +45,7 @@ from worker.pacing.pace import NEVER
 def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> Lane:
     """Return a lane with one look-up, in a process where a cancel was late at that moment."""
     load = Load()
-    load.cancel_left(2 * LATE_S, late_at)
+    load.note_lateness(2 * LATE_S, late_at)
     lane = lane_of({}, Mute(), load)
     (cohort,) = orders("a")
     progress = cohort.progress._replace(phase=Phase.PRECHECK if looking else Phase.CONFIRM)
@@ -155,10 +155,10 @@ def test_a_proof_waits_while_cancels_are_late() -> None:
 
 
 def test_a_proof_does_not_wait_for_ever() -> None:
-    lane = looking_up(late_at=5.0 + MOST_YIELD_S - BUSY_S / 2)
+    lane = looking_up(late_at=5.0 + YIELD_S - BUSY_S / 2)
 
-    assert lane.next_at(5.0 + MOST_YIELD_S - BUSY_S / 4) == pytest.approx(5.0 + MOST_YIELD_S)
-    assert ids(leaves(lane, 5.0 + MOST_YIELD_S)) == ["a"]
+    assert lane.next_at(5.0 + YIELD_S - BUSY_S / 4) == pytest.approx(5.0 + YIELD_S)
+    assert ids(leaves(lane, 5.0 + YIELD_S)) == ["a"]
 
 
 @pytest.mark.parametrize(("kill", "looking"), [(True, False), (False, True)])
@@ -170,9 +170,9 @@ def test_a_kill_and_a_look_before_a_cancel_never_wait_for_others(
 
 def test_a_cancel_that_leaves_in_time_makes_nobody_wait() -> None:
     load = Load()
-    load.cancel_left(LATE_S, 5.0)
+    load.note_lateness(LATE_S, 5.0)
 
-    assert load.proof_at(5.0) < 5.0
+    assert load.busy_until < 5.0
 
 
 def test_a_look_up_leaves_the_tokens_to_waiting_cancels() -> None:

@@ -1,0 +1,410 @@
+"""When a request that could leave waits for others, and which of several goes first."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.simulation.toys import Hasty, Mute
+from tests.support.lane import (
+    ABSENT,
+    CANCELED,
+    FAST,
+    Task,
+    answer,
+    ids,
+    lane_of,
+    leaves,
+    orders,
+)
+from venues.base import Quota, Route, Venue, Verdict
+from venues.coinw import CoinW
+from venues.words import IdKind, OrderRef, OrdType, Purpose
+from worker.lane.holds import (
+    AGED_S,
+    ASK_AGAIN_S,
+    BURST_S,
+    BUSY_S,
+    GATHER_S,
+    LATE_S,
+    SLOW_GATHER_S,
+    YIELD_S,
+    Demand,
+    Load,
+    PriorityKey,
+    priority,
+)
+from worker.lane.lane import Lane, Sending
+from worker.lane.waiting import Group, Item
+from worker.orders.judge import Judgement
+from worker.orders.progress import (
+    Cohort,
+    OrderProgress,
+    Phase,
+    Search,
+    cohorts,
+    new_cohorts,
+    new_progress,
+)
+from worker.pacing.pace import MOST_BEHIND, NEVER, Pace
+
+NOW_S = 100.0
+LOOKUP = next(route for route in Mute().routes if route.purpose is Purpose.LOOKUP)
+CANCEL = next(route for route in Mute().routes if route.purpose is Purpose.CANCEL)
+COINW = CoinW()
+ROUTES = {route.name: route for route in COINW.routes}
+#: Ids of some requests; `Plain` takes eight at once.
+MANY = range(80)
+GAP_S = 0.1
+
+
+# -- look-ups ----------------------------------------------------------------------------
+
+
+def confirmations(*ids: str, absent: tuple[str, ...] = ()) -> list[Cohort]:
+    """Return ids that were canceled long ago, and are absent from some lists already."""
+    refs = (OrderRef(order_id, IdKind.VENUE, "AAA", OrdType.LIMIT) for order_id in ids)
+    known = {"phase": Phase.CONFIRM, "attempts": 1, "sent": True, "search": Search(absent)}
+    return cohorts((ref, new_progress(ref)._replace(**known)) for ref in refs)  # type: ignore[arg-type]
+
+
+def fresh(*ids: str, look: bool = False) -> list[Cohort]:
+    refs = (OrderRef(order_id, IdKind.VENUE, "AAA", OrdType.LIMIT) for order_id in ids)
+    return new_cohorts(refs, look_first=look)
+
+
+def lane_with(venue: Venue | None = None, **quotas: Quota) -> Lane:
+    paces = {name: Pace(quota) for name, quota in quotas.items()}
+    return Lane(venue or Mute(), paces, random.Random(1))
+
+
+def test_a_routine_confirmation_gives_way_while_a_kill_is_there_but_not_for_ever() -> None:
+    lane = lane_with(cancel_batch=Quota(1, 1.0), cancel_one=Quota(1, 1.0))
+    lane.add(Task(kill=True), fresh("k"), 5.0)
+    leaves(lane, 5.0)
+    lane.add(Task(), confirmations("a"), 5.0)
+
+    assert lane.next(5.0) is None
+    assert lane.next_at(5.0) == 5.0 + YIELD_S
+    assert ids(leaves(lane, 5.0 + YIELD_S)) == ["a"]
+
+
+def test_a_routine_confirmation_goes_when_the_kill_has_left() -> None:
+    lane = lane_with()
+    kill = Task(kill=True)
+    lane.add(kill, fresh("k"), 5.0)
+    lane.withdraw(kill, "deadline", 5.0)
+    lane.add(Task(), confirmations("a"), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == ["a"]
+
+
+def at_a_list() -> tuple[Lane, Sending]:
+    """Return a lane with half of its look-ups left, "a" at its first list, "b" on its way."""
+    lane = lane_with(CoinW(), lookup=Quota(4, 1.0))
+    for before in "xy":
+        lane.add(Task(kill=True), confirmations(before), 5.0)
+        leaves(lane, 5.0)
+    lane.add(Task(kill=True), [*confirmations("a"), *fresh("b")], 5.0)
+    cancel = leaves(lane, 5.0)
+    assert ids(cancel) == ["b"]
+    assert lane.next(5.0) is None
+    return lane, cancel
+
+
+def test_a_kill_waits_at_its_list_for_others_but_not_for_ever() -> None:
+    lane, _ = at_a_list()
+
+    assert lane.next_at(5.0) == 5.0 + GATHER_S
+
+    lane.add(Task(kill=True), confirmations("c"), 5.1)
+
+    assert ids(leaves(lane, 5.0 + GATHER_S)) == ["a", "c"]
+
+
+def test_a_kill_leaves_for_its_list_when_all_are_there() -> None:
+    lane, cancel = at_a_list()
+    answer(lane, cancel, Judgement(Verdict.ACCEPTED), 5.05)
+
+    assert lane.next(5.34) is None
+    assert lane.next_at(5.34) == 5.35
+    assert ids(leaves(lane, 5.35)) == ["a", "b"]
+
+
+def test_a_kill_waits_for_no_other_that_is_past_its_list() -> None:
+    lane, cancel = at_a_list()
+    lane.withdraw_all("stopping", 5.0)
+    answer(lane, cancel, Judgement(Verdict.ACCEPTED), 5.05)
+    lane.add(Task(kill=True), confirmations("late", absent=("open_trailing_stop",)), 5.1)
+    lane.add(Task(kill=True), confirmations("c"), 5.1)
+
+    assert sorted([*ids(leaves(lane, 5.1)), *ids(leaves(lane, 5.1))]) == ["c", "late"]
+
+
+def test_a_full_request_waits_for_nobody() -> None:
+    lane = lane_with(CoinW(), lookup=Quota(4, 1.0))
+    lane.add(Task(kill=True), confirmations(*(f"{n}" for n in range(40))), 5.0)
+    lane.in_doubt(leaves(lane, 5.0), "body_too_large", 5.05)  # from now on by id
+    lane.add(Task(kill=True), fresh("late"), 5.05)
+
+    left = [leaves(lane, 5.05) for _ in range(3)]
+
+    assert [len(sending.items) for sending in left] == [1, 20, 20]
+
+
+def test_with_many_tokens_a_kill_waits_for_a_burst_only() -> None:
+    lane = lane_with(CoinW(), lookup=Quota(4, 1.0))
+    lane.add(Task(kill=True), [*confirmations("a"), *fresh("b")], 5.0)
+    leaves(lane, 5.0)
+
+    assert lane.next(5.0) is None
+    assert lane.next_at(5.0) == 5.0 + BURST_S
+    assert ids(leaves(lane, 5.0 + BURST_S)) == ["a"]
+
+
+def test_a_look_before_a_cancel_leaves_tokens_to_the_look_ups_of_kills() -> None:
+    lane = lane_with(Hasty(), lookup=Quota(4, 0.4), cancel_batch=Quota(10, 1.0))
+    lane.add(Task(kill=True), fresh(*(f"{n}" for n in range(40))), 5.0)
+    cancels = leaves(lane, 5.0), leaves(lane, 5.0)
+    lane.add(Task(), fresh("a", look=True), 5.0)
+    look = leaves(lane, 5.0)  # four tokens are free, the kill needs two
+    lane.add(Task(), fresh("b", look=True), 5.1)
+    spared = leaves(lane, 5.1)
+    lane.add(Task(), fresh("c", look=True), 5.2)
+
+    assert [ids(look), ids(spared)] == [["a"], ["b"]]
+    assert lane.next(5.2) is None
+    assert lane.next_at(5.2) == NEVER  # until a look is answered
+
+    for sending in cancels:
+        answer(lane, sending, CANCELED, 5.25)
+
+    assert ids(leaves(lane, 5.25)) == ["c"]
+
+
+def test_slow_tokens_are_kept_for_all_kills_while_they_are_few() -> None:
+    slow = Quota(4, 2.0)
+    seen = ("open_limit", "open_market", "open_trailing")
+    lane = lane_with(lookup=slow)
+    early = []
+    for number in range(2):
+        lane.add(Task(kill=True), confirmations(f"early-{number}", absent=seen), 5.0)
+        early.append(leaves(lane, 5.0))
+    lane.add(Task(kill=True), fresh("b"), 5.0)
+    leaves(lane, 5.0)  # its cancel
+    lane.add(Task(kill=True), confirmations("late", absent=seen), 5.1)
+    for sending in early:
+        answer(lane, sending, ABSENT, 5.3)
+
+    assert [ids(sending) for sending in early] == [["early-0"], ["early-1"]]
+    assert lane.next(5.3) is None
+    assert lane.next_at(5.3) == 5.1 + SLOW_GATHER_S
+    assert ids(leaves(lane, 5.1 + SLOW_GATHER_S)) == ["late"]
+
+
+# -- cancels, while they leave late ------------------------------------------------------
+
+
+def under_way_and_beginning(load: Load, *, kill: bool = False) -> tuple[Lane, Lane]:
+    """Return a lane whose first request left at 5.0, and one whose job came then."""
+    under_way, beginning = lane_of(FAST, load=load), lane_of(FAST, load=load)
+    under_way.add(Task(kill=kill), orders(*MANY), 5.0)
+    leaves(under_way, 5.0)
+    beginning.add(Task(), orders(*MANY), 5.0)
+    return under_way, beginning
+
+
+def busy_at(now: float) -> Load:
+    load = Load()
+    load.note_lateness(2 * LATE_S, now)
+    return load
+
+
+def test_a_lane_that_keeps_its_pace_waits_for_one_that_begins() -> None:
+    under_way, beginning = under_way_and_beginning(busy_at(5.0))
+
+    assert under_way.next(5.0 + GAP_S) is None
+    assert under_way.next_at(5.0 + GAP_S) == pytest.approx(5.0 + GAP_S + ASK_AGAIN_S)
+    assert ids(leaves(beginning, 5.0 + GAP_S)) == [str(number) for number in MANY[:8]]
+
+
+def test_it_goes_on_when_the_other_has_caught_up() -> None:
+    under_way, beginning = under_way_and_beginning(busy_at(5.0))
+    now = 5.0 + 2.5 * GAP_S
+    for _ in range(3):
+        assert under_way.next(now) is None
+        leaves(beginning, now)
+
+    assert ids(leaves(under_way, now)) == [str(number) for number in MANY[8:16]]
+
+
+def test_it_goes_on_when_the_other_has_nothing_left() -> None:
+    under_way, beginning = under_way_and_beginning(busy_at(5.0))
+    beginning.withdraw_all("stopping", 5.0 + GAP_S)
+
+    assert leaves(under_way, 5.0 + GAP_S)
+
+
+def test_it_waits_no_longer_than_it_can_make_up_for() -> None:
+    under_way, beginning = under_way_and_beginning(busy_at(5.0))
+    latest = 5.0 + MOST_BEHIND * FAST["cancel_batch"].window_s
+
+    assert under_way.next(latest - 0.01) is None
+    leaves(under_way, latest)
+    assert under_way.next(latest) is None
+
+    beginning.withdraw_all("stopping", latest)
+    for _ in range(4):  # with the one above, all that were due by now
+        leaves(under_way, latest)
+    assert under_way.next(latest) is None
+
+
+def test_a_kill_waits_for_nobody() -> None:
+    under_way, _ = under_way_and_beginning(busy_at(5.0), kill=True)
+
+    assert leaves(under_way, 5.0)
+
+
+def test_a_request_that_is_not_full_waits_for_nobody() -> None:
+    """It could not be made up for: more ids may join it."""
+    load = busy_at(5.0)
+    under_way, beginning = lane_of(FAST, load=load), lane_of(FAST, load=load)
+    under_way.add(Task(), orders(1), 5.0)
+    leaves(under_way, 5.0)
+    beginning.add(Task(), orders(*MANY), 5.0)
+    under_way.add(Task(), orders(2), 5.0 + GAP_S)
+
+    assert ids(leaves(under_way, 5.0 + GAP_S)) == ["2"]
+
+
+@pytest.mark.parametrize("load", [Load(), busy_at(5.0 + GAP_S - BUSY_S)])
+def test_nobody_waits_while_the_process_keeps_up(load: Load) -> None:
+    under_way, _ = under_way_and_beginning(load)
+
+    assert leaves(under_way, 5.0 + GAP_S)
+
+
+# -- which list the kills need next ------------------------------------------------------
+
+
+def item_of(number: int, *, type_known: bool = False) -> Item:
+    ref = OrderRef(str(number), IdKind.VENUE, "BTC", OrdType.LIMIT)
+    progress = new_progress(ref)._replace(type_known=type_known)
+    return Item((number,), ref, progress, {}, number, True, 5.0)
+
+
+def group_at(route: Route, item: Item) -> Group:
+    return Group(route, 1, kills=[(item.seq, item.ticket, item)], size=1, kills_here=1)
+
+
+def moved(item: Item, **changes: object) -> OrderProgress:
+    return item.progress._replace(**changes)  # type: ignore[arg-type]
+
+
+def test_a_kill_is_counted_at_the_next_list_of_its_look_up() -> None:
+    demand, item = Demand(COINW), item_of(1)
+    first, later = (
+        group_at(ROUTES[f"open_{word}"], item) for word in ("trailing_stop", "tp_sl")
+    )
+
+    demand.update(item)
+
+    assert (demand.due_at(first), demand.due_at(later), len(demand)) == (1, 0, 1)
+
+    item.progress = moved(item, phase=Phase.CONFIRM, search=Search(("open_trailing_stop",)))
+    demand.update(item)
+
+    assert (demand.due_at(first), demand.due_at(later), len(demand)) == (0, 1, 1)
+
+
+def test_a_kill_of_which_the_venue_told_the_type_has_one_list_before_it() -> None:
+    demand, item = Demand(COINW), item_of(1, type_known=True)
+
+    demand.update(item)
+
+    assert demand.due_at(group_at(ROUTES["open_limit"], item)) == 1
+    assert demand.due_at(group_at(ROUTES["open_trailing_stop"], item)) == 0
+
+
+def test_a_kill_that_was_looked_for_before_has_all_lists_before_it_once_canceled() -> None:
+    demand, item = Demand(COINW), item_of(1)
+    item.progress = moved(item, phase=Phase.PRECHECK, search=Search(("open_limit",)))
+    demand.update(item)
+    item.progress = moved(item, phase=Phase.CANCEL, search=Search())
+
+    demand.update(item)
+
+    assert demand.due_at(group_at(ROUTES["open_trailing_stop"], item)) == 1
+
+
+def test_a_kill_that_is_being_looked_for_or_turns_pages_is_not_waited_for() -> None:
+    demand, item = Demand(COINW), item_of(1)
+    group = group_at(ROUTES["open_trailing_stop"], item)
+    item.progress = moved(item, phase=Phase.CONFIRM)
+
+    for flying, page, expected in ((False, 1, 1), (True, 1, 0), (False, 2, 0)):
+        item.flying, item.progress = flying, moved(item, search=Search(page=page))
+        demand.update(item)
+
+        assert (demand.due_at(group), demand.due_from(group.route)) == (expected, expected)
+        assert len(demand) == 1
+
+
+def test_kills_are_counted_by_the_quotas_that_their_next_list_draws() -> None:
+    demand, items = Demand(COINW), [item_of(1), item_of(2, type_known=True)]
+    for item in items:
+        demand.update(item)
+
+    assert demand.due_from(ROUTES["open_limit"]) == 2
+    assert demand.due_from(ROUTES["history"]) == 0
+
+    for item in items:
+        demand.forget(item)
+        demand.forget(item)  # once more, as one that was never noted
+
+    assert (demand.due_from(ROUTES["open_limit"]), len(demand)) == (0, 0)
+
+
+# -- who goes first ----------------------------------------------------------------------
+
+
+def place(
+    route: Route,
+    seq: int,
+    *,
+    size: int = 1,
+    kill: bool = False,
+    looking: bool = False,
+    waited_s: float = 0.0,
+) -> PriorityKey:
+    """Return the place of a group whose head came as the seq-th."""
+    ref = OrderRef(str(seq), IdKind.VENUE)
+    progress = new_progress(ref)._replace(phase=Phase.PRECHECK if looking else Phase.CONFIRM)
+    head = Item((seq,), ref, progress, {}, seq, kill, NOW_S, since=NOW_S - waited_s)
+    return priority(Group(route, 1, size=size), head, NOW_S)
+
+
+def test_kills_then_cancels_then_looks_then_confirmations() -> None:
+    ordered = [
+        place(CANCEL, 9, kill=True),
+        place(LOOKUP, 8, kill=True),
+        place(CANCEL, 7),
+        place(LOOKUP, 6, looking=True),
+        place(LOOKUP, 5),
+    ]
+
+    assert sorted(ordered) == ordered
+
+
+def test_of_cancels_and_looks_the_oldest_goes_first() -> None:
+    for route, looking in ((CANCEL, False), (LOOKUP, True)):
+        assert place(route, 1, looking=looking) < place(route, 2, size=50, looking=looking)
+
+
+def test_of_confirmations_the_most_go_first_but_none_waits_for_long() -> None:
+    many = place(LOOKUP, 2, size=50)
+
+    assert many < place(LOOKUP, 1)
+    assert place(LOOKUP, 1, waited_s=AGED_S) < many
+    assert place(LOOKUP, 1, waited_s=AGED_S) < place(LOOKUP, 2, size=50, waited_s=AGED_S)

@@ -1,0 +1,265 @@
+"""Every reason why a request that could leave waits, and which of those that may goes first.
+
+A request could leave once its ids' time has come, the account is not paused, and each of its
+quotas has a token for it (`worker.pacing`). It still waits, because of others:
+
+| what waits               | for whom                       | until               | at most |
+|--------------------------|--------------------------------|---------------------|---------|
+| kill's look-up           | kills that need this list next | they are here (*)   | 1 s     |
+| the same, slow tokens    | all kills of the lane          | they are here (*)   | 2 s     |
+| look-up before a cancel  | kills' look-ups to come        | each has a token    | -       |
+| routine confirmation     | kills of the lane              | none is left        | 3 s     |
+| routine confirmation     | late cancels of the process    | 1 s without one     | 3 s     |
+| routine look-up to come  | others of its burst            | a tick of the clock | 50 ms   |
+| full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
+
+A confirmation is a look-up after a cancel. (*) Or half of the tokens are free; but at least
+50 ms where tokens are not slow. (**) While cancels leave late. (***) As long as its lane can
+make up for it (docs/decisions/0013). A look-up before a cancel needs no bound: the kills'
+look-ups end, and its cancel could not leave before the kills' cancels.
+
+Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
+requests, without it (`tests/simulation/test_rehearsal.py`):
+
+| without                                 | fails                                            |
+|-----------------------------------------|--------------------------------------------------|
+| kills wait for each other               | kills into a backlog (3.8 s), a kill of 1,000    |
+| ... for at least 50 ms                  | a kill of 200 (31 requests for 17)               |
+| ... with slow tokens, for all           | slow look-ups, two kills half a second apart     |
+| tokens left to kills' look-ups to come  | kills into a backlog (5.4 s)                     |
+| routine waits while kills are there     | a kill beside a job (134 requests for 131)       |
+| routine waits while cancels are late    | accounts that begin (225 requests for 175)       |
+| the tick                                | no quotas (272 requests for 210)                 |
+| `priority`: the most ids first          | kills into a backlog (3.6 s)                     |
+| `priority`: an aged confirmation first  | a rare type beside a backlog (288 s)             |
+| lanes that have just begun              | `python -m tests.bench --only 40x500`, as it is  |
+|                                         | worth something only on real processors          |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+
+from venues.base import Route, Venue
+from worker.lane.waiting import Group, Item, is_lookup
+from worker.orders.follow import next_route
+from worker.orders.plan import group_key, lookup_routes
+from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase
+from worker.pacing.account import Tokens
+from worker.pacing.pace import NEVER
+
+# All in seconds.
+#: Kills wait for each other at a list for at most this long.
+GATHER_S = 1.0
+#: The same where tokens come back slowly.
+SLOW_GATHER_S = 2.0
+#: Kills wait for each other for at least this long: a burst of cancels ends within it.
+BURST_S = 0.05
+#: A routine confirmation waits for kills, or for late cancels, for at most this long.
+YIELD_S = 3.0
+#: A cancel that leaves this much later than it could is late.
+LATE_S = 0.01
+#: Routine confirmations of the process wait for this long after a late cancel.
+BUSY_S = 1.0
+#: A cancel that waits for lanes that begin asks this often whether it still has to.
+ASK_AGAIN_S = 0.05
+#: Routine look-ups whose time is to come become due on a grid of this width.
+TICK_S = 0.05
+#: A confirmation that has waited for this long goes before those for more ids.
+AGED_S = 2.0
+
+#: Sorts groups; see `priority`.
+PriorityKey = tuple[bool, bool, bool, float, int]
+
+
+def priority(group: Group, head: Item, now: float) -> PriorityKey:
+    """Return the place of a group among the others: kill, then cancel, then the oldest.
+
+    Of confirmations those for the most ids come first, as one request for a whole list proves
+    many ids as well as few; an aged one comes before them.
+    """
+    lookup = is_lookup(group.route)
+    confirms = lookup and head.progress.phase is not Phase.PRECHECK
+    by_size = confirms and now - head.since < AGED_S
+    return not head.kill, lookup, confirms, -group.size if by_size else -NEVER, head.seq
+
+
+def on_grid(when: float) -> float:
+    """Return when a routine look-up becomes due whose time comes at `when`."""
+    return math.ceil(when / TICK_S) * TICK_S
+
+
+class Load:
+    """How late cancels leave in a process, and which of its lanes have just begun."""
+
+    def __init__(self) -> None:
+        self.busy_until = -NEVER
+        self._beginning: set[object] = set()
+
+    def started(self, lane: object) -> None:
+        """Note that a lane has ids again."""
+        self._beginning.add(lane)
+
+    def caught_up(self, lane: object) -> None:
+        """Note that a lane's cancels keep its pace, or that it has none."""
+        self._beginning.discard(lane)
+
+    def note_lateness(self, late_s: float, now: float) -> None:
+        """Note by how much a cancel missed its time."""
+        if late_s > LATE_S:
+            self.busy_until = now + BUSY_S
+
+    def hold_cancel(self, lane: object, latest: float, now: float) -> float:
+        """Return until when a full routine cancel leaves the processor to lanes that begin.
+
+        A lane that begins late ends late. At `latest` the lane could not catch up any more.
+        """
+        if now >= self.busy_until or not self._beginning or lane in self._beginning:
+            return -NEVER
+        return min(now + ASK_AGAIN_S, latest)
+
+
+class Holds:
+    """Says until when the requests of one lane wait for others. Times: monotonic seconds."""
+
+    def __init__(self, venue: Venue, tokens: Tokens, load: Load, lane: object) -> None:
+        self._venue = venue
+        self._tokens = tokens
+        self._load = load
+        self._lane = lane
+        self._kills = Demand(venue)
+        self._kills_since = -NEVER
+
+    def update(self, item: Item, now: float) -> None:
+        """Note where an id stands: it came, learned something, left, or was answered."""
+        if item.kill:
+            if not self._kills:
+                self._kills_since = now
+            self._kills.update(item)
+
+    def forget(self, item: Item) -> None:
+        """Note that an id is out of the lane."""
+        self._kills.forget(item)
+
+    def until(self, group: Group, groups: Collection[Group], most: int, now: float) -> float:
+        """Return until when a request of the group waits for others of `groups`.
+
+        It may be for at most `most` ids.
+        """
+        head = group.head()
+        if head is None:
+            return -NEVER
+        if not is_lookup(group.route):
+            return self._cancel(group, head, now)
+        if head.kill:
+            return self._kills_look_up(group, head, groups, most, now)
+        if head.progress.phase is Phase.PRECHECK:
+            return self._precheck(group.route, now)
+        return self._confirmation(head)
+
+    def _cancel(self, group: Group, head: Item, now: float) -> float:
+        if head.kill or group.size < group.route.max_ids:
+            return -NEVER  # more may join it, so it could not be made up for
+        return self._load.hold_cancel(self._lane, self._tokens.latest_at(group.route), now)
+
+    def _kills_look_up(
+        self, group: Group, head: Item, groups: Collection[Group], most: int, now: float
+    ) -> float:
+        slow = self._tokens.slow(group.route)
+        here, due = group.kills_here, self._kills.due_at(group)
+        if slow:
+            here, due = (
+                sum(g.kills_here for g in groups if _asks_like(g, group)),
+                len(self._kills),
+            )
+        if here >= due or group.kills_here >= most:
+            return -NEVER
+        longest_s, shortest_s = (SLOW_GATHER_S, 0.0) if slow else (GATHER_S, BURST_S)
+        half_free_at = self._tokens.plenty_at(group.route, now)
+        return max(head.since + shortest_s, min(head.since + longest_s, half_free_at))
+
+    def _precheck(self, route: Route, now: float) -> float:
+        requests = -(-self._kills.due_from(route) // route.max_ids)
+        return self._tokens.beside_at(route, requests, now)
+
+    def _confirmation(self, head: Item) -> float:
+        for_kills = self._kills_since + YIELD_S if self._kills else -NEVER
+        return max(for_kills, min(self._load.busy_until, head.since + YIELD_S))
+
+
+def _asks_like(other: Group, group: Group) -> bool:
+    return is_lookup(other.route) and other.route.quotas == group.route.quotas
+
+
+@dataclass(slots=True, eq=False)
+class _Due:
+    """How many kills need a list next, whether they wait for it or are on their way to it."""
+
+    route: Route
+    kills: int = 0
+
+
+class Demand:
+    """Counts the kills of a lane by the list that they need next, while they are in it."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._lists: dict[tuple[str, tuple[str, ...]], _Due] = {}
+        self._at: dict[Item, _Due | None] = {}
+
+    def __len__(self) -> int:
+        """Return how many kills are in the lane."""
+        return len(self._at)
+
+    def update(self, item: Item) -> None:
+        """Note where a kill stands now; while it is looked for, it is due nowhere."""
+        looked_for = item.flying and item.progress.phase is not Phase.CANCEL
+        self._move(item, None if looked_for else self._next(item.progress))
+
+    def forget(self, item: Item) -> None:
+        """Note that an id is out of the lane."""
+        left = self._at.pop(item, None)
+        if left is not None:
+            left.kills -= 1
+
+    def due_at(self, group: Group) -> int:
+        """Return how many kills need the group's list next, at its first page."""
+        head = group.head()
+        key = group_key(group.route, head.progress) if head is not None else ()
+        due = self._lists.get((group.route.name, key))
+        return due.kills if due is not None else 0
+
+    def due_from(self, route: Route) -> int:
+        """Return how many kills need a list next that draws the route's quotas."""
+        return sum(
+            due.kills for due in self._lists.values() if due.route.quotas == route.quotas
+        )
+
+    def _move(self, item: Item, due: _Due | None) -> None:
+        left = self._at.get(item)
+        if left is not None:
+            left.kills -= 1
+        if due is not None:
+            due.kills += 1
+        self._at[item] = due
+
+    def _next(self, progress: OrderProgress) -> _Due | None:
+        found = _next_list(progress, self._venue)
+        if found is None:
+            return None
+        route, key = found
+        return self._lists.setdefault((route.name, key), _Due(route))
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _next_list(progress: OrderProgress, venue: Venue) -> tuple[Route, tuple[str, ...]] | None:
+    """Return the list that a kill needs next and its group key; None: no list."""
+    if progress.phase is Phase.CANCEL:
+        progress = progress._replace(phase=Phase.CONFIRM)
+    if progress.search.page > 1 or not lookup_routes(venue, progress.shape):
+        return None
+    route = next_route(progress, venue)
+    return route, group_key(route, progress)
