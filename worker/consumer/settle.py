@@ -21,7 +21,7 @@ from worker.consumer.task_message import (
 from worker.consumer.triage import Bury, Delay, Reject, Republish, Settlement
 from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob
 from worker.contract.outcome import utc_now
-from worker.jobs.poison import headers_aside, way_aside
+from worker.jobs.poison import delay_route, delayed_headers
 from worker.jobs.report import Report, reject, reject_outcome
 from worker.jobs.runtime import Runtime
 from worker.orders.follow import expire
@@ -45,8 +45,8 @@ class Settler:
                 self._republish(message, topology.JOBS, routing_key, message.headers)
             case Delay():
                 self._log.warning("job_set_aside", why="its workers died")
-                exchange, key = way_aside(routing_key_of(message), _DICE)
-                self._republish(message, exchange, key, headers_aside(message.headers))
+                exchange, key = delay_route(routing_key_of(message), _DICE)
+                self._republish(message, exchange, key, delayed_headers(message.headers))
             case Bury():
                 self._bury(message, settlement)
             case Reject(error):

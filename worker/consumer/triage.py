@@ -12,7 +12,7 @@ from worker.amqp import topology
 from worker.consumer.task_message import arguments_of, envelope_of, routing_key_of, split_key
 from worker.contract.job import Envelope, InvalidJob
 from worker.jobs.parse import read_job
-from worker.jobs.poison import DELIVERED_IN_VAIN, Fate, fate, last_death
+from worker.jobs.poison import DELIVERED_IN_VAIN, Disposition, disposition, last_death
 from worker.jobs.submit import Reading, read
 from worker.settings import Account
 
@@ -64,10 +64,10 @@ def triage(
 
     `revoked` are the ids of tasks that somebody revoked (`celery control revoke`).
     """
-    judged = fate(message.headers)
-    if judged is Fate.SET_ASIDE:
+    judged = disposition(message.headers)
+    if judged is Disposition.DELAY:
         return Delay()
-    if judged is Fate.GIVE_UP:
+    if judged is Disposition.BURY:
         return _buried(message, DELIVERED_IN_VAIN, accounts, now)
     try:
         if str(message.headers.get("id")) in revoked:

@@ -31,7 +31,7 @@ LONGEST_HOLD_S = 900.0
 #: A worker that lives so long with a suspect has not died of it.
 SUSPECT_HOLD_S = 3.0
 #: How often a message was set aside; its count at the broker begins anew each time.
-SPELLS = "x-cancel-spells"
+QUARANTINES = "x-cancel-spells"
 _COUNT = "x-delivery-count"
 #: What the broker writes into a message on its way. To publish a message again with its old
 #: deaths loses it: RabbitMQ 3 drops one that expires a second time in the same queue.
@@ -45,28 +45,28 @@ BY_THE_BROKER = frozenset(
 )
 
 
-class Fate(StrEnum):
+class Disposition(StrEnum):
     """What to do with a message."""
 
-    TRY = "try"
-    SET_ASIDE = "set_aside"
-    GIVE_UP = "give_up"
+    RUN = "run"
+    DELAY = "delay"
+    BURY = "bury"
 
 
-def fate(headers: Mapping[str, Any]) -> Fate:
+def disposition(headers: Mapping[str, Any]) -> Disposition:
     """Judge by how often the message was delivered in vain."""
     vain = _number(headers, _COUNT)
-    if vain + TRIES * _number(headers, SPELLS) >= DELIVERY_LIMIT:
-        return Fate.GIVE_UP
-    return Fate.SET_ASIDE if vain >= TRIES else Fate.TRY
+    if vain + TRIES * _number(headers, QUARANTINES) >= DELIVERY_LIMIT:
+        return Disposition.BURY
+    return Disposition.DELAY if vain >= TRIES else Disposition.RUN
 
 
-def is_suspect(headers: Mapping[str, Any]) -> bool:
+def is_quarantined(headers: Mapping[str, Any]) -> bool:
     """Say whether the message was set aside because its workers died."""
-    return _number(headers, SPELLS) > 0
+    return _number(headers, QUARANTINES) > 0
 
 
-def hold_s(*, suspect: bool, attempt: int) -> float:
+def longest_hold_s(*, suspect: bool, attempt: int) -> float:
     """Return for how long a task holds its message before it goes back with what is done.
 
     `attempt` counts from 1; a job that kills slowly is not acquitted without end.
@@ -74,13 +74,13 @@ def hold_s(*, suspect: bool, attempt: int) -> float:
     return SUSPECT_HOLD_S if suspect and attempt <= DELIVERY_LIMIT else LONGEST_HOLD_S
 
 
-def headers_aside(headers: Mapping[str, Any]) -> dict[str, Any]:
+def delayed_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the headers of a message that is set aside once more."""
     kept = {key: value for key, value in headers.items() if key not in BY_THE_BROKER}
-    return kept | {SPELLS: _number(headers, SPELLS) + 1}
+    return kept | {QUARANTINES: _number(headers, QUARANTINES) + 1}
 
 
-def way_aside(routing_key: str, rng: random.Random) -> tuple[str, str]:
+def delay_route(routing_key: str, rng: random.Random) -> tuple[str, str]:
     """Return exchange and key that bring a message back to `routing_key` after a while."""
     wait_s = rng.randint(SHORTEST_S, LONGEST_S)
     first = native_delayed_delivery.level_name(native_delayed_delivery.MAX_LEVEL)

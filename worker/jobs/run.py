@@ -11,7 +11,7 @@ from typing import Any
 
 from venues.words import CancelJob, CancelOutcome, OrderRef
 from worker.contract.outcome import rfc_3339, utc_now
-from worker.jobs.poison import hold_s
+from worker.jobs.poison import longest_hold_s
 from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
 from worker.jobs.report import Report
 from worker.jobs.runtime import DISOWNED, Runtime
@@ -43,7 +43,7 @@ class Run:
         self.attempt = progress.attempt if progress else 1
         self._came_at = math.inf if progress else reading.intake.came_at
         self._pending = reading.pending
-        self._hold_s = hold_s(suspect=reading.suspect, attempt=self.attempt)
+        self._hold_s = longest_hold_s(suspect=reading.suspect, attempt=self.attempt)
         self.report = Report(
             runtime.publisher,
             self.job,

@@ -14,7 +14,7 @@ from typing import Any
 from venues.words import CancelJob, Priority
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import Intake
-from worker.jobs.poison import is_suspect
+from worker.jobs.poison import is_quarantined
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
 from worker.processes.client import LaneClient, Pending
@@ -46,7 +46,7 @@ def read(message: Any, intake: Intake, progress: Any) -> Reading:
         intake=intake,
         progress=progress,
         again=bool(message.delivery_info.get("redelivered")),
-        suspect=is_suspect(message.headers),
+        suspect=is_quarantined(message.headers),
     )
 
 

@@ -17,7 +17,7 @@ from worker.consumer.settle import Settler
 from worker.consumer.triage import Bury, Delay, Reject, Republish, Settlement, triage_dead
 from worker.contract.job import InvalidJob
 from worker.contract.outcome import utc_now
-from worker.jobs.poison import SPELLS
+from worker.jobs.poison import QUARANTINES
 from worker.jobs.runtime import Runtime
 from worker.settings import Settings
 
@@ -96,7 +96,7 @@ def test_a_message_is_held_back_without_its_past(broker: Broker) -> None:
 
     assert delayed.delivery_info["exchange"] == DELAYED
     assert delayed.delivery_info["routing_key"].endswith(".kill.desk-1")
-    assert delayed.headers[SPELLS] == 1
+    assert delayed.headers[QUARANTINES] == 1
     assert "x-delivery-count" not in delayed.headers
 
 

@@ -20,12 +20,12 @@ from worker.consumer.triage import (
     triage_dead,
     triage_unrouted,
 )
-from worker.jobs.poison import SPELLS
+from worker.jobs.poison import QUARANTINES
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 NAMELESS = {name: value for name, value in JOB.items() if name != "job_id"}
 TASK = {"task": "tasks.cancel_orders", "id": "t-1"}
-GIVEN_UP = {SPELLS: 2, "x-delivery-count": 6}
+GIVEN_UP = {QUARANTINES: 2, "x-delivery-count": 6}
 
 
 def decide(message: Message) -> Run | Settlement:
@@ -75,7 +75,7 @@ def test_a_message_of_a_lane(message: Message, decision: tuple[Any, ...]) -> Non
 def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
     message = delivered(
         celery_task(JOB, {"attempt": 2}),
-        headers={**TASK, "id": "t-2", SPELLS: 1},
+        headers={**TASK, "id": "t-2", QUARANTINES: 1},
         redelivered=True,
     )
     run = decide(message)

@@ -10,43 +10,43 @@ import pytest
 from worker.amqp.topology import DELIVERY_LIMIT
 from worker.jobs.poison import (
     LONGEST_S,
-    SPELLS,
+    QUARANTINES,
     TRIES,
-    Fate,
-    fate,
-    headers_aside,
-    hold_s,
-    is_suspect,
+    Disposition,
+    delay_route,
+    delayed_headers,
+    disposition,
+    is_quarantined,
     last_death,
-    way_aside,
+    longest_hold_s,
 )
 
 
 @pytest.mark.parametrize(
     ("headers", "judged"),
     [
-        ({}, Fate.TRY),
-        ({"x-delivery-count": 6}, Fate.TRY),
-        ({"x-delivery-count": 7}, Fate.SET_ASIDE),
-        ({SPELLS: 1}, Fate.TRY),
-        ({SPELLS: 1, "x-delivery-count": 7}, Fate.SET_ASIDE),
-        ({SPELLS: 2, "x-delivery-count": 5}, Fate.TRY),
-        ({SPELLS: 2, "x-delivery-count": 6}, Fate.GIVE_UP),
-        ({SPELLS: "many", "x-delivery-count": None}, Fate.TRY),
-        ({SPELLS: -9, "x-delivery-count": 7}, Fate.SET_ASIDE),
+        ({}, Disposition.RUN),
+        ({"x-delivery-count": 6}, Disposition.RUN),
+        ({"x-delivery-count": 7}, Disposition.DELAY),
+        ({QUARANTINES: 1}, Disposition.RUN),
+        ({QUARANTINES: 1, "x-delivery-count": 7}, Disposition.DELAY),
+        ({QUARANTINES: 2, "x-delivery-count": 5}, Disposition.RUN),
+        ({QUARANTINES: 2, "x-delivery-count": 6}, Disposition.BURY),
+        ({QUARANTINES: "many", "x-delivery-count": None}, Disposition.RUN),
+        ({QUARANTINES: -9, "x-delivery-count": 7}, Disposition.DELAY),
     ],
 )
-def test_fate(headers: dict[str, Any], judged: Fate) -> None:
-    assert fate(headers) is judged
+def test_disposition(headers: dict[str, Any], judged: Disposition) -> None:
+    assert disposition(headers) is judged
 
 
 def test_no_message_sees_more_deaths_than_the_limit() -> None:
     """A message that kills each worker that tries it does so twenty times in all."""
     headers: dict[str, Any] = {}
     killed = 0
-    while fate(headers) is not Fate.GIVE_UP:
-        if fate(headers) is Fate.SET_ASIDE:
-            headers = headers_aside(headers)
+    while disposition(headers) is not Disposition.BURY:
+        if disposition(headers) is Disposition.DELAY:
+            headers = delayed_headers(headers)
         else:
             killed += 1
             headers["x-delivery-count"] = headers.get("x-delivery-count", 0) + 1
@@ -59,7 +59,7 @@ def test_what_is_set_aside_has_no_past() -> None:
     """A broker that finds an old death in it may drop it."""
     past = {"x-delivery-count": 7, "x-death": [{}], "x-first-death-queue": "celery_delayed_0"}
 
-    assert headers_aside({**past, "tenant": "risk"}) == {"tenant": "risk", SPELLS: 1}
+    assert delayed_headers({**past, "tenant": "risk"}) == {"tenant": "risk", QUARANTINES: 1}
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_what_is_set_aside_has_no_past() -> None:
     ],
 )
 def test_hold(suspect: bool, attempt: int, held_s: float) -> None:
-    assert hold_s(suspect=suspect, attempt=attempt) == held_s
+    assert longest_hold_s(suspect=suspect, attempt=attempt) == held_s
 
 
 def test_suspicion_lasts_until_the_message_is_written_anew() -> None:
-    assert not is_suspect({"x-delivery-count": 6})
-    assert is_suspect(headers_aside({"x-delivery-count": 7}))
+    assert not is_quarantined({"x-delivery-count": 6})
+    assert is_quarantined(delayed_headers({"x-delivery-count": 7}))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_way_aside_leads_back() -> None:
     key = "kill.desk-1"
     waits = set()
     for _ in range(50):
-        exchange, key = way_aside(key, dice)
+        exchange, key = delay_route(key, dice)
         *digits, priority, account = key.split(".")
         waits.add(int("".join(digits), 2))
         assert (exchange, priority, account) == ("celery_delayed_27", "kill", "desk-1")
