@@ -98,7 +98,7 @@ class Sleepy(Lane):
 class Patient(Load):
     """Would have every look-up of routine wait for ever."""
 
-    def proof_at(self, since: float) -> float:
+    def hold_look_up(self, since: float) -> float:
         return NEVER
 
 

@@ -121,6 +121,10 @@ class Load:
             return -NEVER
         return min(now + ASK_AGAIN_S, latest)
 
+    def hold_look_up(self, since: float) -> float:
+        """Return until when a routine confirmation that could leave `since` then waits."""
+        return min(self.busy_until, since + YIELD_S)
+
 
 class Holds:
     """Says until when the requests of one lane wait for others. Times: monotonic seconds."""
@@ -187,7 +191,7 @@ class Holds:
 
     def _confirmation(self, head: Item) -> float:
         for_kills = self._kills_since + YIELD_S if self._kills else -NEVER
-        return max(for_kills, min(self._load.busy_until, head.since + YIELD_S))
+        return max(for_kills, self._load.hold_look_up(head.since))
 
 
 def _asks_like(other: Group, group: Group) -> bool:
