@@ -16,7 +16,6 @@ from venues.words import (
 )
 from worker.orders.follow import (
     MOST_REFUSALS,
-    QUICK_TRIES,
     Again,
     Asked,
     Course,
@@ -74,6 +73,148 @@ def looking_up(venue: Venue, ref: OrderRef = REF, **more: bool) -> OrderProgress
     return again(step(new_progress(ref), venue, ACCEPTED, 10.0))._replace(**more)  # type: ignore[arg-type]
 
 
+def at(phase: Phase, **known: object) -> OrderProgress:
+    """Return an order in a phase, canceled long ago where that came before."""
+    if phase is Phase.PRECHECK:
+        progress = new_progress(LIMIT, look_first=True)
+    elif phase is Phase.CANCEL:
+        progress = new_progress(REF)
+    else:
+        progress = looking_up(PLAIN)._replace(phase=phase)
+    return progress._replace(**known)  # type: ignore[arg-type]
+
+
+PRECHECK, CANCEL, HASTY_LOOK, CONFIRM = Phase
+OPEN, PENDING = is_now(OrdStatus.NEW), is_now(OrdStatus.PENDING_CANCEL)
+FILLED = is_now(OrdStatus.FILLED)
+IN_DOUBT, REFUSED = Judgement(Verdict.IN_DOUBT), Judgement(Verdict.REFUSED)
+UNKNOWN, NOT_DONE = Judgement(Verdict.UNKNOWN_ORDER), Judgement(Verdict.NOT_DONE)
+LAST_LIST = Search(("open_limit",))
+#: Where an order is, what is said of it, and where it is then; or its final status.
+STEPS: list[tuple[OrderProgress, Judgement, Phase | CancelStatus]] = [
+    (at(PRECHECK), FILLED, CancelStatus.FILLED),
+    (at(PRECHECK), OPEN, CANCEL),
+    (at(PRECHECK), ABSENT, PRECHECK),
+    (at(PRECHECK, search=LAST_LIST), ABSENT, CANCEL),
+    (at(PRECHECK), IN_DOUBT, CANCEL),
+    (at(PRECHECK), NOT_DONE, CANCEL),
+    (at(CANCEL), FILLED, CancelStatus.FILLED),
+    (at(CANCEL), OPEN, HASTY_LOOK),
+    (at(CANCEL), ACCEPTED, HASTY_LOOK),
+    (at(CANCEL), IN_DOUBT, HASTY_LOOK),
+    (at(CANCEL), UNKNOWN, HASTY_LOOK),
+    (at(CANCEL), NOT_DONE, CANCEL),
+    (at(CANCEL), REFUSED, CANCEL),
+    (at(CANCEL, tried=MOST_REFUSALS), REFUSED, CancelStatus.REJECTED),
+    (at(CANCEL, sent=True), REFUSED, HASTY_LOOK),
+    *[
+        (at(phase), said, following)
+        for phase in (HASTY_LOOK, CONFIRM)
+        for said, following in (
+            (FILLED, CancelStatus.FILLED),
+            (OPEN, CANCEL),
+            (PENDING, phase),
+            (ABSENT, CancelStatus.NOT_FOUND),
+            (IN_DOUBT, phase),
+            (UNKNOWN, phase),
+            (NOT_DONE, phase),
+        )
+    ],
+]
+
+
+def where(course: Course) -> Phase | CancelStatus:
+    return course.status if isinstance(course, FinalWord) else course.progress.phase
+
+
+@pytest.mark.parametrize(
+    ("progress", "said", "following"),
+    STEPS,
+    ids=[f"{p.phase}: {s.ord_status or s.verdict} -> {f}" for p, s, f in STEPS],
+)
+def test_an_answer_leads_from_a_phase_to_a_phase_or_to_the_end(
+    progress: OrderProgress, said: Judgement, following: Phase | CancelStatus
+) -> None:
+    venue = MUTE if progress.phase is PRECHECK else PLAIN
+
+    assert where(step(progress, venue, said)) is following
+
+
+#: The same for a read that may lag behind the cancel.
+LAGGING: list[tuple[Phase, Judgement, Phase | CancelStatus]] = [
+    (HASTY_LOOK, OPEN, CONFIRM),
+    (HASTY_LOOK, ABSENT, CONFIRM),
+    (HASTY_LOOK, FILLED, CancelStatus.FILLED),
+    (CONFIRM, OPEN, CONFIRM),
+    (CONFIRM, ABSENT, CONFIRM),
+    (CONFIRM, FILLED, CancelStatus.FILLED),
+]
+
+
+@pytest.mark.parametrize(("phase", "said", "following"), LAGGING)
+def test_neither_absence_nor_an_open_order_counts_before_the_lag_is_over(
+    phase: Phase, said: Judgement, following: Phase | CancelStatus
+) -> None:
+    progress = at(phase)
+
+    assert where(step(progress, PLAIN, said, at=progress.settled_at)) is following
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "sent_before", "following"),
+    [
+        (REFUSED, {"alone": True}, False, CancelStatus.REJECTED),
+        (REFUSED, {"alone": True}, True, HASTY_LOOK),
+        (FILLED, {"verify": True}, False, HASTY_LOOK),
+    ],
+)
+def test_what_follows_a_cancel_depends_on_its_company_and_on_who_asks(
+    said: Judgement, more: dict[str, bool], sent_before: bool, following: Phase | CancelStatus
+) -> None:
+    course = step(at(CANCEL, sent=sent_before), PLAIN, said, **more)
+
+    assert where(course) is following
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [
+        (Verdict.THROTTLED, "throttled"),
+        (Verdict.BANNED, "banned"),
+        (Verdict.CLOCK, "clock"),
+        (Verdict.HALT, "halted"),
+    ],
+)
+def test_what_is_said_of_the_account_leaves_an_order_in_its_phase(
+    phase: Phase, wide: bool, verdict: Verdict, why: str
+) -> None:
+    progress = at(phase)
+    told = asked(MUTE, next_route(progress, MUTE), wide=wide)
+
+    assert any_step(progress, Judgement(verdict), told) == Again(
+        progress._replace(misses=1, why=why), back_off=(1, 1.0)
+    )
+
+
+def test_a_reply_that_never_came_ends_the_look_before_the_cancel() -> None:
+    assert again(doubted(at(PRECHECK), "timeout", 5.0, PLAIN)).phase is CANCEL
+
+
+def test_what_a_look_up_shows_is_proven_by_it() -> None:
+    for phase in PRECHECK, HASTY_LOOK, CONFIRM:
+        word = step(at(phase), MUTE if phase is PRECHECK else PLAIN, FILLED)
+        assert isinstance(word, FinalWord)
+        assert word.evidence is Evidence.LOOKUP
+
+
+def test_what_the_look_before_the_cancel_shows_open_was_seen_open() -> None:
+    seen = again(step(at(PRECHECK), MUTE, OPEN))
+
+    assert (seen.phase, seen.seen_open) == (CANCEL, True)
+
+
 @pytest.mark.parametrize(
     ("state", "status", "reason"),
     [
@@ -90,62 +231,10 @@ def test_a_state_that_ended_is_final_from_a_reply_and_from_a_look_up(
     assert final(step(looking_up(PLAIN), PLAIN, is_now(state))) == (status, reason)
 
 
-def test_a_first_refusal_says_that_it_was_canceled_before() -> None:
-    said = is_now(OrdStatus.CANCELED, reason="already_canceled")
-
-    assert final(step(new_progress(REF), PLAIN, said)) == (
-        CancelStatus.CANCELED,
-        "already_canceled",
-    )
-
-    ours = new_progress(REF)._replace(sent=True)
-
-    assert final(step(ours, PLAIN, said)) == (CancelStatus.CANCELED, "")
-
-
-@pytest.mark.parametrize(
-    "said", [ACCEPTED, Judgement(Verdict.UNKNOWN_ORDER), Judgement(Verdict.IN_DOUBT)]
-)
-def test_what_proves_nothing_is_looked_up(said: Judgement) -> None:
-    progress = again(step(new_progress(REF), PLAIN, said))
-
-    assert progress.phase is Phase.HASTY
-    assert progress.sent is (said.verdict is not Verdict.UNKNOWN_ORDER)
-
-
-def test_whoever_verifies_looks_up_also_what_the_reply_named() -> None:
-    course = step(new_progress(REF), PLAIN, is_now(OrdStatus.CANCELED), verify=True)
-
-    assert again(course).phase is not Phase.CANCEL
-
-
-def test_a_refusal_is_final_for_one_that_went_alone() -> None:
-    said = Judgement(Verdict.REFUSED, reason="bad_request")
-
-    assert final(step(new_progress(REF), PLAIN, said, alone=True)) == (
-        CancelStatus.REJECTED,
-        "bad_request",
-    )
-
-
 def test_a_refused_batch_goes_again_one_by_one() -> None:
     progress = again(step(new_progress(REF), PLAIN, Judgement(Verdict.REFUSED)))
 
     assert next_route(progress, PLAIN).name == "cancel_one"
-
-
-def test_refusals_of_batches_come_to_an_end() -> None:
-    progress = new_progress(REF)._replace(tried=MOST_REFUSALS)
-
-    assert final(step(progress, PLAIN, Judgement(Verdict.REFUSED)))[0] is CancelStatus.REJECTED
-
-
-def test_a_refusal_after_a_cancel_in_doubt_is_looked_up() -> None:
-    progress = new_progress(REF)._replace(sent=True)
-
-    assert again(step(progress, PLAIN, Judgement(Verdict.REFUSED), alone=True)).phase is (
-        Phase.HASTY
-    )
 
 
 def test_an_order_that_is_still_open_is_canceled_by_the_next_route() -> None:
@@ -170,22 +259,6 @@ def test_a_wrongly_named_type_is_no_lag() -> None:
     progress = again(step(progress, MUTE, said, at=progress.settled_at))
 
     assert (progress.phase, progress.ord_type) == (Phase.CANCEL, OrdType.MARKET)
-
-
-def test_further_tries_on_an_open_order_wait_longer_each_time() -> None:
-    quick = step(looking_up(PLAIN), PLAIN, is_now(OrdStatus.NEW))
-    slow = step(looking_up(PLAIN)._replace(tried=QUICK_TRIES), PLAIN, is_now(OrdStatus.NEW))
-
-    assert isinstance(quick, Again)
-    assert isinstance(slow, Again)
-    assert (quick.back_off, slow.back_off) == (None, (1, 0.5))
-
-
-def test_a_pending_cancel_is_asked_about_again() -> None:
-    course = step(looking_up(PLAIN), PLAIN, is_now(OrdStatus.PENDING_CANCEL))
-
-    assert isinstance(course, Again)
-    assert (course.progress.phase, course.back_off) == (Phase.HASTY, (1, 0.5))
 
 
 def read_through(
@@ -241,13 +314,6 @@ def test_the_next_page_of_a_list_is_read_when_it_cannot_be_older_than_this_one()
     assert course.progress.search.page == 2
     assert course.delay_s == HASTY.read_lag_s
     assert course.progress.settled_at >= read_at
-
-
-def test_what_the_look_before_the_cancel_shows_as_ended_is_proven() -> None:
-    outcome = step(new_progress(LIMIT, look_first=True), MUTE, is_now(OrdStatus.FILLED))
-
-    assert isinstance(outcome, FinalWord)
-    assert (outcome.status, outcome.evidence) == (CancelStatus.FILLED, Evidence.LOOKUP)
 
 
 def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page() -> None:
@@ -315,23 +381,6 @@ def test_what_a_venue_without_a_record_does_not_show_may_have_been_canceled_by_u
     assert final(outcome) == (CancelStatus.NOT_FOUND, "no_record_after_cancel")
 
 
-def test_a_look_before_the_cancel_ends_in_a_cancel_or_in_the_state_that_it_found() -> None:
-    progress = new_progress(LIMIT, look_first=True)
-
-    assert final(step(progress, MUTE, is_now(OrdStatus.FILLED)))[0] is CancelStatus.FILLED
-
-    seen = again(step(progress, MUTE, is_now(OrdStatus.NEW)))
-
-    assert (seen.phase, seen.seen_open) == (Phase.CANCEL, True)
-
-    once = again(step(progress, MUTE, ABSENT))
-    twice = again(step(once, MUTE, ABSENT))
-
-    assert next_route(once, MUTE).name == "history"
-    assert twice.phase is Phase.CANCEL
-    assert again(doubted(progress, "timeout", 5.0, PLAIN)).phase is Phase.CANCEL
-
-
 def test_doubts_and_misses_wait_longer_each_time() -> None:
     progress = looking_up(PLAIN)
     once = doubted(progress, "timeout", 5.0, PLAIN)
@@ -341,22 +390,6 @@ def test_doubts_and_misses_wait_longer_each_time() -> None:
     assert missed(missed(new_progress(REF), "http_503").progress, "http_503").back_off == (
         2,
         0.5,
-    )
-
-
-@pytest.mark.parametrize(
-    ("verdict", "why"),
-    [(Verdict.THROTTLED, "throttled"), (Verdict.BANNED, "banned"), (Verdict.CLOCK, "clock")],
-)
-@pytest.mark.parametrize("wide", [True, False])
-def test_what_is_said_of_the_account_says_nothing_of_the_order(
-    verdict: Verdict, why: str, wide: bool
-) -> None:
-    progress = looking_up(MUTE)
-    told = asked(MUTE, next_route(progress, MUTE), wide=wide)
-
-    assert any_step(progress, Judgement(verdict), told) == Again(
-        progress._replace(misses=1, why=why), back_off=(1, 1.0)
     )
 
 

@@ -240,9 +240,10 @@ def test_read_too_early_starts_over() -> None:
 
 
 def test_refused_alone_is_rejected() -> None:
-    course = after(CANCELING, Judgement(Verdict.REFUSED), alone=True)
+    for said, reason in (("", "refused"), ("bad_request", "bad_request")):
+        course = after(CANCELING, Judgement(Verdict.REFUSED, reason=said), alone=True)
 
-    assert course == ends(CANCELING, CancelStatus.REJECTED, "refused", Evidence.NONE)
+        assert course == ends(CANCELING, CancelStatus.REJECTED, reason, Evidence.NONE)
 
 
 def test_gone_but_for_a_list_that_needs_the_symbol() -> None:

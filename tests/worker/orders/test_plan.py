@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from venues import all_venues
 from venues.base import Answers, Batch, HttpReply, HttpRequest, Quota, Route, Venue
 from venues.words import Credential, IdKind, OrderRef, OrdType, Purpose
 from worker.orders.plan import (
@@ -263,3 +264,52 @@ def test_every_order_gets_a_cancel_route_or_a_reason(order_id: str, words: Words
     else:
         assert cancel_routes(TOY, named.shape)
         assert order_id == named.id
+
+
+KUNA = all_venues()["kuna"]
+UUID = "3fa42833-9508-4061-8d80-b68563dcd521"
+
+
+@pytest.mark.parametrize(
+    ("order_id", "words", "kind", "text"),
+    [
+        (
+            UUID,
+            (None, "stop", ""),
+            "",
+            "'stop' is none of any, limit, market, trigger, trailing_stop, tp_sl",
+        ),
+        (
+            UUID,
+            ("own", "any", ""),
+            "own",
+            "'own' is not venue_order_id or client_order_id",
+        ),
+        (
+            "risk-42",
+            ("client_order_id", "any", ""),
+            "client_order_id",
+            "kuna cancels no order by a client order id "
+            "(the id that the trader gave the order)",
+        ),
+        (
+            "x" * 60,
+            (None, "any", ""),
+            "",
+            f"'{'x' * 60}' has the shape of no order id at kuna",
+        ),
+        (
+            "x" * 61,
+            (None, "any", ""),
+            "",
+            f"'{'x' * 60}…' has the shape of no order id at kuna",
+        ),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(
+    order_id: str, words: Words, kind: str, text: str
+) -> None:
+    refused = name_order(KUNA, order_id, words)
+
+    assert isinstance(refused, Refusal)
+    assert (refused.kind, refused.text) == (kind, text)

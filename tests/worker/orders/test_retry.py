@@ -44,6 +44,21 @@ def test_the_last_id_decides_when_and_why() -> None:
     assert decide([*left, named_last], 10.0, 99.0) == RetryDecision(5, "banned")
 
 
+class Longest(random.Random):
+    """Dice that always fall on the highest number."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b
+
+
+@pytest.mark.parametrize(
+    ("attempt", "most_s"), [(1, 0.5), (2, 1.0), (3, 2.0), (6, 16.0), (7, 30.0), (5000, 30.0)]
+)
+def test_a_wait_doubles_up_to_its_bound(attempt: int, most_s: float) -> None:
+    assert backoff_s(attempt, 0.5, Longest()) == most_s
+    assert most_s <= LONGEST_BACKOFF_S
+
+
 @given(st.integers(1, 10_000), st.floats(0.01, 5.0), st.integers())
 def test_a_backoff_grows_to_a_limit(attempt: int, base_s: float, seed: int) -> None:
     wait_s = backoff_s(attempt, base_s, random.Random(seed))
