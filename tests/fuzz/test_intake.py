@@ -24,7 +24,7 @@ from worker.consumer.task_message import (
 from worker.contract.job import Envelope, InvalidJob, read_json
 from worker.contract.outcome import message_id
 from worker.jobs.parse import Intake, read_job
-from worker.orders.plan import SYMBOL_SHAPE
+from worker.orders.routes import SYMBOL_SHAPE
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 pytestmark = pytest.mark.filterwarnings("ignore")

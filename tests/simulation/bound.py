@@ -11,7 +11,7 @@ from tests.simulation.scenario import SimJob
 from tests.simulation.world import World
 from venues.base import Quota, Route
 from venues.words import Purpose
-from worker.orders.plan import cancel_routes, group_key
+from worker.orders.routes import cancel_routes, group_key
 from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE
 
 #: How much longer than its bound a calm run may take.

@@ -12,7 +12,7 @@ from venues.words import Purpose
 from worker.lane.holds import Load
 from worker.lane.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
 from worker.orders.follow import next_route
-from worker.orders.plan import alone_route, group_key
+from worker.orders.routes import alone_route, group_key
 from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S
 
 #: What could leave waits for others, which it may go with or which are in a hurry, for at most

@@ -19,14 +19,9 @@ from tests.venues.cases import VENUES, Case, cases, fixture_of, fixture_path, re
 from venues import base as base_module
 from venues.base import Answer, Answers, Batch, HttpReply, Route, Rule, Venue, Verdict
 from venues.words import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from worker.jobs.resolve import Refusal, name_order
 from worker.orders.judge import Judgement, judge
-from worker.orders.plan import (
-    Refusal,
-    cancel_routes,
-    group_key,
-    lookup_routes,
-    name_order,
-)
+from worker.orders.routes import cancel_routes, group_key, lookup_routes
 
 LAW = settings(max_examples=120, derandomize=True, deadline=None, database=None)
 #: What a venue file may import: no HTTP, clock, environment, randomness or log.

@@ -20,7 +20,7 @@ from worker.contract.job import (
     unknown_fields,
     validated,
 )
-from worker.orders.plan import Refusal, Words, name_order
+from worker.jobs.resolve import Refusal, Words, name_order
 from worker.settings import Account
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")

@@ -8,8 +8,8 @@ from venues.base import Route, Venue
 from venues.words import OrderRef, OrdType
 from worker.lane.waiting import Group, Item, is_lookup
 from worker.orders.follow import next_route
-from worker.orders.plan import group_key, lookup_routes
 from worker.orders.progress import Phase
+from worker.orders.routes import group_key, lookup_routes
 
 #: Ids that may share a look, as in `Lane`: the route and what they must have in common.
 _Company = tuple[Route, tuple[str, ...]]

@@ -46,8 +46,8 @@ from functools import lru_cache
 from venues.base import Route, Venue
 from worker.lane.waiting import Group, Item, is_lookup
 from worker.orders.follow import next_route
-from worker.orders.plan import group_key, lookup_routes
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase
+from worker.orders.routes import group_key, lookup_routes
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER
 

@@ -47,9 +47,9 @@ from worker.orders.follow import (
     unlisted,
 )
 from worker.orders.judge import Judgement
-from worker.orders.plan import alone_route
 from worker.orders.progress import Cohort, OrderProgress, Phase, joined
 from worker.orders.retry import LONGEST_SLEEP_S, Parked, backoff_s
+from worker.orders.routes import alone_route
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
 

@@ -11,8 +11,8 @@ from itertools import groupby
 from venues.base import Route, Venue
 from worker.lane.waiting import Group, GroupKey, Item, is_lookup, is_urgent
 from worker.orders.follow import next_route
-from worker.orders.plan import group_key
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress
+from worker.orders.routes import group_key
 from worker.pacing.pace import NEVER
 
 

@@ -17,8 +17,8 @@ from venues.words import (
     Shape,
 )
 from worker.orders.judge import Judgement
-from worker.orders.plan import cancel_routes, lookup_routes, unasked_routes
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase, Search
+from worker.orders.routes import cancel_routes, lookup_routes, unasked_routes
 
 #: A refusal of whole requests counts for an id after so many, where it can never go alone.
 MOST_REFUSALS = 3

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from venues.base import Answer, Answers, Batch, HttpReply, Rule, Venue, Verdict
 from venues.words import OrderRef, OrdStatus, OrdType, Purpose
-from worker.orders.plan import SYMBOL_SHAPE
+from worker.orders.routes import SYMBOL_SHAPE
 
 #: Characters of a venue's text that are kept.
 TEXT_LENGTH = 200

@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 from venues import all_venues
 from venues.base import Answers, Batch, HttpReply, HttpRequest, Quota, Route, Venue
 from venues.words import Credential, IdKind, OrderRef, OrdType, Purpose
-from worker.orders.plan import (
-    Refusal,
-    Words,
-    cancel_routes,
-    group_key,
-    lookup_routes,
-    name_order,
-    unasked_routes,
-)
+from worker.jobs.resolve import Refusal, Words, name_order
+from worker.orders.routes import cancel_routes, group_key, lookup_routes, unasked_routes
 
 PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY})
 BATCH = Route(

@@ -1,19 +1,15 @@
-"""Which routes an id may take, and which ids travel together: pure, once for all venues."""
+"""What the words of a job name at its venue: order references, or refusals. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from venues.base import Route, Venue
-from venues.words import IdKind, OrderRef, OrdType, Purpose, Shape
-from worker.orders.progress import OrderProgress
-
-#: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
-SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
+from venues.base import Venue
+from venues.words import IdKind, OrderRef, OrdType, Purpose
+from worker.orders.routes import SYMBOL_SHAPE, can_name, routes_of
 
 #: What is said of orders beside their ids; of one job, and of most jobs, it is little.
 MOST_REMEMBERED = 1024
@@ -130,13 +126,13 @@ def _without_route(
     venue: Venue, kind: IdKind, ord_type: OrdType, has_symbol: bool
 ) -> _Refused | None:
     """Return why no route cancels such an order; None: one does."""
-    of_kind = _routes(venue, Purpose.CANCEL, kind)
+    of_kind = routes_of(venue, Purpose.CANCEL, kind)
     if not of_kind:
         return _unsupported(venue, kind)
     of_type = [r for r in of_kind if ord_type in r.ord_types]
     if not of_type:
         return _Refused("unsupported_ord_type", f"{venue.name} cancels no {ord_type} order")
-    if not any(_can_name(r, has_symbol) for r in of_type):
+    if not any(can_name(r, has_symbol) for r in of_type):
         text = f"{venue.name} cancels {_KIND_TEXT[kind]} only together with its symbol"
         return _Refused("missing_symbol", text)
     return None
@@ -144,48 +140,3 @@ def _without_route(
 
 def _said(word: str) -> str:
     return repr(word if len(word) <= 60 else word[:60] + "…")
-
-
-def _routes(venue: Venue, purpose: Purpose, kind: IdKind) -> list[Route]:
-    return [r for r in venue.routes if r.purpose is purpose and kind in r.id_kinds]
-
-
-def _can_name(route: Route, has_symbol: bool) -> bool:
-    return has_symbol or not route.needs_symbol
-
-
-@cache
-def cancel_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
-    """Return the routes that can cancel an order, in the order in which to try them."""
-    routes = _routes(venue, Purpose.CANCEL, order.kind)
-    of_type = (route for route in routes if order.ord_type in route.ord_types)
-    return tuple(route for route in of_type if _can_name(route, order.has_symbol))
-
-
-@cache
-def alone_route(venue: Venue, order: Shape) -> Route | None:
-    """Return the cancel route that one id takes by itself first; None: the same as others."""
-    routes = cancel_routes(venue, order)
-    return next((route for route in routes if order.ord_type in route.single_first), None)
-
-
-@cache
-def lookup_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
-    """Return the routes that can show an order, the likely ones first.
-
-    A stated type is a hint: the routes of other types come last, but they come.
-    """
-    of_kind = _routes(venue, Purpose.LOOKUP, order.kind)
-    routes = (route for route in of_kind if _can_name(route, order.has_symbol))
-    return tuple(sorted(routes, key=lambda route: order.ord_type not in route.ord_types))
-
-
-def unasked_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
-    """Return the look-up routes that cannot be asked because the symbol is not known."""
-    routes = _routes(venue, Purpose.LOOKUP, order.kind)
-    return tuple(route for route in routes if not _can_name(route, order.has_symbol))
-
-
-def group_key(route: Route, order: OrderRef | OrderProgress) -> tuple[str, ...]:
-    """Return what an order must share with the others of its request."""
-    return tuple(str(getattr(order, name)) for name in route.group_by)

@@ -1,0 +1,60 @@
+"""Which routes an order may take at its venue, and which orders may share a request. Pure."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from venues.base import Route, Venue
+from venues.words import IdKind, OrderRef, Purpose, Shape
+from worker.orders.progress import OrderProgress
+
+#: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
+SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
+
+
+def routes_of(venue: Venue, purpose: Purpose, kind: IdKind) -> list[Route]:
+    """Return the venue's routes of a purpose that take an id kind."""
+    return [r for r in venue.routes if r.purpose is purpose and kind in r.id_kinds]
+
+
+def can_name(route: Route, has_symbol: bool) -> bool:
+    """Say whether the route can be asked about an order, with its symbol or without."""
+    return has_symbol or not route.needs_symbol
+
+
+@cache
+def cancel_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
+    """Return the routes that can cancel an order, in the order in which to try them."""
+    routes = routes_of(venue, Purpose.CANCEL, order.kind)
+    of_type = (route for route in routes if order.ord_type in route.ord_types)
+    return tuple(route for route in of_type if can_name(route, order.has_symbol))
+
+
+@cache
+def alone_route(venue: Venue, order: Shape) -> Route | None:
+    """Return the cancel route that one id takes by itself first; None: the same as others."""
+    routes = cancel_routes(venue, order)
+    return next((route for route in routes if order.ord_type in route.single_first), None)
+
+
+@cache
+def lookup_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
+    """Return the routes that can show an order, the likely ones first.
+
+    A stated type is a hint: the routes of other types come last, but they come.
+    """
+    of_kind = routes_of(venue, Purpose.LOOKUP, order.kind)
+    routes = (route for route in of_kind if can_name(route, order.has_symbol))
+    return tuple(sorted(routes, key=lambda route: order.ord_type not in route.ord_types))
+
+
+def unasked_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
+    """Return the look-up routes that cannot be asked because the symbol is not known."""
+    routes = routes_of(venue, Purpose.LOOKUP, order.kind)
+    return tuple(route for route in routes if not can_name(route, order.has_symbol))
+
+
+def group_key(route: Route, order: OrderRef | OrderProgress) -> tuple[str, ...]:
+    """Return what an order must share with the others of its request."""
+    return tuple(str(getattr(order, name)) for name in route.group_by)
