@@ -196,9 +196,11 @@ class Rehearsal:
 
     def _note(self, sending: Sending) -> None:
         route = sending.batch.route
-        glance = " (glance)" if sending.glance else ""
-        kills = sum(item.kill for item in sending.items)
-        self._tell(f"{self.now:6.3f}  {kills:3}/{len(sending.items):<3}  {route.name}{glance}")
+        advisory = " (advisory)" if sending.advisory else ""
+        kills = sum(entry.kill for entry in sending.entries)
+        self._tell(
+            f"{self.now:6.3f}  {kills:3}/{len(sending.entries):<3}  {route.name}{advisory}"
+        )
         if route.purpose is Purpose.CANCEL:
             for owner in sending.owners():
                 assert isinstance(owner, Task)

@@ -186,7 +186,7 @@ def test_the_accounts_file_of_the_page_is_read(tmp_path: Path) -> None:
 _REASON_OF = {
     "InvalidJob": 0,
     "_Refused": 0,
-    "missed": 1,
+    "not_effective": 1,
     "doubted": 1,
     "FinalWord": 2,
     "_in_doubt": 1,
@@ -196,7 +196,7 @@ _REASON_OF = {
     "_failed": 2,
     "withdraw": 1,
     "withdraw_all": 0,
-    "Parked": 3,
+    "Returned": 3,
 }
 _REASON_TABLES = {"MEANINGS", "_BY_STATUS", "_FINAL", "_ACCOUNT_WIDE", "words"}
 _REASON_FUNCTIONS = {("judge.py", "_doubt_at")}

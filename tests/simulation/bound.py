@@ -11,7 +11,7 @@ from tests.simulation.scenario import SimJob
 from tests.simulation.world import World
 from venues.base import Quota, Route
 from venues.words import Purpose
-from worker.orders.routes import cancel_routes, group_key
+from worker.orders.routes import batch_key, cancel_routes
 from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE
 
 #: How much longer than its bound a calm run may take.
@@ -64,7 +64,7 @@ def _requests(world: World, job: SimJob) -> dict[Route, int]:
     groups: Counter[tuple[Route, tuple[str, ...]]] = Counter()
     for ref in job.refs:
         route = cancel_routes(world.scenario.venue, ref.shape)[0]
-        groups[route, group_key(route, ref)] += 1
+        groups[route, batch_key(route, ref)] += 1
     requests: Counter[Route] = Counter()
     for (route, _), ids in groups.items():
         requests[route] += -(-ids // route.max_ids)

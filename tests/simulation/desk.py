@@ -13,7 +13,7 @@ from worker.lane.holds import Load
 from worker.lane.lane import Lane
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort
-from worker.orders.retry import Parked
+from worker.orders.retry import Returned
 from worker.pacing.pace import NEVER, Pace
 
 
@@ -26,7 +26,7 @@ class Run(Submission):
     cohorts: list[Cohort]
     refs: dict[str, OrderRef]
     waiting: int
-    left: list[Parked] = field(default_factory=list)
+    left: list[Returned] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)

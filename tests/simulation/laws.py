@@ -10,9 +10,9 @@ from tests.simulation.meters import EPSILON_S
 from venues.base import Quota, Route
 from venues.words import Purpose
 from worker.lane.holds import Load
-from worker.lane.lane import MOST_IN_FLIGHT, Group, Item, Lane, Sending
+from worker.lane.lane import MOST_IN_FLIGHT, Entry, Group, Lane, Sending
 from worker.orders.follow import next_route
-from worker.orders.routes import alone_route, group_key
+from worker.orders.routes import batch_key, single_route
 from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S
 
 #: What could leave waits for others, which it may go with or which are in a hurry, for at most
@@ -21,9 +21,9 @@ KILL_WAITS_S = 2.0
 ROUTINE_WAITS_S = 3.0
 
 #: The groups of a lane that have ids, each with its most pressing one.
-Heads = Sequence[tuple[Group, Item]]
+Heads = Sequence[tuple[Group, Entry]]
 #: The most pressing id of a group, as a kill's or not.
-Waiter = tuple[Item, bool]
+Waiter = tuple[Entry, bool]
 
 
 class LawBroken(AssertionError):
@@ -96,7 +96,7 @@ class Watch:
             raise LawBroken("quiet", f"sent before {self.quiet_until:.6f}", now)
         self._check_ids(sending, now)
         self._check_filled(sending, now)
-        if not sending.items[0].kill:
+        if not sending.entries[0].kill:
             self._check_kill_first(now)
         if sending.batch.route.purpose is Purpose.LOOKUP:
             self._check_cancels_first(sending, now)
@@ -123,54 +123,54 @@ class Watch:
         most = max(route.max_ids, route.list_all_ids)
         if not 1 <= len(refs) <= most or len(named) < len(refs):
             raise LawBroken("batch", f"{len(refs)} ids, of them {len(named)} others", now)
-        if len({group_key(route, ref) for ref in refs}) > 1:
+        if len({batch_key(route, ref) for ref in refs}) > 1:
             raise LawBroken("batch", "ids that do not fit together", now)
-        if any(item.deadline <= now for item in sending.items):
+        if any(entry.deadline <= now for entry in sending.entries):
             raise LawBroken("deadline", "an id leaves after its deadline", now)
 
     def _check_filled(self, sending: Sending, now: float) -> None:
         """No request is smaller than it could have been; one id may go by its own route."""
-        if sending.glance:
+        if sending.advisory:
             return  # it is for ids that wait for their cancel
         batch, planned = sending.batch, self._planned(sending)
         if planned is not batch.route and batch.route is not self._alone(sending):
             raise LawBroken("batch", f"{batch.route.name} in place of {planned.name}", now)
-        kill = sending.items[0].kill
+        kill = sending.entries[0].kill
         if kill and planned is not batch.route and not self._open_to(planned, True, now):
             return  # it begins with one, as no token is there for many
         # After a whole list that proved nothing, a lane may ask by id.
         if len(batch.refs) in (planned.max_ids, planned.list_all_ids):
             return
-        refs = {item.ref for item in sending.items}
+        refs = {entry.ref for entry in sending.entries}
         mates = [
-            item
-            for item in self._waiting(now)
-            if item.ref not in refs and self._fits(item, sending)
+            entry
+            for entry in self._waiting(now)
+            if entry.ref not in refs and self._fits(entry, sending)
         ]
         if mates:
             raise LawBroken("filled", f"{len(batch.refs)} leave, {len(mates)} could too", now)
 
     def _planned(self, sending: Sending) -> Route:
-        return next_route(sending.items[0].progress, self.lane.venue)
+        return next_route(sending.entries[0].progress, self.lane.venue)
 
     def _alone(self, sending: Sending) -> Route | None:
         [first, *more] = sending.batch.refs
-        return None if more else alone_route(self.lane.venue, first.shape)
+        return None if more else single_route(self.lane.venue, first.shape)
 
-    def _fits(self, item: Item, sending: Sending) -> bool:
-        batch, progress, planned = sending.batch, item.progress, self._planned(sending)
+    def _fits(self, entry: Entry, sending: Sending) -> bool:
+        batch, progress, planned = sending.batch, entry.progress, self._planned(sending)
         page = progress.search.page
         return (
             next_route(progress, self.lane.venue) is planned
             and page == batch.page
-            and group_key(planned, progress) == group_key(planned, batch.refs[0])
+            and batch_key(planned, progress) == batch_key(planned, batch.refs[0])
         )
 
-    def _waiting(self, now: float) -> list[Item]:
+    def _waiting(self, now: float) -> list[Entry]:
         return [
-            item
-            for item in self.lane._items.values()
-            if not item.flying and item.since <= now < item.deadline
+            entry
+            for entry in self.lane._items.values()
+            if not entry.in_flight and entry.since <= now < entry.deadline
         ]
 
     def _heads(self, now: float) -> Heads:
@@ -185,12 +185,12 @@ class Watch:
 
     def _check_cancels_first(self, sending: Sending, now: float) -> None:
         """A look-up leaves only if no cancel of its rank could leave in its place."""
-        kill = sending.items[0].kill
+        kill = sending.entries[0].kill
         for group, head in self._heads(now):
             if (head.kill or not kill) and self._must_leave(group, head, now):
                 raise LawBroken("cancels first", f"one waits at {group.route.name}", now)
 
-    def _must_leave(self, group: Group, head: Item, now: float) -> bool:
+    def _must_leave(self, group: Group, head: Entry, now: float) -> bool:
         """Say whether a cancel has nothing to wait for.
 
         One of routine may leave the processor to others while the process is late.
@@ -205,7 +205,7 @@ class Watch:
         able_since, self._able_since = self._able_since, {}
         if self.lane.halted:
             return
-        lost = [item for item in self._waiting(now) if item.group is None]
+        lost = [entry for entry in self._waiting(now) if entry.group is None]
         if lost:
             raise LawBroken("progress", f"{lost[0].ref.id} is in no queue", now)
         if now < self.lane.paused_until or self.lane.in_flight >= MOST_IN_FLIGHT:

@@ -15,7 +15,7 @@ from tests.support.lane import id_of
 from venues.base import Quota, Venue
 from venues.words import CancelOutcome, CancelStatus
 from worker.lane.holds import Load
-from worker.lane.lane import Group, Item, Lane, Pause, Sending
+from worker.lane.lane import Entry, Group, Lane, Pause, Sending
 from worker.lane.submission import Result, Submission
 from worker.pacing.pace import NEVER, Pace
 
@@ -51,32 +51,32 @@ class PaceFromSend(Pace):
         super().take(now, lookup=lookup, since=since)
         self._sent.append(now)
 
-    def give_back(self, now: float) -> None:
-        super().give_back(self._sent.popleft())
+    def release(self, now: float) -> None:
+        super().release(self._sent.popleft())
 
 
 class SlowPace(Pace):
     """Keeps a request back for longer than it must."""
 
-    def give_back(self, now: float) -> None:
-        super().give_back(now + 0.3)
+    def release(self, now: float) -> None:
+        super().release(now + 0.3)
 
 
 class ForgetfulPace(Pace):
     """Takes a lane over as if nobody had sent before."""
 
-    def start_spent(self, now: float) -> None:
+    def assume_spent(self, now: float) -> None:
         return
 
 
 class SmallRequests(Lane):
     """Sends one id at a time."""
 
-    def _take(self, group: Group, now: float, most: int) -> list[Item]:
-        items = super()._take(group, now, most)
-        for item in items[1:]:
-            self._queue([item], now, now)
-        return items[:1]
+    def _take(self, group: Group, now: float, most: int) -> list[Entry]:
+        entries = super()._take(group, now, most)
+        for entry in entries[1:]:
+            self._queue([entry], now, now)
+        return entries[:1]
 
 
 class NoHurry(Lane):

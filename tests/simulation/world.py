@@ -19,7 +19,7 @@ from worker.lane.submission import Result
 from worker.orders.follow import expire
 from worker.orders.judge import judge, retry_after_s
 from worker.orders.progress import Cohort, cohorts, new_cohorts
-from worker.orders.retry import SHORTEST_COUNTDOWN_S, Parked, decide
+from worker.orders.retry import SHORTEST_COUNTDOWN_S, Returned, retry_decision
 from worker.pacing.pace import NEVER, Pace
 
 #: A run that takes more events than this turns in a circle.
@@ -115,7 +115,7 @@ class World:
         self.exchange.change_owner(now)
         self._desks = self._worker()
         for desk in self._desks.values():
-            desk.lane.start_spent(now)
+            desk.lane.assume_spent(now)
             for ledger in desk.watch.ledgers.values():
                 ledger.blind_until = now + 2 * ledger.quota.window_s
         waiting, self._at_broker = self._at_broker, []
@@ -145,7 +145,7 @@ class World:
             waiting=len(refs),
         )
         if now >= job.deadline:
-            run.left = [Parked(ref, progress, now, "deadline") for ref, progress in refs]
+            run.left = [Returned(ref, progress, now, "deadline") for ref, progress in refs]
             self._end_run(run)
             return
         desk.runs[run] = None
@@ -172,7 +172,7 @@ class World:
         now, job = self.agenda.now, run.job
         if any(parked.why == "disowned" for parked in run.left):
             return
-        decision = decide(run.left, now, job.deadline)
+        decision = retry_decision(run.left, now, job.deadline)
         if decision is None:
             for parked in run.left:
                 word = expire(parked.progress).outcome(parked.ref.id)
@@ -260,13 +260,13 @@ class World:
         return Fault.NONE
 
     def _note_cancel(self, sending: Sending, fault: Fault, now: float) -> None:
-        for item in sending.items:
-            for run in item.owners:
+        for entry in sending.entries:
+            for run in entry.owners:
                 assert isinstance(run, Run)
-                key = (run.job.job_id, item.ref)
+                key = (run.job.job_id, entry.ref)
                 self.first_cancels.setdefault(key, now)
                 if fault is not Fault.NOT_SENT:
-                    self.truth.tried.add(item.ref)
+                    self.truth.tried.add(entry.ref)
 
     def _arrive(self, desk: Desk, sending: Sending, fault: Fault, replies_at: float) -> None:
         now = self.agenda.now
@@ -279,11 +279,11 @@ class World:
             self.agenda.at(replies_at, lambda: self._answered(desk, sending, reply))
 
     def _note_taken(self, sending: Sending) -> None:
-        for item in sending.items:
-            if item.ref in self.exchange.taken:
-                for run in item.owners:
+        for entry in sending.entries:
+            if entry.ref in self.exchange.taken:
+                for run in entry.owners:
                     assert isinstance(run, Run)
-                    self.truth.took.add((run.job.job_id, item.ref))
+                    self.truth.took.add((run.job.job_id, entry.ref))
 
     def _failed(self, desk: Desk, sending: Sending, why: str, fault: Fault) -> None:
         if desk.dead:

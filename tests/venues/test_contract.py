@@ -21,7 +21,7 @@ from venues.base import Answer, Answers, Batch, HttpReply, Route, Rule, Venue, V
 from venues.words import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.jobs.resolve import Refusal, name_order
 from worker.orders.judge import Judgement, judge
-from worker.orders.routes import cancel_routes, group_key, lookup_routes
+from worker.orders.routes import batch_key, cancel_routes, lookup_routes
 
 LAW = settings(max_examples=120, derandomize=True, deadline=None, database=None)
 #: What a venue file may import: no HTTP, clock, environment, randomness or log.
@@ -320,7 +320,7 @@ def test_a_plan_is_a_partition(venue: Venue, data: st.DataObject) -> None:
     assert sorted(map(repr, refs)) == sorted(repr(ref) for b in batches for ref in b.refs)
     for batch in batches:
         assert (batch.route.name, 1 <= len(batch.refs) <= route.max_ids) == (route.name, True)
-        assert len({group_key(route, ref) for ref in batch.refs}) == 1
+        assert len({batch_key(route, ref) for ref in batch.refs}) == 1
         assert list(batch.refs) == [ref for ref in refs if ref in batch.refs]
     assert len(batches) == fewest(route, refs)
 
@@ -341,7 +341,7 @@ def takes(route: Route, ref: OrderRef) -> bool:
 
 
 def fewest(route: Route, refs: list[OrderRef]) -> int:
-    keys = [group_key(route, ref) for ref in refs]
+    keys = [batch_key(route, ref) for ref in refs]
     return sum(-(-keys.count(key) // route.max_ids) for key in set(keys))
 
 

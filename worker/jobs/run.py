@@ -19,7 +19,7 @@ from worker.jobs.submit import Reading, begin, deadline_of, fresh_ids, looks_fir
 from worker.lane.submission import Result
 from worker.orders.follow import expire
 from worker.orders.progress import Cohort, cohorts, new_progress
-from worker.orders.retry import Parked, RetryDecision, decide
+from worker.orders.retry import RetryDecision, Returned, retry_decision
 from worker.processes.client import LaneFailed, Pending
 from worker.settings import Settings
 
@@ -60,7 +60,7 @@ class Run:
             for outcome in refused:
                 self.report.refused(outcome, utc_now())
 
-    def go(self) -> tuple[RetryDecision | None, list[Parked]]:
+    def go(self) -> tuple[RetryDecision | None, list[Returned]]:
         """Cancel, and return when what is left goes again, with what is left.
 
         Raises:
@@ -70,27 +70,27 @@ class Run:
         """
         deadline = self._pending.submission.deadline if self._pending else deadline_of(self.job)
         left = self._carry(deadline) if self.job.refs else []
-        decision = decide(left, time.monotonic(), deadline)
+        decision = retry_decision(left, time.monotonic(), deadline)
         if decision is None:
             for parked in left:
                 self.report.outcome(expire(parked.progress).outcome(parked.ref.id), utc_now())
         self.report.settle()
         return decision, left
 
-    def _carry(self, deadline: float) -> list[Parked]:
+    def _carry(self, deadline: float) -> list[Returned]:
         now = time.monotonic()
         if self._pending is None:
             if now >= deadline:
                 return [
-                    Parked(ref, cohort.progress, now, "deadline")
+                    Returned(ref, cohort.progress, now, "deadline")
                     for cohort in self._ids
                     for ref in cohort.refs()
                 ]
             self._pending = begin(self._lanes, self.job, self._ids, self._came_at)
         return self._collect(self._pending, min(deadline, now + self._hold_s))
 
-    def _collect(self, pending: Pending, until: float) -> list[Parked]:
-        left: list[Parked] = []
+    def _collect(self, pending: Pending, until: float) -> list[Returned]:
+        left: list[Returned] = []
         missing = len(self.job.refs)
         while missing:
             results = self._next(pending, until)
@@ -125,7 +125,7 @@ class Run:
                     raise results
                 return results
 
-    def again(self, left: Sequence[Parked]) -> dict[str, Any]:
+    def again(self, left: Sequence[Returned]) -> dict[str, Any]:
         """Return the arguments of the task that goes on with what is left."""
         progress = Progress(
             accepted_at=self.job.accepted_at,

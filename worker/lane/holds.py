@@ -44,10 +44,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from venues.base import Route, Venue
-from worker.lane.waiting import Group, Item, is_lookup
+from worker.lane.entry import Entry, Group, is_lookup
 from worker.orders.follow import next_route
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase
-from worker.orders.routes import group_key, lookup_routes
+from worker.orders.routes import batch_key, lookup_routes
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER
 
@@ -75,7 +75,7 @@ AGED_S = 2.0
 PriorityKey = tuple[bool, bool, bool, float, int]
 
 
-def priority(group: Group, head: Item, now: float) -> PriorityKey:
+def priority(group: Group, head: Entry, now: float) -> PriorityKey:
     """Return the place of a group among the others: kill, then cancel, then the oldest.
 
     Of confirmations those for the most ids come first, as one request for a whole list proves
@@ -137,16 +137,16 @@ class Holds:
         self._kills = Demand(venue)
         self._kills_since = -NEVER
 
-    def update(self, item: Item, now: float) -> None:
+    def update(self, entry: Entry, now: float) -> None:
         """Note where an id stands: it came, learned something, left, or was answered."""
-        if item.kill:
+        if entry.kill:
             if not self._kills:
                 self._kills_since = now
-            self._kills.update(item)
+            self._kills.update(entry)
 
-    def forget(self, item: Item) -> None:
+    def forget(self, entry: Entry) -> None:
         """Note that an id is out of the lane."""
-        self._kills.forget(item)
+        self._kills.forget(entry)
 
     def until(self, group: Group, groups: Collection[Group], most: int, now: float) -> float:
         """Return until when a request of the group waits for others of `groups`.
@@ -164,13 +164,13 @@ class Holds:
             return self._precheck(group.route, now)
         return self._confirmation(head)
 
-    def _cancel(self, group: Group, head: Item, now: float) -> float:
+    def _cancel(self, group: Group, head: Entry, now: float) -> float:
         if head.kill or group.size < group.route.max_ids:
             return -NEVER  # more may join it, so it could not be made up for
-        return self._load.hold_cancel(self._lane, self._tokens.latest_at(group.route), now)
+        return self._load.hold_cancel(self._lane, self._tokens.catch_up_limit(group.route), now)
 
     def _kills_look_up(
-        self, group: Group, head: Item, groups: Collection[Group], most: int, now: float
+        self, group: Group, head: Entry, groups: Collection[Group], most: int, now: float
     ) -> float:
         slow = self._tokens.slow(group.route)
         here, due = group.kills_here, self._kills.due_at(group)
@@ -182,14 +182,14 @@ class Holds:
         if here >= due or group.kills_here >= most:
             return -NEVER
         longest_s, shortest_s = (SLOW_GATHER_S, 0.0) if slow else (GATHER_S, BURST_S)
-        half_free_at = self._tokens.plenty_at(group.route, now)
+        half_free_at = self._tokens.half_free_at(group.route, now)
         return max(head.since + shortest_s, min(head.since + longest_s, half_free_at))
 
     def _precheck(self, route: Route, now: float) -> float:
         requests = -(-self._kills.due_from(route) // route.max_ids)
-        return self._tokens.beside_at(route, requests, now)
+        return self._tokens.spare_at(route, requests, now)
 
-    def _confirmation(self, head: Item) -> float:
+    def _confirmation(self, head: Entry) -> float:
         for_kills = self._kills_since + YIELD_S if self._kills else -NEVER
         return max(for_kills, self._load.hold_look_up(head.since))
 
@@ -212,27 +212,27 @@ class Demand:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
         self._lists: dict[tuple[str, tuple[str, ...]], _Due] = {}
-        self._at: dict[Item, _Due | None] = {}
+        self._at: dict[Entry, _Due | None] = {}
 
     def __len__(self) -> int:
         """Return how many kills are in the lane."""
         return len(self._at)
 
-    def update(self, item: Item) -> None:
+    def update(self, entry: Entry) -> None:
         """Note where a kill stands now; while it is looked for, it is due nowhere."""
-        looked_for = item.flying and item.progress.phase is not Phase.CANCEL
-        self._move(item, None if looked_for else self._next(item.progress))
+        looked_for = entry.in_flight and entry.progress.phase is not Phase.CANCEL
+        self._move(entry, None if looked_for else self._next(entry.progress))
 
-    def forget(self, item: Item) -> None:
+    def forget(self, entry: Entry) -> None:
         """Note that an id is out of the lane."""
-        left = self._at.pop(item, None)
+        left = self._at.pop(entry, None)
         if left is not None:
             left.kills -= 1
 
     def due_at(self, group: Group) -> int:
         """Return how many kills need the group's list next, at its first page."""
         head = group.head()
-        key = group_key(group.route, head.progress) if head is not None else ()
+        key = batch_key(group.route, head.progress) if head is not None else ()
         due = self._lists.get((group.route.name, key))
         return due.kills if due is not None else 0
 
@@ -242,13 +242,13 @@ class Demand:
             due.kills for due in self._lists.values() if due.route.quotas == route.quotas
         )
 
-    def _move(self, item: Item, due: _Due | None) -> None:
-        left = self._at.get(item)
+    def _move(self, entry: Entry, due: _Due | None) -> None:
+        left = self._at.get(entry)
         if left is not None:
             left.kills -= 1
         if due is not None:
             due.kills += 1
-        self._at[item] = due
+        self._at[entry] = due
 
     def _next(self, progress: OrderProgress) -> _Due | None:
         found = _next_list(progress, self._venue)
@@ -266,4 +266,4 @@ def _next_list(progress: OrderProgress, venue: Venue) -> tuple[Route, tuple[str,
     if progress.search.page > 1 or not lookup_routes(venue, progress.shape):
         return None
     route = next_route(progress, venue)
-    return route, group_key(route, progress)
+    return route, batch_key(route, progress)

@@ -17,43 +17,43 @@ from operator import itemgetter
 
 from venues.base import Batch, Route, Venue
 from venues.words import OPEN_STATES, IdKind, OrderRef
-from worker.lane.glance import Glances
-from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
-from worker.lane.list_all import WholeLists
-from worker.lane.queues import Queues
-from worker.lane.submission import Result, Submission
-from worker.lane.waiting import (
+from worker.lane.advisory import AdvisoryLooks
+from worker.lane.entry import (
+    Entry,
     Group,
-    Item,
     Sending,
+    dequeue,
     full_since,
     is_lookup,
     is_urgent,
-    shareable,
-    unqueue,
+    may_share,
 )
+from worker.lane.groups import Groups
+from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
+from worker.lane.list_all import WholeLists
+from worker.lane.submission import Result, Submission
 from worker.orders.follow import (
     ACCOUNT_WIDE,
-    Again,
-    Asked,
-    Course,
     FinalWord,
+    NextStep,
+    ReplyContext,
+    Transition,
     doubted,
-    missed,
+    inconclusive_list,
+    not_effective,
     noted,
     refuse,
     sent,
     step,
-    unlisted,
 )
 from worker.orders.judge import Judgement
 from worker.orders.progress import Cohort, OrderProgress, Phase, joined
-from worker.orders.retry import LONGEST_SLEEP_S, Parked, backoff_s
-from worker.orders.routes import alone_route
+from worker.orders.retry import LONGEST_SLEEP_S, Returned, backoff_s
+from worker.orders.routes import single_route
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
 
-__all__ = ["Group", "Item", "Lane", "Pause", "Sending"]
+__all__ = ["Entry", "Group", "Lane", "Pause", "Sending"]
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
@@ -96,14 +96,14 @@ class Lane:
         self._verify = verify
         self._throttles = 0
         self._lists = WholeLists()
-        self._glances = Glances(venue)
+        self._advisory_looks = AdvisoryLooks(venue)
         self._seq = itertools.count()
-        self._items: dict[tuple[object, ...], Item] = {}
-        self._of: dict[Submission, dict[Item, None]] = {}
+        self._items: dict[tuple[object, ...], Entry] = {}
+        self._of: dict[Submission, dict[Entry, None]] = {}
         self._leaving: set[Submission] = set()
         self._flying = 0
         self._kill_left_at = -NEVER
-        self._queues = Queues(venue)
+        self._queues = Groups(venue)
 
     # -- what tasks do -------------------------------------------------------------------
 
@@ -125,18 +125,18 @@ class Lane:
             self._leaving.add(owner)
         for ref in cohort.refs():
             key: tuple[object, ...] = (ref.kind, ref.id)
-            item = self._items.get(key)
-            if item is not None and not shareable(item):
-                key, item = (*key, next(self._seq)), None
-            if item is None:
-                item = self._items[key] = self._item(key, ref, cohort.progress, owner, now)
-                fresh.append(item)
+            entry = self._items.get(key)
+            if entry is not None and not may_share(entry):
+                key, entry = (*key, next(self._seq)), None
+            if entry is None:
+                entry = self._items[key] = self._item(key, ref, cohort.progress, owner, now)
+                fresh.append(entry)
             else:
-                self._share(item, owner, cohort.progress, now)
-            asked[item] = None
+                self._share(entry, owner, cohort.progress, now)
+            asked[entry] = None
         self._queue(fresh, now, now)
         if owner.kill and cohort.progress.phase is Phase.CANCEL:
-            self._glances.add(fresh)
+            self._advisory_looks.add(fresh)
 
     def _item(
         self,
@@ -145,52 +145,52 @@ class Lane:
         progress: OrderProgress,
         owner: Submission,
         now: float,
-    ) -> Item:
+    ) -> Entry:
         came_at = min(now, owner.received_at)
-        return Item(key, ref, progress, {owner: None}, next(self._seq), owner.kill, came_at)
+        return Entry(key, ref, progress, {owner: None}, next(self._seq), owner.kill, came_at)
 
     def _share(
-        self, item: Item, owner: Submission, progress: OrderProgress, now: float
+        self, entry: Entry, owner: Submission, progress: OrderProgress, now: float
     ) -> None:
         """Another job asks for an id that is here: it may know more, or be in a hurry."""
-        self._learn(item, progress, now)
-        item.owners[owner] = None
-        if owner.kill and not item.kill:
-            self._hurry(item, now)
+        self._learn(entry, progress, now)
+        entry.owners[owner] = None
+        if owner.kill and not entry.kill:
+            self._hurry(entry, now)
 
-    def _learn(self, item: Item, progress: OrderProgress, now: float) -> None:
+    def _learn(self, entry: Entry, progress: OrderProgress, now: float) -> None:
         """Another job may know more of the id, and so change with whom it travels."""
-        known, item.progress = item.known, joined(item.progress, progress)
-        if item.known != known and not item.flying:
-            unqueue(item)
-            self._queue([item], max(now, item.since), now)
-        self._holds.update(item, now)
+        known, entry.progress = entry.known, joined(entry.progress, progress)
+        if entry.known != known and not entry.in_flight:
+            dequeue(entry)
+            self._queue([entry], max(now, entry.since), now)
+        self._holds.update(entry, now)
 
-    def _hurry(self, item: Item, now: float) -> None:
+    def _hurry(self, entry: Entry, now: float) -> None:
         """A kill job asks for an id that waits as routine: it goes as a kill now."""
-        if item.flying:
-            item.kill = True
-            self._holds.update(item, now)
+        if entry.in_flight:
+            entry.kill = True
+            self._holds.update(entry, now)
             return
-        unqueue(item)
-        item.kill = True
-        self._queue([item], now, now)
+        dequeue(entry)
+        entry.kill = True
+        self._queue([entry], now, now)
 
     def withdraw(self, owner: Submission, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
         owner.withdrawn = why
         if owner in self._of:
             self._leaving.add(owner)
-        for item in list(self._of.get(owner, ())):
-            if not item.flying:
-                self._part(owner, item, max(now, self.paused_until))
+        for entry in list(self._of.get(owner, ())):
+            if not entry.in_flight:
+                self._part(owner, entry, max(now, self.paused_until))
 
-    def _part(self, owner: Submission, item: Item, not_before: float) -> None:
-        del item.owners[owner]
-        self._disown(owner, item)
-        self._hand(owner, Parked(item.ref, item.progress, not_before, owner.withdrawn))
-        if not item.owners:
-            self._forget(item)
+    def _part(self, owner: Submission, entry: Entry, not_before: float) -> None:
+        del entry.owners[owner]
+        self._disown(owner, entry)
+        self._hand(owner, Returned(entry.ref, entry.progress, not_before, owner.withdrawn))
+        if not entry.owners:
+            self._forget(entry)
 
     def take_results(self) -> list[tuple[Submission, Result]]:
         """Return the results since the last call, each with the submission that it is for."""
@@ -219,7 +219,7 @@ class Lane:
         return self._soonest(now)[0]
 
     def _soonest(self, now: float) -> tuple[float, Group | None]:
-        """Return when the next request may leave, and of which group; None: a glance."""
+        """Return when a request may leave, and of which group; None: an advisory one."""
         self._queues.wake(now)
         soonest = self._queues.wakes_at
         if self.halted or self.in_flight >= MOST_IN_FLIGHT:
@@ -229,22 +229,22 @@ class Lane:
             if at <= now:
                 return now, group
             soonest = min(soonest, at)
-        glance = self._glances.group()
-        if glance is not None:
-            at = self._tokens_at(glance, now)
+        advisory = self._advisory_looks.group()
+        if advisory is not None:
+            at = self._tokens_at(advisory, now)
             soonest = min(soonest, max(at, self.paused_until))
         return soonest, None
 
     def _glance(self, now: float) -> Sending | None:
         """Return a look for ids of kills that wait for a token."""
-        group = self._glances.group()
+        group = self._advisory_looks.group()
         if group is None:
             return None
-        items = self._glances.take(self._most_ids(group, now))
+        entries = self._advisory_looks.take(self._most_ids(group, now))
         self._tokens.take(group.route, now)
         self.in_flight += 1
-        batch = Batch(group.route, tuple(item.known for item in items))
-        return Sending(batch, items, now, 0.0, glance=True)
+        batch = Batch(group.route, tuple(entry.known for entry in entries))
+        return Sending(batch, entries, now, 0.0, advisory=True)
 
     def answered(
         self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
@@ -256,39 +256,39 @@ class Lane:
         refused = any(judged.verdict in ACCOUNT_WIDE for judged in said.values())
         if not refused and sending.started >= self.paused_until:
             self._throttles = 0
-        if sending.glance:
+        if sending.advisory:
             self._glanced(sending, said, now)
             return
-        asked = Asked(
+        asked = ReplyContext(
             venue=self.venue,
             route=sending.batch.route,
             started=sending.started,
             ended=now,
-            alone=len(sending.items) == 1,
+            alone=len(sending.entries) == 1,
             wide=sending.batch.lists_all,
             verify=self._verify,
         )
         # Of many orders most are known alike, and said alike: each step is worked out once.
         next_step = cache(lambda progress, judged: step(progress, judged, asked))
         courses = [
-            next_step(item.progress, said[ref])
-            for item, ref in zip(sending.items, sending.batch.refs, strict=True)
+            next_step(entry.progress, said[ref])
+            for entry, ref in zip(sending.entries, sending.batch.refs, strict=True)
         ]
-        self._follow(sending.items, courses, now)
+        self._follow(sending.entries, courses, now)
 
     def _glanced(
         self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
     ) -> None:
         """Learn from what was seen open; what was not seen says nothing."""
-        for item, ref in zip(sending.items, sending.batch.refs, strict=True):
+        for entry, ref in zip(sending.entries, sending.batch.refs, strict=True):
             seen = said[ref].ord_status in OPEN_STATES
-            if seen and self._items.get(item.key) is item:
-                self._learn(item, noted(item.progress, said[ref]), now)
+            if seen and self._items.get(entry.key) is entry:
+                self._learn(entry, noted(entry.progress, said[ref]), now)
 
     def not_sent(self, sending: Sending, why: str, now: float) -> None:
         """The request surely never reached the venue."""
         self._land(sending, now)
-        self._all_again(sending, lambda progress: missed(progress, why), now)
+        self._all_again(sending, lambda progress: not_effective(progress, why), now)
 
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
         """No whole reply came: the request may have had its effect."""
@@ -299,21 +299,23 @@ class Lane:
             )
             return
         self._lists.did_not_come(sending.batch.route, now)
-        self._all_again(sending, unlisted, now)
+        self._all_again(sending, inconclusive_list, now)
 
     def _all_again(
-        self, sending: Sending, miss: Callable[[OrderProgress], Again], now: float
+        self, sending: Sending, miss: Callable[[OrderProgress], NextStep], now: float
     ) -> None:
         """Have all ids of a request go on that brought no reply."""
         next_step = cache(miss)
-        items = () if sending.glance else sending.items
-        self._follow(items, [next_step(item.progress) for item in items], now)
+        entries = () if sending.advisory else sending.entries
+        self._follow(entries, [next_step(entry.progress) for entry in entries], now)
 
-    def _follow(self, items: Sequence[Item], courses: Sequence[Course], now: float) -> None:
+    def _follow(
+        self, entries: Sequence[Entry], courses: Sequence[Transition], now: float
+    ) -> None:
         """Take ids a step on; neighbors with the same course go together."""
-        for course, same in groupby(zip(courses, items, strict=True), key=itemgetter(0)):
-            those = [item for _, item in same]
-            if isinstance(course, Again):
+        for course, same in groupby(zip(courses, entries, strict=True), key=itemgetter(0)):
+            those = [entry for _, entry in same]
+            if isinstance(course, NextStep):
                 self._again(those, course, now)
             else:
                 self._finish(those, course)
@@ -336,13 +338,13 @@ class Lane:
     def halt(self, reason: str) -> None:
         """Stop the account: every waiting id gets its final word, and every one that comes."""
         self.halted = reason
-        for item in list(self._items.values()):
-            if not item.flying:
-                self._finish([item], refuse(item.progress, reason))
+        for entry in list(self._items.values()):
+            if not entry.in_flight:
+                self._finish([entry], refuse(entry.progress, reason))
 
-    def start_spent(self, now: float) -> None:
+    def assume_spent(self, now: float) -> None:
         """Another worker may have used the quotas just now."""
-        self._tokens.start_spent(now)
+        self._tokens.assume_spent(now)
 
     # -- figures -------------------------------------------------------------------------
 
@@ -353,18 +355,18 @@ class Lane:
     def oldest_s(self, now: float) -> float:
         """Return how long the oldest id has been in the lane, in seconds."""
         oldest = next(iter(self._items.values()), None)
-        return now - oldest.entered if oldest else 0.0
+        return now - oldest.received_at if oldest else 0.0
 
     # -- inside --------------------------------------------------------------------------
 
-    def _queue(self, items: Sequence[Item], not_before: float, now: float) -> None:
+    def _queue(self, entries: Sequence[Entry], not_before: float, now: float) -> None:
         """Have ids wait for their next step: of one progress, and all kills or none."""
-        self._queues.put(items, not_before, now)
-        for item in items:
-            if item.kill:
-                self._holds.update(item, now)
+        self._queues.put(entries, not_before, now)
+        for entry in entries:
+            if entry.kill:
+                self._holds.update(entry, now)
 
-    def _head(self, group: Group, now: float) -> Item | None:
+    def _head(self, group: Group, now: float) -> Entry | None:
         """Return the most pressing id of a group that still may leave."""
         while (head := group.head()) is not None and head.deadline <= now:
             self._expire(head, now)
@@ -397,62 +399,64 @@ class Lane:
     def _begins_with_one(self, group: Group, now: float) -> bool:
         """Say whether a kill that finds no token for many begins with one id, by its route."""
         head = group.head()
-        if head is None or not head.kill or self._kill_left_at >= head.entered:
+        if head is None or not head.kill or self._kill_left_at >= head.received_at:
             return False
-        alone = None if is_lookup(group.route) else alone_route(self.venue, head.progress.shape)
+        alone = (
+            None if is_lookup(group.route) else single_route(self.venue, head.progress.shape)
+        )
         if alone is None or alone is group.route:
             return False
         return self._tokens.one_may_leave(alone, now, urgent=False)
 
     def _fill(self, group: Group, now: float) -> Sending:
         few = self._tokens_at(group, now) > now
-        items = self._take(group, now, 1 if few else self._most_ids(group, now))
+        entries = self._take(group, now, 1 if few else self._most_ids(group, now))
         looks = is_lookup(group.route)
-        for item in items:
-            item.flying = True
+        for entry in entries:
+            entry.in_flight = True
             if not looks:
-                item.progress = sent(item.progress)
-            elif item.kill:  # others no longer wait for it at this list
-                self._holds.update(item, now)
-        self._flying += len(items)
-        route = self._take_tokens(group.route, items[0], len(items), now)
+                entry.progress = sent(entry.progress)
+            elif entry.kill:  # others no longer wait for it at this list
+                self._holds.update(entry, now)
+        self._flying += len(entries)
+        route = self._take_tokens(group.route, entries[0], len(entries), now)
         self.in_flight += 1
-        waited_s = now - min(item.since for item in items)
-        refs = tuple([item.known for item in items])
-        return Sending(Batch(route, refs, group.page), tuple(items), now, waited_s)
+        waited_s = now - min(entry.since for entry in entries)
+        refs = tuple([entry.known for entry in entries])
+        return Sending(Batch(route, refs, group.page), tuple(entries), now, waited_s)
 
-    def _take_tokens(self, planned: Route, head: Item, count: int, now: float) -> Route:
+    def _take_tokens(self, planned: Route, head: Entry, count: int, now: float) -> Route:
         """Draw the tokens of a request; a single id may take a route of its own."""
         route = planned
         if count == 1 and not is_lookup(planned):
-            alone = alone_route(self.venue, head.progress.shape)
+            alone = single_route(self.venue, head.progress.shape)
             if alone and self._tokens.one_may_leave(alone, now, urgent=head.kill):
                 route = alone
         if head.kill and not is_lookup(route):
             self._kill_left_at = now
-        self._tokens.take(route, now, NEVER if head.kill else head.entered, planned)
+        self._tokens.take(route, now, NEVER if head.kill else head.received_at, planned)
         if not is_lookup(route) and self._tokens.keeps_pace(route, now):
             self._load.caught_up(self)
         return route
 
-    def _take(self, group: Group, now: float, most: int) -> list[Item]:
+    def _take(self, group: Group, now: float, most: int) -> list[Entry]:
         """Take as many ids out of a group as a request may hold, each id once."""
-        items: list[Item] = []
-        twins: list[Item] = []
+        entries: list[Entry] = []
+        twins: list[Entry] = []
         ids: set[tuple[IdKind, str]] = set()
-        while len(items) < most and (taken := group.take(most - len(items))):
-            for item in taken:
-                named = (item.ref.kind, item.ref.id)
-                if item.deadline <= now:
-                    self._expire(item, now)
+        while len(entries) < most and (taken := group.take(most - len(entries))):
+            for entry in taken:
+                named = (entry.ref.kind, entry.ref.id)
+                if entry.deadline <= now:
+                    self._expire(entry, now)
                 elif named in ids:
-                    twins.append(item)
+                    twins.append(entry)
                 else:
-                    items.append(item)
+                    entries.append(entry)
                     ids.add(named)
         for twin in twins:
             self._queue([twin], now, now)
-        return items
+        return entries
 
     def _most_ids(self, group: Group, now: float) -> int:
         """Return how many ids of a group one request may be for."""
@@ -471,84 +475,84 @@ class Lane:
         cancels = (g.size for g in self._queues.groups if not is_lookup(g.route))
         return looking + sum(cancels)
 
-    def _expire(self, item: Item, now: float) -> None:
-        self._give_back(item, Parked(item.ref, item.progress, now, "deadline"))
+    def _expire(self, entry: Entry, now: float) -> None:
+        self._give_back(entry, Returned(entry.ref, entry.progress, now, "deadline"))
 
     def _land(self, sending: Sending, now: float) -> None:
         self.in_flight -= 1
-        self._tokens.give_back(sending.batch.route, now)
-        if sending.glance:
+        self._tokens.release(sending.batch.route, now)
+        if sending.advisory:
             return
-        self._flying -= len(sending.items)
-        for item in sending.items:
-            item.flying = False
+        self._flying -= len(sending.entries)
+        for entry in sending.entries:
+            entry.in_flight = False
 
-    def _again(self, items: Sequence[Item], again: Again, now: float) -> None:
+    def _again(self, entries: Sequence[Entry], again: NextStep, now: float) -> None:
         """Have ids go on that have the same before them."""
-        for item in items:
-            item.progress = again.progress
+        for entry in entries:
+            entry.progress = again.progress
         if self.halted:
-            for item in items:
-                self._finish([item], refuse(item.progress, self.halted))
+            for entry in entries:
+                self._finish([entry], refuse(entry.progress, self.halted))
         elif again.back_off is None:
-            self._go_on(items, again.delay_s, now)
+            self._go_on(entries, again.delay_s, now)
         else:
-            for item in items:
+            for entry in entries:
                 pause_s = backoff_s(*again.back_off, self._rng)
-                self._go_on([item], max(again.delay_s, pause_s), now)
+                self._go_on([entry], max(again.delay_s, pause_s), now)
 
-    def _go_on(self, items: Sequence[Item], delay_s: float, now: float) -> None:
+    def _go_on(self, entries: Sequence[Entry], delay_s: float, now: float) -> None:
         for kill in True, False:
-            some = [item for item in items if item.kill is kill]
+            some = [entry for entry in entries if entry.kill is kill]
             not_before = now + delay_s
-            if delay_s and not kill and items[0].progress.phase is not Phase.CANCEL:
+            if delay_s and not kill and entries[0].progress.phase is not Phase.CANCEL:
                 not_before = on_grid(not_before)
             parked_until = max(not_before, self.paused_until)
             if self._leaving:
                 some = self._stay(some, parked_until)
-            if delay_s > LONGEST_SLEEP_S or items[0].progress.why in _WAIT_AT_BROKER:
+            if delay_s > LONGEST_SLEEP_S or entries[0].progress.why in _WAIT_AT_BROKER:
                 self._park(some, parked_until)
             else:
                 self._queue(some, not_before, now)
 
-    def _stay(self, items: Sequence[Item], not_before: float) -> list[Item]:
+    def _stay(self, entries: Sequence[Entry], not_before: float) -> list[Entry]:
         """Give ids to the tasks that leave; return those that somebody else asks for."""
-        for item in items:
-            leaving = [owner for owner in item.owners if owner in self._leaving]
+        for entry in entries:
+            leaving = [owner for owner in entry.owners if owner in self._leaving]
             for owner in leaving:
-                self._part(owner, item, not_before)
-        return [item for item in items if item.owners]
+                self._part(owner, entry, not_before)
+        return [entry for entry in entries if entry.owners]
 
-    def _park(self, items: Sequence[Item], not_before: float) -> None:
-        for item in items:
+    def _park(self, entries: Sequence[Entry], not_before: float) -> None:
+        for entry in entries:
             self._give_back(
-                item, Parked(item.ref, item.progress, not_before, item.progress.why)
+                entry, Returned(entry.ref, entry.progress, not_before, entry.progress.why)
             )
 
-    def _finish(self, items: Sequence[Item], word: FinalWord) -> None:
-        for item in items:
-            self._give_back(item, word.outcome(item.ref.id))
+    def _finish(self, entries: Sequence[Entry], word: FinalWord) -> None:
+        for entry in entries:
+            self._give_back(entry, word.outcome(entry.ref.id))
 
-    def _give_back(self, item: Item, result: Result) -> None:
-        for owner in item.owners:
+    def _give_back(self, entry: Entry, result: Result) -> None:
+        for owner in entry.owners:
             self._hand(owner, result)
-        self._forget(item)
+        self._forget(entry)
 
     def _hand(self, owner: Submission, result: Result) -> None:
         self._results.append((owner, result))
 
-    def _forget(self, item: Item) -> None:
-        unqueue(item)
-        if self._items.pop(item.key, None) is not None:
-            self._holds.forget(item)
+    def _forget(self, entry: Entry) -> None:
+        dequeue(entry)
+        if self._items.pop(entry.key, None) is not None:
+            self._holds.forget(entry)
         if not self._items:
             self._load.caught_up(self)
-        for owner in item.owners:
-            self._disown(owner, item)
+        for owner in entry.owners:
+            self._disown(owner, entry)
 
-    def _disown(self, owner: Submission, item: Item) -> None:
+    def _disown(self, owner: Submission, entry: Entry) -> None:
         asked = self._of[owner]
-        del asked[item]
+        del asked[entry]
         if not asked:
             del self._of[owner]
             self._leaving.discard(owner)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from venues.words import CancelOutcome
-from worker.orders.retry import Parked
+from worker.orders.retry import Returned
 from worker.pacing.pace import NEVER
 
 
@@ -30,7 +30,7 @@ class Submission:
 
 
 #: What comes back for one id: its outcome, or the id itself for later.
-Result = CancelOutcome | Parked
+Result = CancelOutcome | Returned
 
 
 class Results(NamedTuple):

@@ -35,7 +35,7 @@ ACCOUNT_WIDE = {
 _OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT})
 
 
-class Again(NamedTuple):
+class NextStep(NamedTuple):
     """The id goes on: its next step may start `delay_s` from now.
 
     `back_off` says that the delay grows with each time: attempt number and base in seconds.
@@ -73,11 +73,11 @@ class FinalWord(NamedTuple):
 
 
 #: What follows from an answer: the final word, or another step.
-Course = FinalWord | Again
+Transition = FinalWord | NextStep
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReplyContext:
     """The request that was answered: by which route, when it started and ended.
 
     `alone` says that it carried this id only, so that a refusal of the whole request is a
@@ -131,22 +131,22 @@ def sent(progress: OrderProgress) -> OrderProgress:
     return progress._replace(attempts=progress.attempts + 1, sent_as=progress.ord_type)
 
 
-def step(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
+def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     """Return what follows from a judgement, be it of the order, the list or the account."""
     if said.verdict in ACCOUNT_WIDE:
-        return missed(progress, ACCOUNT_WIDE[said.verdict], 1.0)
+        return not_effective(progress, ACCOUNT_WIDE[said.verdict], 1.0)
     if asked.wide and said.verdict not in _OF_A_LIST:
-        return unlisted(progress)
+        return inconclusive_list(progress)
     return follow(progress, said, asked)
 
 
-def follow(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
+def follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     """Return what follows from a judgement of the order."""
     progress = noted(progress, said)
     if progress.phase is Phase.PRECHECK:
         return _after_precheck(progress, said, asked)
     if said.verdict is Verdict.NOT_DONE:
-        return missed(progress, said.reason or "not_done")
+        return not_effective(progress, said.reason or "not_done")
     if progress.phase is Phase.CANCEL:
         return _after_cancel(progress, said, asked)
     return _after_lookup(progress, said, asked)
@@ -165,25 +165,25 @@ def noted(progress: OrderProgress, said: Judgement) -> OrderProgress:
     )
 
 
-def missed(progress: OrderProgress, why: str, base_s: float = 0.5) -> Again:
+def not_effective(progress: OrderProgress, why: str, base_s: float = 0.5) -> NextStep:
     """Return the same step again, after a growing pause: the request surely did nothing."""
     misses = progress.misses + 1
-    return Again(progress._replace(misses=misses, why=why), back_off=(misses, base_s))
+    return NextStep(progress._replace(misses=misses, why=why), back_off=(misses, base_s))
 
 
-def doubted(progress: OrderProgress, why: str, now: float, venue: Venue) -> Again:
+def doubted(progress: OrderProgress, why: str, now: float, venue: Venue) -> NextStep:
     """Return what follows when a request may or may not have had its effect."""
     if progress.phase is Phase.PRECHECK:
-        return Again(_to_cancel(progress))
+        return NextStep(_to_cancel(progress))
     if progress.phase is Phase.CANCEL:
         return _to_lookup(progress._replace(sent=True, misses=0, why=why), now, venue)
     inconclusive = progress.search.inconclusive + 1
     page = 1 if why == "list_too_long" else progress.search.page
     search = progress.search._replace(inconclusive=inconclusive, page=page)
-    return Again(progress._replace(search=search, why=why), back_off=(inconclusive, 0.5))
+    return NextStep(progress._replace(search=search, why=why), back_off=(inconclusive, 0.5))
 
 
-def unlisted(progress: OrderProgress) -> Again:
+def inconclusive_list(progress: OrderProgress) -> NextStep:
     """Return what follows when a whole list proved nothing of an id that it does not show.
 
     A list that is cut stays as long as it is; one that gets shorter, as its orders are
@@ -191,12 +191,12 @@ def unlisted(progress: OrderProgress) -> Again:
     """
     search = progress.search
     if not search.inconclusive:
-        return Again(progress._replace(search=search._replace(inconclusive=1)))
+        return NextStep(progress._replace(search=search._replace(inconclusive=1)))
     search = search._replace(inconclusive=0, page=search.page + 1)
-    return Again(progress._replace(search=search))
+    return NextStep(progress._replace(search=search))
 
 
-def _to_lookup(progress: OrderProgress, now: float, venue: Venue) -> Again:
+def _to_lookup(progress: OrderProgress, now: float, venue: Venue) -> NextStep:
     """Look for the order: at once, though reads may lag, where that may settle it.
 
     At a venue that keeps no record, a canceled order can only be proven absent, and that after
@@ -210,25 +210,27 @@ def _to_lookup(progress: OrderProgress, now: float, venue: Venue) -> Again:
         settled_at=now,
         still_open=False,
     )
-    return Again(progress, delay_s=venue.read_lag_s if wait else 0.0)
+    return NextStep(progress, delay_s=venue.read_lag_s if wait else 0.0)
 
 
 def _to_cancel(progress: OrderProgress) -> OrderProgress:
     return progress._replace(phase=Phase.CANCEL, search=Search())
 
 
-def _after_precheck(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
+def _after_precheck(
+    progress: OrderProgress, said: Judgement, asked: ReplyContext
+) -> Transition:
     """Look through the likely places; whatever is not found is canceled all the same."""
     if said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES:
         return _final_state(progress, said, Evidence.LOOKUP)
     if said.verdict is Verdict.ABSENT:
         looked = progress._replace(search=progress.search.after(asked.route.name))
         if _unread_routes(looked, asked.venue):
-            return Again(looked)
-    return Again(_to_cancel(progress))
+            return NextStep(looked)
+    return NextStep(_to_cancel(progress))
 
 
-def _after_cancel(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
+def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     ended = said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES
     if ended and not asked.verify:
         return _final_state(progress, said, Evidence.REPLY)
@@ -236,13 +238,13 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: Asked) -> Cou
         if asked.alone or progress.tried >= MOST_REFUSALS:
             return FinalWord(progress, CancelStatus.REJECTED, said.reason or "refused")
         # One bad id may have spoiled the others of its batch: each goes alone.
-        return Again(progress._replace(tried=progress.tried + 1, why=said.reason))
+        return NextStep(progress._replace(tried=progress.tried + 1, why=said.reason))
     if said.verdict is Verdict.UNKNOWN_ORDER:
         return _to_lookup(progress._replace(misses=0), asked.ended, asked.venue)
     return doubted(progress, said.reason or "in_doubt", asked.ended, asked.venue)
 
 
-def _after_lookup(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
+def _after_lookup(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     if said.verdict is Verdict.ABSENT:
         return _absent(_conclusive(progress), said, asked)
     if said.verdict is not Verdict.STATE:
@@ -261,16 +263,16 @@ def _confirm(progress: OrderProgress) -> OrderProgress:
     return progress._replace(phase=Phase.CONFIRM, search=Search())
 
 
-def _lag_s(progress: OrderProgress, asked: Asked) -> float:
+def _lag_s(progress: OrderProgress, asked: ReplyContext) -> float:
     """Return how much longer reads may lag behind the last cancel."""
     return max(0.0, progress.settled_at + asked.venue.read_lag_s - asked.ended)
 
 
-def _read_too_early(progress: OrderProgress, asked: Asked) -> bool:
+def _read_too_early(progress: OrderProgress, asked: ReplyContext) -> bool:
     return asked.started < progress.settled_at + asked.venue.read_lag_s
 
 
-def _open(progress: OrderProgress, said: Judgement, asked: Asked) -> Again:
+def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> NextStep:
     """Cancel once more, but read again first where the read may lag behind the cancel."""
     if said.ord_status is OrdStatus.PENDING_CANCEL:
         return doubted(progress, "pending_cancel", asked.ended, asked.venue)
@@ -279,13 +281,15 @@ def _open(progress: OrderProgress, said: Judgement, asked: Asked) -> Again:
         said.ord_type,
     )
     if _read_too_early(progress, asked) and not named_wrongly:
-        return Again(_confirm(progress), delay_s=_lag_s(progress, asked))
+        return NextStep(_confirm(progress), delay_s=_lag_s(progress, asked))
     tried = progress.tried + 1
     pause = (tried - QUICK_TRIES, 0.5) if tried > QUICK_TRIES else None
-    return Again(_to_cancel(progress)._replace(tried=tried, why="still_open"), back_off=pause)
+    return NextStep(
+        _to_cancel(progress)._replace(tried=tried, why="still_open"), back_off=pause
+    )
 
 
-def _absent(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
+def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     if _read_too_early(progress, asked):
         return _absent_too_early(progress, asked)
     if said.more:
@@ -296,7 +300,7 @@ def _absent(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
     if any(
         r.life_stage < asked.route.life_stage for r in _unread_routes(progress, asked.venue)
     ):
-        return Again(progress)
+        return NextStep(progress)
     progress = progress._replace(search=progress.search.after(asked.route.name))
     unread = _unread_routes(progress, asked.venue)
     if not unread:
@@ -304,10 +308,10 @@ def _absent(progress: OrderProgress, said: Judgement, asked: Asked) -> Course:
     if unread[0].life_stage > asked.route.life_stage:
         # It may have moved on a moment ago: the next list must not lag behind this one.
         progress = progress._replace(settled_at=asked.ended)
-    return Again(progress, delay_s=_lag_s(progress, asked))
+    return NextStep(progress, delay_s=_lag_s(progress, asked))
 
 
-def _turn_the_page(progress: OrderProgress, asked: Asked) -> Again:
+def _turn_the_page(progress: OrderProgress, asked: ReplyContext) -> NextStep:
     """Read the next page when it cannot show an older list than this one.
 
     In an older one the newest rows are missing, so that the others stand further ahead, and
@@ -316,19 +320,19 @@ def _turn_the_page(progress: OrderProgress, asked: Asked) -> Again:
     search = progress.search
     progress = progress._replace(search=search._replace(page=search.page + 1))
     if asked.route.max_pages == 1:
-        return Again(progress)
-    return Again(progress._replace(settled_at=asked.ended), delay_s=asked.venue.read_lag_s)
+        return NextStep(progress)
+    return NextStep(progress._replace(settled_at=asked.ended), delay_s=asked.venue.read_lag_s)
 
 
-def _absent_too_early(progress: OrderProgress, asked: Asked) -> Again:
+def _absent_too_early(progress: OrderProgress, asked: ReplyContext) -> NextStep:
     """Look on where it is likely to be; absence proves nothing yet, so no page is turned."""
     if progress.phase is Phase.HASTY:
         looked = progress._replace(search=progress.search.after(asked.route.name))
         if _unread_routes(looked, asked.venue):
-            return Again(looked)
+            return NextStep(looked)
         progress = _confirm(progress)
     progress = progress._replace(search=progress.search._replace(page=1))
-    return Again(progress, delay_s=_lag_s(progress, asked))
+    return NextStep(progress, delay_s=_lag_s(progress, asked))
 
 
 def _gone(progress: OrderProgress, venue: Venue) -> FinalWord:

@@ -19,7 +19,7 @@ LONGEST_SLEEP_S = 1.0
 SHORTEST_COUNTDOWN_S = 1
 
 
-class Parked(NamedTuple):
+class Returned(NamedTuple):
     """An id that its lane gave back: it may go on at `not_before` (monotonic seconds)."""
 
     ref: OrderRef
@@ -42,7 +42,9 @@ def backoff_s(attempt: int, base_s: float, rng: random.Random) -> float:
     return rng.uniform(0.0, most)
 
 
-def decide(left: Sequence[Parked], now: float, deadline: float) -> RetryDecision | None:
+def retry_decision(
+    left: Sequence[Returned], now: float, deadline: float
+) -> RetryDecision | None:
     """Return when what is left goes again; None if nothing is left or the deadline has come.
 
     No wait is cut short (a venue's Retry-After is among them) but by the deadline, at which

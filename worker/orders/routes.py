@@ -32,7 +32,7 @@ def cancel_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
 
 
 @cache
-def alone_route(venue: Venue, order: Shape) -> Route | None:
+def single_route(venue: Venue, order: Shape) -> Route | None:
     """Return the cancel route that one id takes by itself first; None: the same as others."""
     routes = cancel_routes(venue, order)
     return next((route for route in routes if order.ord_type in route.single_first), None)
@@ -55,6 +55,6 @@ def unasked_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
     return tuple(route for route in routes if not can_name(route, order.has_symbol))
 
 
-def group_key(route: Route, order: OrderRef | OrderProgress) -> tuple[str, ...]:
+def batch_key(route: Route, order: OrderRef | OrderProgress) -> tuple[str, ...]:
     """Return what an order must share with the others of its request."""
     return tuple(str(getattr(order, name)) for name in route.group_by)

@@ -47,9 +47,9 @@ class Tokens:
         paces = (pace for _, pace in self._drawn(route))
         return all(pace.ready_at(now, urgent=urgent) <= now for pace in paces)
 
-    def latest_at(self, route: Route) -> float:
+    def catch_up_limit(self, route: Route) -> float:
         """Return until when a cancel can wait whose lane then makes up for it."""
-        return max((pace.latest_at for _, pace in self._drawn(route)), default=-NEVER)
+        return max((pace.catch_up_limit for _, pace in self._drawn(route)), default=-NEVER)
 
     def keeps_pace(self, route: Route, now: float) -> bool:
         """Say whether no cancel of the route is due that could have left by now."""
@@ -59,14 +59,14 @@ class Tokens:
         """Say whether tokens of the route come back slowly."""
         return any(pace.slow for _, pace in self._drawn(route))
 
-    def plenty_at(self, route: Route, now: float) -> float:
+    def half_free_at(self, route: Route, now: float) -> float:
         """Return when the route has no lack of tokens."""
-        return max((pace.plenty_at(now) for _, pace in self._drawn(route)), default=-NEVER)
+        return max((pace.half_free_at(now) for _, pace in self._drawn(route)), default=-NEVER)
 
-    def beside_at(self, route: Route, requests: int, now: float) -> float:
+    def spare_at(self, route: Route, requests: int, now: float) -> float:
         """Return when a request may leave that takes no token from so many others to come."""
         paces = (pace for _, pace in self._drawn(route))
-        return max((pace.beside_at(now, requests) for pace in paces), default=-NEVER)
+        return max((pace.spare_at(now, requests) for pace in paces), default=-NEVER)
 
     def take(
         self, route: Route, now: float, since: float = NEVER, planned: Route | None = None
@@ -82,15 +82,15 @@ class Tokens:
             if name not in route.quotas:
                 pace.passed(now, since)
 
-    def give_back(self, route: Route, now: float) -> None:
+    def release(self, route: Route, now: float) -> None:
         """Its response came, or its time-out."""
         for _, pace in self._drawn(route):
-            pace.give_back(now)
+            pace.release(now)
 
-    def start_spent(self, now: float) -> None:
+    def assume_spent(self, now: float) -> None:
         """Take over from an owner whose last requests nobody knows."""
         for pace in self._paces.values():
-            pace.start_spent(now)
+            pace.assume_spent(now)
 
     def _drawn(self, route: Route) -> Iterator[tuple[str, Pace]]:
         return ((name, self._paces[name]) for name in route.quotas if name in self._paces)

@@ -85,7 +85,7 @@ class Pace:
         return self._due + self._gap_s
 
     @property
-    def latest_at(self) -> float:
+    def catch_up_limit(self) -> float:
         """Until when the next cancel can wait, and one after it make up for it; with room."""
         if not self._gap_s:
             return -NEVER
@@ -96,11 +96,11 @@ class Pace:
         """Whether its tokens come back slowly."""
         return self._gap_s >= SLOW_GAP_S
 
-    def plenty_at(self, now: float) -> float:
+    def half_free_at(self, now: float) -> float:
         """Return when more than half of the tokens are free."""
         return self._free_at(now, self.quota.limit // 2 + 1)
 
-    def beside_at(self, now: float, requests: int) -> float:
+    def spare_at(self, now: float, requests: int) -> float:
         """Return when there is a token more than so many requests need, or every token."""
         return self._free_at(now, min(requests + 1, self.quota.limit))
 
@@ -127,12 +127,12 @@ class Pace:
         self._last_cancel = now
         self._due = min(now, self._due_at(now, since))
 
-    def give_back(self, now: float) -> None:
+    def release(self, now: float) -> None:
         """Its response came, or its time-out: the token returns one window later."""
         self._in_flight -= 1
         self._back_at.append(now + self.quota.window_s)
 
-    def start_spent(self, now: float) -> None:
+    def assume_spent(self, now: float) -> None:
         """Take over from an owner whose last requests nobody knows.
 
         A short window is waited out whole. Of a long one the tokens return evenly: nobody

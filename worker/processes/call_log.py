@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from venues.base import Verdict
-from worker.lane.waiting import Sending
+from worker.lane.entry import Sending
 from worker.orders.judge import Judgement
 from worker.settings import Account
 from worker.stats import VenueCall
@@ -41,11 +41,11 @@ class CallLog:
 
     def _write(self, sending: Sending, **found: object) -> None:
         owners = sending.owners()
-        attempt = max(item.progress.attempts for item in sending.items)
+        attempt = max(entry.progress.attempts for entry in sending.entries)
         self._log.info(
             "venue_request",
             route=sending.batch.route.name,
-            ids=len(sending.items),
+            ids=len(sending.entries),
             jobs=len(owners),
             job_ids=[owner.job_id for owner in owners[:MOST_JOBS_NAMED]],
             traceparents=[owner.trace for owner in owners[:MOST_JOBS_NAMED] if owner.trace],
@@ -61,7 +61,7 @@ class CallLog:
                 venue=self._account.venue.name,
                 account=self._account.name,
                 route=sending.batch.route.name,
-                ids=len(sending.items),
+                ids=len(sending.entries),
                 result=result,
                 waited_s=sending.waited_s,
                 elapsed_s=time.monotonic() - sending.started,

@@ -12,10 +12,10 @@ import structlog
 
 from venues.base import HttpReply, Verdict
 from worker.http.transport import InDoubt, NotSent, Transport
+from worker.lane.entry import is_lookup
 from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.submission import Result, Results, Submission
-from worker.lane.waiting import is_lookup
 from worker.orders.judge import Judgement, judge, retry_after_s
 from worker.orders.progress import Cohort
 from worker.pacing.pace import NEVER, Pace
@@ -90,7 +90,7 @@ class Driver:
     def assume_spent(self) -> None:
         """Own the lane after another worker, which may have used its quotas just now."""
         with self._changed:
-            self.lane.start_spent(time.monotonic())
+            self.lane.assume_spent(time.monotonic())
             self._changed.notify_all()
 
     def stop(self) -> None:

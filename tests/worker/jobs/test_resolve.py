@@ -15,7 +15,7 @@ from venues import all_venues
 from venues.base import Answers, Batch, HttpReply, HttpRequest, Quota, Route, Venue
 from venues.words import Credential, IdKind, OrderRef, OrdType, Purpose
 from worker.jobs.resolve import Refusal, Words, name_order
-from worker.orders.routes import cancel_routes, group_key, lookup_routes, unasked_routes
+from worker.orders.routes import batch_key, cancel_routes, lookup_routes, unasked_routes
 
 PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY})
 BATCH = Route(
@@ -235,8 +235,8 @@ def test_routes_are_tried_in_table_order_likely_look_ups_first(
 def test_the_group_is_what_the_route_says() -> None:
     ref = venue_ref("1", "BTC", "limit")
 
-    assert group_key(BATCH, ref) == ("BTC", "limit")
-    assert group_key(ONE, ref) == ()
+    assert batch_key(BATCH, ref) == ("BTC", "limit")
+    assert batch_key(ONE, ref) == ()
 
 
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)

@@ -21,6 +21,7 @@ from tests.support.lane import (
 from venues.base import Quota, Route, Venue, Verdict
 from venues.coinw import CoinW
 from venues.words import IdKind, OrderRef, OrdType, Purpose
+from worker.lane.entry import Entry, Group
 from worker.lane.holds import (
     AGED_S,
     ASK_AGAIN_S,
@@ -36,7 +37,6 @@ from worker.lane.holds import (
     priority,
 )
 from worker.lane.lane import Lane, Sending
-from worker.lane.waiting import Group, Item
 from worker.orders.judge import Judgement
 from worker.orders.progress import (
     Cohort,
@@ -150,7 +150,7 @@ def test_a_full_request_waits_for_nobody() -> None:
 
     left = [leaves(lane, 5.05) for _ in range(3)]
 
-    assert [len(sending.items) for sending in left] == [1, 20, 20]
+    assert [len(sending.entries) for sending in left] == [1, 20, 20]
 
 
 def test_with_many_tokens_a_kill_waits_for_a_burst_only() -> None:
@@ -288,80 +288,80 @@ def test_nobody_waits_while_the_process_keeps_up(load: Load) -> None:
 # -- which list the kills need next ------------------------------------------------------
 
 
-def item_of(number: int, *, type_known: bool = False) -> Item:
+def item_of(number: int, *, type_known: bool = False) -> Entry:
     ref = OrderRef(str(number), IdKind.VENUE, "BTC", OrdType.LIMIT)
     progress = new_progress(ref)._replace(type_known=type_known)
-    return Item((number,), ref, progress, {}, number, True, 5.0)
+    return Entry((number,), ref, progress, {}, number, True, 5.0)
 
 
-def group_at(route: Route, item: Item) -> Group:
-    return Group(route, 1, kills=[(item.seq, item.ticket, item)], size=1, kills_here=1)
+def group_at(route: Route, entry: Entry) -> Group:
+    return Group(route, 1, kills=[(entry.seq, entry.version, entry)], size=1, kills_here=1)
 
 
-def moved(item: Item, **changes: object) -> OrderProgress:
-    return item.progress._replace(**changes)  # type: ignore[arg-type]
+def moved(entry: Entry, **changes: object) -> OrderProgress:
+    return entry.progress._replace(**changes)  # type: ignore[arg-type]
 
 
 def test_a_kill_is_counted_at_the_next_list_of_its_look_up() -> None:
-    demand, item = Demand(COINW), item_of(1)
+    demand, entry = Demand(COINW), item_of(1)
     first, later = (
-        group_at(ROUTES[f"open_{word}"], item) for word in ("trailing_stop", "tp_sl")
+        group_at(ROUTES[f"open_{word}"], entry) for word in ("trailing_stop", "tp_sl")
     )
 
-    demand.update(item)
+    demand.update(entry)
 
     assert (demand.due_at(first), demand.due_at(later), len(demand)) == (1, 0, 1)
 
-    item.progress = moved(item, phase=Phase.CONFIRM, search=Search(("open_trailing_stop",)))
-    demand.update(item)
+    entry.progress = moved(entry, phase=Phase.CONFIRM, search=Search(("open_trailing_stop",)))
+    demand.update(entry)
 
     assert (demand.due_at(first), demand.due_at(later), len(demand)) == (0, 1, 1)
 
 
 def test_a_kill_of_which_the_venue_told_the_type_has_one_list_before_it() -> None:
-    demand, item = Demand(COINW), item_of(1, type_known=True)
+    demand, entry = Demand(COINW), item_of(1, type_known=True)
 
-    demand.update(item)
+    demand.update(entry)
 
-    assert demand.due_at(group_at(ROUTES["open_limit"], item)) == 1
-    assert demand.due_at(group_at(ROUTES["open_trailing_stop"], item)) == 0
+    assert demand.due_at(group_at(ROUTES["open_limit"], entry)) == 1
+    assert demand.due_at(group_at(ROUTES["open_trailing_stop"], entry)) == 0
 
 
 def test_a_kill_that_was_looked_for_before_has_all_lists_before_it_once_canceled() -> None:
-    demand, item = Demand(COINW), item_of(1)
-    item.progress = moved(item, phase=Phase.PRECHECK, search=Search(("open_limit",)))
-    demand.update(item)
-    item.progress = moved(item, phase=Phase.CANCEL, search=Search())
+    demand, entry = Demand(COINW), item_of(1)
+    entry.progress = moved(entry, phase=Phase.PRECHECK, search=Search(("open_limit",)))
+    demand.update(entry)
+    entry.progress = moved(entry, phase=Phase.CANCEL, search=Search())
 
-    demand.update(item)
+    demand.update(entry)
 
-    assert demand.due_at(group_at(ROUTES["open_trailing_stop"], item)) == 1
+    assert demand.due_at(group_at(ROUTES["open_trailing_stop"], entry)) == 1
 
 
 def test_a_kill_that_is_being_looked_for_or_turns_pages_is_not_waited_for() -> None:
-    demand, item = Demand(COINW), item_of(1)
-    group = group_at(ROUTES["open_trailing_stop"], item)
-    item.progress = moved(item, phase=Phase.CONFIRM)
+    demand, entry = Demand(COINW), item_of(1)
+    group = group_at(ROUTES["open_trailing_stop"], entry)
+    entry.progress = moved(entry, phase=Phase.CONFIRM)
 
-    for flying, page, expected in ((False, 1, 1), (True, 1, 0), (False, 2, 0)):
-        item.flying, item.progress = flying, moved(item, search=Search(page=page))
-        demand.update(item)
+    for in_flight, page, expected in ((False, 1, 1), (True, 1, 0), (False, 2, 0)):
+        entry.in_flight, entry.progress = in_flight, moved(entry, search=Search(page=page))
+        demand.update(entry)
 
         assert (demand.due_at(group), demand.due_from(group.route)) == (expected, expected)
         assert len(demand) == 1
 
 
 def test_kills_are_counted_by_the_quotas_that_their_next_list_draws() -> None:
-    demand, items = Demand(COINW), [item_of(1), item_of(2, type_known=True)]
-    for item in items:
-        demand.update(item)
+    demand, entries = Demand(COINW), [item_of(1), item_of(2, type_known=True)]
+    for entry in entries:
+        demand.update(entry)
 
     assert demand.due_from(ROUTES["open_limit"]) == 2
     assert demand.due_from(ROUTES["history"]) == 0
 
-    for item in items:
-        demand.forget(item)
-        demand.forget(item)  # once more, as one that was never noted
+    for entry in entries:
+        demand.forget(entry)
+        demand.forget(entry)  # once more, as one that was never noted
 
     assert (demand.due_from(ROUTES["open_limit"]), len(demand)) == (0, 0)
 
@@ -381,7 +381,7 @@ def place(
     """Return the place of a group whose head came as the seq-th."""
     ref = OrderRef(str(seq), IdKind.VENUE)
     progress = new_progress(ref)._replace(phase=Phase.PRECHECK if looking else Phase.CONFIRM)
-    head = Item((seq,), ref, progress, {}, seq, kill, NOW_S, since=NOW_S - waited_s)
+    head = Entry((seq,), ref, progress, {}, seq, kill, NOW_S, since=NOW_S - waited_s)
     return priority(Group(route, 1, size=size), head, NOW_S)
 
 

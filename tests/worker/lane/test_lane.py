@@ -38,7 +38,7 @@ from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 from worker.lane.submission import Result
 from worker.orders.judge import Judgement
 from worker.orders.progress import Phase, cohorts, new_cohorts
-from worker.orders.retry import Parked
+from worker.orders.retry import Returned
 from worker.pacing.pace import NEVER
 
 
@@ -54,7 +54,7 @@ def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> 
 
 
 def parked_reasons(results: Sequence[Result]) -> set[str]:
-    return {found.why for found in results if isinstance(found, Parked)}
+    return {found.why for found in results if isinstance(found, Returned)}
 
 
 def test_ids_of_all_tasks_leave_together_oldest_first() -> None:
@@ -194,7 +194,7 @@ def test_a_task_gets_its_waiting_ids_back_at_once_and_those_in_flight_later(why:
     sending = leaves(lane, 5.0)
     lane.withdraw(task, why, 5.1)
 
-    assert [one.why for one in results(lane, task) if isinstance(one, Parked)] == [why] * 2
+    assert [one.why for one in results(lane, task) if isinstance(one, Returned)] == [why] * 2
     assert lane.waiting() == 1
 
     answer(lane, sending, Judgement(Verdict.NOT_DONE), 5.2)
@@ -209,13 +209,13 @@ def test_what_the_other_task_knows_is_not_lost_when_both_ask_for_one_id() -> Non
     lane.in_doubt(leaves(lane, 5.0), "timeout", 5.5)
     lane.withdraw(first, "throttled", 5.5)
     (left,) = results(lane, first)
-    assert isinstance(left, Parked)
+    assert isinstance(left, Returned)
     lane.add(second, orders("a"), 6.0)
     lane.add(Task(), cohorts([(left.ref, left.progress)]), 6.5)
     lane.withdraw(second, "deadline", 6.6)
     (result,) = results(lane, second)
 
-    assert isinstance(result, Parked)
+    assert isinstance(result, Returned)
     assert result.progress.sent
 
 
@@ -277,7 +277,7 @@ def test_a_halt_gives_every_id_its_final_word() -> None:
 def test_who_takes_over_sends_nothing_for_a_window() -> None:
     lane = lane_of(FAST)
     lane.add(Task(kill=True), orders("a"), 5.0)
-    lane.start_spent(5.0)
+    lane.assume_spent(5.0)
 
     assert lane.next(5.99) is None
     assert lane.next_at(5.0) == 6.0

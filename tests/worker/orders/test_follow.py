@@ -16,18 +16,18 @@ from venues.words import (
 )
 from worker.orders.follow import (
     MOST_REFUSALS,
-    Again,
-    Asked,
-    Course,
     FinalWord,
+    NextStep,
+    ReplyContext,
+    Transition,
     doubted,
     expire,
     follow,
-    missed,
+    inconclusive_list,
     next_route,
+    not_effective,
     refuse,
     sent,
-    unlisted,
 )
 from worker.orders.follow import step as any_step
 from worker.orders.judge import Judgement
@@ -47,23 +47,23 @@ def is_now(status: OrdStatus, **more: object) -> Judgement:
     return Judgement(Verdict.STATE, ord_status=status)._replace(**more)  # type: ignore[arg-type]
 
 
-def asked(venue: Venue, route: Route, started: float = LATE_S, **more: bool) -> Asked:
-    return Asked(venue=venue, route=route, started=started, ended=started + 0.05, **more)
+def asked(venue: Venue, route: Route, started: float = LATE_S, **more: bool) -> ReplyContext:
+    return ReplyContext(venue=venue, route=route, started=started, ended=started + 0.05, **more)
 
 
 def step(
     progress: OrderProgress, venue: Venue, said: Judgement, at: float = LATE_S, **more: bool
-) -> Course:
+) -> Transition:
     """Send the id by its next route and take the answer in."""
     return follow(sent(progress), said, asked(venue, next_route(progress, venue), at, **more))
 
 
-def again(course: Course) -> OrderProgress:
-    assert isinstance(course, Again)
+def again(course: Transition) -> OrderProgress:
+    assert isinstance(course, NextStep)
     return course.progress
 
 
-def final(course: Course) -> tuple[CancelStatus, str]:
+def final(course: Transition) -> tuple[CancelStatus, str]:
     assert isinstance(course, FinalWord)
     return course.status, course.reason
 
@@ -123,7 +123,7 @@ STEPS: list[tuple[OrderProgress, Judgement, Phase | CancelStatus]] = [
 ]
 
 
-def where(course: Course) -> Phase | CancelStatus:
+def where(course: Transition) -> Phase | CancelStatus:
     return course.status if isinstance(course, FinalWord) else course.progress.phase
 
 
@@ -193,7 +193,7 @@ def test_what_is_said_of_the_account_leaves_an_order_in_its_phase(
     progress = at(phase)
     told = asked(MUTE, next_route(progress, MUTE), wide=wide)
 
-    assert any_step(progress, Judgement(verdict), told) == Again(
+    assert any_step(progress, Judgement(verdict), told) == NextStep(
         progress._replace(misses=1, why=why), back_off=(1, 1.0)
     )
 
@@ -249,7 +249,7 @@ def test_a_read_that_may_lag_is_repeated_before_another_cancel() -> None:
     course = step(progress, BOAST, is_now(OrdStatus.NEW), at=progress.settled_at)
 
     assert again(course).phase is not Phase.CANCEL
-    assert isinstance(course, Again)
+    assert isinstance(course, NextStep)
     assert course.delay_s == pytest.approx(LAG_S - 0.05)
 
 
@@ -310,7 +310,7 @@ def test_the_next_page_of_a_list_is_read_when_it_cannot_be_older_than_this_one()
     read_at = progress.settled_at + HASTY.read_lag_s
     course = step(progress, HASTY, ABSENT._replace(more=True), at=read_at)
 
-    assert isinstance(course, Again)
+    assert isinstance(course, NextStep)
     assert course.progress.search.page == 2
     assert course.delay_s == HASTY.read_lag_s
     assert course.progress.settled_at >= read_at
@@ -321,7 +321,7 @@ def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page
 
     course = step(progress, MUTE, ABSENT)
 
-    assert isinstance(course, Again)
+    assert isinstance(course, NextStep)
     assert (course.progress.phase, course.progress.search.page) == (Phase.PRECHECK, 1)
     assert next_route(course.progress, MUTE).name == "history"
 
@@ -329,17 +329,17 @@ def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page
 def test_a_list_that_proved_nothing_is_read_once_more_and_then_the_id_is_asked_for() -> None:
     progress = looking_up(MUTE)
 
-    once = unlisted(progress)
-    twice = unlisted(once.progress)
+    once = inconclusive_list(progress)
+    twice = inconclusive_list(once.progress)
 
-    assert once == Again(progress._replace(search=Search(inconclusive=1)))
-    assert twice == Again(progress._replace(search=Search(page=2)))
+    assert once == NextStep(progress._replace(search=Search(inconclusive=1)))
+    assert twice == NextStep(progress._replace(search=Search(page=2)))
 
 
 def test_what_only_absence_can_prove_is_not_looked_for_before_the_lag_is_over() -> None:
     course = step(new_progress(LIMIT), MUTE, ACCEPTED, 10.0)
 
-    assert isinstance(course, Again)
+    assert isinstance(course, NextStep)
     assert course.delay_s == MUTE.read_lag_s
     assert course.progress.phase is Phase.CONFIRM
 
@@ -349,7 +349,7 @@ def test_what_may_be_found_is_looked_for_at_once(ref: OrderRef, venue: Venue) ->
     """An order of an unknown type, or one at a venue that keeps a record."""
     course = step(new_progress(ref), venue, ACCEPTED, 10.0)
 
-    assert isinstance(course, Again)
+    assert isinstance(course, NextStep)
     assert (course.delay_s, course.progress.phase) == (0.0, Phase.HASTY)
 
 
@@ -387,10 +387,8 @@ def test_doubts_and_misses_wait_longer_each_time() -> None:
     twice = doubted(once.progress, "timeout", 6.0, PLAIN)
 
     assert (once.back_off, twice.back_off) == ((1, 0.5), (2, 0.5))
-    assert missed(missed(new_progress(REF), "http_503").progress, "http_503").back_off == (
-        2,
-        0.5,
-    )
+    progress = not_effective(new_progress(REF), "http_503").progress
+    assert not_effective(progress, "http_503").back_off == (2, 0.5)
 
 
 def test_what_another_job_learned_is_kept_and_the_step_stays() -> None:

@@ -16,7 +16,7 @@ from venues.words import (
     OrdStatus,
     OrdType,
 )
-from worker.orders.follow import Again, Asked, Course, FinalWord, expire, follow
+from worker.orders.follow import FinalWord, NextStep, ReplyContext, Transition, expire, follow
 from worker.orders.judge import Judgement
 from worker.orders.progress import OrderProgress, Phase, Search, joined
 
@@ -46,13 +46,13 @@ def route(venue: Venue, name: str) -> Route:
 
 def after(
     progress: OrderProgress, said: Judgement, venue: Venue = KUNA, **more: object
-) -> Again | CancelOutcome:
+) -> NextStep | CancelOutcome:
     name = "cancel_batch" if progress.phase is Phase.CANCEL else "details"
-    asked = Asked(venue=venue, route=route(venue, name), started=LATE_S, ended=ENDED_S)
+    asked = ReplyContext(venue=venue, route=route(venue, name), started=LATE_S, ended=ENDED_S)
     return whole(follow(progress, said, replace(asked, **more)))  # type: ignore[arg-type]
 
 
-def whole(course: Course) -> Again | CancelOutcome:
+def whole(course: Transition) -> NextStep | CancelOutcome:
     return course.outcome("o1") if isinstance(course, FinalWord) else course
 
 
@@ -89,42 +89,42 @@ def is_now(status: OrdStatus, reason: str = "") -> Judgement:
 CANCELED = CANCELING._replace(ord_status=OrdStatus.CANCELED)
 OPEN_AGAIN = LOOKING._replace(seen_open=True, still_open=True)
 CANCELED_AGAIN = OPEN_AGAIN._replace(phase=Phase.CANCEL, search=Search())
-COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
+COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = [
     (
         "not done: the same again, more slowly each time",
         CANCELING,
         Judgement(Verdict.NOT_DONE, reason="maintenance"),
-        Again(CANCELING._replace(misses=5, why="maintenance"), back_off=(5, 0.5)),
+        NextStep(CANCELING._replace(misses=5, why="maintenance"), back_off=(5, 0.5)),
     ),
     (
         "not done, no reason given",
         CANCELING,
         Judgement(Verdict.NOT_DONE),
-        Again(CANCELING._replace(misses=5, why="not_done"), back_off=(5, 0.5)),
+        NextStep(CANCELING._replace(misses=5, why="not_done"), back_off=(5, 0.5)),
     ),
     (
         "accepted: looked up from the beginning",
         CANCELING,
         Judgement(Verdict.ACCEPTED),
-        Again(to_lookup(CANCELING, sent=True, misses=0, why="in_doubt")),
+        NextStep(to_lookup(CANCELING, sent=True, misses=0, why="in_doubt")),
     ),
     (
         "in doubt: looked up, with the reason kept",
         CANCELING,
         Judgement(Verdict.IN_DOUBT, reason="http_500"),
-        Again(to_lookup(CANCELING, sent=True, misses=0, why="http_500")),
+        NextStep(to_lookup(CANCELING, sent=True, misses=0, why="http_500")),
     ),
     (
         "unknown order: looked up, though nothing was sent",
         CANCELING,
         Judgement(Verdict.UNKNOWN_ORDER, reason="unknown_order"),
-        Again(to_lookup(CANCELING, misses=0)),
+        NextStep(to_lookup(CANCELING, misses=0)),
     ),
     (
         "refused in company: the next route",
         CANCELING,
         Judgement(Verdict.REFUSED, reason="bad_request"),
-        Again(CANCELING._replace(tried=2, why="bad_request")),
+        NextStep(CANCELING._replace(tried=2, why="bad_request")),
     ),
     (
         "named by the reply: final, with the reply's reason",
@@ -142,7 +142,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
         "look-up in doubt: again, more slowly each time",
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="http_502"),
-        Again(
+        NextStep(
             LOOKING._replace(search=Search(("elsewhere",), 3, 6), why="http_502"),
             back_off=(6, 0.5),
         ),
@@ -151,7 +151,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
         "look-up in doubt, no reason given",
         LOOKING,
         Judgement(Verdict.IN_DOUBT),
-        Again(
+        NextStep(
             LOOKING._replace(search=Search(("elsewhere",), 3, 6), why="lookup_in_doubt"),
             back_off=(6, 0.5),
         ),
@@ -160,7 +160,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
         "too long a list: read from the first page",
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="list_too_long"),
-        Again(
+        NextStep(
             LOOKING._replace(search=Search(("elsewhere",), 1, 6), why="list_too_long"),
             back_off=(6, 0.5),
         ),
@@ -169,7 +169,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
         "being canceled: asked again",
         LOOKING,
         is_now(OrdStatus.PENDING_CANCEL),
-        Again(
+        NextStep(
             OPEN_AGAIN._replace(
                 ord_status=OrdStatus.PENDING_CANCEL,
                 search=Search(("elsewhere",), 3, 1),
@@ -182,13 +182,13 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
         "still open: canceled again",
         LOOKING,
         is_now(OrdStatus.NEW),
-        Again(CANCELED_AGAIN._replace(tried=2, why="still_open")),
+        NextStep(CANCELED_AGAIN._replace(tried=2, why="still_open")),
     ),
     (
         "still open for the fourth time: more slowly from now on",
         LOOKING._replace(tried=3),
         is_now(OrdStatus.NEW),
-        Again(
+        NextStep(
             CANCELED_AGAIN._replace(tried=4, why="still_open"),
             back_off=(1, 0.5),
         ),
@@ -223,7 +223,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, Again | CancelOutcome]] = [
     ("progress", "said", "course"), [case[1:] for case in COURSES], ids=[c[0] for c in COURSES]
 )
 def test_whole_course(
-    progress: OrderProgress, said: Judgement, course: Again | CancelOutcome
+    progress: OrderProgress, said: Judgement, course: NextStep | CancelOutcome
 ) -> None:
     assert after(progress, said) == course
 
@@ -234,7 +234,7 @@ def test_read_too_early_starts_over() -> None:
     course = after(progress, is_now(OrdStatus.NEW), started=LATE_S, ended=LATE_S + 1)
 
     again = OPEN_AGAIN._replace(settled_at=LATE_S + 1, search=Search())
-    assert isinstance(course, Again)
+    assert isinstance(course, NextStep)
     assert course.progress == again
     assert course.delay_s == pytest.approx(KUNA.read_lag_s)
 
@@ -253,7 +253,7 @@ def test_gone_but_for_a_list_that_needs_the_symbol() -> None:
         symbol="", ord_type=OrdType.ANY, search=Search(tuple(lists[:-1]))
     )
     last = route(COINW, lists[-1])
-    asked = Asked(venue=COINW, route=last, started=LATE_S, ended=ENDED_S)
+    asked = ReplyContext(venue=COINW, route=last, started=LATE_S, ended=ENDED_S)
 
     course = whole(follow(progress, Judgement(Verdict.ABSENT), asked))
 
@@ -276,7 +276,7 @@ def test_what_an_answer_teaches() -> None:
     )
     course = after(CANCELING, said)
 
-    assert isinstance(course, Again)
+    assert isinstance(course, NextStep)
     learned = (course.progress.venue_code, course.progress.text, course.progress.symbol)
     assert learned == ("new", "words", "T")
     assert (course.progress.ord_type, course.progress.type_known) == (OrdType.MARKET, True)

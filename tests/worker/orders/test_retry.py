@@ -10,21 +10,27 @@ from hypothesis import strategies as st
 
 from venues.words import IdKind, OrderRef
 from worker.orders.progress import new_progress
-from worker.orders.retry import LONGEST_BACKOFF_S, Parked, RetryDecision, backoff_s, decide
+from worker.orders.retry import (
+    LONGEST_BACKOFF_S,
+    RetryDecision,
+    Returned,
+    backoff_s,
+    retry_decision,
+)
 
 REF = OrderRef("1", IdKind.VENUE)
 
 
-def parked(not_before: float, why: str = "throttled") -> Parked:
-    return Parked(REF, new_progress(REF), not_before, why)
+def parked(not_before: float, why: str = "throttled") -> Returned:
+    return Returned(REF, new_progress(REF), not_before, why)
 
 
 def test_nothing_left_is_not_tried_again() -> None:
-    assert decide([], 10.0, 99.0) is None
+    assert retry_decision([], 10.0, 99.0) is None
 
 
 def test_at_the_deadline_nothing_goes_again() -> None:
-    assert decide([parked(5.0)], 99.0, 99.0) is None
+    assert retry_decision([parked(5.0)], 99.0, 99.0) is None
 
 
 @pytest.mark.parametrize(
@@ -34,14 +40,16 @@ def test_at_the_deadline_nothing_goes_again() -> None:
 def test_the_wait_is_in_whole_seconds_and_ends_at_the_deadline(
     not_before: float, countdown_s: int
 ) -> None:
-    assert decide([parked(not_before)], 10.0, 30.0) == RetryDecision(countdown_s, "throttled")
+    assert retry_decision([parked(not_before)], 10.0, 30.0) == RetryDecision(
+        countdown_s, "throttled"
+    )
 
 
 def test_the_last_id_decides_when_and_why() -> None:
     left = [parked(12.0, "http_503"), parked(15.0, "banned"), parked(11.0)]
     named_last = parked(11.0)._replace(ref=OrderRef("9", IdKind.VENUE))
 
-    assert decide([*left, named_last], 10.0, 99.0) == RetryDecision(5, "banned")
+    assert retry_decision([*left, named_last], 10.0, 99.0) == RetryDecision(5, "banned")
 
 
 class Longest(random.Random):
@@ -72,7 +80,7 @@ def test_a_backoff_grows_to_a_limit(attempt: int, base_s: float, seed: int) -> N
 def test_no_wait_is_cut_short_but_by_the_deadline(
     times: list[float], now: float, deadline: float
 ) -> None:
-    decision = decide([parked(when) for when in times], now, deadline)
+    decision = retry_decision([parked(when) for when in times], now, deadline)
 
     if decision is None:
         assert now >= deadline

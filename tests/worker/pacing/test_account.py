@@ -96,5 +96,5 @@ def test_a_route_without_a_quota_waits_for_nothing() -> None:
     assert tokens.one_may_leave(BATCH, 5.0, urgent=False)
     assert tokens.keeps_pace(BATCH, 5.0)
     assert not tokens.slow(LOOKUP)
-    for at in tokens.latest_at(BATCH), tokens.plenty_at(LOOKUP, 5.0):
+    for at in tokens.catch_up_limit(BATCH), tokens.half_free_at(LOOKUP, 5.0):
         assert at == -NEVER

@@ -24,7 +24,7 @@ def test_a_token_comes_back_one_window_after_its_response() -> None:
 
     assert pace.ready_at(5.1, urgent=True) == NEVER
 
-    pace.give_back(5.3)
+    pace.release(5.3)
 
     assert pace.ready_at(5.4, urgent=True) == pytest.approx(6.3)
     assert pace.free(6.29) == 0
@@ -33,14 +33,14 @@ def test_a_token_comes_back_one_window_after_its_response() -> None:
 
 def test_a_request_beside_others_to_come_waits_for_a_token_more_than_theirs() -> None:
     pace = Pace(Quota(3, 1.0))
-    assert pace.beside_at(5.0, 50) == 5.0  # no more than all can be free
+    assert pace.spare_at(5.0, 50) == 5.0  # no more than all can be free
 
     pace.take(5.0)
-    assert pace.beside_at(5.0, 1) == 5.0
-    assert pace.beside_at(5.0, 2) == NEVER
+    assert pace.spare_at(5.0, 1) == 5.0
+    assert pace.spare_at(5.0, 2) == NEVER
 
-    pace.give_back(5.1)
-    assert pace.beside_at(5.1, 2) == pytest.approx(6.1)
+    pace.release(5.1)
+    assert pace.spare_at(5.1, 2) == pytest.approx(6.1)
 
 
 def test_a_kill_takes_every_free_token_at_once() -> None:
@@ -134,7 +134,7 @@ def test_so_many_spare_tokens_that_none_is_left_wait_for_all_to_be_free() -> Non
 
 def test_a_new_owner_waits_a_short_window_out() -> None:
     pace = Pace(TEN)
-    pace.start_spent(5.0)
+    pace.assume_spent(5.0)
 
     assert pace.free(5.99) == 0
     assert pace.free(6.0) == 10
@@ -142,7 +142,7 @@ def test_a_new_owner_waits_a_short_window_out() -> None:
 
 def test_to_a_new_owner_a_long_window_comes_back_evenly() -> None:
     pace = Pace(LONG)
-    pace.start_spent(5.0)
+    pace.assume_spent(5.0)
 
     assert pace.free(5.0) == 1
     assert pace.free(10.0) == pytest.approx(26, abs=1)
@@ -165,7 +165,7 @@ def test_no_window_ever_holds_more_than_the_limit(
         pace.take(now)
         stamps.append(now + rtt_s * stamped)
         now += rtt_s
-        pace.give_back(now)
+        pace.release(now)
     stamps.sort()
 
     assert all(b - a > 1.0 - 1e-9 for a, b in zip(stamps, stamps[limit:], strict=False))
@@ -179,7 +179,7 @@ def test_a_long_backlog_leaves_one_token_to_a_kill() -> None:
         now = pace.ready_at(now, urgent=False)
         waits.append((now, pace.ready_at(now, urgent=True, spare=1) - now))
         pace.take(now)
-        pace.give_back(now + 0.05)
+        pace.release(now + 0.05)
 
     assert max(wait for at, wait in waits if at < LONG_USE_S) > 0
     assert max(wait for at, wait in waits if at > LONG_USE_S + 1) == 0

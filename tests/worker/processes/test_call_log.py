@@ -9,8 +9,8 @@ from tests.support.lane import FAST, lane_of, leaves, orders
 from venues import all_venues
 from venues.base import Verdict
 from venues.words import Credential
+from worker.lane.entry import Sending
 from worker.lane.submission import Submission
-from worker.lane.waiting import Sending
 from worker.orders.judge import Judgement
 from worker.processes.call_log import MOST_JOBS_NAMED, CallLog, result_of
 from worker.settings import Account

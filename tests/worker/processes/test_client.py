@@ -15,7 +15,7 @@ from venues.base import Quota
 from venues.words import Credential, IdKind, OrderRef, OrdType
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
-from worker.orders.retry import Parked
+from worker.orders.retry import Returned
 from worker.processes.child import serve
 from worker.processes.client import LaneClient, LaneFailed, partition
 from worker.processes.client import start as start_lanes
@@ -118,7 +118,7 @@ def test_ids_come_back_when_they_are_asked_for(lanes: LaneClient) -> None:
         found += results
 
     assert sorted(parked.ref.id for parked in found) == list("01234")
-    assert all(isinstance(parked, Parked) for parked in found)
+    assert all(isinstance(parked, Returned) for parked in found)
     assert pending.submission.withdrawn == "deadline"
     assert pending.missing == 0
     assert lanes.stats()["desk"].waiting == 0

@@ -39,10 +39,10 @@ def killing(count: int, venue: Venue | None = None, **quotas: Quota) -> tuple[La
 
 def glanced(lane: Lane, now: float = 5.0) -> Sending:
     """Return the look that leaves behind the first cancel."""
-    assert not leaves(lane, now).glance
-    glance = leaves(lane, now)
-    assert glance.glance
-    return glance
+    assert not leaves(lane, now).advisory
+    advisory = leaves(lane, now)
+    assert advisory.advisory
+    return advisory
 
 
 def test_what_waits_for_a_token_is_looked_for_the_last_first() -> None:
@@ -65,15 +65,15 @@ def test_kills_that_may_not_share_a_list_are_looked_for_apart() -> None:
         "open_limit",
         ["24", "23", "22", "21", "20"],
     )
-    assert (first.glance, second.glance) == (True, True)
+    assert (first.advisory, second.advisory) == (True, True)
 
 
 def test_no_more_are_looked_for_together_than_a_list_may_show() -> None:
     lane, _ = killing(100)
     first, second = glanced(lane), leaves(lane, 5.0)
 
-    assert [len(first.items), len(second.items)] == [60, 20]
-    assert second.glance
+    assert [len(first.entries), len(second.entries)] == [60, 20]
+    assert second.advisory
 
 
 def test_a_kill_that_leaves_at_once_looks_for_nothing() -> None:
@@ -104,24 +104,24 @@ def test_the_cancel_does_not_wait_for_the_look() -> None:
     """The token comes back while the look is under way, and its answer finds them canceled."""
     lane, task = killing(40)
     first = leaves(lane, 5.0)
-    glance = leaves(lane, 5.0)
+    advisory = leaves(lane, 5.0)
     answer(lane, first, ACCEPTED, 5.05)
     second = leaves(lane, 6.05)
 
-    assert (second.batch.route.name, len(second.items)) == ("cancel_batch", 20)
+    assert (second.batch.route.name, len(second.entries)) == ("cancel_batch", 20)
 
-    answer(lane, glance, OPEN, 6.06)
+    answer(lane, advisory, OPEN, 6.06)
     answer(lane, second, ACCEPTED, 6.1)
 
-    assert {item.progress.seen_open for item in second.items} == {True}
+    assert {entry.progress.seen_open for entry in second.entries} == {True}
     assert results(lane, task) == []
 
 
 def test_what_was_seen_open_and_is_gone_is_closed_and_is_sought_in_fewer_lists() -> None:
     lane, task = killing(21)
     first = leaves(lane, 5.0)
-    glance = leaves(lane, 5.0)
-    answer(lane, glance, OPEN, 5.05)
+    advisory = leaves(lane, 5.0)
+    answer(lane, advisory, OPEN, 5.05)
     answer(lane, first, ACCEPTED, 5.05)
     now, asked = 5.05, []
     while lane.waiting() or lane.in_flight:
@@ -143,25 +143,25 @@ def test_what_was_seen_open_and_is_gone_is_closed_and_is_sought_in_fewer_lists()
 @pytest.mark.parametrize("end", ["not_sent", "in_doubt", "throttled"])
 def test_a_look_that_comes_to_nothing_changes_nothing(end: str) -> None:
     lane, task = killing(40)
-    glance = glanced(lane)
-    before = [item.progress for item in glance.items]
+    advisory = glanced(lane)
+    before = [entry.progress for entry in advisory.entries]
     match end:
         case "not_sent":
-            lane.not_sent(glance, "unreachable", 5.1)
+            lane.not_sent(advisory, "unreachable", 5.1)
         case "in_doubt":
-            lane.in_doubt(glance, "timeout", 5.1)
+            lane.in_doubt(advisory, "timeout", 5.1)
         case _:
-            answer(lane, glance, Judgement(Verdict.THROTTLED), 5.1)
+            answer(lane, advisory, Judgement(Verdict.THROTTLED), 5.1)
 
-    assert [item.progress for item in glance.items] == before
+    assert [entry.progress for entry in advisory.entries] == before
     assert (lane.in_flight, lane.waiting(), results(lane, task)) == (1, 20, [])
 
 
 def test_what_was_given_back_meanwhile_is_forgotten() -> None:
     lane, task = killing(40)
-    glance = glanced(lane)
+    advisory = glanced(lane)
     lane.withdraw(task, "deadline", 5.02)
-    answer(lane, glance, OPEN, 5.05)
+    answer(lane, advisory, OPEN, 5.05)
 
     assert lane.waiting() == 0
 
@@ -169,5 +169,5 @@ def test_what_was_given_back_meanwhile_is_forgotten() -> None:
 def test_a_look_leaves_the_tokens_to_cancels() -> None:
     lane, _ = killing(65, account=Quota(2, 1.0))
 
-    assert not leaves(lane, 5.0).glance
+    assert not leaves(lane, 5.0).advisory
     assert lane.next(5.0) is None

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 from venues.base import Route, Venue
 from venues.words import OrderRef, OrdType
-from worker.lane.waiting import Group, Item, is_lookup
+from worker.lane.entry import Entry, Group, is_lookup
 from worker.orders.follow import next_route
 from worker.orders.progress import Phase
-from worker.orders.routes import group_key, lookup_routes
+from worker.orders.routes import batch_key, lookup_routes
 
 #: Ids that may share a look, as in `Lane`: the route and what they must have in common.
 _Company = tuple[Route, tuple[str, ...]]
 
 
-class Glances:
+class AdvisoryLooks:
     """Ids of kills that were not looked for yet, at a venue where only a look before the
 
     cancel shows that there was an order (docs/decisions/0014).
@@ -23,20 +23,20 @@ class Glances:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
-        self._unseen: list[Item] = []
+        self._unseen: list[Entry] = []
 
-    def add(self, items: Iterable[Item]) -> None:
+    def add(self, entries: Iterable[Entry]) -> None:
         """Take in ids that came with a kill, in the order of cancels.
 
         One whose type nobody stated is left out: to learn it would part it from its company,
         and so take one more cancel request.
         """
         if self._venue.forgets_canceled:
-            self._unseen += [item for item in items if self._can_be_seen(item)]
+            self._unseen += [entry for entry in entries if self._can_be_seen(entry)]
 
-    def _can_be_seen(self, item: Item) -> bool:
-        stated = item.progress.ord_type is not OrdType.ANY
-        return stated and bool(lookup_routes(self._venue, item.progress.shape))
+    def _can_be_seen(self, entry: Entry) -> bool:
+        stated = entry.progress.ord_type is not OrdType.ANY
+        return stated and bool(lookup_routes(self._venue, entry.progress.shape))
 
     def group(self) -> Group | None:
         """Return the first id to look for: the last to be canceled, as it waits longest."""
@@ -44,29 +44,31 @@ class Glances:
             self._unseen.pop()
         if not self._unseen:
             return None
-        item = self._unseen[-1]
-        route, _ = self._company(item)
-        return Group(route, 1, kills=[(item.place, item.ticket, item)], size=1, kills_here=1)
+        entry = self._unseen[-1]
+        route, _ = self._company(entry)
+        return Group(
+            route, 1, kills=[(entry.place, entry.version, entry)], size=1, kills_here=1
+        )
 
-    def take(self, most: int) -> tuple[Item, ...]:
+    def take(self, most: int) -> tuple[Entry, ...]:
         """Return the ids that are looked for together, each once."""
         company = self._company(self._unseen[-1])
-        taken: dict[OrderRef, Item] = {}
+        taken: dict[OrderRef, Entry] = {}
         while self._unseen and len(taken) < most:
-            item = self._unseen[-1]
-            if _waits_for_its_cancel(item):
-                if self._company(item) != company:
+            entry = self._unseen[-1]
+            if _waits_for_its_cancel(entry):
+                if self._company(entry) != company:
                     break
-                taken.setdefault(item.known, item)
+                taken.setdefault(entry.known, entry)
             self._unseen.pop()
         return tuple(taken.values())
 
-    def _company(self, item: Item) -> _Company:
-        look = item.progress._replace(phase=Phase.PRECHECK)
+    def _company(self, entry: Entry) -> _Company:
+        look = entry.progress._replace(phase=Phase.PRECHECK)
         route = next_route(look, self._venue)
-        return route, group_key(route, look)
+        return route, batch_key(route, look)
 
 
-def _waits_for_its_cancel(item: Item) -> bool:
-    group = item.group
-    return group is not None and not is_lookup(group.route) and not item.progress.type_known
+def _waits_for_its_cancel(entry: Entry) -> bool:
+    group = entry.group
+    return group is not None and not is_lookup(group.route) and not entry.progress.type_known

@@ -21,7 +21,7 @@ _BEFORE_ALL = -(1 << 60)
 
 
 @dataclass(slots=True, eq=False)
-class Item:
+class Entry:
     """One id in the lane, once however many tasks ask for it."""
 
     key: tuple[object, ...]
@@ -30,11 +30,11 @@ class Item:
     owners: dict[Submission, None]  # in the order in which they came
     seq: int
     kill: bool
-    entered: float  # when the worker read the message of the first that asked for it
+    received_at: float  # when the worker read the message of the first that asked for it
     since: float = 0.0  # when its present step could have left first
-    ticket: int = 0  # of its newest place in a queue; older places are void
+    version: int = 0  # of its newest place in a queue; older places are void
     group: Group | None = None
-    flying: bool = False
+    in_flight: bool = False
 
     @property
     def known(self) -> OrderRef:
@@ -61,22 +61,22 @@ class Group:
 
     route: Route
     page: int
-    kills: list[tuple[int, int, Item]] = field(default_factory=list)
-    routines: list[tuple[int, int, Item]] = field(default_factory=list)
+    kills: list[tuple[int, int, Entry]] = field(default_factory=list)
+    routines: list[tuple[int, int, Entry]] = field(default_factory=list)
     size: int = 0
     kills_here: int = 0  # of `size`
 
-    def head(self) -> Item | None:
+    def head(self) -> Entry | None:
         """Return the most pressing id, or None if the group is empty."""
         for queue in self.kills, self.routines:
             while queue:
-                _, ticket, item = queue[0]
-                if ticket == item.ticket:
-                    return item
+                _, version, entry = queue[0]
+                if version == entry.version:
+                    return entry
                 heapq.heappop(queue)
         return None
 
-    def take(self, most: int) -> list[Item]:
+    def take(self, most: int) -> list[Entry]:
         """Take out the most pressing ids, at most so many; their places are void then."""
         kills = _taken(self.kills, most)
         routines = _taken(self.routines, most - len(kills)) if len(kills) < most else []
@@ -85,18 +85,18 @@ class Group:
         return kills + routines
 
 
-def _taken(queue: list[tuple[int, int, Item]], most: int) -> list[Item]:
+def _taken(queue: list[tuple[int, int, Entry]], most: int) -> list[Entry]:
     """Take so many ids off a queue, of those whose places there are not void."""
-    taken: list[Item] = []
+    taken: list[Entry] = []
     while queue and len(taken) < most:
-        for _, ticket, item in _first(queue, most - len(taken)):
-            if ticket == item.ticket:
-                item.ticket, item.group = 0, None
-                taken.append(item)
+        for _, version, entry in _first(queue, most - len(taken)):
+            if version == entry.version:
+                entry.version, entry.group = 0, None
+                taken.append(entry)
     return taken
 
 
-def _first(queue: list[tuple[int, int, Item]], most: int) -> list[tuple[int, int, Item]]:
+def _first(queue: list[tuple[int, int, Entry]], most: int) -> list[tuple[int, int, Entry]]:
     """Take the first places off a queue, at most so many."""
     if len(queue) > most * _WHOLE_QUEUE:
         return [heapq.heappop(queue) for _ in range(most)]
@@ -111,30 +111,30 @@ class Sending:
     """A request under way."""
 
     batch: Batch
-    items: tuple[Item, ...]
+    entries: tuple[Entry, ...]
     started: float
     waited_s: float
-    glance: bool = False  # its ids go on meanwhile: it only teaches what it sees
+    advisory: bool = False  # its ids go on meanwhile: it only teaches what it sees
 
     def owners(self) -> list[Submission]:
         """Return the tasks whose ids it carries, each once."""
-        return list(dict.fromkeys(chain.from_iterable(item.owners for item in self.items)))
+        return list(dict.fromkeys(chain.from_iterable(entry.owners for entry in self.entries)))
 
 
-def unqueue(item: Item) -> None:
+def dequeue(entry: Entry) -> None:
     """Void the item's place, wherever it waits."""
-    item.ticket = 0
-    if item.group is not None:
-        item.group.size -= 1
-        item.group.kills_here -= item.kill
-        item.group = None
+    entry.version = 0
+    if entry.group is not None:
+        entry.group.size -= 1
+        entry.group.kills_here -= entry.kill
+        entry.group = None
 
 
 def full_since(group: Group) -> float:
     """Return since when the first id of a full request is here; NEVER: more may join it."""
     head = group.head()
     full = group.size >= group.route.max_ids
-    return head.entered if full and head is not None else NEVER
+    return head.received_at if full and head is not None else NEVER
 
 
 def is_urgent(group: Group) -> bool:
@@ -148,6 +148,6 @@ def is_lookup(route: Route) -> bool:
     return route.purpose is Purpose.LOOKUP
 
 
-def shareable(item: Item) -> bool:
+def may_share(entry: Entry) -> bool:
     """A client order id may name a newer order by now, so only an unsent one is shared."""
-    return item.ref.kind is IdKind.VENUE or not (item.flying or item.progress.attempts)
+    return entry.ref.kind is IdKind.VENUE or not (entry.in_flight or entry.progress.attempts)

@@ -9,21 +9,21 @@ from functools import lru_cache
 from itertools import groupby
 
 from venues.base import Route, Venue
-from worker.lane.waiting import Group, GroupKey, Item, is_lookup, is_urgent
+from worker.lane.entry import Entry, Group, GroupKey, is_lookup, is_urgent
 from worker.orders.follow import next_route
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress
-from worker.orders.routes import group_key
+from worker.orders.routes import batch_key
 from worker.pacing.pace import NEVER
 
 
-class Queues:
+class Groups:
     """All ids of a lane that wait. All times are monotonic seconds."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
         self._tickets = itertools.count(1)
         self._groups: dict[GroupKey, Group] = {}
-        self._later: list[tuple[float, int, Item]] = []
+        self._later: list[tuple[float, int, Entry]] = []
 
     @property
     def groups(self) -> Collection[Group]:
@@ -43,25 +43,25 @@ class Queues:
             if not is_lookup(group.route) and (not urgent or is_urgent(group))
         ]
 
-    def put(self, items: Sequence[Item], not_before: float, now: float) -> None:
+    def put(self, entries: Sequence[Entry], not_before: float, now: float) -> None:
         """Have ids wait for their next step: of one progress, and all kills or none."""
-        for item in items:
-            item.ticket = next(self._tickets)
-            item.since = not_before
+        for entry in entries:
+            entry.version = next(self._tickets)
+            entry.since = not_before
         if not_before <= now:
-            self._enter(items)
+            self._enter(entries)
             return
-        for item in items:
-            heapq.heappush(self._later, (not_before, item.ticket, item))
+        for entry in entries:
+            heapq.heappush(self._later, (not_before, entry.version, entry))
 
     def wake(self, now: float) -> None:
         """Have those wait in their groups whose time has come."""
-        awake: list[Item] = []
+        awake: list[Entry] = []
         while self._later and self._later[0][0] <= now:
-            _, ticket, item = heapq.heappop(self._later)
-            if ticket == item.ticket:
-                awake.append(item)
-        for _, same in groupby(awake, key=lambda item: (item.progress, item.kill)):
+            _, version, entry = heapq.heappop(self._later)
+            if version == entry.version:
+                awake.append(entry)
+        for _, same in groupby(awake, key=lambda entry: (entry.progress, entry.kill)):
             self._enter(list(same))
 
     def each(self) -> Iterator[Group]:
@@ -71,17 +71,17 @@ class Queues:
             if not group.size:
                 del self._groups[key]
 
-    def _enter(self, items: Sequence[Item]) -> None:
-        if not items:
+    def _enter(self, entries: Sequence[Entry]) -> None:
+        if not entries:
             return
-        group, kill = self._group_of(items[0].progress), items[0].kill
+        group, kill = self._group_of(entries[0].progress), entries[0].kill
         queue = group.kills if kill else group.routines
-        first = items[0].place - items[0].seq  # the same for all of one progress
-        for item in items:
-            heapq.heappush(queue, (first + item.seq, item.ticket, item))
-            item.group = group
-        group.size += len(items)
-        group.kills_here += kill * len(items)
+        first = entries[0].place - entries[0].seq  # the same for all of one progress
+        for entry in entries:
+            heapq.heappush(queue, (first + entry.seq, entry.version, entry))
+            entry.group = group
+        group.size += len(entries)
+        group.kills_here += kill * len(entries)
 
     def _group_of(self, progress: OrderProgress) -> Group:
         """Return the group of an order of which this is known."""
@@ -96,4 +96,4 @@ class Queues:
 def _next_request(progress: OrderProgress, venue: Venue) -> tuple[Route, GroupKey]:
     """Return the route of an order's next step and what it must share with its company."""
     route = next_route(progress, venue)
-    return route, (route.name, progress.search.page, group_key(route, progress))
+    return route, (route.name, progress.search.page, batch_key(route, progress))
