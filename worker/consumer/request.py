@@ -6,10 +6,10 @@ from celery.worker.request import Request
 
 
 class KeptRequest(Request):
-    """A request that is run once it is here.
+    """A request that ignores revocation.
 
-    Celery would acknowledge what was revoked and tell nobody what became of it. Who revokes a
-    job is answered by the consumer, before its ids go to their lane.
+    Celery would acknowledge a revoked task, and nobody would learn what became of its ids. The
+    consumer answers for revoked jobs before their ids go to their lane.
     """
 
     def revoked(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a kill looks for while it waits for a token: it does not wait for the look itself."""
+"""Look-ups for kills that wait for a token; no step of the kill waits for them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _Company = tuple[Route, tuple[str, ...]]
 
 
 class AdvisoryLooks:
-    """Ids of kills that were not looked for yet, at a venue where only a look before the
+    """Look-ups for kills that wait for a token, at venues that forget canceled orders.
 
-    cancel shows that there was an order (docs/decisions/0014).
+    Only a look-up before the cancel shows there that there was an order (docs/decisions/0014).
     """
 
     def __init__(self, venue: Venue) -> None:
@@ -28,8 +28,8 @@ class AdvisoryLooks:
     def add(self, entries: Iterable[Entry]) -> None:
         """Take in ids that came with a kill, in the order of cancels.
 
-        One whose type nobody stated is left out: to learn it would part it from its company,
-        and so take one more cancel request.
+        An id whose type nobody stated is left out: to learn its type would part it from the
+        others of its batch, and so take one more cancel request.
         """
         if self._venue.forgets_canceled:
             self._unseen += [entry for entry in entries if self._can_be_seen(entry)]

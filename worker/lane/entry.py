@@ -14,9 +14,9 @@ from worker.pacing.pace import NEVER
 
 #: Route, page, and what ids must share to travel together.
 GroupKey = tuple[str, int, tuple[str, ...]]
-#: A queue of up to so many times what is taken is sorted whole: one by one takes longer.
+#: Up to this many times the ids wanted, sorting the heap is faster than popping it.
 _WHOLE_QUEUE = 32
-#: Before all ids that no look is awaited of; there are never so many.
+#: Sorts an id whose cancel waits for its look before all others: beyond any number.
 _BEFORE_ALL = -(1 << 60)
 
 
@@ -43,7 +43,7 @@ class Entry:
 
     @property
     def place(self) -> int:
-        """Where it stands among its like: a look that a cancel waits for first, then by age."""
+        """Its place in its group: first look-ups that a cancel waits for, then by age."""
         return self.seq + _BEFORE_ALL if self.progress.phase is Phase.PRECHECK else self.seq
 
     @property
@@ -77,7 +77,7 @@ class Group:
         return None
 
     def take(self, most: int) -> list[Entry]:
-        """Take out the most pressing ids, at most so many; their places are void then."""
+        """Take out the most pressing ids, at most `most`; their places are void then."""
         kills = _taken(self.kills, most)
         routines = _taken(self.routines, most - len(kills)) if len(kills) < most else []
         self.size -= len(kills) + len(routines)
@@ -86,7 +86,7 @@ class Group:
 
 
 def _taken(queue: list[tuple[int, int, Entry]], most: int) -> list[Entry]:
-    """Take so many ids off a queue, of those whose places there are not void."""
+    """Take at most `most` ids off a queue, of those whose places there are not void."""
     taken: list[Entry] = []
     while queue and len(taken) < most:
         for _, version, entry in _first(queue, most - len(taken)):
@@ -97,7 +97,7 @@ def _taken(queue: list[tuple[int, int, Entry]], most: int) -> list[Entry]:
 
 
 def _first(queue: list[tuple[int, int, Entry]], most: int) -> list[tuple[int, int, Entry]]:
-    """Take the first places off a queue, at most so many."""
+    """Take the first places off a queue, at most `most`."""
     if len(queue) > most * _WHOLE_QUEUE:
         return [heapq.heappop(queue) for _ in range(most)]
     queue.sort()  # nearly is already; and what is sorted is a heap, too
@@ -108,16 +108,16 @@ def _first(queue: list[tuple[int, int, Entry]], most: int) -> list[tuple[int, in
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sending:
-    """A request under way."""
+    """A request on its way to the venue, with the ids that it carries."""
 
     batch: Batch
     entries: tuple[Entry, ...]
     started: float
     waited_s: float
-    advisory: bool = False  # its ids go on meanwhile: it only teaches what it sees
+    advisory: bool = False  # no step waits for it: it only adds to what is known
 
     def owners(self) -> list[Submission]:
-        """Return the tasks whose ids it carries, each once."""
+        """Return the submissions whose ids it carries, each once."""
         return list(dict.fromkeys(chain.from_iterable(entry.owners for entry in self.entries)))
 
 

@@ -32,11 +32,11 @@ class Groups:
 
     @property
     def wakes_at(self) -> float:
-        """When the next ids may leave whose time is to come; NEVER if there are none."""
+        """When the next ids wake that wait for a time; NEVER if there are none."""
         return self._later[0][0] if self._later else NEVER
 
     def cancels(self, *, urgent: bool) -> list[tuple[Route, int]]:
-        """Return by which routes how many cancel requests wait; `urgent`: of kills."""
+        """Return routes with their number of waiting cancel requests; `urgent`: of kills."""
         return [
             (group.route, -(-group.size // group.route.max_ids))
             for group in self._groups.values()
@@ -44,7 +44,7 @@ class Groups:
         ]
 
     def put(self, entries: Sequence[Entry], not_before: float, now: float) -> None:
-        """Have ids wait for their next step: of one progress, and all kills or none."""
+        """Queue ids of one progress for their next step; all of them are kills, or none is."""
         for entry in entries:
             entry.version = next(self._tickets)
             entry.since = not_before
@@ -55,7 +55,7 @@ class Groups:
             heapq.heappush(self._later, (not_before, entry.version, entry))
 
     def wake(self, now: float) -> None:
-        """Have those wait in their groups whose time has come."""
+        """Move the ids whose time has come into their groups."""
         awake: list[Entry] = []
         while self._later and self._later[0][0] <= now:
             _, version, entry = heapq.heappop(self._later)
@@ -65,7 +65,7 @@ class Groups:
             self._enter(list(same))
 
     def each(self) -> Iterator[Group]:
-        """Give the groups in turn; one that is empty after its turn is forgotten."""
+        """Yield each group; forget it if it is empty afterwards."""
         for key, group in list(self._groups.items()):
             yield group
             if not group.size:

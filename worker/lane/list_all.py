@@ -7,13 +7,14 @@ from worker.pacing.pace import NEVER
 
 #: A whole list of more rows is longer than what is read of a body (1 MiB, 500 bytes a row).
 MOST_ROWS = 2000
-#: A list that did not come is left alone for so long (seconds); each time twice as long.
+#: After a list that failed its ids are asked for by id for this long (seconds); twice as long
+#: after each further failure.
 NARROW_S = 2.0
 NARROW_MOST_S = 60.0
 
 
 class WholeLists:
-    """What an account's whole lists did lately, by the names of their routes."""
+    """Which whole lists of an account failed lately, by the names of their routes."""
 
     def __init__(self) -> None:
         self._narrow: dict[str, tuple[float, float]] = {}  # since when, and for how long
@@ -24,8 +25,9 @@ class WholeLists:
         """Return how many ids a request may be for.
 
         `open_orders` is how many rows the list has at least. A page after the first is of a
-        list that may have been cut, and is asked for by id. What is `urgent` does not try a
-        list that others may try: one that did not come, or may show as much as such a one.
+        list that may have been cut, and is asked for by id. A kill
+        (`urgent`) does not try a list that failed within the last minute, or that overlaps a
+        list that did.
         """
         narrow = self._narrow_until(route.name, urgent=urgent)
         if urgent:
@@ -43,7 +45,7 @@ class WholeLists:
         self._narrow.pop(route.name, None)
 
     def did_not_come(self, route: Route, now: float) -> None:
-        """Note that it was too long, or late."""
+        """Note that a whole list was too long, or came too late."""
         _, last_s = self._narrow.get(route.name, (0.0, NARROW_S / 2))
         pause_s = min(NARROW_MOST_S, 2 * last_s)
         self._narrow[route.name] = now, pause_s

@@ -27,7 +27,7 @@ class Tokens:
     ) -> float:
         """Return when a request of the route may leave; see `Pace.ready_at`.
 
-        `spare` says by which routes how many requests wait to which it leaves tokens.
+        `spare` holds routes with their number of waiting requests, to which it leaves tokens.
         """
         lookup = _is_lookup(route)
         times = (
@@ -48,7 +48,7 @@ class Tokens:
         return all(pace.ready_at(now, urgent=urgent) <= now for pace in paces)
 
     def catch_up_limit(self, route: Route) -> float:
-        """Return until when a cancel can wait whose lane then makes up for it."""
+        """Return the latest start of a cancel that its lane can still make up for."""
         return max((pace.catch_up_limit for _, pace in self._drawn(route)), default=-NEVER)
 
     def keeps_pace(self, route: Route, now: float) -> bool:
@@ -60,18 +60,18 @@ class Tokens:
         return any(pace.slow for _, pace in self._drawn(route))
 
     def half_free_at(self, route: Route, now: float) -> float:
-        """Return when the route has no lack of tokens."""
+        """Return when more than half of the tokens of each of its quotas are free."""
         return max((pace.half_free_at(now) for _, pace in self._drawn(route)), default=-NEVER)
 
     def spare_at(self, route: Route, requests: int, now: float) -> float:
-        """Return when a request may leave that takes no token from so many others to come."""
+        """Return when a request may leave and leave tokens for `requests` others to come."""
         paces = (pace for _, pace in self._drawn(route))
         return max((pace.spare_at(now, requests) for pace in paces), default=-NEVER)
 
     def take(
         self, route: Route, now: float, since: float = NEVER, planned: Route | None = None
     ) -> None:
-        """A request of the route starts; its first id is here `since` then.
+        """Count a request of the route that starts; its first id is here since `since`.
 
         Where it was `planned` by another route, the next one there keeps its distance, too:
         two routes are no reason for twice the requests.
@@ -83,7 +83,7 @@ class Tokens:
                 pace.passed(now, since)
 
     def release(self, route: Route, now: float) -> None:
-        """Its response came, or its time-out."""
+        """Count its response, or its time-out."""
         for _, pace in self._drawn(route):
             pace.release(now)
 

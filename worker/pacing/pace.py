@@ -11,13 +11,13 @@ from venues.base import Quota
 EVEN_WINDOW_S = 2.0
 #: The share of a long window's tokens that routine requests leave to a kill.
 KILL_SHARE = 0.2
-#: Routine that has used a short window for so long without a rest leaves one token to a kill.
-#: It costs a long backlog a tenth of its pace; a shorter one keeps the whole.
+#: After this long (seconds) without a rest routine requests leave one token of a short window.
+#: It costs a long backlog a tenth of its pace, and a shorter one nothing.
 LONG_USE_S = 30.0
-#: Full requests may make up for a late start, by at most so much of the window: a kill that
-#: comes just then finds so many tokens less (docs/decisions/0013).
+#: Full requests may make up for a late start by at most this share of the window: a kill that
+#: comes just then finds that many tokens less (docs/decisions/0013).
 MOST_BEHIND = 0.5
-#: Tokens that come back no sooner than so many seconds after each other are slow.
+#: Tokens that come back this many seconds after each other, or later, are slow.
 SLOW_GAP_S = 0.3
 NEVER = float("inf")
 
@@ -75,7 +75,7 @@ class Pace:
         return min(self._last_cancel + self._gap_s, self._due_at(now, since))
 
     def _due_at(self, now: float, since: float) -> float:
-        """Return when the next cancel is due whose first id is here since then."""
+        """Return when the next cancel is due, if its first id is here since `since`."""
         behind_s = MOST_BEHIND * self.quota.window_s
         return max(self._due + self._gap_s, since, now - behind_s)
 
@@ -86,7 +86,7 @@ class Pace:
 
     @property
     def catch_up_limit(self) -> float:
-        """Until when the next cancel can wait, and one after it make up for it; with room."""
+        """Latest start of the next cancel that the cancels after it can still make up for."""
         if not self._gap_s:
             return -NEVER
         return self._due + MOST_BEHIND * self.quota.window_s
@@ -101,7 +101,7 @@ class Pace:
         return self._free_at(now, self.quota.limit // 2 + 1)
 
     def spare_at(self, now: float, requests: int) -> float:
-        """Return when there is a token more than so many requests need, or every token."""
+        """Return when a token beside those that `requests` need is free, or every token."""
         return self._free_at(now, min(requests + 1, self.quota.limit))
 
     def _kept_for_a_kill(self, now: float) -> int:
@@ -114,7 +114,7 @@ class Pace:
         return self._back_at[missing - 1] if missing <= len(self._back_at) else NEVER
 
     def take(self, now: float, *, lookup: bool = False, since: float = NEVER) -> None:
-        """A request starts; see `ready_at` for `since`."""
+        """Count a request that starts; see `ready_at` for `since`."""
         if self.free(now) == self.quota.limit:
             self._used_since = now
         self._in_flight += 1
@@ -123,12 +123,12 @@ class Pace:
             self.passed(now, since)
 
     def passed(self, now: float, since: float = NEVER) -> None:
-        """A cancel leaves, maybe by another route: the next one keeps its distance."""
+        """Count a cancel, maybe by another route: the next one keeps its distance."""
         self._last_cancel = now
         self._due = min(now, self._due_at(now, since))
 
     def release(self, now: float) -> None:
-        """Its response came, or its time-out: the token returns one window later."""
+        """Count a response, or its time-out: the token returns one window later."""
         self._in_flight -= 1
         self._back_at.append(now + self.quota.window_s)
 
