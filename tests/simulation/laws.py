@@ -169,12 +169,12 @@ class Watch:
     def _waiting(self, now: float) -> list[Entry]:
         return [
             entry
-            for entry in self.lane._items.values()
+            for entry in self.lane.entries()
             if not entry.in_flight and entry.since <= now < entry.deadline
         ]
 
     def _heads(self, now: float) -> Heads:
-        heads = [(group, group.head()) for group in self.lane._queues.groups]
+        heads = [(group, group.head()) for group in self.lane.groups()]
         return [(group, head) for group, head in heads if head and head.deadline > now]
 
     def _check_kill_first(self, now: float) -> None:

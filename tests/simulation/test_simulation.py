@@ -82,8 +82,8 @@ class SmallRequests(Lane):
 class NoHurry(Lane):
     """Serves the oldest group first, kill or not."""
 
-    def _by_rank(self, now: float) -> list[Group]:
-        return list(reversed(super()._by_rank(now)))
+    def _by_priority(self, now: float) -> list[Group]:
+        return list(reversed(super()._by_priority(now)))
 
 
 class Sleepy(Lane):

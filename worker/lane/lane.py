@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 from venues.base import Batch, Route, Venue
 from venues.words import OPEN_STATES, IdKind, OrderRef
@@ -71,6 +72,15 @@ class Pause:
     attempt: int
 
 
+class _Departure(NamedTuple):
+    """The next request of a group: when it may leave, and for at most how many ids."""
+
+    at: float
+    group: Group
+    most: int
+    advisory: bool = False
+
+
 class Lane:
     """All waiting ids of one account, and the tokens of its quotas."""
 
@@ -98,12 +108,12 @@ class Lane:
         self._lists = WholeLists()
         self._advisory_looks = AdvisoryLooks(venue)
         self._seq = itertools.count()
-        self._items: dict[tuple[object, ...], Entry] = {}
+        self._entries: dict[tuple[object, ...], Entry] = {}
         self._of: dict[Submission, dict[Entry, None]] = {}
         self._leaving: set[Submission] = set()
-        self._flying = 0
+        self._ids_in_flight = 0
         self._kill_left_at = -NEVER
-        self._queues = Groups(venue)
+        self._groups = Groups(venue)
 
     # -- what tasks do -------------------------------------------------------------------
 
@@ -118,18 +128,18 @@ class Lane:
                 self._add(owner, cohort, now)
 
     def _add(self, owner: Submission, cohort: Cohort, now: float) -> None:
-        if not self._items:
+        if not self._entries:
             self._load.started(self)
         asked, fresh = self._of.setdefault(owner, {}), []
         if owner.withdrawn:
             self._leaving.add(owner)
         for ref in cohort.refs():
             key: tuple[object, ...] = (ref.kind, ref.id)
-            entry = self._items.get(key)
+            entry = self._entries.get(key)
             if entry is not None and not may_share(entry):
                 key, entry = (*key, next(self._seq)), None
             if entry is None:
-                entry = self._items[key] = self._item(key, ref, cohort.progress, owner, now)
+                entry = self._entries[key] = self._item(key, ref, cohort.progress, owner, now)
                 fresh.append(entry)
             else:
                 self._share(entry, owner, cohort.progress, now)
@@ -209,41 +219,52 @@ class Lane:
 
         After None, `quiet_until` says when to ask again, unless something happens before.
         """
-        self.quiet_until, group = self._soonest(now)
-        if self.quiet_until > now:
+        self.quiet_until, departure = self._soonest(now)
+        if departure is None:
             return None
-        return self._glance(now) if group is None else self._fill(group, now)
+        return self._look(departure, now) if departure.advisory else self._fill(departure, now)
 
     def next_at(self, now: float) -> float:
         """Return when `next` is worth asking again; NEVER: not before something happens."""
         return self._soonest(now)[0]
 
-    def _soonest(self, now: float) -> tuple[float, Group | None]:
-        """Return when a request may leave, and of which group; None: an advisory one."""
-        self._queues.wake(now)
-        soonest = self._queues.wakes_at
+    def _soonest(self, now: float) -> tuple[float, _Departure | None]:
+        """Return when a request may leave, and the one that may leave now."""
+        self._groups.wake(now)
+        soonest = self._groups.wakes_at
         if self.halted or self.in_flight >= MOST_IN_FLIGHT:
             return (NEVER if self.halted else soonest), None
-        for group in self._by_rank(now):
-            at = max(self._ready_at(group, now), self.paused_until)
-            if at <= now:
-                return now, group
-            soonest = min(soonest, at)
-        advisory = self._advisory_looks.group()
-        if advisory is not None:
-            at = self._tokens_at(advisory, now)
-            soonest = min(soonest, max(at, self.paused_until))
+        for departure in self._departures(now):
+            if departure.at <= now:
+                return now, departure
+            soonest = min(soonest, departure.at)
         return soonest, None
 
-    def _glance(self, now: float) -> Sending | None:
-        """Return a look for ids of kills that wait for a token."""
-        group = self._advisory_looks.group()
-        if group is None:
-            return None
-        entries = self._advisory_looks.take(self._most_ids(group, now))
-        self._tokens.take(group.route, now)
+    def _departures(self, now: float) -> Iterator[_Departure]:
+        """Give the next request of each group, most pressing first, an advisory one last."""
+        for group in self._by_priority(now):
+            yield self._departure(group, now)
+        advisory = self._advisory_looks.group()
+        if advisory is not None:
+            at = max(self._tokens_at(advisory, now), self.paused_until)
+            yield _Departure(at, advisory, self._most_ids(advisory, now), advisory=True)
+
+    def _departure(self, group: Group, now: float) -> _Departure:
+        """Say when the next request of a group may leave, and for at most how many ids."""
+        tokens_at = self._tokens_at(group, now)
+        if tokens_at > now and self._begins_with_one(group, now):
+            return _Departure(max(now, self.paused_until), group, 1)
+        most = self._most_ids(group, now)
+        held_until = self._holds.until(group, self._groups.groups, most, now)
+        return _Departure(max(tokens_at, held_until, self.paused_until), group, most)
+
+    def _look(self, departure: _Departure, now: float) -> Sending:
+        """Return an advisory look-up for ids of kills that wait for a token."""
+        route = departure.group.route
+        entries = self._advisory_looks.take(departure.most)
+        self._tokens.take(route, now)
         self.in_flight += 1
-        batch = Batch(group.route, tuple(entry.known for entry in entries))
+        batch = Batch(route, tuple(entry.known for entry in entries))
         return Sending(batch, entries, now, 0.0, advisory=True)
 
     def answered(
@@ -257,7 +278,7 @@ class Lane:
         if not refused and sending.started >= self.paused_until:
             self._throttles = 0
         if sending.advisory:
-            self._glanced(sending, said, now)
+            self._looked(sending, said, now)
             return
         asked = ReplyContext(
             venue=self.venue,
@@ -276,13 +297,11 @@ class Lane:
         ]
         self._follow(sending.entries, courses, now)
 
-    def _glanced(
-        self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
-    ) -> None:
+    def _looked(self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float) -> None:
         """Learn from what was seen open; what was not seen says nothing."""
         for entry, ref in zip(sending.entries, sending.batch.refs, strict=True):
             seen = said[ref].ord_status in OPEN_STATES
-            if seen and self._items.get(entry.key) is entry:
+            if seen and self._entries.get(entry.key) is entry:
                 self._learn(entry, noted(entry.progress, said[ref]), now)
 
     def not_sent(self, sending: Sending, why: str, now: float) -> None:
@@ -338,7 +357,7 @@ class Lane:
     def halt(self, reason: str) -> None:
         """Stop the account: every waiting id gets its final word, and every one that comes."""
         self.halted = reason
-        for entry in list(self._items.values()):
+        for entry in list(self._entries.values()):
             if not entry.in_flight:
                 self._finish([entry], refuse(entry.progress, reason))
 
@@ -350,18 +369,26 @@ class Lane:
 
     def waiting(self) -> int:
         """Return how many ids are in the lane and not in flight."""
-        return len(self._items) - self._flying
+        return len(self._entries) - self._ids_in_flight
+
+    def entries(self) -> Collection[Entry]:
+        """Return all ids in the lane, the oldest first; some may be in flight."""
+        return self._entries.values()
+
+    def groups(self) -> Collection[Group]:
+        """Return the groups that may leave by their time; some may be empty."""
+        return self._groups.groups
 
     def oldest_s(self, now: float) -> float:
         """Return how long the oldest id has been in the lane, in seconds."""
-        oldest = next(iter(self._items.values()), None)
+        oldest = next(iter(self._entries.values()), None)
         return now - oldest.received_at if oldest else 0.0
 
     # -- inside --------------------------------------------------------------------------
 
     def _queue(self, entries: Sequence[Entry], not_before: float, now: float) -> None:
         """Have ids wait for their next step: of one progress, and all kills or none."""
-        self._queues.put(entries, not_before, now)
+        self._groups.put(entries, not_before, now)
         for entry in entries:
             if entry.kill:
                 self._holds.update(entry, now)
@@ -372,27 +399,20 @@ class Lane:
             self._expire(head, now)
         return head
 
-    def _by_rank(self, now: float) -> list[Group]:
+    def _by_priority(self, now: float) -> list[Group]:
         """Return the groups with ids, most pressing first."""
         found: list[tuple[PriorityKey, Group]] = []
-        for group in self._queues.each():
+        for group in self._groups.each():
             head = self._head(group, now)
             if head is None:
                 continue
             found.append((priority(group, head, now), group))
         return [group for _, group in sorted(found, key=itemgetter(0))]
 
-    def _ready_at(self, group: Group, now: float) -> float:
-        ready_at = self._tokens_at(group, now)
-        if ready_at > now and self._begins_with_one(group, now):
-            return now
-        most = self._most_ids(group, now)
-        return max(ready_at, self._holds.until(group, self._queues.groups, most, now))
-
     def _tokens_at(self, group: Group, now: float) -> float:
         """Return when there are tokens for a request of the group, beside all that wait."""
         urgent = is_urgent(group)
-        spare = self._queues.cancels(urgent=urgent) if is_lookup(group.route) else ()
+        spare = self._groups.cancels(urgent=urgent) if is_lookup(group.route) else ()
         since = full_since(group)
         return self._tokens.ready_at(group.route, now, urgent=urgent, since=since, spare=spare)
 
@@ -408,9 +428,9 @@ class Lane:
             return False
         return self._tokens.one_may_leave(alone, now, urgent=False)
 
-    def _fill(self, group: Group, now: float) -> Sending:
-        few = self._tokens_at(group, now) > now
-        entries = self._take(group, now, 1 if few else self._most_ids(group, now))
+    def _fill(self, departure: _Departure, now: float) -> Sending:
+        group = departure.group
+        entries = self._take(group, now, departure.most)
         looks = is_lookup(group.route)
         for entry in entries:
             entry.in_flight = True
@@ -418,7 +438,7 @@ class Lane:
                 entry.progress = sent(entry.progress)
             elif entry.kill:  # others no longer wait for it at this list
                 self._holds.update(entry, now)
-        self._flying += len(entries)
+        self._ids_in_flight += len(entries)
         route = self._take_tokens(group.route, entries[0], len(entries), now)
         self.in_flight += 1
         waited_s = now - min(entry.since for entry in entries)
@@ -472,7 +492,7 @@ class Lane:
         looking = (
             asked.size if head is not None and head.progress.phase is Phase.PRECHECK else 0
         )
-        cancels = (g.size for g in self._queues.groups if not is_lookup(g.route))
+        cancels = (g.size for g in self._groups.groups if not is_lookup(g.route))
         return looking + sum(cancels)
 
     def _expire(self, entry: Entry, now: float) -> None:
@@ -483,7 +503,7 @@ class Lane:
         self._tokens.release(sending.batch.route, now)
         if sending.advisory:
             return
-        self._flying -= len(sending.entries)
+        self._ids_in_flight -= len(sending.entries)
         for entry in sending.entries:
             entry.in_flight = False
 
@@ -543,9 +563,9 @@ class Lane:
 
     def _forget(self, entry: Entry) -> None:
         dequeue(entry)
-        if self._items.pop(entry.key, None) is not None:
+        if self._entries.pop(entry.key, None) is not None:
             self._holds.forget(entry)
-        if not self._items:
+        if not self._entries:
             self._load.caught_up(self)
         for owner in entry.owners:
             self._disown(owner, entry)
