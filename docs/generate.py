@@ -35,7 +35,7 @@ WAY_OF_AN_ID = (
     "worker.contract.job.JobMessage",
     "venues.words.CancelJob",
     "venues.words.OrderRef",
-    "worker.jobs.submit.Reading",
+    "worker.jobs.submit.JobDelivery",
     "worker.lane.submission.Submission",
     "worker.orders.progress.Cohort",
     "worker.orders.progress.OrderProgress",

@@ -11,7 +11,7 @@ from worker.amqp.publisher import NotConfirmed
 from worker.amqp.topology import lane_queue_name
 from worker.consumer.task_message import TASK
 from worker.contract.outcome import utc_now
-from worker.jobs.run import Disowned, Run
+from worker.jobs.run import JobRun, OwnershipLost
 
 
 @shared_task(
@@ -23,10 +23,10 @@ def cancel_orders(self: Any, **_: Any) -> dict[str, int]:
     The consumer has read the arguments `job` and `progress`; the task finds what it read.
     """
     runtime = self.app.runtime
-    run = Run(runtime, runtime.readings[self.request.cancel_delivery])
+    run = JobRun(runtime, runtime.deliveries[self.request.cancel_delivery])
     try:
-        decision, left = run.go()
-    except Disowned:
+        decision, left = run.run()
+    except OwnershipLost:
         raise Ignore from None
     except NotConfirmed as error:
         run.report.kept(type(error).__name__)
@@ -34,7 +34,7 @@ def cancel_orders(self: Any, **_: Any) -> dict[str, int]:
     if decision is not None:
         run.report.retry(len(left), decision.countdown_s, run.attempt, decision.why)
         raise self.retry(
-            kwargs=run.again(left),
+            kwargs=run.retry_arguments(left),
             countdown=decision.countdown_s,
             queue=lane_queue_name(run.job.account, run.job.priority),
             headers=dict(run.job.trace),

@@ -23,7 +23,7 @@ from worker.consumer.task_message import (
 )
 from worker.contract.job import Envelope, InvalidJob, read_json
 from worker.contract.outcome import message_id
-from worker.jobs.parse import Intake, read_job
+from worker.jobs.parse import ParsedJob, read_job
 from worker.orders.routes import SYMBOL_SHAPE
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -64,25 +64,25 @@ def test_any_bytes(body: bytes) -> None:
 def test_any_json(value: Any, envelope: Envelope) -> None:
     """A value becomes a job that names each id once, with ids fit for a URL, or a refusal."""
     try:
-        intake = read_job(value, envelope, ACCOUNTS, NOW)
+        parsed = read_job(value, envelope, ACCOUNTS, NOW)
     except InvalidJob as error:
         assert well_said(error)
     else:
-        check(intake, value)
+        check(parsed, value)
 
 
-def check(intake: Intake, value: dict[str, Any]) -> None:
+def check(parsed: ParsedJob, value: dict[str, Any]) -> None:
     asked = {str(item["id"] if isinstance(item, dict) else item) for item in value["orders"]}
-    told = [ref.id for ref in intake.job.refs] + [refused.id for refused in intake.refused]
+    told = [ref.id for ref in parsed.job.refs] + [refused.id for refused in parsed.refused]
 
     assert sorted(told) == sorted(asked)
-    assert 1 <= len(intake.job.job_id) <= 128
-    assert all(re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", ref.id) for ref in intake.job.refs)
-    symbols = [ref.symbol for ref in intake.job.refs if ref.symbol]
+    assert 1 <= len(parsed.job.job_id) <= 128
+    assert all(re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", ref.id) for ref in parsed.job.refs)
+    symbols = [ref.symbol for ref in parsed.job.refs if ref.symbol]
     assert all(SYMBOL_SHAPE.fullmatch(symbol) for symbol in symbols)
-    assert intake.job.deadline.tzinfo is not None
+    assert parsed.job.deadline.tzinfo is not None
     for order_id in told:
-        name = message_id(intake.job.job_id, order_id).encode("utf-8", "replace")
+        name = message_id(parsed.job.job_id, order_id).encode("utf-8", "replace")
         assert 0 < len(name) <= 255
 
 
@@ -91,12 +91,12 @@ def check(intake: Intake, value: dict[str, Any]) -> None:
 def test_what_is_accepted_can_be_told(value: Any, envelope: Envelope) -> None:
     """Every word of an accepted job can stand in a message and in a log line."""
     try:
-        intake = read_job(value, envelope, ACCOUNTS, NOW)
+        parsed = read_job(value, envelope, ACCOUNTS, NOW)
     except InvalidJob:
         return
-    job = intake.job
+    job = parsed.job
     words = [job.job_id, job.reason, job.requested_by, *job.tags, *job.tags.values()]
-    words += [word for refused in intake.refused for word in (refused.id, refused.text)]
+    words += [word for refused in parsed.refused for word in (refused.id, refused.text)]
 
     assert json.loads(json.dumps(words)) == words
 
@@ -129,12 +129,12 @@ def test_any_celery_message(body: bytes, headers: dict[str, Any], encoding: str 
     priority, account = split_key(message.delivery_info["routing_key"])
     try:
         arguments = celery_arguments(message)
-        intake = read_job(arguments.job, envelope_of(message, priority, account), ACCOUNTS, NOW)
+        parsed = read_job(arguments.job, envelope_of(message, priority, account), ACCOUNTS, NOW)
     except InvalidJob as error:
         assert well_said(error)
         assert body_of(message) == body
         assert "content_type" in properties_of(message)
     else:
-        task_message = to_task_message(message, intake.job, 1, key="7")
+        task_message = to_task_message(message, parsed.job, 1, key="7")
         assert task_message.decode()[:2] == [[], {}]
         assert body_of(message) == body

@@ -15,7 +15,7 @@ from worker.cli.orders import Asked, Draft, draft, read_ids
 from worker.cli.output import AsJson, Output, Problem
 from worker.cli.simulate import Plan, PlannedRequest, simulate
 from worker.contract.job import Envelope, InvalidJob
-from worker.jobs.parse import Intake, read_job
+from worker.jobs.parse import ParsedJob, read_job
 from worker.orders.progress import new_cohorts
 from worker.settings import Account
 
@@ -60,16 +60,16 @@ def plan(
         job_id=job_id,
     )
     found = settings().accounts
-    intake = _intake(draft(asked, orders.now()), found)
-    planned = _simulated(intake, found[account], rtt_ms / 1000)
+    parsed = _intake(draft(asked, orders.now()), found)
+    planned = _simulated(parsed, found[account], rtt_ms / 1000)
     output = Output(as_json=as_json)
     show = _show_json if as_json else _show
-    show(output, intake, planned)
-    if not intake.job.refs:
+    show(output, parsed, planned)
+    if not parsed.job.refs:
         raise typer.Exit(1)
 
 
-def _intake(job: Draft, accounts: Any) -> Intake:
+def _intake(job: Draft, accounts: Any) -> ParsedJob:
     envelope = Envelope(priority=job.priority, account=job.account, message_id=job.job_id)
     try:
         return read_job(json.loads(job.body), envelope, accounts, orders.now())
@@ -77,8 +77,8 @@ def _intake(job: Draft, accounts: Any) -> Intake:
         raise Problem(f"the worker would reject the job: {error.detail}", 2) from None
 
 
-def _simulated(intake: Intake, account: Account, rtt_s: float) -> Plan:
-    job = intake.job
+def _simulated(parsed: ParsedJob, account: Account, rtt_s: float) -> Plan:
+    job = parsed.job
     kill = job.priority is Priority.KILL
     look_first = account.venue.forgets_canceled and not kill
     cohorts = new_cohorts(job.refs, look_first=look_first)
@@ -86,14 +86,14 @@ def _simulated(intake: Intake, account: Account, rtt_s: float) -> Plan:
     return simulate(account, cohorts, kill=kill, deadline_s=deadline_s, rtt_s=rtt_s)
 
 
-def _show(output: Output, intake: Intake, planned: Plan) -> None:
+def _show(output: Output, parsed: ParsedJob, planned: Plan) -> None:
     columns = ("#", "at s", "for", "method", "target", "n", "ids", "quotas", "answered s")
     if planned.requests:
         rows = (_row(n, request) for n, request in enumerate(planned.requests, 1))
         output.table(columns, rows)
-    for refused in intake.refused:
+    for refused in parsed.refused:
         output.line(f"refused {refused.id}: {refused.reason}: {refused.text}", "red")
-    output.line(_summary(intake, planned))
+    output.line(_summary(parsed, planned))
 
 
 def _row(number: int, request: PlannedRequest) -> tuple[object, ...]:
@@ -112,12 +112,12 @@ def _row(number: int, request: PlannedRequest) -> tuple[object, ...]:
     )
 
 
-def _summary(intake: Intake, planned: Plan) -> str:
-    if not intake.job.refs:
-        return f"{len(intake.refused)} ids refused; nothing would be sent"
+def _summary(parsed: ParsedJob, planned: Plan) -> str:
+    if not parsed.job.refs:
+        return f"{len(parsed.refused)} ids refused; nothing would be sent"
     cancels = sum(r.purpose is Purpose.CANCEL for r in planned.requests)
     looks = len(planned.requests) - cancels
-    words = f"{len(intake.job.refs)} ids: {cancels} cancels and {looks} look-ups"
+    words = f"{len(parsed.job.refs)} ids: {cancels} cancels and {looks} look-ups"
     times = (
         f"cancels answered after {planned.ends_s(Purpose.CANCEL):.3f} s, "
         f"every id final after {planned.ends_s():.3f} s"
@@ -126,14 +126,14 @@ def _summary(intake: Intake, planned: Plan) -> str:
     return f"{words}; {times}{late}; nothing was sent"
 
 
-def _show_json(output: Output, intake: Intake, planned: Plan) -> None:
+def _show_json(output: Output, parsed: ParsedJob, planned: Plan) -> None:
     for number, request in enumerate(planned.requests, 1):
         output.emit({"n": number, **asdict(request)})
-    for refused in intake.refused:
+    for refused in parsed.refused:
         output.emit({"refused": refused.id, "reason": refused.reason, "text": refused.text})
     output.emit(
         {
-            "ids": len(intake.job.refs),
+            "ids": len(parsed.job.refs),
             "cancels_answered_s": planned.ends_s(Purpose.CANCEL),
             "final_s": planned.ends_s(),
             "late": planned.left,

@@ -23,7 +23,7 @@ from worker.consumer.task_message import routing_key_of, split_key, to_task_mess
 from worker.consumer.triage import Run, Settlement, triage, triage_dead, triage_unrouted
 from worker.contract.outcome import utc_now
 from worker.jobs.runtime import Runtime
-from worker.jobs.submit import Reading, begin, fresh_ids, is_due
+from worker.jobs.submit import JobDelivery, begin, fresh_ids, is_due
 
 #: A queue's messages here at once. An id that is canceled stays until it is proven, and venues
 #: are asked for proof more slowly than for cancels: with 192, a thousand one-id jobs took
@@ -141,21 +141,21 @@ class CancelConsumer(Consumer):
 
     def _accept(self, message: Any, run: Run) -> Any:
         """Submit the job's ids, if it is due, and return the message of its task."""
-        reading = run.reading
-        intake = reading.intake
-        if intake.unknown_fields:
+        delivery = run.delivery
+        parsed = delivery.parsed
+        if parsed.unknown_fields:
             self._log.warning(
-                "unknown_fields", job_id=intake.job.job_id, fields=list(intake.unknown_fields)
+                "unknown_fields", job_id=parsed.job.job_id, fields=list(parsed.unknown_fields)
             )
-        if is_due(message, intake) and not reading.is_begun:
-            self._submit(reading)
+        if is_due(message, parsed) and not delivery.may_be_started:
+            self._submit(delivery)
         # A key of our own: a producer may give two messages one id.
         key, embedded = str(next(self._keys)), self.runtime.embedded
-        found = to_task_message(message, intake.job, run.orders, key=key, embedded=embedded)
-        self.runtime.readings[key] = found.reading = reading  # as long as the message lives
+        found = to_task_message(message, parsed.job, run.orders, key=key, embedded=embedded)
+        self.runtime.deliveries[key] = found.delivery = delivery  # as long as the message lives
         return found
 
-    def _submit(self, reading: Reading) -> None:
-        job, came_at = reading.intake.job, reading.intake.came_at
-        ids = fresh_ids(job, self.runtime.settings, again=False)
-        reading.pending = begin(self.runtime.lanes(job.account), job, ids, came_at)
+    def _submit(self, delivery: JobDelivery) -> None:
+        job, came_at = delivery.parsed.job, delivery.parsed.came_at
+        ids = fresh_ids(job, self.runtime.settings, redelivered=False)
+        delivery.pending = begin(self.runtime.lanes(job.account), job, ids, came_at)

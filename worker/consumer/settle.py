@@ -80,7 +80,7 @@ class Settler:
                 report.outcome(word.outcome(ref.id), utc_now())
             self._reject(message, error, also=report.take_posted())
 
-        self._runtime.told_before(job).add_done_callback(publish)
+        self._runtime.earlier_outcomes(job).add_done_callback(publish)
 
     def _reject(
         self, message: Any, error: InvalidJob, also: Sequence[Future[None]] = ()

@@ -13,7 +13,7 @@ from worker.consumer.task_message import arguments_of, envelope_of, routing_key_
 from worker.contract.job import Envelope, InvalidJob
 from worker.jobs.parse import read_job
 from worker.jobs.poison import DELIVERED_IN_VAIN, Disposition, disposition, last_death
-from worker.jobs.submit import Reading, read
+from worker.jobs.submit import JobDelivery, read
 from worker.settings import Account
 
 
@@ -21,7 +21,7 @@ from worker.settings import Account
 class Run:
     """Run the job in its lane. Its message names so many `orders`, some perhaps twice."""
 
-    reading: Reading
+    delivery: JobDelivery
     orders: int
 
 
@@ -71,7 +71,7 @@ def triage(
         return _buried(message, DELIVERED_IN_VAIN, accounts, now)
     try:
         if str(message.headers.get("id")) in revoked:
-            return _revoked(_run(message, accounts, received_at, now).reading)
+            return _revoked(_run(message, accounts, received_at, now).delivery)
         if _has_no_name(message):
             return Republish(routing_key_of(message))
         return _run(message, accounts, received_at, now)
@@ -106,22 +106,22 @@ def _has_no_name(message: Any) -> bool:
 def _run(message: Any, accounts: Accounts, received_at: float, now: datetime) -> Run:
     priority, account = split_key(routing_key_of(message))
     arguments = arguments_of(message)
-    intake = read_job(arguments.job, envelope_of(message, priority, account), accounts, now)
-    intake = replace(intake, came_at=received_at)
-    return Run(read(message, intake, arguments.progress), len(arguments.job["orders"]))
+    parsed = read_job(arguments.job, envelope_of(message, priority, account), accounts, now)
+    parsed = replace(parsed, came_at=received_at)
+    return Run(read(message, parsed, arguments.progress), len(arguments.job["orders"]))
 
 
-def _revoked(reading: Reading) -> Settlement:
+def _revoked(delivery: JobDelivery) -> Settlement:
     """Answer for a revoked task: Celery would acknowledge it and publish nothing."""
-    job = reading.intake.job
-    if reading.is_begun:
+    job = delivery.parsed.job
+    if delivery.may_be_started:
         return Bury(job, _given_up("revoked", job.job_id))
     return Reject(InvalidJob("revoked", "revoked before anything was sent", job.job_id))
 
 
 def _buried(message: Any, reason: str, accounts: Accounts, now: datetime) -> Settlement:
     try:
-        job = _run(message, accounts, 0.0, now).reading.intake.job
+        job = _run(message, accounts, 0.0, now).delivery.parsed.job
     except InvalidJob as error:
         return Reject(_given_up(reason, error.job_id))
     return Bury(job, _given_up(reason, job.job_id))

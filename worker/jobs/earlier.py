@@ -1,8 +1,8 @@
-"""Which of the words that were told of a job before still stand. Pure.
+"""Which earlier outcomes of a job still stand. Pure.
 
-The words of one run of a job have one `accepted_at`. A job is acknowledged when all is told, so
-a run that told only a part of its ids died, and what it told stands. A run that told all of
-them may have been another one: producers send a job again under the same name.
+All outcomes of one run carry the same `accepted_at`. A job is acknowledged once all outcomes
+are published, so a run that published only some of them has crashed, and those stand. A run
+that published all may have been another job: producers send a job again under the same name.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 from venues.words import CancelOutcome, CancelStatus, Evidence
 
 #: One outcome as it was published.
-Word = Mapping[str, Any]
+OutcomeJson = Mapping[str, Any]
 
-#: An order of which this is told is not open, and with an id of its venue never will be again.
+#: An order with one of these is not open; under a venue order id it never will be again.
 _NOT_OPEN = {
     CancelStatus.CANCELED,
     CancelStatus.FILLED,
@@ -26,42 +26,42 @@ _NOT_OPEN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What was told of a job's ids: by a run that died, and by the last one that did not."""
+class EarlierOutcomes:
+    """What crashed runs of a job published, and the last run that published all; by id."""
 
-    cut_short: Mapping[str, Word] = field(default_factory=dict)
-    complete: Mapping[str, Word] = field(default_factory=dict)
+    of_crashed_runs: Mapping[str, OutcomeJson] = field(default_factory=dict)
+    of_full_run: Mapping[str, OutcomeJson] = field(default_factory=dict)
 
     @property
     def accepted_at(self) -> str:
-        """Return when the run that died took the job; "" if none did."""
-        return next((str(word["accepted_at"]) for word in self.cut_short.values()), "")
+        """Return when the crashed run accepted the job; "" if none crashed."""
+        return next((str(word["accepted_at"]) for word in self.of_crashed_runs.values()), "")
 
 
-def sort_out(words: Iterable[Word], ids: frozenset[str]) -> Told:
-    """Return what was told of a job with these ids, from its outcomes in their order."""
-    runs: dict[str, dict[str, Word]] = {}
+def earlier_outcomes(words: Iterable[OutcomeJson], ids: frozenset[str]) -> EarlierOutcomes:
+    """Return what stands of a job with these ids, from its outcomes in their order."""
+    runs: dict[str, dict[str, OutcomeJson]] = {}
     for word in words:
         runs.setdefault(word["accepted_at"], {}).setdefault(word["id"], word)
-    cut_short: dict[str, Word] = {}
-    complete: dict[str, Word] = {}
+    of_crashed_runs: dict[str, OutcomeJson] = {}
+    of_full_run: dict[str, OutcomeJson] = {}
     for _, run in sorted(runs.items()):
         if run.keys() >= ids:
-            cut_short, complete = {}, run
+            of_crashed_runs, of_full_run = {}, run
         else:
-            cut_short = run | cut_short
-    return Told(cut_short, complete)
+            of_crashed_runs = run | of_crashed_runs
+    return EarlierOutcomes(of_crashed_runs, of_full_run)
 
 
-def first_word(told: Told, outcome: CancelOutcome) -> Word | None:
-    """Return the word that stands instead of an outcome; None if the outcome is news.
+def standing(earlier: EarlierOutcomes, outcome: CancelOutcome) -> OutcomeJson | None:
+    """Return the earlier outcome that stands instead of a new one; None if the new one does.
 
-    An order that shows as open is always news.
+    An order that shows as open is always new.
     """
     if outcome.status is CancelStatus.FAILED and outcome.evidence is Evidence.LOOKUP:
         return None
-    word = told.cut_short.get(outcome.id)
+    word = earlier.of_crashed_runs.get(outcome.id)
     if word is None and outcome.status in _NOT_OPEN:
-        before = told.complete.get(outcome.id)
+        before = earlier.of_full_run.get(outcome.id)
         word = before if before and before["status"] in _NOT_OPEN else None
     return word

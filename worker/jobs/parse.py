@@ -27,7 +27,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class Intake:
+class ParsedJob:
     """A job ready to run, and the ids of it that cannot be asked for.
 
     `came_at` is when the worker read its message (monotonic seconds); infinite: unknown.
@@ -41,7 +41,7 @@ class Intake:
 
 def read_job(
     value: Any, envelope: Envelope, accounts: Mapping[str, Account], now: datetime
-) -> Intake:
+) -> ParsedJob:
     """Return the job in a JSON value.
 
     Raises:
@@ -56,7 +56,7 @@ def read_job(
 
 def _read_job(
     value: Any, envelope: Envelope, accounts: Mapping[str, Account], now: datetime
-) -> Intake:
+) -> ParsedJob:
     message = validated(value)
     account = _account(message, envelope, accounts)
     venue, asked = account.venue, _asked(message)
@@ -75,7 +75,7 @@ def _read_job(
         trace=_trace(envelope.headers or {}),
     )
     refused = tuple(_refused(item) for item in named if isinstance(item, Refusal))
-    return Intake(job, refused, unknown_fields(value))
+    return ParsedJob(job, refused, unknown_fields(value))
 
 
 def _account(

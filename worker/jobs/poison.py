@@ -66,12 +66,12 @@ def is_quarantined(headers: Mapping[str, Any]) -> bool:
     return _number(headers, QUARANTINES) > 0
 
 
-def longest_hold_s(*, suspect: bool, attempt: int) -> float:
+def longest_hold_s(*, quarantined: bool, attempt: int) -> float:
     """Return for how long a task holds its message before it goes back with what is done.
 
     `attempt` counts from 1; a job that kills slowly is not acquitted without end.
     """
-    return SUSPECT_HOLD_S if suspect and attempt <= DELIVERY_LIMIT else LONGEST_HOLD_S
+    return SUSPECT_HOLD_S if quarantined and attempt <= DELIVERY_LIMIT else LONGEST_HOLD_S
 
 
 def delayed_headers(headers: Mapping[str, Any]) -> dict[str, Any]:

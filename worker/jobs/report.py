@@ -18,7 +18,7 @@ from worker.amqp.publisher import Publication, Publisher
 from worker.amqp.topology import OUTCOMES, REJECTED
 from worker.contract.job import InvalidJob
 from worker.contract.outcome import OutcomeMessage, message_id, rfc_3339
-from worker.jobs.earlier import Told, Word, first_word, sort_out
+from worker.jobs.earlier import EarlierOutcomes, OutcomeJson, earlier_outcomes, standing
 from worker.stats import NO_OBSERVER
 
 #: Statuses that somebody should look at.
@@ -33,15 +33,15 @@ class Report:
         publisher: Publisher,
         job: CancelJob,
         counts: Mapping[str, int],
-        told: Callable[[Mapping[str, Any], Priority], None] = NO_OBSERVER.outcome,
-        told_before: Callable[[], Iterable[bytes]] = tuple,
+        observe: Callable[[Mapping[str, Any], Priority], None] = NO_OBSERVER.outcome,
+        earlier_outcomes: Callable[[], Iterable[bytes]] = tuple,
     ) -> None:
-        """Prepare; `told_before`, which may wait, finds what was published of the job."""
+        """Prepare; `earlier_outcomes`, which may wait, finds what was published of the job."""
         self._publisher = publisher
         self._job = job
-        self._told = told
-        self._told_before = told_before
-        self._before: Told | None = None
+        self._observe = observe
+        self._earlier_outcomes = earlier_outcomes
+        self._before: EarlierOutcomes | None = None
         self.counts: Counter[str] = Counter(counts)
         self._log = structlog.get_logger().bind(
             job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
@@ -74,15 +74,15 @@ class Report:
         """Log and publish the final word on one id: the first one, where that stands."""
         if self._before is None:
             self._before = self._recall()
-        self._tell(first_word(self._before, outcome) or self._message(outcome, now))
+        self._tell(standing(self._before, outcome) or self._message(outcome, now))
 
-    def _recall(self) -> Told:
-        words = [word for body in self._told_before() if (word := _read(body))]
-        told = sort_out(words, frozenset(ref.id for ref in self._job.refs))
-        if told.accepted_at:  # what is told from now on belongs to the run that died
-            self._of_job["accepted_at"] = told.accepted_at
-            self._accepted_at = datetime.fromisoformat(told.accepted_at)
-        return told
+    def _recall(self) -> EarlierOutcomes:
+        words = [word for body in self._earlier_outcomes() if (word := _read(body))]
+        earlier = earlier_outcomes(words, frozenset(ref.id for ref in self._job.refs))
+        if earlier.accepted_at:  # what is published from now on belongs to the crashed run
+            self._of_job["accepted_at"] = earlier.accepted_at
+            self._accepted_at = datetime.fromisoformat(earlier.accepted_at)
+        return earlier
 
     def refused(self, outcome: CancelOutcome, now: datetime) -> None:
         """Log and publish the final word on an id that cannot be one: it is always the same."""
@@ -93,7 +93,7 @@ class Report:
         tell = self._log.error if message["status"] in _LOUD else self._log.info
         tell("cancel_outcome", **fields)
         self.counts[message["status"]] += 1
-        self._told(message, self._job.priority)
+        self._observe(message, self._job.priority)
         self._posted.append(self._publisher.publish(_letter(message, self._job.trace)))
 
     def _message(self, outcome: CancelOutcome, now: datetime) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class Report:
         self._posted.clear()
 
     def kept(self, why: str) -> None:
-        """Log that the broker keeps the job, as it has not taken what was told of it."""
+        """Log that the broker keeps the job, as it has not taken its outcomes."""
         self._log.error("message_kept", why=why)
 
     def take_posted(self) -> list[Future[None]]:
@@ -136,13 +136,13 @@ class Report:
         self._log.info("job_done", latency_ms=latency_ms, **self.counts)
 
 
-def _read(body: bytes) -> Word | None:
+def _read(body: bytes) -> OutcomeJson | None:
     """Return an outcome as it was published; None if somebody else published something else."""
     try:
         OutcomeMessage.model_validate_json(body)
     except ValidationError:
         return None
-    word: Word = json.loads(body)
+    word: OutcomeJson = json.loads(body)
     return word
 
 

@@ -15,7 +15,7 @@ from worker.jobs.poison import longest_hold_s
 from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
 from worker.jobs.report import Report
 from worker.jobs.runtime import DISOWNED, Runtime
-from worker.jobs.submit import Reading, begin, deadline_of, fresh_ids, looks_first
+from worker.jobs.submit import JobDelivery, begin, deadline_of, fresh_ids, looks_first
 from worker.lane.submission import Result
 from worker.orders.follow import expire
 from worker.orders.progress import Cohort, cohorts, new_progress
@@ -24,49 +24,53 @@ from worker.processes.client import LaneFailed, Pending
 from worker.settings import Settings
 
 
-class Disowned(Exception):
+class OwnershipLost(Exception):
     """The connection was lost and with it the job: the broker gives it to the next owner."""
 
 
-class Run:
+class JobRun:
     """One delivery of one job."""
 
-    def __init__(self, runtime: Runtime, reading: Reading) -> None:
+    def __init__(self, runtime: Runtime, delivery: JobDelivery) -> None:
         """Prepare.
 
         Raises:
             ValidationError: what the message carries of earlier tries cannot be read.
         """
-        job, refused = reading.intake.job, reading.intake.refused
-        progress = read_progress(reading.progress)
+        job, refused = delivery.parsed.job, delivery.parsed.refused
+        progress = read_progress(delivery.progress)
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
-        self._came_at = math.inf if progress else reading.intake.came_at
-        self._pending = reading.pending
-        self._hold_s = longest_hold_s(suspect=reading.suspect, attempt=self.attempt)
+        self._came_at = math.inf if progress else delivery.parsed.came_at
+        self._pending = delivery.pending
+        self._hold_s = longest_hold_s(quarantined=delivery.quarantined, attempt=self.attempt)
         self.report = Report(
             runtime.publisher,
             self.job,
             progress.counts if progress else {},
             runtime.observer.outcome,
-            (lambda: runtime.told_before(job).result()) if reading.is_begun else tuple,
+            (lambda: runtime.earlier_outcomes(job).result())
+            if delivery.may_be_started
+            else tuple,
         )
         self._lanes = runtime.lanes(job.account)
         self._ids = (
-            [] if self._pending else _ids(self.job, progress, runtime.settings, reading.again)
+            []
+            if self._pending
+            else _ids(self.job, progress, runtime.settings, delivery.redelivered)
         )
         if progress is None:
             self.report.accepted(len(job.refs) + len(refused))
             for outcome in refused:
                 self.report.refused(outcome, utc_now())
 
-    def go(self) -> tuple[RetryDecision | None, list[Returned]]:
+    def run(self) -> tuple[RetryDecision | None, list[Returned]]:
         """Cancel, and return when what is left goes again, with what is left.
 
         Raises:
             Disowned: the broker gives the job to another worker.
             LaneFailed: a fault of ours; the job goes to `cancel.dead`.
-            NotConfirmed: the worker stops, and the broker does not take what was told.
+            NotConfirmed: the worker stops, and the broker does not take the outcomes.
         """
         deadline = self._pending.submission.deadline if self._pending else deadline_of(self.job)
         left = self._carry(deadline) if self.job.refs else []
@@ -97,7 +101,7 @@ class Run:
             missing -= len(results)
             if pending.submission.withdrawn == DISOWNED:
                 # Whoever has the job now tells all of it: two would not know the same.
-                raise Disowned
+                raise OwnershipLost
             for result in results:
                 if isinstance(result, CancelOutcome):
                     self.report.outcome(result, utc_now())
@@ -125,7 +129,7 @@ class Run:
                     raise results
                 return results
 
-    def again(self, left: Sequence[Returned]) -> dict[str, Any]:
+    def retry_arguments(self, left: Sequence[Returned]) -> dict[str, Any]:
         """Return the arguments of the task that goes on with what is left."""
         progress = Progress(
             accepted_at=self.job.accepted_at,
@@ -140,6 +144,10 @@ class Run:
         }
 
 
+def _earlier(runtime: Runtime, job: CancelJob) -> Sequence[bytes]:
+    return runtime.earlier_outcomes(job).result()
+
+
 def _resumed(job: CancelJob, progress: Progress) -> CancelJob:
     return replace(job, accepted_at=progress.accepted_at, deadline=progress.deadline)
 
@@ -148,7 +156,7 @@ def _ids(
     job: CancelJob, progress: Progress | None, settings: Settings, again: bool
 ) -> list[Cohort]:
     if progress is None:
-        return fresh_ids(job, settings, again=again)
+        return fresh_ids(job, settings, redelivered=again)
     carried = {track.ref.id: (track.ref, track.progress) for track in progress.tracks}
     look = looks_first(job, settings)
     orders = (

@@ -13,7 +13,7 @@ from worker.amqp.outcome_stream import OutcomeStream
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import is_embedded
 from worker.contract.outcome import message_id
-from worker.jobs.submit import Reading
+from worker.jobs.submit import JobDelivery
 from worker.processes.client import LaneClient
 from worker.settings import Settings
 from worker.stats import NO_OBSERVER, LaneStats, Observer
@@ -39,7 +39,7 @@ class Runtime:
         self._outcome_stream = OutcomeStream(connect, self.publisher)
         self.observer = observer
         #: What the consumer read, for the task that comes of it; each lives with its message.
-        self.readings: WeakValueDictionary[str, Reading] = WeakValueDictionary()
+        self.deliveries: WeakValueDictionary[str, JobDelivery] = WeakValueDictionary()
         self._owned: set[str] = set()
 
     def listen(self, write: Callable[[str], object]) -> None:
@@ -62,7 +62,7 @@ class Runtime:
             found |= process.stats()
         return found
 
-    def told_before(self, job: CancelJob) -> Future[list[bytes]]:
+    def earlier_outcomes(self, job: CancelJob) -> Future[list[bytes]]:
         """Find the outcomes that were published of a job before."""
         if self.embedded:  # that broker keeps nothing that was taken
             nothing: Future[list[bytes]] = Future()

@@ -13,7 +13,7 @@ from typing import Any
 
 from venues.words import CancelJob, Priority
 from worker.contract.outcome import utc_now
-from worker.jobs.parse import Intake
+from worker.jobs.parse import ParsedJob
 from worker.jobs.poison import is_quarantined
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
@@ -22,43 +22,43 @@ from worker.settings import Settings
 
 
 @dataclass(slots=True, weakref_slot=True, kw_only=True)
-class Reading:
+class JobDelivery:
     """A job as its message was read, and what its lane still owes it, if its ids are there."""
 
-    intake: Intake
+    parsed: ParsedJob
     #: What a retry carries (`worker.jobs.progress_json.read_progress`).
     progress: Any = None
     #: Another worker, or this one, had the message before.
-    again: bool = False
-    #: So many workers died over it that it was set aside.
-    suspect: bool = False
+    redelivered: bool = False
+    #: It was held apart, as many workers died over it.
+    quarantined: bool = False
     pending: Pending | None = None
 
     @property
-    def is_begun(self) -> bool:
-        """Whether something may have been done for it, and told."""
-        return self.again or self.suspect or self.progress is not None
+    def may_be_started(self) -> bool:
+        """Whether something may have been done for it and published."""
+        return self.redelivered or self.quarantined or self.progress is not None
 
 
-def read(message: Any, intake: Intake, progress: Any) -> Reading:
+def read(message: Any, parsed: ParsedJob, progress: Any) -> JobDelivery:
     """Return what is known of a job and its message."""
-    return Reading(
-        intake=intake,
+    return JobDelivery(
+        parsed=parsed,
         progress=progress,
-        again=bool(message.delivery_info.get("redelivered")),
-        suspect=is_quarantined(message.headers),
+        redelivered=bool(message.delivery_info.get("redelivered")),
+        quarantined=is_quarantined(message.headers),
     )
 
 
-def is_due(message: Any, intake: Intake) -> bool:
+def is_due(message: Any, parsed: ParsedJob) -> bool:
     """Say whether there is something to do for a job, and its time is now."""
-    late = utc_now() >= intake.job.deadline
-    return bool(intake.job.refs) and not late and not message.headers.get("eta")
+    late = utc_now() >= parsed.job.deadline
+    return bool(parsed.job.refs) and not late and not message.headers.get("eta")
 
 
-def fresh_ids(job: CancelJob, settings: Settings, *, again: bool) -> list[Cohort]:
+def fresh_ids(job: CancelJob, settings: Settings, *, redelivered: bool) -> list[Cohort]:
     """Return the ids of a job of which at most is known that they may have been sent."""
-    return new_cohorts(job.refs, look_first=looks_first(job, settings), sent=again)
+    return new_cohorts(job.refs, look_first=looks_first(job, settings), sent=redelivered)
 
 
 def looks_first(job: CancelJob, settings: Settings) -> bool:

@@ -81,10 +81,10 @@ def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
     run = decide(message)
 
     assert isinstance(run, Run)
-    assert (run.orders, run.reading.intake.came_at) == (3, 5.0)
-    assert run.reading.progress == {"attempt": 2}
-    assert run.reading.again
-    assert run.reading.suspect
+    assert (run.orders, run.delivery.parsed.came_at) == (3, 5.0)
+    assert run.delivery.progress == {"attempt": 2}
+    assert run.delivery.redelivered
+    assert run.delivery.quarantined
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from venues.words import CancelOutcome, CancelStatus, Evidence
-from worker.jobs.earlier import Told, first_word, sort_out
+from worker.jobs.earlier import EarlierOutcomes, earlier_outcomes, standing
 
 IDS = frozenset({"1", "2", "3"})
 
@@ -21,36 +21,36 @@ def news(status: CancelStatus, evidence: Evidence = Evidence.NONE) -> CancelOutc
 
 
 def test_a_run_that_died() -> None:
-    told = sort_out([word("1"), word("2", "failed")], IDS)
+    earlier = earlier_outcomes([word("1"), word("2", "failed")], IDS)
 
-    assert told.cut_short == {"1": word("1"), "2": word("2", "failed")}
-    assert told.complete == {}
-    assert told.accepted_at == "09:00"
+    assert earlier.of_crashed_runs == {"1": word("1"), "2": word("2", "failed")}
+    assert earlier.of_full_run == {}
+    assert earlier.accepted_at == "09:00"
 
 
 def test_the_first_word_of_many() -> None:
     """Copies of one job die together: each told the same, and the oldest counts."""
-    told = sort_out([word("1", at="09:01"), word("1", "not_found", at="09:02")], IDS)
+    earlier = earlier_outcomes([word("1", at="09:01"), word("1", "not_found", at="09:02")], IDS)
 
-    assert told.cut_short == {"1": word("1", at="09:01")}
-    assert told.accepted_at == "09:01"
+    assert earlier.of_crashed_runs == {"1": word("1", at="09:01")}
+    assert earlier.accepted_at == "09:01"
 
 
 def test_a_run_after_a_whole_one() -> None:
     whole = [word(order_id, "failed", "08:00") for order_id in IDS]
-    told = sort_out([*whole, word("2")], IDS)
+    earlier = earlier_outcomes([*whole, word("2")], IDS)
 
-    assert told.cut_short == {"2": word("2")}
-    assert told.complete["1"] == word("1", "failed", "08:00")
-    assert told.accepted_at == "09:00"
+    assert earlier.of_crashed_runs == {"2": word("2")}
+    assert earlier.of_full_run["1"] == word("1", "failed", "08:00")
+    assert earlier.accepted_at == "09:00"
 
 
 def test_what_died_before_a_whole_run_counts_no_more() -> None:
     whole = [word(order_id, at="09:00") for order_id in IDS]
-    told = sort_out([word("1", "failed", "08:00"), *whole], IDS)
+    earlier = earlier_outcomes([word("1", "failed", "08:00"), *whole], IDS)
 
-    assert told.cut_short == {}
-    assert told.accepted_at == ""
+    assert earlier.of_crashed_runs == {}
+    assert earlier.accepted_at == ""
 
 
 @pytest.mark.parametrize("status", list(CancelStatus))
@@ -58,16 +58,16 @@ def test_what_died_before_a_whole_run_counts_no_more() -> None:
 def test_a_run_that_died_has_the_first_word(before: CancelStatus, status: CancelStatus) -> None:
     first = word("1", before)
 
-    assert first_word(Told(cut_short={"1": first}), news(status)) == first
-    assert first_word(Told(cut_short={"2": first}), news(status)) is None
+    assert standing(EarlierOutcomes(of_crashed_runs={"1": first}), news(status)) == first
+    assert standing(EarlierOutcomes(of_crashed_runs={"2": first}), news(status)) is None
 
 
 @pytest.mark.parametrize("before", list(CancelStatus))
 def test_an_order_that_shows_as_open_is_news(before: CancelStatus) -> None:
     seen = news(CancelStatus.FAILED, Evidence.LOOKUP)
 
-    assert first_word(Told(cut_short={"1": word("1", before)}), seen) is None
-    assert first_word(Told(complete={"1": word("1", before)}), seen) is None
+    assert standing(EarlierOutcomes(of_crashed_runs={"1": word("1", before)}), seen) is None
+    assert standing(EarlierOutcomes(of_full_run={"1": word("1", before)}), seen) is None
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,6 @@ def test_a_whole_run_may_have_been_another(
 ) -> None:
     first = word("1", before)
 
-    assert (first_word(Told(complete={"1": first}), news(status)) == first) is stands
+    assert (
+        standing(EarlierOutcomes(of_full_run={"1": first}), news(status)) == first
+    ) is stands

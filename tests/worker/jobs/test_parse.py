@@ -10,7 +10,7 @@ import pytest
 from venues import all_venues
 from venues.words import Credential, IdKind, OrdType, Priority
 from worker.contract.job import Envelope, InvalidJob, read_json
-from worker.jobs.parse import Intake, read_job
+from worker.jobs.parse import ParsedJob, read_job
 from worker.settings import Account
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -27,7 +27,7 @@ def job(**fields: Any) -> dict[str, Any]:
     return {"job_id": "j", "account": "desk-1", "orders": ["33308750270880236"]} | fields
 
 
-def read(value: Any, envelope: Envelope = ENVELOPE) -> Intake:
+def read(value: Any, envelope: Envelope = ENVELOPE) -> ParsedJob:
     return read_job(value, envelope, ACCOUNTS, NOW)
 
 

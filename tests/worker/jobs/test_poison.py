@@ -63,7 +63,7 @@ def test_what_is_set_aside_has_no_past() -> None:
 
 
 @pytest.mark.parametrize(
-    ("suspect", "attempt", "held_s"),
+    ("quarantined", "attempt", "held_s"),
     [
         (True, 1, 3.0),
         (True, DELIVERY_LIMIT, 3.0),
@@ -71,8 +71,8 @@ def test_what_is_set_aside_has_no_past() -> None:
         (False, 1, 900.0),
     ],
 )
-def test_hold(suspect: bool, attempt: int, held_s: float) -> None:
-    assert longest_hold_s(suspect=suspect, attempt=attempt) == held_s
+def test_hold(quarantined: bool, attempt: int, held_s: float) -> None:
+    assert longest_hold_s(quarantined=quarantined, attempt=attempt) == held_s
 
 
 def test_suspicion_lasts_until_the_message_is_written_anew() -> None:
