@@ -25,9 +25,9 @@ from worker.contract.outcome import utc_now
 from worker.jobs.runtime import Runtime
 from worker.jobs.submit import JobDelivery, begin, fresh_ids, is_due
 
-#: A queue's messages here at once. An id that is canceled stays until it is proven, and venues
-#: are asked for proof more slowly than for cancels: with 192, a thousand one-id jobs took
-#: twice the time and a fifth more requests.
+#: At most this many unacknowledged messages of one queue. A canceled id stays until it is
+#: proven, and venues are asked for proof more slowly than for cancels: with 192, a thousand
+#: one-id jobs took twice the time and a fifth more requests.
 MOST_PREFETCH = 1024
 LEAST_PREFETCH = 8
 

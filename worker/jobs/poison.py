@@ -2,10 +2,10 @@
 
 Each death counts for every message that the worker held, and only one of them is guilty. If
 all came back together, one poisonous job would take its neighbours with it to the limit. Set
-aside for different times, the innocent ones come back while the guilty one is away. One that
-its worker then survives goes back to the broker with what is done, and its deaths are
-forgotten: else an innocent job that takes long would be given up, and tell as unconfirmed what
-it had told as canceled.
+aside for different times, the innocent ones come back while the guilty one is away. A job
+that its worker survives goes back to the broker with its progress, and its deaths are
+forgotten: an innocent job that takes long would otherwise be given up, and be published as
+`unconfirmed` after `canceled`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kombu.transport import native_delayed_delivery
 
 from worker.amqp.topology import DELIVERY_LIMIT
 
-#: A message is set aside after so many deaths, and again after so many more.
+#: After this many deaths a message is quarantined, and again after as many more.
 TRIES = 7
 #: For how long, at random, in seconds: several times what a worker needs to start.
 SHORTEST_S, LONGEST_S = 1, 20

@@ -1,4 +1,4 @@
-"""Tells what became of each id: one log line and one confirmed message, with the same keys."""
+"""Logs and publishes each outcome: one line and one confirmed message, with the same keys."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Report:
         )
 
     def outcome(self, outcome: CancelOutcome, now: datetime) -> None:
-        """Log and publish the final word on one id: the first one, where that stands."""
+        """Log and publish the outcome of one id, or the earlier one that stands instead."""
         if self._before is None:
             self._before = self._recall()
         self._tell(standing(self._before, outcome) or self._message(outcome, now))
@@ -111,7 +111,7 @@ class Report:
         )
 
     def settle(self) -> None:
-        """Wait until the broker has every outcome for good.
+        """Wait until the broker has confirmed every outcome.
 
         Raises:
             NotConfirmed: the worker stops, and the broker takes nothing.

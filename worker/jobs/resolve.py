@@ -44,7 +44,7 @@ class _Refused(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """What an id is that fits, and why it cannot be asked for, if so."""
+    """A kind and type that an id may have, and why no route takes it, if none does."""
 
     fits: Callable[[str], object]
     kind: IdKind

@@ -65,7 +65,7 @@ class JobRun:
                 self.report.refused(outcome, utc_now())
 
     def run(self) -> tuple[RetryDecision | None, list[Returned]]:
-        """Cancel, and return when what is left goes again, with what is left.
+        """Run the job; return the retry decision and the ids that are left.
 
         Raises:
             Disowned: the broker gives the job to another worker.
@@ -100,7 +100,7 @@ class JobRun:
             results = self._next(pending, until)
             missing -= len(results)
             if pending.submission.withdrawn == DISOWNED:
-                # Whoever has the job now tells all of it: two would not know the same.
+                # The next owner publishes all outcomes: two workers would not know the same.
                 raise OwnershipLost
             for result in results:
                 if isinstance(result, CancelOutcome):

@@ -63,8 +63,8 @@ class Runtime:
         return found
 
     def earlier_outcomes(self, job: CancelJob) -> Future[list[bytes]]:
-        """Find the outcomes that were published of a job before."""
-        if self.embedded:  # that broker keeps nothing that was taken
+        """Find the outcomes that were published earlier for a job."""
+        if self.embedded:  # that broker keeps no outcomes
             nothing: Future[list[bytes]] = Future()
             nothing.set_result([])
             return nothing

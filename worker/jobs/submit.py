@@ -23,7 +23,7 @@ from worker.settings import Settings
 
 @dataclass(slots=True, weakref_slot=True, kw_only=True)
 class JobDelivery:
-    """A job as its message was read, and what its lane still owes it, if its ids are there."""
+    """A job as it was delivered, and its submission once its ids are in their lane."""
 
     parsed: ParsedJob
     #: What a retry carries (`worker.jobs.progress_json.read_progress`).
@@ -36,7 +36,7 @@ class JobDelivery:
 
     @property
     def may_be_started(self) -> bool:
-        """Whether something may have been done for it and published."""
+        """Whether a request may have been sent for it, or an outcome published."""
         return self.redelivered or self.quarantined or self.progress is not None
 
 
@@ -57,7 +57,7 @@ def is_due(message: Any, parsed: ParsedJob) -> bool:
 
 
 def fresh_ids(job: CancelJob, settings: Settings, *, redelivered: bool) -> list[Cohort]:
-    """Return the ids of a job of which at most is known that they may have been sent."""
+    """Return a new job's cohorts; `redelivered`: cancels may have been sent."""
     return new_cohorts(job.refs, look_first=looks_first(job, settings), sent=redelivered)
 
 

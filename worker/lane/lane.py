@@ -1,7 +1,7 @@
 """The lane of one account: whose id leaves next, with whom, and when. Pure but for its state.
 
 A lane holds the waiting ids of all running tasks. Whenever the quotas of a route allow a
-request, the most pressing group of ids that fit together leaves, filled to the brim. The
+request, the most pressing group of ids that fit together leaves, with as many ids as fit. The
 caller brings the clock (monotonic seconds) and a lock, sends, and reports back.
 """
 
@@ -169,7 +169,7 @@ class Lane:
             self._hurry(entry, now)
 
     def _learn(self, entry: Entry, progress: OrderProgress, now: float) -> None:
-        """Another job may know more of the id, and so change with whom it travels."""
+        """Merge what another job knows; that may move the id to another group."""
         known, entry.progress = entry.known, joined(entry.progress, progress)
         if entry.known != known and not entry.in_flight:
             dequeue(entry)
@@ -177,7 +177,7 @@ class Lane:
         self._holds.update(entry, now)
 
     def _hurry(self, entry: Entry, now: float) -> None:
-        """A kill job asks for an id that waits as routine: it goes as a kill now."""
+        """Turn a waiting routine id into a kill."""
         if entry.in_flight:
             entry.kill = True
             self._holds.update(entry, now)
@@ -298,7 +298,7 @@ class Lane:
         self._follow(sending.entries, courses, now)
 
     def _looked(self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float) -> None:
-        """Learn from what was seen open; what was not seen says nothing."""
+        """Learn which orders were seen open; a missing one proves nothing."""
         for entry, ref in zip(sending.entries, sending.batch.refs, strict=True):
             seen = said[ref].ord_status in OPEN_STATES
             if seen and self._entries.get(entry.key) is entry:
@@ -342,7 +342,7 @@ class Lane:
     # -- what the account suffers --------------------------------------------------------
 
     def pause(self, now: float, retry_after_s: float | None, *, banned: bool = False) -> Pause:
-        """The venue refused for rate: be quiet, no shorter than it asks for.
+        """Pause the account after a refusal for rate, at least as long as the venue asks.
 
         What is refused during a pause had left before it: that is one refusal, not many.
         """
@@ -536,7 +536,7 @@ class Lane:
                 self._queue(some, not_before, now)
 
     def _stay(self, entries: Sequence[Entry], not_before: float) -> list[Entry]:
-        """Give ids to the tasks that leave; return those that somebody else asks for."""
+        """Return ids to withdrawn submissions; keep those that another submission asks for."""
         for entry in entries:
             leaving = [owner for owner in entry.owners if owner in self._leaving]
             for owner in leaving:
