@@ -23,7 +23,7 @@ from worker.amqp.buffered import corked
 
 #: Messages in flight to the broker at once.
 WINDOW = 1000
-#: A broker that is silent for longer than this (seconds) counts as dead, and is dialed again.
+#: A broker that is silent for longer than this (seconds) is dead; reconnect.
 #: The socket has the limit: to pass it with each read would take four system calls more.
 CONFIRM_TIMEOUT_S = 15.0
 _POLL_S = 1.0

@@ -33,7 +33,7 @@ class UnconfirmedEvents(EventDispatcher):
 
         Raises:
             ConnectionResetError: events cannot leave, as a heartbeat found, which comes from
-                the event loop: that connects anew. To dial in here, as Celery would, holds
+                the event loop: that connects anew. To reconnect here, as Celery would, holds
                 the whole worker, and gives the channel its confirms back.
         """
         super().send(type, *args, **{**fields, "retry": False})

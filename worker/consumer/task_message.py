@@ -87,7 +87,7 @@ def json_or_none(body: bytes) -> Any:
 
 
 def arguments_of(message: Any) -> TaskArguments:
-    """Return the job, and what a retry carries, of a message, whoever wrote it.
+    """Return the job, and what a retry carries, of a message from Celery or any producer.
 
     Raises:
         InvalidJob: it is no JSON, or a task of another kind.

@@ -19,7 +19,7 @@ from worker.settings import Account
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Run the job in its lane. Its message names so many `orders`, some perhaps twice."""
+    """Run the job in its lane; `orders` is how many its message names, some perhaps twice."""
 
     delivery: JobDelivery
     orders: int

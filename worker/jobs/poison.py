@@ -28,7 +28,7 @@ DELIVERED_IN_VAIN = "delivery_limit"
 _DEATH = ("exchange", "queue", "reason")
 #: A task holds its message no longer: the broker takes a message back after 30 minutes.
 LONGEST_HOLD_S = 900.0
-#: A worker that lives so long with a suspect has not died of it.
+#: A worker that holds a quarantined message for this long has survived it.
 SUSPECT_HOLD_S = 3.0
 #: How often a message was set aside; its count at the broker begins anew each time.
 QUARANTINES = "x-cancel-spells"

@@ -289,7 +289,7 @@ class Lane:
             wide=sending.batch.lists_all,
             verify=self._verify,
         )
-        # Of many orders most are known alike, and said alike: each step is worked out once.
+        # Most orders share their progress and their judgement: each step is worked out once.
         next_step = cache(lambda progress, judged: step(progress, judged, asked))
         courses = [
             next_step(entry.progress, said[ref])

@@ -20,9 +20,9 @@ from worker.orders.judge import Judgement
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase, Search
 from worker.orders.routes import cancel_routes, lookup_routes, unasked_routes
 
-#: A refusal of whole requests counts for an id after so many, where it can never go alone.
+#: After this many refusals of whole requests an id that can never go alone is refused, too.
 MOST_REFUSALS = 3
-#: From so many attempts that left the order open on, each further one waits longer.
+#: After this many attempts that left the order open, each further one waits longer.
 QUICK_TRIES = 3
 #: Verdicts that speak of the account, with the reason that its ids carry meanwhile.
 ACCOUNT_WIDE = {

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Shape
 
-#: Results of a pure function of an order's progress that are kept, for orders known alike.
+#: Most results that a cached function of an order's progress keeps.
 MOST_REMEMBERED = 1024
 
 
@@ -151,7 +151,9 @@ def new_cohorts(
 def cohorts(orders: Iterable[tuple[OrderRef, OrderProgress]]) -> list[Cohort]:
     """Return orders in their order; neighbors that share all but the id are one cohort."""
     found: list[Cohort] = []
-    alike = groupby(orders, key=lambda order: (order[0].symbol, order[0].ord_type, order[1]))
-    for (symbol, ord_type, progress), same in alike:
+    neighbors = groupby(
+        orders, key=lambda order: (order[0].symbol, order[0].ord_type, order[1])
+    )
+    for (symbol, ord_type, progress), same in neighbors:
         found.append(Cohort(progress, symbol, ord_type, tuple([ref.id for ref, _ in same])))
     return found

@@ -115,5 +115,5 @@ def _is_lookup(route: Route) -> bool:
 
 
 def _fits(quota: Quota, window_s: float) -> int:
-    """Return how many requests a quota allows in so many seconds, from when all are free."""
+    """Return how many requests a quota with all tokens free allows in a window of seconds."""
     return quota.limit * math.ceil(window_s / quota.window_s)

@@ -200,7 +200,7 @@ class LaneClient:
 def start(
     accounts: Mapping[str, Account], serve: Serve, *, processes: int
 ) -> dict[str, LaneClient]:
-    """Fork at most so many `processes` that `serve`; return the client of each account's lane.
+    """Fork at most `processes` that `serve`; return the client of each account's lane.
 
     Call this before any thread is started: a lock that a thread holds stays held in the child.
     """

@@ -160,7 +160,7 @@ class Driver:
             sending = following
             try:
                 following = self._send(sending)
-            except Exception:  # noqa: BLE001 - no job may wait for ever, or be told a lie
+            except Exception:  # noqa: BLE001 - no job may wait for ever, or get a false outcome
                 self._log.exception("sender_failed", route=sending.batch.route.name)
                 following = self._failed(sending, self.lane.in_doubt, "internal_error")
 
