@@ -29,6 +29,12 @@ def keepers(of: psutil.Process) -> list[psutil.Process]:
     return [child for child in of.children() if "tests.bench.awake" in child.cmdline()]
 
 
+def all_keepers(of: psutil.Process) -> list[psutil.Process]:
+    """Wait until there is one for each core: a new process has no command line yet."""
+    await_that(lambda: len(keepers(of)) == len(_CORES))
+    return keepers(of)
+
+
 def runs(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
@@ -44,7 +50,7 @@ def await_that(happens: Callable[[], bool]) -> None:
 
 def test_each_core_has_one_that_stands_back() -> None:
     with awake():
-        found = keepers(psutil.Process())
+        found = all_keepers(psutil.Process())
         await_that(lambda: all(os.sched_getscheduler(k.pid) == os.SCHED_IDLE for k in found))
         kept = sorted(core for keeper in found for core in keeper.cpu_affinity())
 
@@ -56,8 +62,7 @@ def test_they_end_with_a_bench_that_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", _BENCH], stdout=subprocess.PIPE) as bench:
         assert bench.stdout
         bench.stdout.readline()
-        found = keepers(psutil.Process(bench.pid))
+        found = all_keepers(psutil.Process(bench.pid))
         bench.kill()
 
-    assert len(found) == len(_CORES)
     await_that(lambda: not any(runs(keeper) for keeper in found))
