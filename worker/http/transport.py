@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import requests
 import urllib3
-from requests.exceptions import InvalidHeader, InvalidURL
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -46,8 +45,8 @@ MEANINGS: tuple[tuple[type[Exception], type[NotSent] | type[InDoubt], str], ...]
     (NewConnectionError, NotSent, "unreachable"),  # also a name that nobody knows
     (ConnectTimeoutError, NotSent, "connect_timeout"),
     (ssl.SSLCertVerificationError, NotSent, "certificate"),
-    (InvalidURL, NotSent, "bad_request"),
-    (InvalidHeader, NotSent, "bad_request"),
+    (requests.exceptions.InvalidURL, NotSent, "bad_request"),
+    (requests.exceptions.InvalidHeader, NotSent, "bad_request"),
     (urllib3.exceptions.TimeoutError, InDoubt, "timeout"),
     (TimeoutError, InDoubt, "timeout"),
     (ProtocolError, InDoubt, "connection_lost"),
@@ -174,7 +173,7 @@ def meaning(error: Exception) -> NotSent | InDoubt:
 
 def _cause(error: Exception) -> Exception:
     """Return what went wrong first: requests and urllib3 wrap it up to three times."""
-    if isinstance(error, InvalidURL | InvalidHeader):
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
         return error
     wrapped = isinstance(error, requests.RequestException) and error.args
     cause: object = error.args[0] if wrapped else error

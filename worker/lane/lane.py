@@ -286,7 +286,7 @@ class Lane:
             started=sending.started,
             ended=now,
             alone=len(sending.entries) == 1,
-            wide=sending.batch.lists_all,
+            lists_all=sending.batch.lists_all,
             verify=self._verify,
         )
         # Most orders share their progress and their judgement: each step is worked out once.

@@ -81,8 +81,8 @@ class ReplyContext:
     """The request that was answered: by which route, when it started and ended.
 
     `alone` says that it carried this id only, so that a refusal of the whole request is a
-    refusal of this id. `wide` says that it asked for a whole list and named no id. `verify`
-    looks up also what a reply has named.
+    refusal of this id. `lists_all` says that it asked for a whole list and named no id.
+    `verify` looks up also what a reply has named.
     """
 
     venue: Venue
@@ -90,7 +90,7 @@ class ReplyContext:
     started: float
     ended: float
     alone: bool = False
-    wide: bool = False
+    lists_all: bool = False
     verify: bool = False
 
 
@@ -135,7 +135,7 @@ def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Trans
     """Return what follows from a judgement, be it of the order, the list or the account."""
     if said.verdict in ACCOUNT_WIDE:
         return not_effective(progress, ACCOUNT_WIDE[said.verdict], 1.0)
-    if asked.wide and said.verdict not in _OF_A_LIST:
+    if asked.lists_all and said.verdict not in _OF_A_LIST:
         return inconclusive_list(progress)
     return follow(progress, said, asked)
 

@@ -177,7 +177,7 @@ def test_what_follows_a_cancel_depends_on_its_company_and_on_who_asks(
 
 
 @pytest.mark.parametrize("phase", Phase)
-@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("lists_all", [True, False])
 @pytest.mark.parametrize(
     ("verdict", "why"),
     [
@@ -188,10 +188,10 @@ def test_what_follows_a_cancel_depends_on_its_company_and_on_who_asks(
     ],
 )
 def test_what_is_said_of_the_account_leaves_an_order_in_its_phase(
-    phase: Phase, wide: bool, verdict: Verdict, why: str
+    phase: Phase, lists_all: bool, verdict: Verdict, why: str
 ) -> None:
     progress = at(phase)
-    told = asked(MUTE, next_route(progress, MUTE), wide=wide)
+    told = asked(MUTE, next_route(progress, MUTE), lists_all=lists_all)
 
     assert any_step(progress, Judgement(verdict), told) == NextStep(
         progress._replace(misses=1, why=why), back_off=(1, 1.0)
