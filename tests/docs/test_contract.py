@@ -103,6 +103,9 @@ GOOD_JOBS = [
     {"account": "desk-1", "orders": ["1"], "job_id": None, "tags": {"a": "b"}},
     {"account": "desk-1", "orders": [{"id": "1", "kind": "nonsense"}]},  # costs this id alone
     {"account": "desk-1", "orders": ["1"], "of_tomorrow": True},
+    {"account": "desk-1", "orders": ["1"], "reason": None, "tags": {"a": None}},
+    {"account": "desk-1", "orders": [{"id": "1", "ord_type": None}]},
+    {"account": "desk-1", "orders": ["", 1.5, True, None, {"symbol": "BTC"}]},  # the same
     json.loads((ROOT / "examples/producers/job.json").read_text()),
 ]
 BAD_JOBS = [
@@ -110,16 +113,14 @@ BAD_JOBS = [
     {"account": "desk-1"},
     {"account": "desk-1", "orders": []},
     {"account": "desk-1", "orders": ["1"] * 10_001},
-    {"account": "desk-1", "orders": [""]},
-    {"account": "desk-1", "orders": [1.5]},
-    {"account": "desk-1", "orders": [True]},
-    {"account": "desk-1", "orders": [{"symbol": "BTC"}]},
     {"account": "desk-1", "orders": "1"},
     {"account": "desk 1", "orders": ["1"]},
     {"account": "desk-1", "orders": ["1"], "job_id": "x" * 129},
     {"account": "desk-1", "orders": ["1"], "tags": {str(n): "" for n in range(17)}},
     {"account": "desk-1", "orders": ["1"], "deadline": 5},
-    {"account": "desk-1", "orders": ["1"], "reason": None},
+    {"account": "desk-1", "orders": ["1"], "reason": 5},
+    {"account": None, "orders": ["1"]},
+    {"account": "desk-1", "orders": None},
     ["desk-1"],
 ]
 
@@ -186,6 +187,7 @@ def test_the_accounts_file_of_the_page_is_read(tmp_path: Path) -> None:
 _REASON_OF = {
     "InvalidJob": 0,
     "_Refused": 0,
+    "Refusal": 4,
     "not_effective": 1,
     "doubted": 1,
     "FinalWord": 2,

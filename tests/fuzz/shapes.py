@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -23,6 +24,12 @@ ACCOUNTS = {
 texts = st.text(st.characters(), max_size=140) | st.sampled_from(
     ["", "\ud800", "\x00", "a\r\nHost: b", "../x", "1?a=b", "1" * 101, "nan", "1e5", "٣٣٣"]
 )
+#: What a time may look like, and what is near to one.
+times = st.from_regex(
+    r"[0-9]{4}-?[01][0-9]-?[0-3][0-9][Tt ][0-2][0-9]:?[0-9]{2}(:?[0-6][0-9]([.,][0-9]{1,10})?)?"
+    r"(Z|z|[+-][0-9]{2}(:?[0-9]{2})?)?(\[UTC\])?",
+    fullmatch=True,
+) | st.datetimes(timezones=st.timezones()).map(datetime.isoformat)
 numbers = st.integers() | st.floats() | st.integers(10**98, 10**120)
 leaves = st.none() | st.booleans() | numbers | texts
 values = st.recursive(
@@ -45,7 +52,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "job_id": texts | values,
     "venue": st.sampled_from(sorted(ACCOUNTS)) | values,
     "symbol": st.just("BTCUSDT") | values,
-    "deadline": st.sampled_from(["2026-11-21T09:30:00Z", "0001-01-01T00:00:00+23:59"]) | values,
+    "deadline": times | values,
     "reason": texts | values,
     "requested_by": texts | values,
     "tags": st.dictionaries(texts, texts, max_size=17) | values,
@@ -58,16 +65,23 @@ jobs = st.fixed_dictionaries(
     },
     optional=_FIELDS,
 )
+#: What may stand among the ids and names no order.
+bad_elements: st.SearchStrategy[Any] = st.sampled_from(
+    [None, "", 1.5, True, [], {}, {"id": None}, {"id": "1", "kind": 5}, "9" * 101, 10**100]
+)
 #: Jobs that must be taken, so that what comes after the door is tried as well.
 good_jobs = st.fixed_dictionaries(
     {
         "job_id": st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128),
         "account": st.just("ztdx"),
         "symbol": st.just("BTCUSDT"),
-        "orders": st.lists(ids | st.text(min_size=1, max_size=100), min_size=1, max_size=6),
+        "orders": st.lists(
+            ids | st.text(min_size=1, max_size=100) | bad_elements, min_size=1, max_size=6
+        ),
     },
     optional={
-        "reason": st.text(max_size=256),
-        "tags": st.dictionaries(st.text(max_size=9), st.text()),
+        "reason": st.none() | st.text(max_size=256),
+        "deadline": st.none() | times,
+        "tags": st.none() | st.dictionaries(st.text(max_size=9), st.none() | st.text()),
     },
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from worker.consumer.task_message import (
     to_task_message,
 )
 from worker.contract.job import Envelope, InvalidJob, read_json
-from worker.contract.outcome import message_id
+from worker.contract.outcome import message_id, rfc_3339
 from worker.jobs.parse import ParsedJob, read_job
 from worker.orders.routes import SYMBOL_SHAPE
 
@@ -71,8 +71,18 @@ def test_any_json(value: Any, envelope: Envelope) -> None:
         check(parsed, value)
 
 
+def named(element: Any) -> str:
+    """Return the id that an element states, as the contract says; "" if it states none."""
+    if isinstance(element, dict):
+        element = element.get("id")
+    if isinstance(element, bool) or not isinstance(element, str | int):
+        return ""
+    word = str(element)
+    return word if len(word) <= 100 and not re.search("[\ud800-\udfff]", word) else ""
+
+
 def check(parsed: ParsedJob, value: dict[str, Any]) -> None:
-    asked = {str(item["id"] if isinstance(item, dict) else item) for item in value["orders"]}
+    asked = {named(item) or f"orders[{place}]" for place, item in enumerate(value["orders"])}
     told = [ref.id for ref in parsed.job.refs] + [refused.id for refused in parsed.refused]
 
     assert sorted(told) == sorted(asked)
@@ -80,7 +90,8 @@ def check(parsed: ParsedJob, value: dict[str, Any]) -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", ref.id) for ref in parsed.job.refs)
     symbols = [ref.symbol for ref in parsed.job.refs if ref.symbol]
     assert all(SYMBOL_SHAPE.fullmatch(symbol) for symbol in symbols)
-    assert parsed.job.deadline.tzinfo is not None
+    read_back = datetime.fromisoformat(rfc_3339(parsed.job.deadline))
+    assert abs(read_back - parsed.job.deadline) < timedelta(milliseconds=1)
     for order_id in told:
         name = message_id(parsed.job.job_id, order_id).encode("utf-8", "replace")
         assert 0 < len(name) <= 255

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from venues.words import IdKind, OrdType, Priority
 from worker.amqp.topology import routing_key
 from worker.cli.output import Problem
-from worker.contract.job import MOST_BYTES, MOST_ID, MOST_ORDERS, JobMessage
+from worker.contract.job import MOST_BYTES, MOST_ID, MOST_ORDERS, BadElement, JobMessage
 from worker.contract.outcome import rfc_3339, utc_now
 from worker.settings import NO_ACCOUNT_NAME
 
@@ -167,20 +167,23 @@ def _user() -> str:
 
 def _check(body: Mapping[str, Any], asked: Asked, now: datetime) -> None:
     try:
-        deadline = JobMessage.model_validate(body).deadline
+        message = JobMessage.model_validate(body)
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         raise Problem(_fault(asked, fault), _USAGE) from None
-    if deadline is not None and deadline <= now:
+    for number, order in enumerate(message.orders):
+        if isinstance(order, BadElement):  # a worker would refuse it, and do the others
+            raise Problem(_id_fault(asked.ids, number), _USAGE)
+    if message.deadline is not None and message.deadline <= now:
         line = f'--deadline: "{asked.deadline}" has passed; no cancel would be sent'
         raise Problem(line, _USAGE)
 
 
 def _fault(asked: Asked, fault: Mapping[str, Any]) -> str:
     """Return what is wrong with the options, in their own words; `fault` is pydantic's."""
-    field, *place = fault["loc"]
+    field = fault["loc"][0]
     if field == "orders":
-        return _id_fault(asked.ids, place)
+        return f"{len(asked.ids)} ids; a job has at most {MOST_ORDERS}: send two"
     if field == "account":
         return f'--account: "{asked.account}" {NO_ACCOUNT_NAME}'
     if field == "deadline":
@@ -194,10 +197,7 @@ def _fault(asked: Asked, fault: Mapping[str, Any]) -> str:
     return f"{option}: {fault['msg']}"
 
 
-def _id_fault(ids: Sequence[str], place: Sequence[Any]) -> str:
-    if not place:
-        return f"{len(ids)} ids; a job has at most {MOST_ORDERS}: send two"
-    number = int(place[0])
+def _id_fault(ids: Sequence[str], number: int) -> str:
     if not ids[number]:
         return f"id {number + 1} is empty"
     return f"id {number + 1} has {len(ids[number])} characters; an id has at most {MOST_ID}"

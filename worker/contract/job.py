@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NoReturn, Required
 
 from pydantic import (
@@ -15,9 +15,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
     ValidationError,
     WithJsonSchema,
+    model_validator,
     with_config,
 )
 from typing_extensions import TypedDict
@@ -37,22 +39,40 @@ _ENCODINGS = frozenset({"", "utf-8", "utf8", "binary"})
 Label = Annotated[str, StringConstraints(max_length=256)]
 OrderId = Annotated[str, StringConstraints(min_length=1, max_length=MOST_ID)]
 #: A number is taken as its decimal digits; they may exceed 2^53, so producers prefer strings.
-OrderNumber = Annotated[int, Field(gt=-(10**99), lt=10**99)]
+OrderNumber = Annotated[int, Field(gt=-(10**99), lt=10**100)]
+
+#: An ISO 8601 time with a zone, as the libraries of producers write it: with or without
+#: seconds, basic or extended, and after it perhaps the zone's name (RFC 9557).
+_ISO_8601 = re.compile(
+    r"(?P<minute>[0-9]{4}-?[0-9]{2}-?[0-9]{2}[T ][0-9]{2}:?[0-9]{2})"
+    r"(?P<second>:?[0-9]{2})?(?P<fraction>[.,][0-9]{1,9})?"
+    r"(?P<zone>Z|[+-][0-9]{2}(:?[0-9]{2})?)(\[[^\[\]]{1,64}\])?",
+    re.ASCII | re.IGNORECASE,
+)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-
-
-def _rfc_3339(value: Any) -> Any:
-    if not (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+def _time(value: Any) -> datetime:
+    """Return a time in UTC; one that UTC has no year for is the first or the last there is."""
+    said = _ISO_8601.fullmatch(value) if isinstance(value, str) else None
+    if said is None:
         raise ValueError("write it as RFC 3339, like 2026-11-21T09:30:00Z")
-    return value
+    second, fraction = said["second"] or "", said["fraction"] or ""
+    leaps = second.endswith("60")
+    if leaps:
+        second = second.replace("60", "59")
+    zone = said["zone"].upper()
+    moment = datetime.fromisoformat(f"{said['minute']}{second}{fraction}{zone}")
+    try:
+        return moment.astimezone(UTC) + timedelta(seconds=int(leaps))
+    except OverflowError:
+        return _LAST if moment.year == _LAST.year else _FIRST
 
 
 Deadline = Annotated[
     AwareDatetime,
     Field(strict=False),
-    BeforeValidator(_rfc_3339),
+    BeforeValidator(_time),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
@@ -85,16 +105,36 @@ class OrderItem(TypedDict, total=False):
         Field(None, description="venue_order_id or client_order_id; worked out if left out."),
     ]
     ord_type: Annotated[
-        Label,
-        Field("any", description="limit, market, trigger, trailing_stop, tp_sl or any."),
+        Label | None,
+        Field(None, description="limit, market, trigger, trailing_stop, tp_sl or any."),
     ]
     symbol: Annotated[
         Label | None, Field(None, description="Instrument, in the venue's spelling.")
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class BadElement:
+    """What stands among the orders of a job and names none; it costs itself alone."""
+
+    value: Any
+
+
+_ANYTHING = {
+    "description": "Anything else costs itself alone: its outcome is rejected, bad_id."
+}
+_Element = Annotated[
+    OrderId
+    | OrderNumber
+    | OrderItem
+    | Annotated[Any, PlainValidator(BadElement), WithJsonSchema(_ANYTHING)],
+    # What fits best, as pydantic sees it, would be the last one for an object with a null.
+    Field(union_mode="left_to_right"),
+]
+
+
 class JobMessage(BaseModel):
-    """A cancel job as producers send it."""
+    """A cancel job as producers send it. A field that is null is left out."""
 
     model_config = ConfigDict(strict=True, title="CancelJob")
 
@@ -106,15 +146,22 @@ class JobMessage(BaseModel):
     )
     venue: Label | None = Field(None, description="If given, must be the account's venue.")
     symbol: Label | None = Field(None, description="For all orders that do not say their own.")
-    orders: list[OrderId | OrderNumber | OrderItem] = Field(
+    orders: list[_Element] = Field(
         min_length=1, max_length=MOST_ORDERS, description="Ids, or objects with an id."
     )
     deadline: Deadline | None = Field(
         None, description="No new cancel after it; 5 minutes after acceptance if left out."
     )
-    reason: Label = ""
-    requested_by: Label = ""
-    tags: dict[Label, Label] = Field(default_factory=dict, max_length=16)
+    reason: Label | None = None
+    requested_by: Label | None = None
+    tags: dict[Label, Label | None] | None = Field(None, max_length=16)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: given for name, given in value.items() if given is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +213,17 @@ def job_id_of(value: Any) -> str:
     found = value.get("job_id") if isinstance(value, dict) else None
     usable = isinstance(found, str) and 0 < len(found) <= 128 and is_text(found)
     return str(found) if usable else ""
+
+
+def order_id_of(value: Any) -> str:
+    """Return the id that a JSON value is; "" if it is none."""
+    word = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return word if len(word) <= MOST_ID and is_text(word) else ""
+
+
+def is_label(value: Any) -> bool:
+    """Say whether a JSON value is a word that an order may say of itself, or null."""
+    return value is None or (isinstance(value, str) and len(value) <= 256 and is_text(value))
 
 
 def is_text(word: str) -> bool:

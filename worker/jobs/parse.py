@@ -12,17 +12,23 @@ from typing import Any
 from venues.words import CancelJob, CancelOutcome, CancelStatus, OrderRef, Priority
 from worker.contract.job import (
     DEFAULT_DEADLINE,
+    MOST_ID,
+    BadElement,
     Envelope,
     InvalidJob,
     JobMessage,
+    is_label,
     is_text,
     job_id_of,
+    order_id_of,
     unknown_fields,
     validated,
 )
-from worker.jobs.resolve import Refusal, Words, name_order
+from worker.jobs.resolve import Refusal, Words, name_order, shortened
 from worker.settings import Account
 
+#: What an order may say of itself, and the reason where that is no word at all.
+_FAULTS = {"kind": "unknown_kind", "ord_type": "unknown_ord_type", "symbol": "bad_symbol"}
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -60,7 +66,10 @@ def _read_job(
     message = validated(value)
     account = _account(message, envelope, accounts)
     venue, asked = account.venue, _asked(message)
-    named = [name_order(venue, order_id, words) for order_id, words in asked.items()]
+    named = [
+        said if isinstance(said, Refusal) else name_order(venue, order_id, said)
+        for order_id, said in asked.items()
+    ]
     job = CancelJob(
         job_id=message.job_id or _message_id(envelope),
         account=account.name,
@@ -69,9 +78,9 @@ def _read_job(
         refs=tuple(ref for ref in named if isinstance(ref, OrderRef)),
         accepted_at=now,
         deadline=message.deadline or now + DEFAULT_DEADLINE,
-        reason=message.reason,
-        requested_by=message.requested_by,
-        tags=message.tags,
+        reason=message.reason or "",
+        requested_by=message.requested_by or "",
+        tags={k: v for k, v in (message.tags or {}).items() if v is not None},
         trace=_trace(envelope.headers or {}),
     )
     refused = tuple(_refused(item) for item in named if isinstance(item, Refusal))
@@ -107,29 +116,73 @@ def _message_id(envelope: Envelope) -> str:
     return envelope.message_id
 
 
-def _asked(message: JobMessage) -> dict[str, Words]:
-    """Return each id once, with what is said of it.
+def _asked(message: JobMessage) -> dict[str, Words | Refusal]:
+    """Return each id once, with what is said of it, or why it is not asked for.
 
-    The first mention counts, but two may not contradict each other.
+    The first mention counts. An id whose mentions contradict each other is refused, as nobody
+    can tell which order it names. What names no order goes under its place.
     """
     common = message.symbol or ""
     nothing = (None, "any", common)
-    asked: dict[str, Words] = {}
-    for item in message.orders:
-        if isinstance(item, dict):
+    asked: dict[str, Words | Refusal] = {}
+    for place, item in enumerate(message.orders):
+        said: Words | Refusal
+        if isinstance(item, BadElement):
+            said = _unreadable(f"orders[{place}]", item.value, common)
+            order_id = said.id
+        elif isinstance(item, dict):
             order_id = str(item["id"])
-            words = (item["kind"], item["ord_type"], item["symbol"] or common)
+            said = (item["kind"], item["ord_type"] or "any", item["symbol"] or common)
         else:
-            order_id, words = str(item), nothing
-        known = asked.setdefault(order_id, words)
-        if known is not words and _contradict(known, words):
-            text = f"order {order_id!r} stands twice with another kind or symbol; send two jobs"
-            raise InvalidJob("contradictory_orders", text)
+            order_id, said = str(item), nothing
+        known = asked.setdefault(order_id, said)
+        if known is not said and _contradict(known, said):
+            asked[order_id] = _contradictory(order_id)
     return asked
 
 
-def _contradict(one: Words, other: Words) -> bool:
+def _contradict(one: Words | Refusal, other: Words | Refusal) -> bool:
+    if isinstance(one, Refusal) or isinstance(other, Refusal):
+        return True
     return (one[0], one[2]) != (other[0], other[2])
+
+
+def _contradictory(order_id: str) -> Refusal:
+    text = f"{shortened(order_id)} stands twice with another kind or symbol; send two jobs"
+    return Refusal(order_id, "", "", "any", "contradictory_orders", text)
+
+
+def _unreadable(place: str, value: Any, symbol: str) -> Refusal:
+    """Return why an element names no order; under its own id, if it has one."""
+    inner = value.get("id") if isinstance(value, dict) else value
+    if not (isinstance(value, dict) and (order_id := order_id_of(inner))):
+        where = f"{place}.id" if isinstance(value, dict) else place
+        return Refusal(place, "", symbol, "any", "bad_id", f"{where} {_no_id(inner)}")
+    word = next(name for name in _FAULTS if not is_label(value.get(name)))
+    text = f"{word} of {place} is no text of at most 256 characters"
+    return Refusal(order_id, "", symbol, "any", _FAULTS[word], text)
+
+
+def _no_id(value: Any) -> str:
+    """Return what a value is that is no id."""
+    match value:
+        case None:
+            return "is null, or missing"
+        case "":
+            return "is empty"
+        case bool():
+            return f"is {str(value).lower()}, no id"
+        case float():
+            return f"is {value!r}; send ids as strings"
+        case int() | str() if len(str(value)) > MOST_ID:
+            said = shortened(str(value))
+            return f"has {len(str(value))} characters, an id at most {MOST_ID}: {said}"
+        case str():
+            return f"holds half a character: {shortened(value)}"
+        case list():
+            return "is a list, no id"
+        case _:
+            return "is an object, no id"
 
 
 def _refused(refusal: Refusal) -> CancelOutcome:

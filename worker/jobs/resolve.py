@@ -82,9 +82,9 @@ def _ways(venue: Venue, words: Words) -> tuple[_Way, ...] | _Refused:
     ord_type = _ORD_TYPES.get(said_type)
     if ord_type is None:
         known = ", ".join(OrdType)
-        return _Refused("unknown_ord_type", f"{_said(said_type)} is none of {known}")
+        return _Refused("unknown_ord_type", f"{shortened(said_type)} is none of {known}")
     if symbol and not SYMBOL_SHAPE.fullmatch(symbol):
-        return _Refused("bad_symbol", f"{_said(symbol)} cannot be a symbol")
+        return _Refused("bad_symbol", f"{shortened(symbol)} cannot be a symbol")
     kinds = _kinds(venue, said_kind)
     if isinstance(kinds, _Refused):
         return kinds
@@ -105,15 +105,15 @@ def _kinds(venue: Venue, word: str | None) -> Collection[IdKind] | _Refused:
         return venue.id_shapes
     kind = _ID_KINDS.get(word)
     if kind is None:
-        return _Refused("unknown_kind", f"{_said(word)} is not {' or '.join(IdKind)}")
+        return _Refused("unknown_kind", f"{shortened(word)} is not {' or '.join(IdKind)}")
     return [kind] if kind in venue.id_shapes else _unsupported(venue, kind)
 
 
 def _misshapen(venue: Venue, order_id: str, word: str | None) -> _Refused:
     if word is None:
-        text = f"{_said(order_id)} has the shape of no order id at {venue.name}"
+        text = f"{shortened(order_id)} has the shape of no order id at {venue.name}"
     else:
-        text = f"{_said(order_id)} cannot be {_KIND_TEXT[_ID_KINDS[word]]} at {venue.name}"
+        text = f"{shortened(order_id)} cannot be {_KIND_TEXT[_ID_KINDS[word]]} at {venue.name}"
     return _Refused("bad_id", text)
 
 
@@ -138,5 +138,6 @@ def _without_route(
     return None
 
 
-def _said(word: str) -> str:
+def shortened(word: str) -> str:
+    """Return a producer's word as a sentence may quote it."""
     return repr(word if len(word) <= 60 else word[:60] + "…")
