@@ -12,6 +12,10 @@ from typing import NamedTuple, Any, ClassVar, Literal
 from venues.words import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
 
+#: The stage of life of what is over; see `Route.life_stage`.
+ENDED_STAGE = 2
+
+
 class Verdict(StrEnum):
     """What an answer of the venue means for us, before it is weighed against what we know."""
 
@@ -179,8 +183,16 @@ class Venue(ABC):
     states: ClassVar[Mapping[str, OrdStatus]]
     #: Shapes of ids, tried in this order where a job does not say the kind.
     id_shapes: ClassVar[Mapping[IdKind, re.Pattern[str]]]
-    #: How long reads may lag behind effects (at most 1 s); absence counts only after it.
-    read_lag_s: ClassVar[float] = 0.3
+    #: How long reads may lag behind effects: what shows an order open may be as old as that,
+    #: and absence counts only after it. Not documented anywhere: a careful number, until
+    #: somebody measures (replicas of a database are half a second to two seconds behind).
+    read_lag_s: ClassVar[float] = 2.0
+    #: How long after a job an order that it names may come to be: a kill is sent just when
+    #: orders are on their way. Not documented anywhere: a careful number.
+    birth_lag_s: ClassVar[float] = 3.0
+    #: How long after its end an order may be missing from the records of what is over. Not
+    #: documented anywhere: a careful number.
+    record_lag_s: ClassVar[float] = 3.0
     #: The venue keeps no record of (all) canceled orders: afterwards only somebody who saw an
     #: order before its cancel can know that there was one.
     forgets_canceled: ClassVar[bool] = False

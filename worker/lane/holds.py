@@ -66,8 +66,10 @@ LATE_S = 0.01
 BUSY_S = 1.0
 #: A cancel that waits for lanes that begin asks this often whether it still has to.
 ASK_AGAIN_S = 0.05
-#: Routine look-ups whose time is to come become due on a grid of this width.
+#: Routine look-ups whose time is to come become due on a grid of this width; those that wait
+#: out a lag of the venue on a coarser one, so that one list answers for several cancels.
 TICK_S = 0.05
+LAG_TICK_S = 0.25
 #: A confirmation that has waited for this long goes before those for more ids.
 AGED_S = 2.0
 
@@ -87,9 +89,10 @@ def priority(group: Group, head: Entry, now: float) -> PriorityKey:
     return not head.kill, lookup, confirms, -group.size if by_size else -NEVER, head.seq
 
 
-def on_grid(when: float) -> float:
-    """Return when a routine look-up becomes due whose time comes at `when`."""
-    return math.ceil(when / TICK_S) * TICK_S
+def on_grid(when: float, delay_s: float) -> float:
+    """Return when a routine look-up becomes due whose time comes at `when`, after a delay."""
+    tick_s = LAG_TICK_S if delay_s >= 4 * LAG_TICK_S else TICK_S
+    return math.ceil(when / tick_s) * tick_s
 
 
 class Load:

@@ -48,7 +48,7 @@ from worker.orders.follow import (
     step,
 )
 from worker.orders.judge import Judgement
-from worker.orders.progress import Cohort, OrderProgress, Phase, joined
+from worker.orders.progress import Cohort, OrderProgress, Phase, came, joined
 from worker.orders.retry import LONGEST_SLEEP_S, Returned, backoff_s
 from worker.orders.routes import single_route
 from worker.pacing.account import Tokens
@@ -133,6 +133,7 @@ class Lane:
         asked, fresh = self._of.setdefault(owner, {}), []
         if owner.withdrawn:
             self._leaving.add(owner)
+        cohort = cohort._replace(progress=came(cohort.progress, now))
         for ref in cohort.refs():
             key: tuple[object, ...] = (ref.kind, ref.id)
             entry = self._entries.get(key)
@@ -519,18 +520,21 @@ class Lane:
         else:
             for entry in entries:
                 pause_s = backoff_s(*again.back_off, self._rng)
-                self._go_on([entry], max(again.delay_s, pause_s), now)
+                self._go_on([entry], pause_s, now, at_broker=pause_s > LONGEST_SLEEP_S)
 
-    def _go_on(self, entries: Sequence[Entry], delay_s: float, now: float) -> None:
+    def _go_on(
+        self, entries: Sequence[Entry], delay_s: float, now: float, *, at_broker: bool = False
+    ) -> None:
+        """Have ids wait for their next step: here, as far as it is for a lag of the venue's."""
         for kill in True, False:
             some = [entry for entry in entries if entry.kill is kill]
             not_before = now + delay_s
             if delay_s and not kill and entries[0].progress.phase is not Phase.CANCEL:
-                not_before = on_grid(not_before)
+                not_before = on_grid(not_before, delay_s)
             parked_until = max(not_before, self.paused_until)
             if self._leaving:
                 some = self._stay(some, parked_until)
-            if delay_s > LONGEST_SLEEP_S or entries[0].progress.why in _WAIT_AT_BROKER:
+            if at_broker or entries[0].progress.why in _WAIT_AT_BROKER:
                 self._park(some, parked_until)
             else:
                 self._queue(some, not_before, now)

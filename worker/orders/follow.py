@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from venues.base import Route, Venue, Verdict
+from venues.base import ENDED_STAGE, Route, Venue, Verdict
 from venues.words import (
     OPEN_STATES,
     CancelOutcome,
@@ -203,14 +203,25 @@ def _to_lookup(progress: OrderProgress, now: float, venue: Venue) -> NextStep:
     the lag. Only an order whose type nobody stated is looked for sooner: by its type it is
     canceled again.
     """
-    wait = venue.forgets_canceled and progress.ord_type is not OrdType.ANY
     progress = progress._replace(
-        phase=Phase.CONFIRM if wait else Phase.HASTY,
-        search=Search(),
-        settled_at=now,
-        still_open=False,
+        phase=Phase.HASTY, search=Search(), settled_at=now, still_open=False
     )
-    return NextStep(progress, delay_s=venue.read_lag_s if wait else 0.0)
+    if venue.forgets_canceled and progress.ord_type is not OrdType.ANY:
+        return _look_later(progress, now, venue)
+    return NextStep(progress)
+
+
+def _look_later(progress: OrderProgress, now: float, venue: Venue) -> NextStep:
+    """Look again when absence counts; in haste before that, as soon as reads are current.
+
+    An order that was on its way, or whose cancel was lost, is canceled the sooner.
+    """
+    confirm = _confirm(progress)
+    proves_from = _proves_from(confirm, venue, next_route(confirm, venue))
+    current_from = _current_from(progress, venue)
+    if progress.phase is Phase.HASTY and now < current_from < proves_from:
+        return NextStep(progress._replace(search=Search()), delay_s=current_from - now)
+    return NextStep(confirm, delay_s=max(0.0, proves_from - now))
 
 
 def _to_cancel(progress: OrderProgress) -> OrderProgress:
@@ -263,13 +274,28 @@ def _confirm(progress: OrderProgress) -> OrderProgress:
     return progress._replace(phase=Phase.CONFIRM, search=Search())
 
 
-def _lag_s(progress: OrderProgress, asked: ReplyContext) -> float:
-    """Return how much longer reads may lag behind the last cancel."""
-    return max(0.0, progress.settled_at + asked.venue.read_lag_s - asked.ended)
+def _current_from(progress: OrderProgress, venue: Venue) -> float:
+    """Return from when on reads show what followed the last cancel."""
+    return progress.settled_at + venue.read_lag_s
 
 
-def _read_too_early(progress: OrderProgress, asked: ReplyContext) -> bool:
-    return asked.started < progress.settled_at + asked.venue.read_lag_s
+def _proves_from(progress: OrderProgress, venue: Venue, route: Route) -> float:
+    """Return from when on reads by this route prove gone what they do not show.
+
+    Before that an order that nobody has seen may be on its way to the venue, the read may be
+    behind what was done, and the record behind the list that the order has left.
+    """
+    there_by = progress.came_at + (0.0 if progress.seen_open else venue.birth_lag_s)
+    lag_s = venue.read_lag_s
+    if _shows_what_is_over(progress, venue, route):
+        lag_s = max(lag_s, venue.record_lag_s)
+    return max(there_by, progress.settled_at) + lag_s
+
+
+def _shows_what_is_over(progress: OrderProgress, venue: Venue, route: Route) -> bool:
+    """Say whether an order is missing from the route only because it ended a moment ago."""
+    keeps_all = not venue.forgets_canceled
+    return route.life_stage >= ENDED_STAGE or (keeps_all and progress.seen_open)
 
 
 def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> NextStep:
@@ -280,8 +306,9 @@ def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Next
         OrdType.ANY,
         said.ord_type,
     )
-    if _read_too_early(progress, asked) and not named_wrongly:
-        return NextStep(_confirm(progress), delay_s=_lag_s(progress, asked))
+    current_from = _current_from(progress, asked.venue)
+    if asked.started < current_from and not named_wrongly:
+        return NextStep(_confirm(progress), delay_s=max(0.0, current_from - asked.ended))
     tried = progress.tried + 1
     pause = (tried - QUICK_TRIES, 0.5) if tried > QUICK_TRIES else None
     return NextStep(
@@ -290,7 +317,7 @@ def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Next
 
 
 def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
-    if _read_too_early(progress, asked):
+    if asked.started < _proves_from(progress, asked.venue, asked.route):
         return _absent_too_early(progress, asked)
     if said.more:
         return _turn_the_page(progress, asked)
@@ -308,7 +335,8 @@ def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Tr
     if unread[0].life_stage > asked.route.life_stage:
         # It may have moved on a moment ago: the next list must not lag behind this one.
         progress = progress._replace(settled_at=asked.ended)
-    return NextStep(progress, delay_s=_lag_s(progress, asked))
+    proves_from = _proves_from(progress, asked.venue, unread[0])
+    return NextStep(progress, delay_s=max(0.0, proves_from - asked.ended))
 
 
 def _turn_the_page(progress: OrderProgress, asked: ReplyContext) -> NextStep:
@@ -319,9 +347,8 @@ def _turn_the_page(progress: OrderProgress, asked: ReplyContext) -> NextStep:
     """
     search = progress.search
     progress = progress._replace(search=search._replace(page=search.page + 1))
-    if asked.route.max_pages == 1:
-        return NextStep(progress)
-    return NextStep(progress._replace(settled_at=asked.ended), delay_s=asked.venue.read_lag_s)
+    is_long = asked.route.max_pages > 1
+    return NextStep(progress, delay_s=asked.venue.read_lag_s if is_long else 0.0)
 
 
 def _absent_too_early(progress: OrderProgress, asked: ReplyContext) -> NextStep:
@@ -330,9 +357,10 @@ def _absent_too_early(progress: OrderProgress, asked: ReplyContext) -> NextStep:
         looked = progress._replace(search=progress.search.after(asked.route.name))
         if _unread_routes(looked, asked.venue):
             return NextStep(looked)
-        progress = _confirm(progress)
+        return _look_later(progress, asked.ended, asked.venue)
     progress = progress._replace(search=progress.search._replace(page=1))
-    return NextStep(progress, delay_s=_lag_s(progress, asked))
+    proves_from = _proves_from(progress, asked.venue, asked.route)
+    return NextStep(progress, delay_s=max(0.0, proves_from - asked.ended))
 
 
 def _gone(progress: OrderProgress, venue: Venue) -> FinalWord:

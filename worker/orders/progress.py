@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache, lru_cache, partial
@@ -13,6 +14,8 @@ from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Shape
 
 #: Most results that a cached function of an order's progress keeps.
 MOST_REMEMBERED = 1024
+#: When an id came is rounded up to this (seconds): ids of many small jobs share one progress.
+CAME_GRID_S = 0.25
 
 
 class Phase(StrEnum):
@@ -62,6 +65,7 @@ class OrderProgress(NamedTuple):
     tried: int = 0  # of these, how many were answered and left it open: picks the route
     sent: bool = False  # a cancel may have taken effect; perhaps of a worker that died
     sent_as: OrdType = OrdType.ANY  # the type that the last cancel named
+    came_at: float = 0.0  # monotonic; when the last job that asks for it came, see `came`
     settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel
     seen_open: bool = False
     still_open: bool = False  # the last look-up, after the last cancel, showed it open
@@ -100,6 +104,15 @@ def new_progress(
     )
 
 
+def came(progress: OrderProgress, now: float) -> OrderProgress:
+    """Return the progress of an id that comes into a lane now, be it for the first time.
+
+    An order may be on its way to the venue at that time. Whoever goes on with a job of another
+    worker has another clock and counts anew.
+    """
+    return progress._replace(came_at=math.ceil(now / CAME_GRID_S) * CAME_GRID_S)
+
+
 @lru_cache(maxsize=MOST_REMEMBERED)
 def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
     """Return the progress with what another job learned of the same id; its own step stays."""
@@ -109,6 +122,7 @@ def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
         ord_type=other.ord_type if learn_type else progress.ord_type,
         type_known=progress.type_known or other.type_known,
         attempts=max(progress.attempts, other.attempts),
+        came_at=max(progress.came_at, other.came_at),
         sent=progress.sent or other.sent,
         seen_open=progress.seen_open or other.seen_open,
         # The type says which lists are to be read.

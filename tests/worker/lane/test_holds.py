@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 
 import pytest
@@ -100,9 +101,16 @@ def test_a_routine_confirmation_goes_when_the_kill_has_left() -> None:
     assert ids(leaves(lane, 5.0)) == ["a"]
 
 
+def prompt(venue: Venue) -> Venue:
+    """Return the venue as if somebody had found that it is never far behind."""
+    measured = copy.copy(venue)
+    measured.read_lag_s, measured.birth_lag_s = 0.3, 0.0  # type: ignore[misc]
+    return measured
+
+
 def at_a_list() -> tuple[Lane, Sending]:
     """Return a lane with half of its look-ups left, "a" at its first list, "b" on its way."""
-    lane = lane_with(CoinW(), lookup=Quota(4, 1.0))
+    lane = lane_with(prompt(CoinW()), lookup=Quota(4, 1.0))
     for before in "xy":
         lane.add(Task(kill=True), confirmations(before), 5.0)
         leaves(lane, 5.0)

@@ -10,6 +10,7 @@ import pytest
 from tests.simulation.toys import Boast, Hasty, Mute
 from tests.support.lane import (
     ABSENT,
+    ACCEPTED,
     CANCELED,
     FAST,
     OPEN,
@@ -32,13 +33,13 @@ from venues.words import (
     OrdType,
     Purpose,
 )
-from worker.lane.holds import BUSY_S, LATE_S, YIELD_S, Load
+from worker.lane.holds import BUSY_S, LAG_TICK_S, LATE_S, YIELD_S, Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 from worker.lane.submission import Result
 from worker.orders.judge import Judgement
 from worker.orders.progress import Phase, cohorts, new_cohorts
-from worker.orders.retry import Returned
+from worker.orders.retry import LONGEST_SLEEP_S, Returned
 from worker.pacing.pace import NEVER
 
 
@@ -392,17 +393,48 @@ def test_a_whole_list_that_came_lets_the_next_failure_count_as_the_first() -> No
             pass  # what was shown as open is canceled
 
 
-def test_proofs_whose_lag_ends_within_a_tick_go_together() -> None:
+def canceled_at(*times: float) -> Lane:
+    """Return a lane of routine ids whose cancels were accepted at these times."""
     lane, sent = lane_of({}, Mute()), []
-    for name in ("1", "2"):
-        ref = OrderRef(name, IdKind.VENUE, "AAA", OrdType.LIMIT)
+    for number, _ in enumerate(times):
+        ref = OrderRef(str(number), IdKind.VENUE, "AAA", OrdType.LIMIT)
         lane.add(Task(), new_cohorts([ref]), 5.0)
         sent.append(leaves(lane, 5.0))
-    for sending, now in zip(sent, (10.001, 10.012), strict=True):
-        answer(lane, sending, Judgement(Verdict.ACCEPTED), now)
+    for sending, now in zip(sent, times, strict=True):
+        answer(lane, sending, ACCEPTED, now)
+    return lane
 
-    assert lane.next_at(10.012) == pytest.approx(10.35)
+
+def test_proofs_whose_lag_ends_within_a_tick_go_together() -> None:
+    lane = canceled_at(10.001, 10.012)
+
+    assert lane.next_at(10.012) == pytest.approx(10.0 + Mute.read_lag_s + LAG_TICK_S)
     assert len(leaves(lane, lane.next_at(10.012)).batch.refs) == 2
+
+
+def test_what_waits_for_a_lag_of_the_venue_stays_in_the_lane() -> None:
+    """At the broker it would forget when its cancel was settled."""
+    lane = canceled_at(10.0)
+
+    assert Mute.read_lag_s > LONGEST_SLEEP_S
+    assert (lane.take_results(), lane.waiting()) == ([], 1)
+
+
+def test_an_id_counts_from_the_last_job_that_asks_for_it() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), orders(*range(20)), 5.01)
+    lane.add(Task(), orders(19), 7.6)
+    by_id = {entry.ref.id: entry.progress.came_at for entry in lane.entries()}
+
+    assert (by_id["18"], by_id["19"]) == (5.25, 7.75)
+
+
+def test_ids_of_small_jobs_of_one_moment_share_their_progress() -> None:
+    lane = lane_of(FAST)
+    for number in range(100):
+        lane.add(Task(), orders(number), 5.0 + number / 200)
+
+    assert len({entry.progress for entry in lane.entries()}) == 3
 
 
 def test_a_list_that_must_be_too_long_is_not_asked_for() -> None:

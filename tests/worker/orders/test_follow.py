@@ -31,7 +31,7 @@ from worker.orders.follow import (
 )
 from worker.orders.follow import step as any_step
 from worker.orders.judge import Judgement
-from worker.orders.progress import OrderProgress, Phase, Search, joined, new_progress
+from worker.orders.progress import OrderProgress, Phase, Search, came, joined, new_progress
 
 REF = OrderRef("o1", IdKind.VENUE, "AAA")
 LIMIT = OrderRef("o1", IdKind.VENUE, "AAA", OrdType.LIMIT)
@@ -283,7 +283,7 @@ def test_lists_are_read_in_the_order_in_which_an_order_moves() -> None:
     assert read == [
         ("open_trailing", pytest.approx(LAG_S)),
         ("open_limit", 0.0),
-        ("open_market", pytest.approx(LAG_S)),
+        ("open_market", pytest.approx(HASTY.record_lag_s)),
         ("history", 0.0),
     ]
     assert outcome.status is CancelStatus.NOT_FOUND
@@ -307,13 +307,79 @@ def test_a_read_too_early_is_no_proof_and_turns_no_page() -> None:
 
 def test_the_next_page_of_a_list_is_read_when_it_cannot_be_older_than_this_one() -> None:
     progress = looking_up(HASTY, LIMIT)._replace(search=Search(("open_limit",)))
-    read_at = progress.settled_at + HASTY.read_lag_s
+    read_at = progress.settled_at + HASTY.record_lag_s
     course = step(progress, HASTY, ABSENT._replace(more=True), at=read_at)
 
     assert isinstance(course, NextStep)
     assert course.progress.search.page == 2
     assert course.delay_s == HASTY.read_lag_s
-    assert course.progress.settled_at >= read_at
+
+
+def long_record(now: float) -> OrderProgress:
+    """Return an order that left the open lists just now and is sought in the record."""
+    lists = ("open_trailing", "open_limit", "open_market")
+    found_missing = looking_up(HASTY, LIMIT)._replace(settled_at=now)
+    return found_missing._replace(phase=Phase.CONFIRM, search=Search(lists))
+
+
+def test_a_record_is_read_page_after_page_without_beginning_again() -> None:
+    progress, now = long_record(20.0), 20.0 + HASTY.record_lag_s
+    for page in range(1, 6):
+        assert (progress.search.page, next_route(progress, HASTY).name) == (page, "history")
+        course = step(progress, HASTY, ABSENT._replace(more=True), at=now)
+        assert isinstance(course, NextStep)
+        progress, now = course.progress, now + 0.05 + course.delay_s
+
+
+def test_a_record_counts_only_when_it_has_had_time_to_show_what_ended() -> None:
+    early = step(long_record(20.0), HASTY, ABSENT, at=20.0 + HASTY.record_lag_s - 0.01)
+    late = step(long_record(20.0), HASTY, ABSENT, at=20.0 + HASTY.record_lag_s)
+    word = step(long_record(20.0), HASTY, FILLED, at=20.0)
+
+    assert where(early) is CONFIRM
+    assert where(late) is CancelStatus.NOT_FOUND
+    assert where(word) is CancelStatus.FILLED
+
+
+CAME_S = 100.0
+#: From when on the absence of an order that nobody saw is believed, after its job came.
+THERE_S = CAME_S + PLAIN.birth_lag_s + PLAIN.read_lag_s
+
+
+@pytest.mark.parametrize(
+    ("seen_open", "read_at", "following"),
+    [
+        (False, THERE_S - 0.01, CONFIRM),
+        (False, THERE_S, CancelStatus.NOT_FOUND),
+        (True, CAME_S + PLAIN.record_lag_s - 0.01, CONFIRM),
+        (True, CAME_S + PLAIN.record_lag_s, CancelStatus.CLOSED),
+    ],
+)
+def test_an_order_that_nobody_saw_may_still_be_on_its_way(
+    seen_open: bool, read_at: float, following: Phase | CancelStatus
+) -> None:
+    progress = at(CONFIRM, came_at=CAME_S, seen_open=seen_open)
+
+    assert where(step(progress, PLAIN, ABSENT, at=read_at)) is following
+
+
+@pytest.mark.parametrize("venue", [MUTE, PLAIN], ids=lambda venue: venue.name)
+def test_an_order_that_comes_late_is_canceled_as_soon_as_reads_are_current(
+    venue: Venue,
+) -> None:
+    """Not only when its absence would count."""
+    progress, now = came(new_progress(LIMIT), CAME_S), CAME_S
+    course = step(progress, venue, ACCEPTED, now)
+    assert isinstance(course, NextStep)
+    while now + course.delay_s < CAME_S + venue.read_lag_s:
+        now += 0.05 + course.delay_s
+        course = step(course.progress, venue, ABSENT, now)
+        assert isinstance(course, NextStep)
+    now += 0.05 + course.delay_s
+
+    assert now == pytest.approx(CAME_S + venue.read_lag_s, abs=0.11)
+    assert again(course).phase is HASTY_LOOK
+    assert where(step(again(course), venue, OPEN, now)) is CANCEL
 
 
 def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page() -> None:
