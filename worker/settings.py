@@ -45,6 +45,8 @@ class _Account(BaseModel):
     api_secret_file: str | None = None
     base_url: str | None = None
     timeout: float = Field(default=5.0, gt=0, le=60)
+    connect_timeout: float = Field(default=1.0, gt=0, le=60)
+    keep_warm: bool = True
     verify: Literal["when_needed", "always"] = "when_needed"
     quotas: dict[str, str] = {}
 
@@ -58,6 +60,19 @@ class _File(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """How requests leave for a venue: what accounts have in common that share connections."""
+
+    #: Seconds for each step of making a connection: the address and TCP, then TLS.
+    connect_timeout_s: float = 1.0
+    #: Certificates of the authorities that count in place of the public ones.
+    ca_file: str | None = None
+
+
+DIRECT = Egress()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A name that jobs use, with all that it takes to speak to its venue."""
 
@@ -66,6 +81,8 @@ class Account:
     credential: Credential
     base_url: str
     timeout_s: float = 5.0
+    egress: Egress = DIRECT
+    keep_warm: bool = True
     verify: bool = False
     quotas: Mapping[str, Quota] = field(default_factory=dict)
 
@@ -187,6 +204,8 @@ def _account(
         credential=Credential(key, secret),
         base_url=_base_url(where, table.base_url or venue.base_url),
         timeout_s=table.timeout,
+        egress=Egress(connect_timeout_s=table.connect_timeout),
+        keep_warm=table.keep_warm,
         verify=table.verify == "always",
         quotas=_quotas(where, venue, table.quotas, warnings),
     )

@@ -14,11 +14,12 @@ _CHUNK_BYTES = 1 << 16
 class Proxy:
     """Stands between a client and `127.0.0.1:<port>`; `silence` cuts without a word.
 
-    With a `lag_s` it waits so long (seconds) for more before it hands on what came.
+    With a `lag_s` it waits so long (seconds) for more before it hands on what came. With
+    `forgets_s` a connection on which nothing came for so long goes silent, as at a NAT gateway.
     """
 
-    def __init__(self, port: int, lag_s: float = 0.0) -> None:
-        self._lag_s = lag_s
+    def __init__(self, port: int, lag_s: float = 0.0, forgets_s: float = float("inf")) -> None:
+        self._lag_s, self._forgets_s = lag_s, forgets_s
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._silent: set[socket.socket] = set()
@@ -35,6 +36,13 @@ class Proxy:
         """Swallow everything on the connections that are open now; new ones work."""
         with self._lock:
             self._silent.update(self._open)
+
+    def cut(self) -> None:
+        """Close the connections that are open now, as a server does that they idle at."""
+        with self._lock:
+            for sock in self._open:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close every connection, and take no new one."""
@@ -64,7 +72,11 @@ class Proxy:
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            came_at = time.monotonic()
             while chunk := self._receive(source):
+                if time.monotonic() - came_at > self._forgets_s:
+                    self._silent.add(source)
+                came_at = time.monotonic()
                 if source not in self._silent:
                     sink.sendall(chunk)
         if source not in self._silent:

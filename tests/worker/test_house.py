@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "worker.orders": {"venues"},
     "worker.pacing": {"venues"},
     "worker.lane": {"venues", "worker.orders", "worker.pacing"},
-    "worker.http": {"venues"},
+    "worker.http": {"venues", "worker.settings"},
     "worker.amqp": {"venues"},
     "worker.processes": {
         "venues",

@@ -1,4 +1,4 @@
-"""Connections to a venue whose replies end in time, however slowly their bytes come.
+"""Connections to a venue: made in time, not used when they may be dead, read to a deadline.
 
 The classes lean on undocumented parts, last read in Python 3.11.2 and urllib3 2.8.0; each has
 a canary in `tests/worker/http/test_internals.py`:
@@ -7,6 +7,8 @@ a canary in `tests/worker/http/test_internals.py`:
   headers needs it, as they are read before anybody else has the response.
 * `http.client` makes each response by `response_class`, and urllib3 sends every part of a
   request by `self.send`, within `request`.
+* urllib3's `connect` gets its socket from `_new_conn`, and its pool closes a connection that
+  is not `is_connected` and lets it connect anew.
 """
 
 from __future__ import annotations
@@ -14,10 +16,15 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import ssl
 import time
-from typing import Any
+from typing import Any, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.response import HTTPResponse
+
+from worker.http.peer import Peer
 
 #: A whole reply may take at most this many times what one read of it may.
 MOST_PARTS = 2
@@ -79,13 +86,83 @@ class _OneWrite(http.client.HTTPConnection):
             self._parts.append(data)
 
 
-class Http(_OneWrite, HTTPConnection):
+class Connection(HTTPConnection):
+    """A connection that is made by its peer, and used no more once it may be dead.
+
+    Whatever fails before it stands proves that no request has left.
+    """
+
+    def __init__(self, *args: Any, peer: Peer, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.peer = peer
+        #: When the host was last heard (monotonic seconds).
+        self.heard_at = 0.0
+
+    def _new_conn(self) -> socket.socket:
+        """Return a socket; its time-out is that of each further step, like the handshake."""
+        timeout_s = cast(float, self.timeout)
+        try:
+            sock = self.peer.connect(timeout_s)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        sock.settimeout(timeout_s)
+        return sock
+
+    def connect(self) -> None:
+        """Connect, through a proxy's tunnel and the handshake of TLS where there are any."""
+        try:
+            super().connect()
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "no connection in time") from error
+        except ssl.SSLCertVerificationError:
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            raise NewConnectionError(self, f"no connection: {error}") from error
+        self.heard_at = time.monotonic()
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+        """Return the response, once its headers are there."""
+        asked_at = time.monotonic()
+        try:
+            response = super().getresponse()
+        except TimeoutError:
+            self.peer.fell_silent(asked_at)
+            raise
+        self.heard_at = time.monotonic()
+        return response
+
+    def close(self) -> None:
+        """Close; what was heard is past."""
+        super().close()
+        self.heard_at = 0.0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the next request may go this way."""
+        if self.sock is None or self.peer.is_suspect(self.heard_at):
+            return False
+        return super().is_connected or _has_nothing_to_say(self.sock)
+
+
+def _has_nothing_to_say(sock: socket.socket) -> bool:
+    """Whether what came on an idle connection is TLS' own, as a session ticket is."""
+    sock.settimeout(0.0)
+    try:
+        sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return True
+    except OSError:
+        pass
+    return False
+
+
+class Http(_OneWrite, Connection):
     """A connection without encryption, as to a sandbox."""
 
     response_class = _Response
 
 
-class Https(_OneWrite, HTTPSConnection):
+class Https(_OneWrite, Connection, HTTPSConnection):
     """An encrypted connection."""
 
     response_class = _Response

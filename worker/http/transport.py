@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -22,13 +25,18 @@ from urllib3.exceptions import (
 )
 
 from venues.base import HttpReply, HttpRequest, Projection
-from worker.http.connection import Http, Https
+from worker.http.connection import Connection, Http, Https
+from worker.http.peer import IDLE_S, Peer
 from worker.http.reply_json import read_json
+from worker.settings import DIRECT, Egress
 
 #: No venue's reply to a cancel or a look-up comes near this.
 MOST_BODY_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
 _TEXT_CHARS = 2000
+
+#: A connection that is kept warm is made anew at this age, long before it counts as idle.
+WARM_S = 20.0
 
 
 class NotSent(Exception):
@@ -61,11 +69,17 @@ class Transport:
     certificates are checked, and nothing is ever sent twice.
     """
 
-    def __init__(self, base_url: str, *, connections: int = 64) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        egress: Egress = DIRECT,
+        *,
+        connections: int = 64,
+        idle_s: float = IDLE_S,
+    ) -> None:
         self._base_url = base_url
-        self._adapter = _OneHost(
-            pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=False
-        )
+        self._connect_s = egress.connect_timeout_s
+        self._adapter = _OneHost(base_url, egress, connections, idle_s)
 
     def send(self, request: HttpRequest, timeout_s: float) -> HttpReply:
         """Send the very bytes of `request`; wait at most `timeout_s` seconds for each part.
@@ -78,8 +92,7 @@ class Transport:
             response = self._adapter.send(
                 self._prepared(request),
                 stream=True,
-                timeout=(timeout_s, timeout_s),
-                verify=True,
+                timeout=(min(timeout_s, self._connect_s), timeout_s),
             )
         except requests.RequestException as error:
             # Without the error itself: its text may hold a signature.
@@ -90,6 +103,17 @@ class Transport:
         finally:
             response.close()
         return _reply(response, body, request.projection, received_at)
+
+    def keep_warm(self, count: int = 1, younger_than_s: float = WARM_S) -> None:
+        """Have so many connections ready that were made or used just now; nothing is asked.
+
+        Raises:
+            NotSent: one could not be made.
+        """
+        try:
+            self._adapter.keep_warm(count, younger_than_s, self._connect_s)
+        except (HTTPError, OSError) as error:
+            raise meaning(error) from None
 
     def close(self) -> None:
         """Close every connection."""
@@ -112,30 +136,78 @@ class Transport:
 
 
 class _OneHost(requests.adapters.HTTPAdapter):
-    """Sends to one host alone, so it looks its pool of connections up once.
+    """Sends to one host alone, by one pool of connections.
 
-    `HTTPAdapter.send` gets its pool from `get_connection_with_tls_context`, and returns what
-    `build_response` makes of urllib3's response. A pool makes connections by `ConnectionCls`.
+    `HTTPAdapter.send` gets its pool from `get_connection_with_tls_context`, lets `cert_verify`
+    say which certificates count, and returns what `build_response` makes of urllib3's response.
+    A pool makes connections by `ConnectionCls`; of those at hand `_get_conn` takes the one that
+    `_put_conn` put back last.
     """
 
-    _pool: urllib3.HTTPConnectionPool | None = None
+    def __init__(self, base_url: str, egress: Egress, connections: int, idle_s: float) -> None:
+        super().__init__(max_retries=0)
+        url = urlsplit(base_url)
+        encrypted = url.scheme == "https"
+        # Made once: to read all public certificates takes longer than a handshake.
+        tls = {"ssl_context": _tls_context(egress)} if encrypted else {}
+        self._pool = urllib3.connection_from_url(base_url, maxsize=connections, **tls)
+        peer = Peer(
+            self._pool.host, self._pool.port or (443 if encrypted else 80), idle_s=idle_s
+        )
+        self._pool.ConnectionCls = partial(Https if encrypted else Http, peer=peer)  # type: ignore[assignment]
 
-    def get_connection_with_tls_context(
-        self, *args: Any, **kwargs: Any
-    ) -> urllib3.HTTPConnectionPool:
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> urllib3.HTTPConnectionPool:
         """Return the host's pool."""
-        if self._pool is None:
-            found = super().get_connection_with_tls_context(*args, **kwargs)
-            pool = cast(urllib3.HTTPConnectionPool, found)
-            pool.ConnectionCls = Https if pool.scheme == "https" else Http
-            self._pool = pool
         return self._pool
+
+    def cert_verify(self, *_: Any) -> None:
+        """Leave it to the pool's TLS context."""
+
+    def keep_warm(self, count: int, younger_than_s: float, connect_s: float) -> None:
+        """Have so many connections on top of the pool that are young enough."""
+        for _ in range(count):
+            newest = self._take(count)
+            self._give_back(newest)
+            if min(each.heard_at for each in newest) >= time.monotonic() - younger_than_s:
+                return
+            fresh = self._connected(connect_s)
+            newest = self._take(count)
+            coldest = min(newest, key=lambda each: each.heard_at)
+            coldest.close()
+            self._give_back([fresh, *(each for each in newest if each is not coldest)])
+
+    def _connected(self, connect_s: float) -> Connection:
+        connection = cast(Connection, self._pool._new_conn())
+        connection.timeout = connect_s
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _take(self, count: int) -> list[Connection]:
+        return [cast(Connection, self._pool._get_conn()) for _ in range(count)]
+
+    def _give_back(self, connections: Sequence[Connection]) -> None:
+        """Put connections into the pool, which hands out the first of them next."""
+        for connection in reversed(connections):
+            self._pool._put_conn(connection)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:  # noqa: ARG002
         """Return status, headers and body, without cookies, which take time to parse."""
         response = requests.Response()
         response.status_code, response.headers, response.raw = resp.status, resp.headers, resp
         return response
+
+
+def _tls_context(egress: Egress) -> ssl.SSLContext:
+    public = requests.utils.DEFAULT_CA_BUNDLE_PATH
+    return ssl.create_default_context(cafile=egress.ca_file or public)
 
 
 def _read(response: requests.Response) -> bytearray:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from venues.base import Quota
-from worker.http.transport import Transport
+from worker.http.transport import InDoubt, NotSent, Transport
 from worker.lane.holds import Load
 from worker.lane.lane import MOST_IN_FLIGHT
 from worker.pacing.pace import Pace
 from worker.processes.driver import Deliver, Driver
-from worker.settings import Account
+from worker.settings import Account, Egress
 from worker.stats import LaneStats, VenueCall
 
 #: Threads that are started before the first request: for each lane as many as the requests that
@@ -21,13 +22,24 @@ from worker.stats import LaneStats, VenueCall
 #: middle of a burst takes 0.2 ms.
 READY_SENDERS = 5
 MOST_READY = 200
+#: How often the connections that are kept warm are looked at, as a server may close one that
+#: asks nothing when it likes; and most of them for one host.
+WARM_EVERY_S = 5.0
+MOST_WARM = 8
+
+
+@dataclass(slots=True)
+class _Way:
+    """Connections to one host, shared by all accounts whose requests leave in the same way."""
+
+    transport: Transport
+    warm: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Host:
     """What all accounts at one base URL share."""
 
-    transport: Transport
     changed: threading.Condition = field(default_factory=threading.Condition)
     address_paces: dict[str, Pace] = field(default_factory=dict)
 
@@ -56,6 +68,10 @@ class Engine:
         self._lock = threading.Lock()
         self._drivers: dict[str, Driver] = {}
         self._hosts: dict[str, _Host] = {}
+        self._ways: dict[tuple[str, Egress], _Way] = {}
+        self._way_added = threading.Event()
+        self._closed = False
+        threading.Thread(target=self._keep_warm, name="warm", daemon=True).start()
         self._load = Load()
         # As many as all lanes may use at once, so that no lane waits for another's requests.
         self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT * len(accounts), "send")
@@ -76,12 +92,10 @@ class Engine:
             return dict(self._drivers)
 
     def _make(self, account: Account) -> Driver:
-        host = self._hosts.get(account.base_url)
-        if host is None:
-            host = self._hosts[account.base_url] = _Host(Transport(account.base_url))
+        host = self._hosts.setdefault(account.base_url, _Host())
         return Driver(
             account,
-            host.transport,
+            self._way(account).transport,
             host.paces(account.quotas),
             # Lanes that share tokens share a lock; nobody disturbs a lane that shares none.
             host.changed if account.shares_address else threading.Condition(),
@@ -90,6 +104,28 @@ class Engine:
             self._observe,
             self._load,
         )
+
+    def _way(self, account: Account) -> _Way:
+        where = account.base_url, account.egress
+        way = self._ways.get(where)
+        if way is None:
+            way = self._ways[where] = _Way(Transport(*where))
+        if account.keep_warm:
+            way.warm = min(way.warm + 1, MOST_WARM)
+            self._way_added.set()
+        return way
+
+    def _keep_warm(self) -> None:
+        """Have a connection ready for each account, as its first request may be a kill."""
+        while not self._closed:
+            self._way_added.wait(WARM_EVERY_S)
+            self._way_added.clear()
+            with self._lock:
+                ways = list(self._ways.values())
+            for way in ways:
+                # A venue that is away now may be back when it is needed; requests tell of it.
+                with suppress(NotSent, InDoubt):
+                    way.transport.keep_warm(way.warm)
 
     def stats(self) -> dict[str, LaneStats]:
         """Return how each lane that was used stands."""
@@ -109,8 +145,10 @@ class Engine:
 
     def close(self) -> None:
         """Close every connection."""
-        for host in self._hosts.values():
-            host.transport.close()
+        self._closed = True
+        self._way_added.set()
+        for way in self._ways.values():
+            way.transport.close()
 
 
 def _start(pool: ThreadPoolExecutor, threads: int) -> None:

@@ -82,7 +82,35 @@ def test_a_pool_makes_its_connections_by_its_class(scheme: str) -> None:
 
     pool.ConnectionCls = Connection
     assert isinstance(pool._new_conn(), Connection), TRANSPORT
-    assert pool.scheme == scheme, TRANSPORT
+
+
+def test_a_pool_hands_out_what_came_back_last_and_closes_what_is_not_connected() -> None:
+    class Connection(HTTPConnection):
+        is_connected, closed = True, 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    pool = urllib3.HTTPConnectionPool("127.0.0.1", 1, maxsize=2)
+    older, newer = Connection("127.0.0.1", 1), Connection("127.0.0.1", 1)
+    pool._get_conn(), pool._get_conn()
+    pool._put_conn(older)
+    pool._put_conn(newer)
+    newer.is_connected = False
+
+    assert pool._get_conn() is newer, TRANSPORT
+    assert pool._get_conn() is older, TRANSPORT
+    assert (newer.closed, older.closed) == (1, 0), TRANSPORT
+
+
+@pytest.mark.parametrize("kind", [HTTPConnection, HTTPSConnection])
+def test_a_connection_gets_its_socket_from_one_method(kind: type[HTTPConnection]) -> None:
+    class Connection(kind):  # type: ignore[valid-type,misc]
+        def _new_conn(self) -> socket.socket:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        Connection("127.0.0.1", 1).connect()
 
 
 def test_an_adapter_asks_for_its_pool_and_for_its_response() -> None:
@@ -94,6 +122,9 @@ def test_an_adapter_asks_for_its_pool_and_for_its_response() -> None:
         ):
             called.append("pool")
             return pool
+
+        def cert_verify(self, conn, url, verify, cert):  # type: ignore[no-untyped-def]
+            called.append("certificates")
 
         def build_response(self, req, resp):  # type: ignore[no-untyped-def]
             called.append("response")
@@ -112,7 +143,7 @@ def test_an_adapter_asks_for_its_pool_and_for_its_response() -> None:
     prepared.headers["Content-Length"] = "2"
     reply: object = Adapter(max_retries=0).send(prepared, stream=True, timeout=(1, 2))
 
-    assert (called, reply) == (["pool", "response"], "reply"), TRANSPORT
+    assert (called, reply) == (["pool", "certificates", "response"], "reply"), TRANSPORT
     assert pool.asked["url"] == "/a%2Fb?c=d|e", TRANSPORT
     asked = {key: pool.asked[key] for key in ("method", "body", "headers", "chunked")}
     expected = ("DELETE", b"{}", prepared.headers, False)

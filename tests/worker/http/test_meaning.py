@@ -17,8 +17,8 @@ from worker.http.connection import Https
 from worker.http.transport import MEANINGS, InDoubt, NotSent, Transport, meaning
 
 #: Where a test lets a request fail: at the connection, the handshake, or the reply.
-CONNECT = "urllib3.util.connection.create_connection"
-HANDSHAKE = "worker.http.connection.Https.connect"
+CONNECT = "worker.http.peer.Peer.connect"
+HANDSHAKE = "urllib3.connection.HTTPSConnection.connect"
 REPLY = "worker.http.connection.Https.getresponse"
 
 
@@ -57,12 +57,13 @@ def test_without_a_connection_nothing_was_sent(
     ("error", "proof", "word"),
     [
         (ssl.SSLCertVerificationError(1, "self-signed"), NotSent, "certificate"),
-        (ssl.SSLError(1, "wrong version number"), InDoubt, "SSLError"),
-        (TimeoutError(), InDoubt, "timeout"),
-        (ConnectionResetError(), InDoubt, "connection_lost"),
+        (ssl.SSLError(1, "wrong version number"), NotSent, "unreachable"),
+        (TimeoutError(), NotSent, "connect_timeout"),
+        (ConnectionResetError(), NotSent, "unreachable"),
+        (http.client.BadStatusLine("no proxy"), NotSent, "unreachable"),
     ],
 )
-def test_of_a_handshake_only_a_refused_certificate_proves_anything(
+def test_before_the_end_of_a_handshake_nothing_was_sent(
     error: Exception, proof: type[Exception], word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = fails(HANDSHAKE, error, monkeypatch)

@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.worker.http.servers import ANSWER, HEAD, host
 from venues.base import HttpRequest
 from worker.http.transport import InDoubt, Transport
 
 TIMEOUT_S = 0.5
-DRIP_S = 0.05
-HEAD = b"HTTP/1.1 200 OK\r\n"
 DRIPS = {
     "head": [HEAD, *[b"x"] * 400],
     "body": [HEAD, b"Content-Length: 400\r\n\r\n", *[b"x"] * 400],
     "chunks": [HEAD, b"Transfer-Encoding: chunked\r\n\r\n", *[b"1\r\nx\r\n"] * 400],
 }
-ANSWER = HEAD + b'Content-Length: 10\r\n\r\n{"code":0}'
-
-
-@contextmanager
-def host(answer: Sequence[bytes]) -> Iterator[tuple[str, list[list[bytes]]]]:
-    """Answer what comes with these parts, one after the other; keep it, by connection."""
-    connections: list[list[bytes]] = []
-
-    def serve(connection: socket.socket, came: list[bytes]) -> None:
-        with connection, suppress(OSError):
-            while part := connection.recv(65536):
-                came.append(part)
-                for number, part in enumerate(answer):
-                    time.sleep(DRIP_S if number else 0)
-                    connection.sendall(part)
-
-    def listen() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                connections.append([])
-                args = connection, connections[-1]
-                threading.Thread(target=serve, args=args, daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=listen, daemon=True).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", connections
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize("where", DRIPS)
