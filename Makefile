@@ -1,6 +1,6 @@
 # The few commands that help. Each makes what it needs; `make setup` alone does only that.
 PYTHON := .venv/bin/python
-.PHONY: help setup system demo test check bench chaos simulate docs lock clean
+.PHONY: help setup system demo test check bench chaos simulate worlds docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ chaos: setup system ## kill workers and brokers for as long as it takes, and cou
 
 simulate: setup ## the lane's laws over 10,000 seeds
 	@$(PYTHON) -m tests.simulation --seeds 10000
+
+worlds: setup ## ten minutes of small random worlds: venues that lag, hide, rename and shrink
+	@$(PYTHON) -m tests.worlds --minutes 10 --jobs 2
 
 docs: setup ## write the machine-readable contract and the nouns of the glossary anew
 	@$(PYTHON) docs/generate.py

@@ -1,0 +1,241 @@
+"""What the fakes of all venues share: replicas, gateways, limits, spelling, and what is seen.
+
+A fake takes a request as the adapter built and signed it, and gives the venue's own bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from tests.worlds.book import Book, Order, State, Was
+from tests.worlds.plan import Ask, World
+from venues.base import HttpRequest
+
+KEY = "demoKeyOfAWorld0123456789abcdefABCDEF"
+SECRET = "demoSecretOfAWorld9876543210fedcbaFEDCBA"
+NEVER = float("inf")
+
+
+class Raw(NamedTuple):
+    """A reply's bytes before anybody has read them."""
+
+    status: int
+    body: str
+    headers: dict[str, str] = {}
+
+
+class Refused(Exception):
+    """The venue answers with this at once."""
+
+    def __init__(self, raw: Raw) -> None:
+        super().__init__(raw.body)
+        self.raw = raw
+
+
+class Call(NamedTuple):
+    """A request in the fake's words."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+
+
+_PAGES = {
+    "403": Raw(403, "<html><head><title>403 Forbidden</title></head></html>"),
+    "401": Raw(401, "<html><head><title>401 Unauthorized</title></head></html>"),
+    "502": Raw(502, "<html><head><title>502 Bad Gateway</title></head></html>"),
+    "403 empty": Raw(403, ""),
+    "401 empty": Raw(401, ""),
+    "503 empty": Raw(503, ""),
+    "200 page": Raw(200, "<html><body>We are back soon.</body></html>"),
+}
+PAGES = tuple(_PAGES)
+
+
+class Fake(ABC):
+    """A venue that behaves as its world says."""
+
+    #: The venue's documented limit for each of its paths: so many requests in so many seconds.
+    limit: tuple[int, float] = (1 << 30, 1.0)
+
+    def __init__(self, world: World, book: Book, rng: Random) -> None:
+        self.world = world
+        self.ways = world.ways
+        self.book = book
+        self.start = book.start
+        self.rng = rng
+        self.view = self.start
+        lag, most = self.ways.read_lag_s, self.ways.replicas - 1
+        self.lags = [lag * (n / most) for n in range(most + 1)] if most else [lag]
+        #: When a request met a gateway, a refusal for rate, or was lost; and until when.
+        self.trouble: list[tuple[float, float]] = []
+        self.cancels: dict[str, list[float]] = defaultdict(list)
+        self.singles: list[str] = []
+        self.arrivals: dict[str, list[float]] = defaultdict(list)
+        self.faults: list[str] = []
+
+    # -- the way of a request ------------------------------------------------------------
+
+    def serve(self, request: HttpRequest, now: float) -> Raw:
+        """Answer a request that arrives now."""
+        path, _, query = request.target.partition("?")
+        self.arrivals[f"{request.method} {self.path_key(path)}"].append(now)
+        wrong = self.wrong_signature(request, path, query)
+        if wrong:
+            self.faults.append(wrong)
+        page = self._page(now)
+        if page is not None:
+            return page
+        start, end = self.ways.throttled_s
+        if start <= now - self.start < end:
+            wait_s = max(1, round(end - (now - self.start)))
+            self.trouble.append((now, now + wait_s))
+            return self._echo(self.too_fast(wait_s), request)
+        self.view = self._read(now)
+        body = json.loads(request.body) if request.body.strip() else None
+        call = Call(request.method, path, dict(parse_qsl(query, keep_blank_values=True)), body)
+        try:
+            reply = self.answer(call, now)
+        except Refused as refused:
+            reply = refused.raw
+        return self._echo(reply, request)
+
+    def _page(self, now: float) -> Raw | None:
+        for outage in self.ways.outages:
+            if outage.start_s <= now - self.start < outage.end_s:
+                self.trouble.append((now, self.start + outage.end_s))
+                return _PAGES[outage.form]
+        return None
+
+    def _echo(self, reply: Raw, request: HttpRequest) -> Raw:
+        """Repeat key and signature in an error, as careless servers do."""
+        if not self.ways.echoes or (
+            '"msg"' not in reply.body and '"message"' not in reply.body
+        ):
+            return reply
+        said = f" key {KEY} secret {SECRET} of {request.target[:200]}".replace('"', "'")
+        for name in '"msg":"', '"message":"', '"msg": "', '"message": "':
+            reply = reply._replace(body=reply.body.replace(name, f"{name}{said} "))
+        return reply
+
+    def path_key(self, path: str) -> str:
+        return path
+
+    @abstractmethod
+    def answer(self, call: Call, now: float) -> Raw: ...
+
+    @abstractmethod
+    def too_fast(self, wait_s: int) -> Raw: ...
+
+    @abstractmethod
+    def wrong_signature(self, request: HttpRequest, path: str, query: str) -> str: ...
+
+    # -- what is seen --------------------------------------------------------------------
+
+    def _read(self, now: float) -> float:
+        """Return the time whose state the replica shows that happens to answer."""
+        return now - (self.lags[0] if len(self.lags) == 1 else self.rng.choice(self.lags))
+
+    def shown(self, order: Order, now: float) -> bool:
+        """Say whether lists show the order at all now."""
+        start, end = order.plan.hidden_s
+        return not start <= now - self.start < end
+
+    def listed(self, now: float) -> list[tuple[Order, Was]]:
+        """Return what a list of open orders may show now, the oldest first."""
+        seen = ((order, order.at(self.view)) for order in self.book if self.shown(order, now))
+        return [(order, was) for order, was in seen if was is not None and was.live]
+
+    def found(self, order_id: str = "", client_id: str = "") -> Order | None:
+        """Return the order of an id, of a client id the newest, as this read shows it."""
+        view = self.view
+        if order_id:
+            order = self.book.by_id.get(order_id)
+            return order if order is not None and order.at(view) else None
+        placed = [o for o in self.book.by_client.get(client_id, ()) if o.at(view)]
+        return placed[-1] if placed else None
+
+    def note_cancel(self, order_ids: Sequence[str], now: float) -> None:
+        for order_id in order_ids:
+            self.cancels[order_id].append(now)
+        if len(order_ids) == 1:
+            self.singles.append(order_ids[0])
+
+    # -- words ---------------------------------------------------------------------------
+
+    def spelled(self, word: str) -> str:
+        """Return a documented word in this world's spelling."""
+        style = self.ways.words
+        if style == "upper":
+            return word.upper()
+        if style == "lower":
+            return word.lower()
+        if style == "british":
+            return word.replace("ANCELED", "ANCELLED").replace("anceled", "ancelled")
+        return word
+
+    def odd(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Add fields to a row whose names mean something elsewhere."""
+        return {**row, "code": 0, "error": None} if self.ways.odd_fields else row
+
+    def empty(self, rows: list[Any], key: str, others: dict[str, Any]) -> dict[str, Any]:
+        """Return an object with rows, or in this world's form without them."""
+        if rows or self.ways.empty == "[]":
+            return {key: rows, **others}
+        if self.ways.empty == "missing":
+            return others
+        return {key: None if self.ways.empty == "null" else {}, **others}
+
+    # -- what a careful reader could know ------------------------------------------------
+
+    @property
+    def lag_s(self) -> float:
+        return self.ways.read_lag_s
+
+    def candidates(self, ask: Ask) -> list[Order]:
+        """Return every order that the producer may mean."""
+        found: list[Order] = []
+        if ask.kind != "client_order_id" and ask.id in self.book.by_id:
+            found.append(self.book.by_id[ask.id])
+        if ask.kind != "venue_order_id":
+            found += self.book.by_client.get(ask.id, ())
+        return found
+
+    @abstractmethod
+    def recorded(self, order: Order) -> bool:
+        """Say whether the venue has a record of the order, now that it has ended."""
+
+    @abstractmethod
+    def visible_from(self, ask: Ask, orders: list[Order]) -> float:
+        """Return since when every read shows what became of an id; NEVER: none needs to."""
+
+    def end_shown_from(self, order: Order) -> float:
+        """Return since when every replica shows that an order has ended, lists included."""
+        hidden_until = self.start + order.plan.hidden_s[1] if any(order.plan.hidden_s) else 0
+        return max(order.ended_at + self.lag_s, hidden_until)
+
+
+def as_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def page_of(rows: Sequence[Any], number: int, size: int) -> list[Any]:
+    return list(rows[(number - 1) * size : number * size])
+
+
+def number(text: str | None, otherwise: int) -> int:
+    return int(text) if text and text.isdigit() else otherwise
+
+
+def ended(pairs: Iterable[tuple[Order, Was | None]]) -> list[tuple[Order, Was]]:
+    return [(order, was) for order, was in pairs if was is not None and not was.live]
+
+
+__all__ = ["KEY", "NEVER", "PAGES", "SECRET", "Call", "Fake", "Raw", "Refused", "State"]

@@ -1,0 +1,341 @@
+"""What may not be told of a world.
+
+At the moment of an outcome and for ten seconds after it, the venue's own book does not
+contradict it, and nobody is sent to look where the venue showed the truth for six seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from enum import StrEnum
+from itertools import pairwise
+from typing import NamedTuple
+
+from tests.worlds.book import LIVE, Order, State
+from tests.worlds.fake import KEY, NEVER, SECRET
+from tests.worlds.plan import QUANTITY
+from tests.worlds.play import START_S, Play, Told
+from venues.words import CancelStatus
+
+#: For so long after an outcome the book may not contradict it.
+AFTER_S = 10.0
+#: An order that comes later than this after its job is another one.
+BIRTH_S = 3.0
+#: What the venue shows for so long must be told.
+SHOWN_S = 6.0
+#: An absence is a proof only after a late order could have come, and been shown.
+ABSENCE_S = 6.0
+#: Cancels of one id beyond which it is a flood: so many at once, and one each so many seconds.
+QUICK_CANCELS = 6
+CANCEL_EACH_S = 2.5
+
+
+class Class(StrEnum):
+    """What can be wrong."""
+
+    CRASH = "crash"
+    LOST = "lost"  # no outcome at all
+    LEAK = "leak"  # a secret is told
+    OPEN = "safe while open"
+    SOON = "opened soon after"
+    WRONG = "wrong"
+    CONTRADICTORY = "contradictory"
+    HIDDEN = "hidden fill"
+    RECORDED = "not_found of a recorded order"
+    NEEDLESS = "needless doubt"
+    GIVEN_UP = "given up early"
+    FLOOD = "flood"
+    LATE = "late cancel"
+
+
+class Find(NamedTuple):
+    """One thing that is wrong in a world; `key` says what kind of find it is."""
+
+    kind: Class
+    text: str
+    key: str = ""
+    id: str = ""
+
+
+_SAFE = {
+    CancelStatus.CANCELED,
+    CancelStatus.FILLED,
+    CancelStatus.CLOSED,
+    CancelStatus.NOT_FOUND,
+}
+#: Refused at the door: what the job says cannot be asked for.
+_AT_THE_DOOR = {
+    "bad_id",
+    "bad_symbol",
+    "unknown_kind",
+    "unknown_ord_type",
+    "unsupported_kind",
+    "unsupported_ord_type",
+    "missing_symbol",
+}
+
+
+def finds(play: Play) -> list[Find]:
+    """Return everything that is wrong in a world that was played."""
+    if play.crash:
+        return [Find(Class.CRASH, play.crash, play.crash.strip().splitlines()[-1][:80])]
+    found = [Find(Class.CRASH, text, text) for text in sorted(set(play.fake.faults))]
+    found += _lost(play)
+    for told in play.told:
+        find = _of_outcome(play, told)
+        if find is not None:
+            key = f"{told.outcome.status} {told.outcome.reason}"
+            found.append(find._replace(key=key, id=told.ask.id))
+        if any(word in repr(told.outcome) for word in (KEY, SECRET)):
+            found.append(Find(Class.LEAK, told.outcome.text, told.outcome.text[:40]))
+    return found + _contradictions(play) + _floods(play) + _late(play)
+
+
+def _lost(play: Play) -> list[Find]:
+    told = {(item.job.job_id, item.ask.id) for item in play.told}
+    return [
+        Find(Class.LOST, f"{ask.id} of {job.job_id}")
+        for job in play.world.jobs
+        for ask in job.asks
+        if (job.job_id, ask.id) not in told
+    ]
+
+
+# -- one outcome ---------------------------------------------------------------------------
+
+
+def _of_outcome(play: Play, told: Told) -> Find | None:
+    orders = play.fake.candidates(told.ask)
+    family = [*orders, *(order.child for order in orders if order.child)]
+    if told.outcome.status in _SAFE:
+        return (
+            _open(play, told, family)
+            or _wrong(told, family)
+            or _hidden(play, told, family)
+            or _recorded(play, told, orders)
+        )
+    return _needless(play, told, orders)
+
+
+def _open(play: Play, told: Told, family: list[Order]) -> Find | None:
+    came = _arrival(told)
+    for order in family:
+        was = order.at(told.at)
+        if was is not None and was.state in LIVE:
+            soon = came < order.placed <= came + BIRTH_S and order.child is None
+            late = Class.SOON if soon else Class.OPEN
+            return _find(late, told, order)
+        born = told.at < order.placed <= min(told.at + AFTER_S, came + BIRTH_S)
+        if was is None and born:
+            return _find(Class.SOON, told, order)
+    return None
+
+
+def _wrong(told: Told, family: list[Order]) -> Find | None:
+    states = {was.state for order in family if (was := order.at(told.at))}
+    if told.outcome.status is CancelStatus.FILLED and State.FILLED not in states:
+        return _find(Class.WRONG, told, *family)
+    fine = {State.CANCELED, State.EXPIRED, State.REJECTED}
+    if told.outcome.status is CancelStatus.CANCELED and not states & fine:
+        return _find(Class.WRONG, told, *family)
+    return None
+
+
+def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
+    word = told.outcome
+    named = word.status is CancelStatus.CLOSED and word.reason not in ("", "no_record")
+    if named or word.status not in (CancelStatus.CLOSED, CancelStatus.NOT_FOUND):
+        return None
+    traded = [order for order in family if _executed(order, told.at + AFTER_S)]
+    return _find(Class.HIDDEN, told, *traded) if traded else None
+
+
+def _recorded(play: Play, told: Told, orders: list[Order]) -> Find | None:
+    if told.outcome.status is not CancelStatus.NOT_FOUND:
+        return None
+    known = [o for o in orders if o.at(told.at) and play.fake.recorded(o)]
+    return _find(Class.RECORDED, told, *known) if known else None
+
+
+def _needless(play: Play, told: Told, orders: list[Order]) -> Find | None:
+    """Say whether somebody was sent to look at what the venue showed."""
+    word = told.outcome
+    if word.reason in _AT_THE_DOOR:
+        return None
+    ends = told.job.deadline_s + _first_arrival(play, told)
+    shown = play.fake.visible_from(told.ask, orders)
+    if shown == NEVER:
+        return _given_up(play, told, orders, ends)
+    since = max(shown, _arrival(told), _quiet_since(play, ends))
+    absent = not orders or (
+        word.status is CancelStatus.UNCONFIRMED and _forgotten(play, orders)
+    )
+    needs_s = SHOWN_S + _work_s(play) + (ABSENCE_S if absent else 0.0)
+    if ends - since < needs_s:
+        return _given_up(play, told, orders, ends)
+    text = f"shown since {since - START_S:+.2f} s, until {ends - START_S:+.2f} s"
+    return _find(Class.NEEDLESS, told, *orders, text=text)
+
+
+def _given_up(play: Play, told: Told, orders: list[Order], ends: float) -> Find | None:
+    """Say whether the worker stopped trying while there was time and the order was open."""
+    alive = [o for o in orders if o.now.live and o.at(told.at)]
+    clear = len(orders) == 1 and all(told.ask.symbol == o.plan.symbol for o in orders)
+    quiet = max(told.at, _quiet_since(play, ends))
+    if not alive or not clear or ends - quiet < SHOWN_S + _work_s(play):
+        return None
+    return _find(Class.GIVEN_UP, told, *alive)
+
+
+def _forgotten(play: Play, orders: list[Order]) -> bool:
+    return not any(play.fake.recorded(order) for order in orders)
+
+
+def _quiet_since(play: Play, ends: float) -> float:
+    """Return since when no request met anything but the venue itself, before a time."""
+    return max((until for at, until in play.fake.trouble if at < ends), default=-NEVER)
+
+
+def _work_s(play: Play) -> float:
+    """Return how long the quotas may need for everything that the world's jobs ask."""
+    ids = sum(len(job.asks) * (2 if job.again_s else 1) for job in play.world.jobs)
+    rates = [quota.limit / quota.window_s for quota in play.venue.quotas.values()]
+    slowest = min(rates, default=5.0)
+    ways = play.world.ways
+    if play.world.venue == "coinw":
+        pages = math.ceil((ways.record_rows + ways.resting) / ways.page_cap)
+        requests = 12 + 2 * pages + ids
+    else:
+        requests = 3 * ids
+    return requests / slowest + 10 * ways.rtt_s
+
+
+def _arrival(told: Told) -> float:
+    return START_S + told.job.at_s
+
+
+def _first_arrival(play: Play, told: Told) -> float:
+    """Return when the delivery that told this had come: a job may be sent twice."""
+    same = [t for t in play.told if t.job is told.job and t.ask == told.ask]
+    if not told.job.again_s or (same and same[0] is told):
+        return _arrival(told)
+    ends = [t.at for t in play.told if t.job is told.job and t.at < told.at]
+    return max(ends[: len(told.job.asks)], default=_arrival(told)) + told.job.again_s
+
+
+def _executed(order: Order, when: float) -> int:
+    was = order.at(when)
+    return was.executed if was else 0
+
+
+def _find(kind: Class, told: Told, *orders: Order, text: str = "") -> Find:
+    word = told.outcome
+    lives = "; ".join(_life(order) for order in orders)
+    said = f"{word.status} {word.reason}".strip()
+    at = f"{told.at - START_S:+.2f} s"
+    return Find(kind, f"{at} {told.ask.id}: {said}, but {lives} {text}".strip())
+
+
+def _life(order: Order) -> str:
+    return f"{order.plan.venue_id[-6:]} " + ", ".join(
+        f"{was.state} {was.executed}/{QUANTITY} since {was.since - START_S:+.2f} s"
+        for was in order.life
+    )
+
+
+# -- several outcomes, and requests ----------------------------------------------------------
+
+
+def _contradictions(play: Play) -> list[Find]:
+    by_ask: dict[str, list[Told]] = defaultdict(list)
+    for told in play.told:
+        if told.outcome.status in _SAFE:
+            by_ask[told.ask.id].append(told)
+    found = []
+    for order_id, several in by_ask.items():
+        pairs = pairwise(several)
+        clash = next(((a, b) for a, b in pairs if _contradict(play, a, b)), None)
+        if clash:
+            words = [
+                f"{t.at - START_S:+.2f} s {t.outcome.status} {t.outcome.reason}" for t in clash
+            ]
+            statuses = " ".join(str(t.outcome.status) for t in clash)
+            found.append(
+                Find(
+                    Class.CONTRADICTORY,
+                    f"{order_id}: " + " / ".join(words),
+                    statuses,
+                    order_id,
+                )
+            )
+    return found
+
+
+def _contradict(play: Play, one: Told, other: Told) -> bool:
+    statuses = {one.outcome.status, other.outcome.status}
+    if len(statuses) == 1:
+        return False
+    forgets = play.world.venue == "coinw"
+    if forgets and statuses == {CancelStatus.CLOSED, CancelStatus.NOT_FOUND}:
+        return False
+    return not any(o.placed > _arrival(one) for o in play.fake.candidates(one.ask))
+
+
+def _floods(play: Play) -> list[Find]:
+    found = []
+    lasts_s = max(job.deadline_s for job in play.world.jobs)
+    most = 2 * (QUICK_CANCELS + lasts_s / CANCEL_EACH_S) * len(play.world.jobs)
+    for order_id, times in play.fake.cancels.items():
+        if len(times) > most:
+            found.append(Find(Class.FLOOD, f"{order_id} in {len(times)} cancels", "id"))
+    limit, window_s = play.fake.limit
+    for key, times in play.fake.arrivals.items():
+        over = any(
+            later - first < window_s - 0.001
+            for first, later in zip(times, times[limit:], strict=False)
+        )
+        if over:
+            found.append(
+                Find(Class.FLOOD, f"more than {limit} in {window_s} s: {key}", "quota")
+            )
+    return found + _one_by_one(play)
+
+
+def _one_by_one(play: Play) -> list[Find]:
+    """Say whether the ids of a batch went again each by itself, though nothing was refused."""
+    ways = play.world.ways
+    ids = sum(len(job.asks) for job in play.world.jobs)
+    slow = 0 < ways.cancel_s <= 2 or 0 < ways.read_lag_s <= 2
+    strange = ways.spoils or ways.type_decides or play.fake.trouble or ways.symbol_decides
+    strange = strange or not ways.batch_takes_triggers or not ways.client_batch
+    strange = strange or any(order.swallowed or order.plan.swallowed for order in play.book)
+    if ids < 20 or not slow or strange:
+        return []
+    sent = set(play.fake.cancels)
+    again = [i for i in play.fake.singles if i in sent and len(play.fake.cancels[i]) > 1]
+    if len(again) <= max(5, ids // 3):
+        return []
+    return [Find(Class.FLOOD, f"{len(again)} of {ids} ids went again alone", "one by one")]
+
+
+def _late(play: Play) -> list[Find]:
+    """Say whether a kill's first cancel left later than its quotas explain."""
+    if play.fake.trouble:
+        return []
+    found = []
+    rates = [quota.limit / quota.window_s for quota in play.venue.quotas.values()]
+    slowest = min(rates, default=5.0)
+    for job in play.world.jobs:
+        if not job.kill or job.again_s:
+            continue
+        ids = sum(len(other.asks) for other in play.world.jobs if other.at_s <= job.at_s)
+        allowed_s = 1.5 + 2 * (3 + ids / 5) / slowest
+        for ask in job.asks:
+            left = play.first_cancel.get(ask.id)
+            if left is not None and left - (START_S + job.at_s) > allowed_s:
+                late_s = left - START_S - job.at_s
+                text = f"{ask.id} left {late_s:.2f} s after its job, {allowed_s:.2f} allowed"
+                found.append(Find(Class.LATE, text, "late", ask.id))
+                break
+    return found

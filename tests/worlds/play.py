@@ -1,0 +1,326 @@
+"""The worker in simulated time: one lane, its jobs and retries, before a fake venue."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, NamedTuple
+
+from tests.simulation.agenda import Agenda
+from tests.worlds.book import Book
+from tests.worlds.coinw import Coinw
+from tests.worlds.fake import KEY, SECRET, Fake, Raw
+from tests.worlds.kuna import Kuna
+from tests.worlds.plan import Ask, JobPlan, World
+from tests.worlds.ztdx import Ztdx
+from venues import all_venues
+from venues.base import HttpReply, HttpRequest, Venue, Verdict
+from venues.words import CancelJob, CancelOutcome, Credential, OrderRef
+from worker.contract.job import Envelope
+from worker.contract.job import read_json as read_job_json
+from worker.contract.outcome import rfc_3339
+from worker.http.reply_json import read_json
+from worker.http.transport import MOST_BODY_BYTES
+from worker.jobs.parse import read_job
+from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
+from worker.jobs.run import _ids, _job_json
+from worker.lane.entry import is_lookup
+from worker.lane.lane import Lane, Sending
+from worker.lane.submission import Result, Submission
+from worker.orders.follow import expire
+from worker.orders.judge import judge, retry_after_s
+from worker.orders.progress import Cohort
+from worker.orders.retry import Returned, retry_decision
+from worker.pacing.pace import NEVER, Pace
+from worker.processes.venue_clock import stated_ms
+from worker.settings import Account, Settings
+
+START_S = 1000.0
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(seconds=START_S)
+ACCOUNT = "desk"
+TIMEOUT_S = 5.0
+MOST_EVENTS = 40_000
+_FAKES: dict[str, type[Fake]] = {"coinw": Coinw, "ztdx": Ztdx, "kuna": Kuna}
+_CREDENTIAL = Credential(KEY, SECRET)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a world is played with: the real parts, unless a test spoils one."""
+
+    lane: type[Lane] = Lane
+    judge: Any = judge
+    venue: Venue | None = None
+    fake: type[Fake] | None = None
+
+
+#: The product as it is.
+REAL = Parts()
+
+
+class Told(NamedTuple):
+    """What was told of one id of a job, and when."""
+
+    job: JobPlan
+    ask: Ask
+    outcome: CancelOutcome
+    at: float
+
+
+class Exchanged(NamedTuple):
+    """A request and what came of it."""
+
+    left: float
+    back: float
+    request: HttpRequest
+    status: int
+    body: str
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Run(Submission):
+    """One delivery of one job."""
+
+    plan: JobPlan
+    parsed: CancelJob
+    attempt: int
+    waiting: int
+    repeats: int = 0
+    left: list[Returned] = field(default_factory=list)
+
+
+class Play:
+    """All of one world; `run` lets it happen."""
+
+    def __init__(self, world: World, parts: Parts = REAL) -> None:
+        self.world = world
+        self.agenda = Agenda(START_S)
+        self.rng = Random(world.seed)
+        self.venue = parts.venue or all_venues()[world.venue]
+        self.book = Book(world, START_S, self.agenda.at)
+        kind = parts.fake or _FAKES[world.venue]
+        self.fake = kind(world, self.book, Random(world.seed + 1))
+        self.account = Account(
+            name=ACCOUNT,
+            venue=self.venue,
+            credential=_CREDENTIAL,
+            base_url="",
+            verify=world.verify,
+            quotas=self.venue.quotas,
+        )
+        self.settings = Settings(broker_url="", accounts={ACCOUNT: self.account})
+        paces = {name: Pace(quota) for name, quota in self.venue.quotas.items()}
+        self.lane = parts.lane(self.venue, paces, Random(world.seed + 2), verify=world.verify)
+        self.judge = parts.judge
+        self.told: list[Told] = []
+        self.exchanged: list[Exchanged] = []
+        self.first_cancel: dict[str, float] = {}
+        self.crash = ""
+        self._wakes_at = NEVER
+        self._stamp = 0
+
+    def run(self) -> Play:
+        """Let everything happen; what the worker raises is kept as `crash`."""
+        for job in self.world.jobs:
+            self.agenda.at(START_S + job.at_s, lambda job=job: self._publish(job, 0))  # type: ignore[misc]
+        try:
+            if not self.agenda.run(MOST_EVENTS):
+                self.crash = "it turns in a circle"
+        except Exception:  # noqa: BLE001 - a crash of the core is a find
+            self.crash = traceback.format_exc(limit=-6)
+        return self
+
+    # -- the broker ----------------------------------------------------------------------
+
+    def _publish(self, plan: JobPlan, repeats: int) -> None:
+        now = self.agenda.now
+        message = {
+            "job_id": plan.job_id,
+            "account": ACCOUNT,
+            "deadline": rfc_3339(_wall(now + plan.deadline_s)),
+            "orders": [_order_json(ask) for ask in plan.asks],
+        }
+        self._deliver(plan, message, None, repeats)
+
+    def _deliver(
+        self, plan: JobPlan, message: dict[str, Any], progress: Any, repeats: int
+    ) -> None:
+        """Read a message as the consumer does, and hand its ids to the lane."""
+        now = self.agenda.now
+        value = read_job_json(json.dumps(message).encode())
+        envelope = Envelope(priority="kill" if plan.kill else "routine", account=ACCOUNT)
+        parsed = read_job(value, envelope, {ACCOUNT: self.account}, _wall(now))
+        carried = read_progress(progress)
+        job = parsed.job
+        if carried:
+            job = replace(job, accepted_at=carried.accepted_at, deadline=carried.deadline)
+        else:
+            asks = {ask.id: ask for ask in plan.asks}
+            for outcome in parsed.refused:
+                self.told.append(Told(plan, asks[outcome.id], outcome, now))
+        ids = _ids(job, carried, self.settings, False)
+        run = Run(
+            account=ACCOUNT,
+            job_id=plan.job_id,
+            kill=plan.kill,
+            deadline=(job.deadline - EPOCH).total_seconds(),
+            received_at=NEVER if carried else now,
+            plan=plan,
+            parsed=job,
+            attempt=carried.attempt if carried else 1,
+            waiting=len(job.refs),
+            repeats=repeats,
+        )
+        if not job.refs:
+            return
+        if now >= run.deadline:
+            run.left = [
+                Returned(ref, cohort.progress, now, "deadline")
+                for cohort in ids
+                for ref in cohort.refs()
+            ]
+            self._end(run)
+            return
+        self._submit(run, ids)
+
+    def _submit(self, run: Run, ids: list[Cohort]) -> None:
+        self.lane.add(run, ids, self.agenda.now)
+        self.agenda.at(run.deadline, lambda: self._at_deadline(run))
+        self._pump()
+
+    def _at_deadline(self, run: Run) -> None:
+        if run.waiting and not run.withdrawn:
+            self.lane.withdraw(run, "deadline", self.agenda.now)
+            self._pump()
+
+    def _take(self, run: Run, result: Result) -> None:
+        if isinstance(result, CancelOutcome):
+            self._tell(run, result)
+        else:
+            run.left.append(result)
+        run.waiting -= 1
+        if not run.waiting:
+            self._end(run)
+
+    def _tell(self, run: Run, outcome: CancelOutcome) -> None:
+        ask = next(ask for ask in run.plan.asks if ask.id == outcome.id)
+        self.told.append(Told(run.plan, ask, outcome, self.agenda.now))
+
+    def _end(self, run: Run) -> None:
+        now = self.agenda.now
+        decision = retry_decision(run.left, now, run.deadline)
+        if decision is None:
+            for parked in run.left:
+                self._tell(run, expire(parked.progress).outcome(parked.ref.id))
+            if run.plan.again_s and not run.repeats:
+                again = now + run.plan.again_s
+                self.agenda.at(again, lambda: self._publish(run.plan, 1))
+            return
+        progress = Progress(
+            accepted_at=run.parsed.accepted_at,
+            deadline=run.parsed.deadline,
+            attempt=run.attempt + 1,
+            tracks=tuple(track_of(parked.ref, parked.progress) for parked in run.left),
+        )
+        arguments = json.dumps(
+            {
+                "job": _job_json(run.parsed, [parked.ref for parked in run.left]),
+                "progress": write_progress(progress),
+            }
+        )
+        if SECRET in arguments or KEY in arguments:
+            self.fake.faults.append("leak: a retry carries a secret")
+        self.agenda.at(now + decision.countdown_s, lambda: self._again(run, arguments))
+
+    def _again(self, run: Run, arguments: str) -> None:
+        message = json.loads(arguments)
+        self._deliver(run.plan, message["job"], message["progress"], run.repeats)
+
+    # -- the lane, as worker/processes/driver.py drives it -------------------------------
+
+    def _pump(self) -> None:
+        now = self.agenda.now
+        while (sending := self.lane.next(now)) is not None:
+            self._send(sending, now)
+        for run, result in self.lane.take_results():
+            assert isinstance(run, Run)
+            self._take(run, result)
+        wakes_at = self.lane.quiet_until
+        if wakes_at != NEVER and wakes_at != self._wakes_at:
+            self.agenda.at(wakes_at, lambda: self._wake(wakes_at))
+        self._wakes_at = wakes_at
+
+    def _wake(self, when: float) -> None:
+        if self._wakes_at == when:
+            self._wakes_at = NEVER
+            self._pump()
+
+    def _send(self, sending: Sending, now: float) -> None:
+        self._stamp = max(self._stamp + 1, int(_wall(now).timestamp() * 1000))
+        request = self.venue.sign(self.venue.build(sending.batch), _CREDENTIAL, self._stamp)
+        if not is_lookup(sending.batch.route):
+            self._note_cancel(sending, now)
+        rtt_s = self.world.ways.rtt_s * self.rng.uniform(0.6, 1.4)
+        self.agenda.at(now + rtt_s / 2, lambda: self._arrive(sending, request, now + rtt_s))
+
+    def _note_cancel(self, sending: Sending, now: float) -> None:
+        for entry in sending.entries:
+            self.first_cancel.setdefault(entry.ref.id, now)
+
+    def _arrive(self, sending: Sending, request: HttpRequest, back_at: float) -> None:
+        now = self.agenda.now
+        raw = self.fake.serve(request, now)
+        if self.world.ways.lost and self.rng.random() < self.world.ways.lost:
+            self.fake.trouble.append((now, sending.started + TIMEOUT_S))
+            gives_up = sending.started + TIMEOUT_S
+            self.exchanged.append(Exchanged(sending.started, gives_up, request, 0, raw.body))
+            self.agenda.at(gives_up, lambda: self._in_doubt(sending, "timeout"))
+            return
+        self.exchanged.append(
+            Exchanged(sending.started, back_at, request, raw.status, raw.body)
+        )
+        if len(raw.body) > MOST_BODY_BYTES:
+            self.agenda.at(back_at, lambda: self._in_doubt(sending, "body_too_large"))
+        else:
+            self.agenda.at(back_at, lambda: self._answered(sending, request, raw))
+
+    def _in_doubt(self, sending: Sending, why: str) -> None:
+        self.lane.in_doubt(sending, why, self.agenda.now)
+        self._pump()
+
+    def _answered(self, sending: Sending, request: HttpRequest, raw: Raw) -> None:
+        now = self.agenda.now
+        reply = HttpReply(
+            status=raw.status,
+            headers=raw.headers,
+            json=read_json(raw.body, request.projection),
+            text=raw.body[:2000],
+            received_at=now,
+        )
+        said = self.judge(self.venue, sending.batch, reply)
+        verdicts = {judgement.verdict: judgement for judgement in said.values()}
+        if Verdict.THROTTLED in verdicts or Verdict.BANNED in verdicts:
+            banned = Verdict.BANNED in verdicts
+            self.lane.pause(now, retry_after_s(reply), banned=banned)
+            for owner in sending.owners():
+                self.lane.withdraw(owner, "banned" if banned else "throttled", now)
+        refused = verdicts.get(Verdict.HALT) or verdicts.get(Verdict.CLOCK)
+        if refused is not None and not self.lane.halted and stated_ms(reply) is None:
+            self.lane.halt(refused.reason or "halted")
+        self.lane.answered(sending, said, now)
+        self._pump()
+
+
+def _wall(now: float) -> datetime:
+    return EPOCH + timedelta(seconds=now)
+
+
+def _order_json(ask: Ask) -> dict[str, str]:
+    said = {"kind": ask.kind, "ord_type": ask.ord_type, "symbol": ask.symbol}
+    return {"id": ask.id, **{name: word for name, word in said.items() if word}}
+
+
+__all__ = ["ACCOUNT", "START_S", "Exchanged", "OrderRef", "Parts", "Play", "Told"]
