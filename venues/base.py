@@ -156,6 +156,8 @@ class Answer(NamedTuple):
     state: str = ""
     symbol: str = ""
     ord_type: OrdType | None = None
+    cum_qty: str = ""  # executed so far, as the venue wrote it
+    order_qty: str = ""  # the whole order, as the venue wrote it
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,8 @@ class Venue(ABC):
     routes: ClassVar[Sequence[Route]]
     quotas: ClassVar[Mapping[str, Quota]]
     rules: ClassVar[Sequence[Rule]]
+    #: Words of states, each in one spelling: case, spaces, `_`, `-` and the second `l` of
+    #: "cancelled" make no difference.
     states: ClassVar[Mapping[str, OrdStatus]]
     #: Shapes of ids, tried in this order where a job does not say the kind.
     id_shapes: ClassVar[Mapping[IdKind, re.Pattern[str]]]

@@ -34,6 +34,7 @@ import hashlib
 import hmac
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -160,10 +161,13 @@ class CoinW(Venue):
         "unFinish": OrdStatus.NEW,
         "part": OrdStatus.PARTIALLY_FILLED,
         "finish": OrdStatus.FILLED,
-        "Finish": OrdStatus.FILLED,
         "cancel": OrdStatus.CANCELED,
-        "Cancel": OrdStatus.CANCELED,
         "cancelAll": OrdStatus.CANCELED,
+        # Not documented: the usual words of others, should the venue change to them.
+        "new": OrdStatus.NEW,
+        "partiallyFilled": OrdStatus.PARTIALLY_FILLED,
+        "filled": OrdStatus.FILLED,
+        "canceled": OrdStatus.CANCELED,
     }
 
     def build(self, batch: Batch) -> HttpRequest:
@@ -232,7 +236,7 @@ def _by_id(batch: Batch, rows: Any) -> dict[str, Answer]:
         if order_id in asked:
             state = row.get("orderStatus", "unFinish") if is_open else row["orderStatus"]
             word = row.get("posType") or row.get("originalType")
-            said = state, row.get("instrument", ""), word
+            said = state, row.get("instrument", ""), word, *_quantities(row)
             found[order_id] = known.get(said) or known.setdefault(said, _answer(*said))
     return found
 
@@ -242,9 +246,15 @@ def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:
     return batch.lists_all and len(rows) in USUAL_LIMITS
 
 
-def _answer(state: Any, symbol: Any, word: Any) -> Answer:
-    """Return a row's state, symbol and type."""
-    return Answer(state=str(state), symbol=str(symbol), ord_type=ROW_TYPES.get(word))
+def _quantities(row: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return what was executed of how much; only rows of the record tell it."""
+    return row.get("tradePiece", ""), row.get("totalPiece", "")
+
+
+def _answer(state: Any, symbol: Any, word: Any, done: Any, whole: Any) -> Answer:
+    """Return a row's state, symbol, type and quantities (tradePiece: CoinW.Net)."""
+    ord_type = ROW_TYPES.get(word)
+    return Answer("", "", str(state), str(symbol), ord_type, str(done), str(whole))
 
 
 def _page(batch: Batch, data: dict[str, Any]) -> Answers:

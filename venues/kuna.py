@@ -15,6 +15,7 @@ Quirks
     - One id that is no UUID spoils its batch.
     - A batch that holds a closed order may answer 400 and cancel the rest all the same, so a
       400 speaks for an id only where it went alone.
+    - `Closed` is said of orders that were executed in full or in part: the quantities decide.
     - `success` names no state: look the order up.
     - Answers come bare or as `{"data": ...}`, their ids as `id` or `orderId`.
     - The cancel page's samples post a list to /cancel; the list belongs to /cancel/multi.
@@ -70,7 +71,8 @@ class Kuna(Venue):
     rules = (  # error tables of the pages Cancel multiple orders and Cancel order by id
         Rule("success=true", Verdict.ACCEPTED),
         Rule("success=false", Verdict.IN_DOUBT, "not_canceled"),  # no reason is given with it
-        _over("Closed", "too_late", OrdStatus.FILLED),
+        # Closed is not filled: the look-up tells how much was executed.
+        Rule("BAD_REQUEST", Verdict.IN_DOUBT, "already_processed", "status Closed can't"),
         _over("Canceled", "already_canceled", OrdStatus.CANCELED),
         # These two states are not in the tables: the same sentence with the words of `states`.
         _over("Expired", "expired", OrdStatus.EXPIRED),
@@ -112,9 +114,10 @@ class Kuna(Venue):
     def parse(self, batch: Batch, reply: HttpReply) -> Answers:
         """Return the error, or what the data says."""
         body = reply.json
-        if isinstance(body, dict) and body.get("errors"):
-            return Answers(overall=_error(body["errors"][0]))
         data = body["data"] if isinstance(body, dict) and "data" in body else body
+        if isinstance(body, dict) and body.get("errors"):
+            rows = _rows(batch, data) if isinstance(data, list) else {}
+            return Answers(overall=_error(body["errors"][0]), by_id=rows)
         if batch.route.name == "cancel_one":
             return Answers(overall=_success(data))
         if batch.route.name == "cancel_batch":
@@ -158,4 +161,10 @@ def _details(batch: Batch, order: dict[str, Any]) -> dict[str, Answer]:
     (ref,) = batch.refs
     if _order_id(order) != ref.id.lower():
         raise ValueError("the answer is about another order")
-    return {ref.id: Answer(state=str(order["status"]), symbol=str(order.get("pair", "")))}
+    said = Answer(
+        state=str(order["status"]),
+        symbol=str(order.get("pair", "")),
+        cum_qty=str(order.get("executedQuantity", "")),
+        order_qty=str(order.get("quantity", "")),
+    )
+    return {ref.id: said}

@@ -135,6 +135,7 @@ class CancelOutcome:
     status: CancelStatus
     reason: str = ""
     ord_status: OrdStatus | None = None
+    cum_qty: str = ""
     evidence: Evidence = Evidence.NONE
     attempts: int = 0
     venue_code: str = ""

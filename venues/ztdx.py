@@ -18,6 +18,7 @@ Quirks
     - In a batch's answer the source writes the UUID as `clientOrderId`; then a batch by client
       order id names nobody, and every id is looked up.
     - A client order id is unique among *active* orders only; a look-up shows the latest.
+    - A batch's answer may hold errors without an id, as at Binance: they name nobody.
     - `orderId` is a UUID in live answers, a number in the docs' tables.
     - Every call needs `symbol`; the source uses it for routing, not as a check.
     - -2011 means many things, told apart by its text. A trigger order that *fired* may have
@@ -45,6 +46,8 @@ from venues.words import Credential, IdKind, OrderRef, OrdStatus, Purpose
 #: How old a request may be when it arrives, in ms (https://docs.p99.world/auth: the default).
 RECV_WINDOW_MS = 5000
 BOTH_KINDS = frozenset(IdKind)
+#: What a fired trigger's row may call the order that it placed. Not documented: Binance's name.
+CHILD_IDS = ("actualOrderId",)
 
 
 class Ztdx(Venue):
@@ -79,16 +82,31 @@ class Ztdx(Venue):
     quotas = dict.fromkeys(("cancel_batch", "cancel_one", "lookup", "account"), Quota(5, 1.0))
     rules = (  # the source: developer_trade.rs for numbers, middleware.rs for words
         Rule("-2011", Verdict.STATE, "too_late", "Status: filled", OrdStatus.FILLED),
-        Rule("-2011", Verdict.STATE, "already_canceled", "Status: cancel", OrdStatus.CANCELED),
+        Rule(
+            "-2011", Verdict.STATE, "already_canceled", "Status: cancelled", OrdStatus.CANCELED
+        ),
+        Rule(
+            "-2011", Verdict.STATE, "already_canceled", "Status: canceled", OrdStatus.CANCELED
+        ),
         Rule("-2011", Verdict.STATE, "rejected_by_venue", "Status: rej", OrdStatus.REJECTED),
         Rule("-2011", Verdict.STATE, "expired", "Status: expired", OrdStatus.EXPIRED),
-        Rule("-2011", Verdict.STATE, "already_canceled", "already cancel", OrdStatus.CANCELED),
+        Rule(
+            "-2011", Verdict.STATE, "already_canceled", "already cancelled", OrdStatus.CANCELED
+        ),
+        Rule(
+            "-2011", Verdict.STATE, "already_canceled", "already canceled", OrdStatus.CANCELED
+        ),
         Rule("-2011", Verdict.STATE, "expired", "already expired", OrdStatus.EXPIRED),
         Rule("-2011", Verdict.IN_DOUBT, "trigger_fired", "fired"),
         Rule("-2011", Verdict.IN_DOUBT, "trigger_fired", "already executed"),
         Rule("-2011", Verdict.IN_DOUBT, "not_in_engine", "not in matching engine"),
         Rule("-2011", Verdict.IN_DOUBT, "not_cancelable"),
         Rule("-2013", Verdict.UNKNOWN_ORDER, "unknown_order"),
+        # Not documented: Binance's codes of its limits, with whatever HTTP status they come.
+        Rule("-1003", Verdict.BANNED, "banned", "banned"),
+        Rule("-1003", Verdict.THROTTLED, "throttled"),
+        Rule("-1015", Verdict.THROTTLED, "throttled"),
+        Rule("-1008", Verdict.THROTTLED, "throttled"),  # the venue is overloaded, for everybody
         Rule("-1100", Verdict.REFUSED, "bad_request"),
         Rule("-1102", Verdict.REFUSED, "bad_request"),
         Rule("-1121", Verdict.REFUSED, "bad_symbol"),
@@ -134,7 +152,11 @@ class Ztdx(Venue):
         if body is None:
             page = reply.text.lstrip().startswith("<")
             return Answers(overall=Answer(text="" if page else reply.text))
-        if isinstance(body, dict) and ("code" in body or "error" in body):
+        if (
+            isinstance(body, dict)
+            and not _is_order(body)
+            and ("code" in body or "error" in body)
+        ):
             return Answers(overall=_error(body))
         return Answers(by_id=_by_id(batch, body))
 
@@ -145,6 +167,11 @@ def _named(batch: Batch) -> tuple[str, str]:
     if batch.route.name != "cancel_batch":
         return name, ref.id
     return f"{name}List", json.dumps([ref.id for ref in batch.refs], separators=(",", ":"))
+
+
+def _is_order(body: Mapping[str, Any]) -> bool:
+    """Whether this is an order, which may have fields named `code` or `error`, too."""
+    return "status" in body and ("orderId" in body or "clientOrderId" in body)
 
 
 def _error(body: Mapping[str, Any]) -> Answer:
@@ -167,9 +194,16 @@ def _one(ref: OrderRef, order: Mapping[str, Any]) -> dict[str, Answer]:
 
 def _is_about(row: Mapping[str, Any], ref: OrderRef) -> bool:
     if ref.kind is IdKind.CLIENT:
-        return bool(row["clientOrderId"] == ref.id)
-    return str(row["orderId"]).lower() == ref.id.lower()
+        return bool(row.get("clientOrderId") == ref.id)
+    return str(row.get("orderId", "")).lower() == ref.id.lower()
 
 
 def _of_row(row: Mapping[str, Any]) -> Answer:
-    return Answer(state=str(row["status"]), symbol=str(row.get("symbol", "")))
+    children = (str(row[name]) for name in CHILD_IDS if row.get(name))
+    return Answer(
+        text="".join(f"it placed order {child}" for child in children),
+        state=str(row["status"]),
+        symbol=str(row.get("symbol", "")),
+        cum_qty=str(row.get("executedQty", row.get("cumQty", ""))),
+        order_qty=str(row.get("origQty", "")),
+    )

@@ -91,5 +91,6 @@ def _took(row: Recorded) -> str:
 
 def _proof(row: Recorded) -> str:
     seen = f"; last seen as {row.ord_status}" if row.ord_status else ""
+    seen += f", with {row.cum_qty} executed" if row.cum_qty else ""
     proof = _PROOF[Evidence(row.evidence)]
     return f"{proof[0].upper()}{proof[1:]}{seen}"

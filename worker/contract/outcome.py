@@ -29,6 +29,11 @@ class OutcomeMessage(BaseModel):
     status: CancelStatus
     reason: str
     ord_status: OrdStatus | None = Field(description="What the venue last said the order is.")
+    cum_qty: str = Field(
+        default="",
+        description="Executed in all, as the venue wrote it with the final state; empty where "
+        "it did not say.",
+    )
     evidence: Evidence
     attempts: Annotated[int, Field(ge=0)]
     venue_code: str

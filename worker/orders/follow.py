@@ -53,6 +53,7 @@ class FinalWord(NamedTuple):
     status: CancelStatus
     reason: str
     evidence: Evidence = Evidence.NONE
+    cum_qty: str = ""
 
     def outcome(self, order_id: str) -> CancelOutcome:
         """Return the outcome of the order with this id."""
@@ -65,6 +66,7 @@ class FinalWord(NamedTuple):
             status=self.status,
             reason=self.reason,
             ord_status=progress.ord_status,
+            cum_qty=self.cum_qty,
             evidence=self.evidence,
             attempts=progress.attempts,
             venue_code=progress.venue_code,
@@ -386,9 +388,11 @@ _FINAL = {
 
 def _final_state(progress: OrderProgress, said: Judgement, evidence: Evidence) -> FinalWord:
     status, reason = _FINAL[said.ord_status or OrdStatus.REJECTED]
+    if said.reason == "partially_filled":
+        status, reason = CancelStatus.CLOSED, said.reason
     # A refusal that names the state says that it was so before, unless one was sent already.
     told = said.reason if evidence is Evidence.REPLY and not progress.sent else ""
-    return FinalWord(progress, status, told or reason, evidence)
+    return FinalWord(progress, status, told or reason, evidence, said.cum_qty)
 
 
 def expire(progress: OrderProgress) -> FinalWord:

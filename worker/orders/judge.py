@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import NamedTuple
 
 from venues.base import Answer, Answers, Batch, HttpReply, Rule, Venue, Verdict
@@ -16,6 +18,8 @@ from worker.orders.routes import SYMBOL_SHAPE
 
 #: Characters of a venue's text that are kept.
 TEXT_LENGTH = 200
+#: Characters of a quantity; a longer one is none.
+_LONGEST_QUANTITY = 40
 #: What could be a key or a signature that the venue echoes; a UUID has dashes, so it stays.
 _SECRET_LIKE = re.compile(r"[A-Za-z0-9+/=_]{32,}")
 #: What `Venue.parse` may raise for a reply of another shape than documented.
@@ -41,6 +45,7 @@ class Judgement(NamedTuple):
     text: str = ""  # shortened, printable, nothing that looks like a signature
     symbol: str = ""  # learned from the answer
     ord_type: OrdType | None = None  # learned from the answer
+    cum_qty: str = ""  # executed so far, as the venue wrote it
     unmapped: bool = False  # a code or state that no table row knows
     more: bool = False  # only with ABSENT: the list goes on, ask for the next page
 
@@ -79,11 +84,49 @@ def _weigh(venue: Venue, reply: HttpReply, answer: Answer) -> Judgement:
 
 
 def _by_state(venue: Venue, answer: Answer) -> Judgement:
-    ord_status = venue.states.get(answer.state)
+    ord_status = _states(venue).get(spelled(answer.state))
     if ord_status:
-        return _heard(answer, Verdict.STATE, ord_status=ord_status)
+        return _by_quantity(answer, ord_status)
+    word = _plain(answer.state)
     unknown = _heard(answer, Verdict.IN_DOUBT, "unmapped_state", unmapped=True)
-    return unknown._replace(venue_code=answer.code or _plain(answer.state))
+    text = unknown.text or f"an unknown state: {word}"
+    return unknown._replace(venue_code=answer.code or word, text=text)
+
+
+@cache
+def _states(venue: Venue) -> dict[str, OrdStatus]:
+    return {spelled(word): ord_status for word, ord_status in venue.states.items()}
+
+
+def spelled(word: str) -> str:
+    """Return a word of a state in one spelling: venues change these without a notice."""
+    return re.sub(r"[\s_-]", "", word).casefold().replace("cancelled", "canceled")
+
+
+def _by_quantity(answer: Answer, ord_status: OrdStatus) -> Judgement:
+    """Weigh the word of an end by what was executed, where the venue tells that."""
+    state = _heard(answer, Verdict.STATE, ord_status=ord_status)
+    done, whole = _quantity(answer.cum_qty), _quantity(answer.order_qty)
+    if done is None:
+        return state
+    if ord_status is OrdStatus.FILLED and not done:
+        # A trigger that fired: what it placed is another order, and may rest.
+        return _in_doubt(state, "nothing_executed")
+    if ord_status is OrdStatus.FILLED and whole and done < whole:
+        return state._replace(ord_status=OrdStatus.CANCELED, reason="partially_filled")
+    if ord_status in (OrdStatus.CANCELED, OrdStatus.EXPIRED) and whole and done >= whole:
+        return state._replace(ord_status=OrdStatus.FILLED)
+    return state
+
+
+def _quantity(written: str) -> Decimal | None:
+    """Return a quantity; None where it is none."""
+    try:
+        quantity = Decimal(written[:_LONGEST_QUANTITY])
+    except InvalidOperation:
+        return None
+    odd = len(written) > _LONGEST_QUANTITY or not quantity.is_finite() or quantity < 0
+    return None if odd else quantity
 
 
 def _rule_for(venue: Venue, answer: Answer) -> Rule | None:
@@ -162,6 +205,7 @@ def _heard(
         # A learned symbol goes into later requests, so it must be one that a job may state.
         symbol=answer.symbol if SYMBOL_SHAPE.fullmatch(answer.symbol) else "",
         ord_type=answer.ord_type,
+        cum_qty="" if _quantity(answer.cum_qty) is None else answer.cum_qty.strip(),
         unmapped=unmapped,
     )
 

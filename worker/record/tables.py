@@ -57,6 +57,7 @@ OUTCOMES = Table(
     Column("status", String, nullable=False),
     Column("reason", String, nullable=False),
     Column("ord_status", String),
+    Column("cum_qty", String, nullable=False, server_default=""),
     Column("evidence", String, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("venue_code", String, nullable=False),
@@ -108,3 +109,4 @@ class Recorded:
     finished_at: datetime
     latency_ms: float
     previous_status: str = ""
+    cum_qty: str = ""

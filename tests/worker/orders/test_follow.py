@@ -231,6 +231,30 @@ def test_a_state_that_ended_is_final_from_a_reply_and_from_a_look_up(
     assert final(step(looking_up(PLAIN), PLAIN, is_now(state))) == (status, reason)
 
 
+def test_the_quantity_executed_is_told_with_the_state_that_settles_the_order() -> None:
+    for progress in new_progress(REF), looking_up(PLAIN):
+        word = step(progress, PLAIN, is_now(OrdStatus.CANCELED, cum_qty="4.0"))
+
+        assert isinstance(word, FinalWord)
+        assert (word.status, word.outcome("o1").cum_qty) == (CancelStatus.CANCELED, "4.0")
+
+
+def test_what_was_executed_while_it_rested_is_no_final_quantity() -> None:
+    seen = again(step(looking_up(PLAIN), PLAIN, is_now(OrdStatus.NEW, cum_qty="4")))
+    word = step(again(step(seen, PLAIN, ACCEPTED, 10.0)), PLAIN, ABSENT)
+
+    assert isinstance(word, FinalWord)
+    assert (word.status, word.cum_qty) == (CancelStatus.CLOSED, "")
+
+
+def test_an_order_executed_in_part_is_closed_and_not_filled() -> None:
+    part = is_now(OrdStatus.CANCELED, reason="partially_filled", cum_qty="4")
+    for progress in new_progress(REF), looking_up(PLAIN):
+        course = step(progress, PLAIN, part)
+
+        assert final(course) == (CancelStatus.CLOSED, "partially_filled")
+
+
 def test_a_refused_batch_goes_again_one_by_one() -> None:
     progress = again(step(new_progress(REF), PLAIN, Judgement(Verdict.REFUSED)))
 

@@ -49,7 +49,13 @@ class Toy(Venue):
         Rule("busy", Verdict.THROTTLED, "throttled"),
         Rule("", Verdict.REFUSED, "plain", "cannot read"),
     )
-    states = {"open": OrdStatus.NEW, "dead": OrdStatus.CANCELED}
+    states = {
+        "open": OrdStatus.NEW,
+        "half-open": OrdStatus.PARTIALLY_FILLED,
+        "full": OrdStatus.FILLED,
+        "dead": OrdStatus.CANCELED,
+        "Canceled": OrdStatus.CANCELED,
+    }
 
     def build(self, batch: Batch) -> HttpRequest:
         raise NotImplementedError
@@ -125,7 +131,11 @@ TABLE = [
     (LOOKUP, whole("ok"), 200, (Verdict.IN_DOUBT, None, "odd_answer")),
     (LOOKUP, whole("bad"), 400, (Verdict.REFUSED, None, "bad_request")),
     # a state that no row knows
-    (LOOKUP, named(state="Dead"), 200, (Verdict.IN_DOUBT, None, "unmapped_state")),
+    (LOOKUP, named(state="limbo"), 200, (Verdict.IN_DOUBT, None, "unmapped_state")),
+    # a known one in any case, and with other dashes
+    (LOOKUP, named(state="DEAD"), 200, (Verdict.STATE, OrdStatus.CANCELED, "")),
+    (LOOKUP, named(state="Half_Open"), 200, (Verdict.STATE, OrdStatus.PARTIALLY_FILLED, "")),
+    (LOOKUP, named(state="cancelled"), 200, (Verdict.STATE, OrdStatus.CANCELED, "")),
     # a route that boasts is never believed
     (BOAST, named(state="dead"), 200, (Verdict.ACCEPTED, None, "")),
     (BOAST, named(state="open"), 200, (Verdict.ACCEPTED, None, "")),
@@ -214,7 +224,46 @@ def test_unknown_words_are_told_apart_from_known_ones() -> None:
 
     assert (code.unmapped, code.venue_code, code.text) == (True, "odd", "why")
     assert (state.unmapped, state.venue_code) == (True, "limbo")
+    assert state.text == "an unknown state: limbo"
     assert (known.unmapped, known.venue_code) == (False, "bad")
+
+
+@pytest.mark.parametrize(
+    ("state", "done", "whole", "expected"),
+    [
+        ("full", "10", "10", (Verdict.STATE, OrdStatus.FILLED, "")),
+        ("full", "4", "10", (Verdict.STATE, OrdStatus.CANCELED, "partially_filled")),
+        ("full", "0", "10", (Verdict.IN_DOUBT, None, "nothing_executed")),
+        ("full", "0.000", "", (Verdict.IN_DOUBT, None, "nothing_executed")),
+        ("full", "4", "", (Verdict.STATE, OrdStatus.FILLED, "")),
+        ("full", "4", "0", (Verdict.STATE, OrdStatus.FILLED, "")),
+        ("full", "", "10", (Verdict.STATE, OrdStatus.FILLED, "")),
+        ("dead", "4", "10", (Verdict.STATE, OrdStatus.CANCELED, "")),
+        ("dead", "0", "0", (Verdict.STATE, OrdStatus.CANCELED, "")),
+        ("dead", "10.0", "10", (Verdict.STATE, OrdStatus.FILLED, "")),
+        ("dead", "0.30000000000000004", "0.3", (Verdict.STATE, OrdStatus.FILLED, "")),
+        ("dead", "0.29999999999999999", "0.3", (Verdict.STATE, OrdStatus.CANCELED, "")),
+        ("open", "10", "10", (Verdict.STATE, OrdStatus.NEW, "")),
+    ],
+)
+def test_what_was_executed_decides_what_an_end_is(
+    state: str, done: str, whole: str, expected: tuple[Any, ...]
+) -> None:
+    answers = Answers(by_id={"a": Answer(state=state, cum_qty=done, order_qty=whole)})
+
+    assert expected == verdict_of(LOOKUP, answers)
+
+
+@pytest.mark.parametrize("odd", ["many", "NaN", "-1", "Infinity", "1" * 41, "None"])
+def test_a_quantity_that_is_none_decides_nothing_and_is_not_told(odd: str) -> None:
+    answers = Answers(by_id={"a": Answer(state="full", cum_qty=odd, order_qty="10")})
+    said = judge(TOY, Batch(LOOKUP, (A,)), reply(answers))[A]
+
+    assert (said.verdict, said.ord_status, said.cum_qty) == (
+        Verdict.STATE,
+        OrdStatus.FILLED,
+        "",
+    )
 
 
 def test_an_answer_teaches_symbol_and_type() -> None:

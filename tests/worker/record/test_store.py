@@ -44,6 +44,12 @@ def test_an_outcome_is_kept_as_it_was_told(store: Store) -> None:
     assert found.latency_ms == 412.7
 
 
+def test_the_quantity_executed_is_kept_and_may_be_left_out(store: Store) -> None:
+    store.write([row(outcome("1", cum_qty="4.50")), row(outcome("2"))])
+
+    assert [found.cum_qty for found in store.of_id("1") + store.of_id("2")] == ["4.50", ""]
+
+
 def test_a_duplicate_changes_nothing(store: Store) -> None:
     """A crash may publish an outcome twice: same status, perhaps another time."""
     store.write([row(outcome("1"))])
