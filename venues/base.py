@@ -29,7 +29,7 @@ class Verdict(StrEnum):
     THROTTLED = "throttled"  #: not done: the whole account pauses, then again
     BANNED = "banned"  #: not done: the account is shut out for a while
     CLOCK = "clock"  #: not done: our clock is off, resynchronise and try once more
-    HALT = "halt"  #: key or permission: stop the account
+    HALT = "halt"  #: not done: key or permission refused; the account halts if it stays so
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,25 @@ class Quota:
     limit: int
     window_s: float
     scope: Literal["account", "address"] = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """How a venue asks for quiet after a refusal for rate, and how long that is believed.
+
+    A plain number is a duration, or a time if it is as large as one: seconds since 1970, or
+    thousandths of them and so on.
+    """
+
+    #: Names of headers in lower case, each with the seconds of one unit of a plain number. The
+    #: default is RFC 9110, section 10.2.3, which also knows dates.
+    headers: tuple[tuple[str, float], ...] = (("retry-after", 1.0),)
+    #: What says so in the text of a refusal; the group holds the number. The default is
+    #: Binance's -1003 (binance-spot-api-docs, errors.md), which venues of its kind copy.
+    in_text: re.Pattern[str] = re.compile(r"until ([0-9]{10,19})\b")
+    #: The longest ban. Not documented by any venue here: ten minutes is what Bybit's pages tell
+    #: of its own (rate-limit.mdx, error.mdx).
+    longest_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +206,8 @@ class Venue(ABC):
     states: ClassVar[Mapping[str, OrdStatus]]
     #: Shapes of ids, tried in this order where a job does not say the kind.
     id_shapes: ClassVar[Mapping[IdKind, re.Pattern[str]]]
+    #: How it asks for quiet.
+    quiet: ClassVar[Quiet] = Quiet()
     #: How long reads may lag behind effects: what shows an order open may be as old as that,
     #: and absence counts only after it. Not documented anywhere: a careful number, until
     #: somebody measures (replicas of a database are half a second to two seconds behind).

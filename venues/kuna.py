@@ -81,6 +81,11 @@ class Kuna(Venue):
         Rule("WrongRequestException", Verdict.REFUSED, "bad_request"),
         Rule("Internal Server Error", Verdict.REFUSED, "bad_request", "Invalid JSON"),
         Rule("CANCEL_ORDER_FAILED", Verdict.IN_DOUBT, "already_processed"),
+        # Not documented: the codes of a refused key. Its framework's (NestJS) words, told apart
+        # by their text; a refusal is asked again before it counts.
+        Rule("FORBIDDEN", Verdict.BANNED, "banned", "banned"),
+        Rule("FORBIDDEN", Verdict.HALT, "permission"),
+        Rule("UNAUTHORIZED", Verdict.HALT, "auth"),
         # Not documented: how an unknown order is answered; after the pattern of BAD_REQUEST. A
         # wrong URL must not make an order look gone, so the text must speak of the order.
         Rule("NOT_FOUND", Verdict.UNKNOWN_ORDER, "unknown_order", "Order not found"),

@@ -55,6 +55,16 @@ class CancelStatus(StrEnum):
     UNCONFIRMED = "unconfirmed"
 
 
+class AccountState(StrEnum):
+    """How the venue serves an account; docs/contract.md section 5 says what each means."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    BARRED = "barred"
+    REFUSED = "refused"
+    HALTED = "halted"
+
+
 class Evidence(StrEnum):
     """Where the final status comes from."""
 

@@ -200,7 +200,7 @@ _REASON_OF = {
     "withdraw_all": 0,
     "Returned": 3,
 }
-_REASON_TABLES = {"MEANINGS", "_BY_STATUS", "_FINAL", "_ACCOUNT_WIDE", "words"}
+_REASON_TABLES = {"MEANINGS", "_BY_STATUS", "_FINAL", "ACCOUNT_WIDE", "words"}
 _REASON_FUNCTIONS = {("judge.py", "_doubt_at")}
 _REASON_NAMES = {"reason", "why"}
 #: The broker's own words, and one of the many HTTP statuses.

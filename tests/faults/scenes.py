@@ -106,7 +106,7 @@ LASTING = [
     ending("throttled", "coinw", "throttle", "failed", reason="throttled", deadline_s=4),
     ending("throttled", "ztdx", "throttle", "failed", reason="throttled", deadline_s=4),
     ending("banned", "ztdx", "ban", "failed", reason="banned", deadline_s=4),
-    ending("banned", "kuna", "ban", "rejected", reason="permission"),
+    ending("banned", "kuna", "ban", "failed", reason="banned", deadline_s=4),
     ending("still-open", "kuna", "lying_success", "failed", **STILL_OPEN),
     ending("still-open", "coinw", "lying_success", "failed", **STILL_OPEN),
     ending("hung", "ztdx", "timeout_before_effect", "unconfirmed", **HUNG),

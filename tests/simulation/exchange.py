@@ -114,6 +114,7 @@ def _refusal(fault: Fault, rng: Random) -> HttpReply | None:
         Fault.BANNED: HttpReply(418, {"retry-after": "6"}, None, "banned"),
         Fault.ERROR: HttpReply(503, {}, None, "<html>down</html>"),
         Fault.PAGE: HttpReply(200, {}, None, "<html>hello</html>"),
-        Fault.HALT: HttpReply(403, {}, None, "no permission"),
+        Fault.HALT: ok(Answers(overall=Answer(code="halt"))),
+        Fault.BARRED: HttpReply(rng.choice((401, 403)), {}, None, "<html>no</html>"),
     }
     return refusals.get(fault)

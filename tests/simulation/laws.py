@@ -10,7 +10,8 @@ from tests.simulation.meters import EPSILON_S
 from venues.base import Quota, Route
 from venues.words import Purpose
 from worker.lane.holds import Load
-from worker.lane.lane import MOST_IN_FLIGHT, Entry, Group, Lane, Sending
+from worker.lane.lane import Entry, Group, Lane, Sending
+from worker.lane.standing import ASK_AGAIN_S
 from worker.orders.follow import next_route
 from worker.orders.routes import batch_key, single_route
 from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S
@@ -87,13 +88,21 @@ class Watch:
     ledgers: Mapping[str, Ledger]
     load: Load
     quiet_until: float = 0.0  # the venue asked for so long
-    halted: bool = False
+    refusals: int = 0  # of the key
+    refused_at: float = 0.0  # the last one
+    asking: bool = False  # nobody was answered since
     _able_since: dict[Waiter, float] = field(default_factory=dict)  # what could leave, by now
 
     def before_send(self, sending: Sending, now: float) -> None:
         """Check a request that is about to leave, then count it."""
-        if now < self.quiet_until - EPSILON_S or self.halted:
+        if now < self.quiet_until - EPSILON_S:
             raise LawBroken("quiet", f"sent before {self.quiet_until:.6f}", now)
+        if self.asking and (now < self.refused_at + ASK_AGAIN_S or self.lane.in_flight > 1):
+            raise LawBroken("quiet", f"the key was refused at {self.refused_at:.6f}", now)
+        if sending.is_probe:
+            for ledger in self._drawn(sending.batch.route):
+                ledger.sent(sending.batch.route, now)
+            return
         self._check_ids(sending, now)
         self._check_filled(sending, now)
         if not sending.entries[0].kill:
@@ -110,6 +119,17 @@ class Watch:
         """Count the end of a request."""
         for ledger in self._drawn(sending.batch.route):
             ledger.landed(now)
+
+    def refused(self, sending: Sending, now: float) -> None:
+        """Count a refusal of the key; what left before the last one came is one with it."""
+        if sending.started >= self.refused_at:
+            self.refusals += 1
+            self.refused_at, self.asking = now, True
+
+    def served(self, sending: Sending) -> None:
+        """Note that the venue answered a request."""
+        if sending.started >= self.refused_at:
+            self.asking = False
 
     def _drawn(self, route: Route) -> Iterable[Ledger]:
         return [self.ledgers[name] for name in route.quotas if name in self.ledgers]
@@ -203,12 +223,13 @@ class Watch:
     def at_rest(self, now: float) -> None:
         """Check that nothing is lost, nothing oversleeps, and nothing waits for too long."""
         able_since, self._able_since = self._able_since, {}
-        if self.lane.halted:
+        if self.lane.standing.shut:
             return
         lost = [entry for entry in self._waiting(now) if entry.group is None]
         if lost:
             raise LawBroken("progress", f"{lost[0].ref.id} is in no queue", now)
-        if now < self.lane.paused_until or self.lane.in_flight >= MOST_IN_FLIGHT:
+        lane = self.lane
+        if now < lane.standing.quiet_until or lane.in_flight >= lane.most_in_flight:
             return
         heads = self._heads(now)
         for group, head in heads:

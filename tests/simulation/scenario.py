@@ -36,7 +36,8 @@ class Fault(StrEnum):
     DOWN = "down"  # maintenance, in the venue's own words (toys only)
     LIE = "lie"  # success that did not happen, where a success is not believed
     SILENT = "silent"  # some ids are missing from the answer
-    HALT = "halt"
+    HALT = "halt"  # the key is refused, in the venue's own words (toys only)
+    BARRED = "barred"  # HTML of a gateway, with HTTP 401 or 403
 
 
 class Ending(StrEnum):
@@ -132,7 +133,7 @@ def _quota(usual: Quota, rng: Random) -> Quota:
 def _faults(rng: Random) -> dict[Fault, float]:
     """Return the share of requests that each fault befalls: some kinds, rarely or often."""
     level = rng.choice((0.0, 0.02, 0.08, 0.25))
-    rare = {Fault.BANNED: 0.1, Fault.HALT: 0.02}
+    rare = {Fault.BANNED: 0.1, Fault.HALT: 0.2}
     kinds = rng.sample([*Fault][1:], rng.randint(1, 5))
     return {kind: level * rng.random() * rare.get(kind, 1.0) for kind in kinds}
 

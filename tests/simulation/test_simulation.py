@@ -120,9 +120,11 @@ class Hesitant(Lane):
 class Restless(Lane):
     """Does not keep quiet when it is asked to."""
 
-    def pause(self, now: float, retry_after_s: float | None, *, banned: bool = False) -> Pause:
-        pause = super().pause(now, retry_after_s, banned=banned)
-        self.paused_until = now + 0.1
+    def pause(
+        self, now: float, asked_s: float | None, *, banned: bool = False, why: str = ""
+    ) -> Pause:
+        pause = super().pause(now, asked_s, banned=banned, why=why)
+        self.standing.quiet_until = now + 0.1
         return pause
 
 

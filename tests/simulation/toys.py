@@ -27,6 +27,7 @@ RULES = (
     Rule("unknown", Verdict.UNKNOWN_ORDER, "unknown_order"),
     Rule("bad", Verdict.REFUSED, "bad_request"),
     Rule("down", Verdict.NOT_DONE, "maintenance"),
+    Rule("halt", Verdict.HALT, "permission"),
 )
 BOTH_KINDS = frozenset(IdKind)
 PAGE_SIZE = 20

@@ -14,11 +14,13 @@ from tests.simulation.truth import Truth
 from venues.base import HttpReply, Verdict
 from venues.words import CancelOutcome, OrderRef, Purpose
 from worker.lane.holds import LATE_S, Load
-from worker.lane.lane import SHORTEST_PAUSE_S, Lane, Sending
+from worker.lane.lane import Lane, Sending
+from worker.lane.standing import MOST_REFUSALS, SHORTEST_PAUSE_S
 from worker.lane.submission import Result
-from worker.orders.follow import expire
-from worker.orders.judge import judge, retry_after_s
+from worker.orders.follow import expire, is_served
+from worker.orders.judge import judge
 from worker.orders.progress import Cohort, cohorts, new_cohorts
+from worker.orders.quiet import quiet_asked_s
 from worker.orders.retry import SHORTEST_COUNTDOWN_S, Returned, retry_decision
 from worker.pacing.pace import NEVER, Pace
 
@@ -76,7 +78,7 @@ class World:
         """Look at every lane at a time of nobody's choosing."""
         now = self.agenda.now
         for desk in self._desks.values():
-            if not (desk.dead or desk.stopped):
+            if desk.runs and not (desk.dead or desk.stopped):
                 if desk.lane.next_at(now) < min(desk.wakes_at, now):
                     raise LawBroken("progress", f"asleep until {desk.wakes_at:.6f}", now)
                 desk.watch.at_rest(now)
@@ -210,6 +212,8 @@ class World:
         wakes_at = desk.lane.quiet_until
         if wakes_at <= now:
             raise LawBroken("progress", "it wakes again and again", now)
+        if not desk.runs:  # an account whose key is refused is asked for ever
+            wakes_at = NEVER
         if wakes_at != NEVER and wakes_at != desk.wakes_at:
             self.agenda.at(wakes_at, lambda: self._wake(desk, wakes_at))
         desk.wakes_at = wakes_at
@@ -305,17 +309,24 @@ class World:
         verdicts = {judgement.verdict for judgement in said.values()}
         if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
             self._pause(desk, sending, reply, banned=Verdict.BANNED in verdicts)
+        elif any(judgement.barred for judgement in said.values()):
+            desk.lane.pause(now, None, why=f"http_{reply.status}")
+            desk.watch.quiet_until = max(desk.watch.quiet_until, now + SHORTEST_PAUSE_S)
         if Verdict.HALT in verdicts:
-            desk.watch.halted = True
-            self.truth.halted.add(desk.account)
-            desk.lane.halt("permission")
+            desk.watch.refused(sending, now)
+            if desk.watch.refusals >= MOST_REFUSALS:
+                self.truth.halted.add(desk.account)
+            desk.lane.refused(sending, "permission", now)
+        elif any(is_served(judgement) for judgement in said.values()):
+            desk.watch.served(sending)
         desk.lane.answered(sending, said, now)
         self._pump(desk)
 
     def _pause(self, desk: Desk, sending: Sending, reply: HttpReply, *, banned: bool) -> None:
         now = self.agenda.now
-        desk.lane.pause(now, retry_after_s(reply), banned=banned)
-        quiet_s = max(SHORTEST_PAUSE_S, retry_after_s(reply) or 0.0)
+        asked_s = quiet_asked_s(self.scenario.venue.quiet, reply)
+        desk.lane.pause(now, asked_s, banned=banned)
+        quiet_s = max(SHORTEST_PAUSE_S, asked_s or 0.0)
         desk.watch.quiet_until = max(desk.watch.quiet_until, now + quiet_s)
         for owner in sending.owners():
             desk.lane.withdraw(owner, "banned" if banned else "throttled", now)

@@ -21,7 +21,7 @@ from venues.base import Answer, Answers, Batch, HttpReply, Route, Rule, Venue, V
 from venues.words import OPEN_STATES, Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.jobs.resolve import Refusal, name_order
 from worker.orders.judge import Judgement, judge, spelled
-from worker.orders.routes import batch_key, cancel_routes, lookup_routes
+from worker.orders.routes import batch_key, cancel_routes, lookup_routes, probe_of
 
 LAW = settings(max_examples=120, derandomize=True, deadline=None, database=None)
 #: What a venue file may import: no HTTP, clock, environment, randomness or log.
@@ -419,7 +419,12 @@ def one_batch_a_route(venue: Venue) -> list[Batch]:
 @every_venue
 @pytest.mark.parametrize(
     ("status", "verdict"),
-    [(401, Verdict.HALT), (403, Verdict.HALT), (429, Verdict.THROTTLED), (418, Verdict.BANNED)],
+    [
+        (401, Verdict.IN_DOUBT),
+        (403, Verdict.IN_DOUBT),
+        (429, Verdict.THROTTLED),
+        (418, Verdict.BANNED),
+    ],
 )
 def test_where_the_body_says_nothing_the_status_counts(
     venue: Venue, status: int, verdict: Verdict
@@ -427,6 +432,39 @@ def test_where_the_body_says_nothing_the_status_counts(
     page = HttpReply(status, {}, None, "<html><h1>Sorry</h1></html>")
     for batch in one_batch_a_route(venue):
         assert {verdict} == {j.verdict for j in judge(venue, batch, page).values()}
+
+
+#: Bodies of whatever stands between us and a venue.
+PAGES: list[tuple[Any, str]] = [
+    (None, "<html><h1>403 Forbidden</h1></html>"),
+    (None, ""),
+    (None, "Access denied"),
+    ({"message": "Forbidden"}, '{"message": "Forbidden"}'),
+    ({"error": "denied"}, '{"error": "denied"}'),
+    ([], "[]"),
+]
+
+
+@every_venue
+@pytest.mark.parametrize("status", [401, 403, 407, 451])
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page[1][:20] or "empty")
+def test_a_page_of_a_gateway_refuses_no_key(
+    venue: Venue, status: int, page: tuple[Any, str]
+) -> None:
+    for batch in one_batch_a_route(venue):
+        said = judge(venue, batch, HttpReply(status, {}, *page))
+        assert {(Verdict.IN_DOUBT, True)} == {(j.verdict, j.barred) for j in said.values()}
+
+
+@every_venue
+def test_a_read_asks_again_for_any_order_that_may_be_canceled(venue: Venue) -> None:
+    """So a halted account of any venue can be probed, without a word of its file."""
+    for case in request_cases(venue):
+        for ref in case.batch.refs:
+            probe = probe_of(venue, ref)
+            assert probe is not None
+            assert probe.route.purpose is Purpose.LOOKUP
+            assert venue.build(probe).method == probe.route.method
 
 
 json_words = st.none() | st.booleans() | st.integers() | st.text(max_size=5)

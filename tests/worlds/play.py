@@ -30,9 +30,10 @@ from worker.jobs.run import _ids, _job_json
 from worker.lane.entry import is_lookup
 from worker.lane.lane import Lane, Sending
 from worker.lane.submission import Result, Submission
-from worker.orders.follow import expire
-from worker.orders.judge import judge, retry_after_s
+from worker.orders.follow import blame_of, expire
+from worker.orders.judge import judge
 from worker.orders.progress import Cohort
+from worker.orders.quiet import quiet_asked_s
 from worker.orders.retry import Returned, retry_decision
 from worker.pacing.pace import NEVER, Pace
 from worker.processes.venue_clock import stated_ms
@@ -249,6 +250,8 @@ class Play:
             assert isinstance(run, Run)
             self._take(run, result)
         wakes_at = self.lane.quiet_until
+        if not self.lane.entries():  # a refused key is asked about for ever
+            wakes_at = NEVER
         if wakes_at != NEVER and wakes_at != self._wakes_at:
             self.agenda.at(wakes_at, lambda: self._wake(wakes_at))
         self._wakes_at = wakes_at
@@ -304,12 +307,15 @@ class Play:
         verdicts = {judgement.verdict: judgement for judgement in said.values()}
         if Verdict.THROTTLED in verdicts or Verdict.BANNED in verdicts:
             banned = Verdict.BANNED in verdicts
-            self.lane.pause(now, retry_after_s(reply), banned=banned)
+            asked_s = quiet_asked_s(self.venue.quiet, reply)
+            self.lane.pause(now, asked_s, banned=banned)
             for owner in sending.owners():
                 self.lane.withdraw(owner, "banned" if banned else "throttled", now)
+        elif any(judgement.barred for judgement in said.values()):
+            self.lane.pause(now, None, why=f"http_{reply.status}")
         refused = verdicts.get(Verdict.HALT) or verdicts.get(Verdict.CLOCK)
-        if refused is not None and not self.lane.halted and stated_ms(reply) is None:
-            self.lane.halt(refused.reason or "halted")
+        if refused is not None and stated_ms(reply) is None:
+            self.lane.refused(sending, blame_of(refused), now)
         self.lane.answered(sending, said, now)
         self._pump()
 

@@ -116,6 +116,11 @@ class Sending:
     waited_s: float
     advisory: bool = False  # no step waits for it: it only adds to what is known
 
+    @property
+    def is_probe(self) -> bool:
+        """Whether it only asks if the account is served again."""
+        return self.advisory and not self.entries
+
     def owners(self) -> list[Submission]:
         """Return the submissions whose ids it carries, each once."""
         return list(dict.fromkeys(chain.from_iterable(entry.owners for entry in self.entries)))

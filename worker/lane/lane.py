@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
@@ -32,15 +31,16 @@ from worker.lane.entry import (
 from worker.lane.groups import Groups
 from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
 from worker.lane.list_all import WholeLists
+from worker.lane.standing import BAN_S, Pause, Standing
 from worker.lane.submission import Result, Submission
 from worker.orders.follow import (
-    ACCOUNT_WIDE,
     FinalWord,
     NextStep,
     ReplyContext,
     Transition,
     doubted,
     inconclusive_list,
+    is_served,
     not_effective,
     noted,
     refuse,
@@ -50,7 +50,7 @@ from worker.orders.follow import (
 from worker.orders.judge import Judgement
 from worker.orders.progress import Cohort, OrderProgress, Phase, came, joined
 from worker.orders.retry import LONGEST_SLEEP_S, Returned, backoff_s
-from worker.orders.routes import single_route
+from worker.orders.routes import probe_of, single_route
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
 
@@ -58,18 +58,6 @@ __all__ = ["Entry", "Group", "Lane", "Pause", "Sending"]
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
-#: A throttled account is quiet for at least this long.
-SHORTEST_PAUSE_S = 1.0
-#: A ban without a stated end is taken to last this long: the shortest that a venue documents.
-BAN_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """The account is quiet for `pause_s`; `attempt` counts the throttled answers in a row."""
-
-    pause_s: float
-    attempt: int
 
 
 class _Departure(NamedTuple):
@@ -79,6 +67,13 @@ class _Departure(NamedTuple):
     group: Group
     most: int
     advisory: bool = False
+
+
+class _Probe(NamedTuple):
+    """What asks again whether the key is refused: when it may leave, and the read."""
+
+    at: float
+    batch: Batch
 
 
 class Lane:
@@ -97,14 +92,13 @@ class Lane:
         self._tokens = Tokens(paces)
         self._load = load or Load()
         self._holds = Holds(venue, self._tokens, self._load, self)
-        self.halted = ""
-        self.paused_until = -NEVER
+        self.standing = Standing(venue.quiet.longest_s, rng)
+        self._asks: Batch | None = None  # a read of an order, of the last request refused
         self.quiet_until = NEVER
         self.in_flight = 0
         self._results: list[tuple[Submission, Result]] = []
         self._rng = rng
         self._verify = verify
-        self._throttles = 0
         self._lists = WholeLists()
         self._advisory_looks = AdvisoryLooks(venue)
         self._seq = itertools.count()
@@ -120,12 +114,21 @@ class Lane:
     def add(self, owner: Submission, cohorts: Iterable[Cohort], now: float) -> None:
         """Take a task's ids in; one that another task asked for is shared with it."""
         for cohort in cohorts:
-            if self.halted:
-                word = refuse(cohort.progress, self.halted)
-                for order_id in cohort.ids:
-                    self._hand(owner, word.outcome(order_id))
-            else:
+            if self._may_wait(owner, now):
                 self._add(owner, cohort, now)
+                continue
+            word = refuse(cohort.progress, self.standing.why(now))
+            for order_id in cohort.ids:
+                self._hand(owner, word.outcome(order_id))
+
+    def _may_wait(self, owner: Submission, now: float) -> bool:
+        """Say whether a job may wait for its turn: at a halted account, to ask once more.
+
+        A kill may always; a routine job only where a cancel asks and none did of late.
+        """
+        if not self.standing.halted or owner.kill:
+            return True
+        return self._asks_by_cancel() and now >= self.standing.asks_at(kill=False)
 
     def _add(self, owner: Submission, cohort: Cohort, now: float) -> None:
         if not self._entries:
@@ -194,14 +197,20 @@ class Lane:
             self._leaving.add(owner)
         for entry in list(self._of.get(owner, ())):
             if not entry.in_flight:
-                self._part(owner, entry, max(now, self.paused_until))
+                self._part(owner, entry, now)
 
-    def _part(self, owner: Submission, entry: Entry, not_before: float) -> None:
+    def _part(self, owner: Submission, entry: Entry, now: float, later: float = -NEVER) -> None:
         del entry.owners[owner]
         self._disown(owner, entry)
-        self._hand(owner, Returned(entry.ref, entry.progress, not_before, owner.withdrawn))
+        not_before = max(now, later, self.standing.quiet_until)
+        progress = self._blamed(entry.progress, now)
+        self._hand(owner, Returned(entry.ref, progress, not_before, owner.withdrawn))
         if not entry.owners:
             self._forget(entry)
+
+    def _blamed(self, progress: OrderProgress, now: float) -> OrderProgress:
+        """Return the progress with why the account sends nothing, if so, as its reason."""
+        return progress._replace(why=self.standing.why(now) or progress.why)
 
     def take_results(self) -> list[tuple[Submission, Result]]:
         """Return the results since the last call, each with the submission that it is for."""
@@ -212,6 +221,7 @@ class Lane:
         """Give every task its waiting ids back: the worker stops, or lost the lane."""
         for owner in list(self._of):
             self.withdraw(owner, why, now)
+        self.standing.forget()
 
     # -- what the sender does ------------------------------------------------------------
 
@@ -223,18 +233,22 @@ class Lane:
         self.quiet_until, departure = self._soonest(now)
         if departure is None:
             return None
+        if isinstance(departure, _Probe):
+            return self._ask(departure.batch, now)
         return self._look(departure, now) if departure.advisory else self._fill(departure, now)
 
     def next_at(self, now: float) -> float:
         """Return when `next` is worth asking again; NEVER: not before something happens."""
         return self._soonest(now)[0]
 
-    def _soonest(self, now: float) -> tuple[float, _Departure | None]:
+    def _soonest(self, now: float) -> tuple[float, _Departure | _Probe | None]:
         """Return when a request may leave, and the one that may leave now."""
         self._groups.wake(now)
+        if self.standing.shut and not self._asks_by_cancel():
+            return self._probe(now)
         soonest = self._groups.wakes_at
-        if self.halted or self.in_flight >= MOST_IN_FLIGHT:
-            return (NEVER if self.halted else soonest), None
+        if self.in_flight >= self.most_in_flight:
+            return soonest, None
         for departure in self._departures(now):
             if departure.at <= now:
                 return now, departure
@@ -247,17 +261,47 @@ class Lane:
             yield self._departure(group, now)
         advisory = self._advisory_looks.group()
         if advisory is not None:
-            at = max(self._tokens_at(advisory, now), self.paused_until)
+            at = max(self._tokens_at(advisory, now), self._opens_at)
             yield _Departure(at, advisory, self._most_ids(advisory, now), advisory=True)
 
     def _departure(self, group: Group, now: float) -> _Departure:
         """Say when the next request of a group may leave, and for at most how many ids."""
         tokens_at = self._tokens_at(group, now)
         if tokens_at > now and self._begins_with_one(group, now):
-            return _Departure(max(now, self.paused_until), group, 1)
+            return _Departure(max(now, self._opens_at), group, 1)
         most = self._most_ids(group, now)
         held_until = self._holds.until(group, self._groups.groups, most, now)
-        return _Departure(max(tokens_at, held_until, self.paused_until), group, most)
+        return _Departure(max(tokens_at, held_until, self._opens_at), group, most)
+
+    @property
+    def most_in_flight(self) -> int:
+        """How many requests may be under way: one, where it shall show whether others may."""
+        return 1 if self.standing.careful or self.standing.shut else MOST_IN_FLIGHT
+
+    @property
+    def _opens_at(self) -> float:
+        """When the account may send, by what the venue said of it."""
+        standing = self.standing
+        return standing.asks_at(kill=True) if standing.shut else standing.quiet_until
+
+    def _asks_by_cancel(self) -> bool:
+        """Say whether only a cancel shows whether cancels are refused still."""
+        return self.standing.takes_reads or self._asks is None
+
+    def _probe(self, now: float) -> tuple[float, _Probe | None]:
+        """Return when the read that asks again may leave, and the one that may leave now."""
+        if self._asks is None or self.in_flight:
+            return NEVER, None  # what is in flight comes back, and then this is asked again
+        kill = any(group.kills_here for group in self._groups.groups)
+        tokens_at = self._tokens.ready_at(self._asks.route, now, urgent=True)
+        at = max(tokens_at, self.standing.asks_at(kill=kill))
+        return at, _Probe(at, self._asks) if at <= now else None
+
+    def _ask(self, batch: Batch, now: float) -> Sending:
+        """Return the read that asks whether the key is refused still."""
+        self._tokens.take(batch.route, now)
+        self.in_flight += 1
+        return Sending(batch, (), now, 0.0, advisory=True)
 
     def _look(self, departure: _Departure, now: float) -> Sending:
         """Return an advisory look-up for ids of kills that wait for a token."""
@@ -272,12 +316,11 @@ class Lane:
         self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
     ) -> None:
         """Take the judgements of a reply in, one for each reference of the batch."""
+        if any(is_served(judged) for judged in said.values()):
+            self.standing.served(sending.batch.route, sending.started)
         self._land(sending, now)
         if sending.batch.lists_all:
             self._lists.came(sending.batch.route)
-        refused = any(judged.verdict in ACCOUNT_WIDE for judged in said.values())
-        if not refused and sending.started >= self.paused_until:
-            self._throttles = 0
         if sending.advisory:
             self._looked(sending, said, now)
             return
@@ -300,6 +343,8 @@ class Lane:
 
     def _looked(self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float) -> None:
         """Learn which orders were seen open; a missing one proves nothing."""
+        if not sending.entries:
+            return
         for entry, ref in zip(sending.entries, sending.batch.refs, strict=True):
             seen = said[ref].ord_status in OPEN_STATES
             if seen and self._entries.get(entry.key) is entry:
@@ -342,25 +387,28 @@ class Lane:
 
     # -- what the account suffers --------------------------------------------------------
 
-    def pause(self, now: float, retry_after_s: float | None, *, banned: bool = False) -> Pause:
-        """Pause the account after a refusal for rate, at least as long as the venue asks.
+    def pause(
+        self, now: float, asked_s: float | None, *, banned: bool = False, why: str = ""
+    ) -> Pause:
+        """Pause the account after a refusal for rate; or `why` else something refuses it."""
+        asked_s = asked_s or (BAN_S if banned else 0.0)
+        reason = why or ("banned" if banned else "throttled")
+        return self.standing.pause(now, reason, asked_s, barred=bool(why))
 
-        What is refused during a pause had left before it: that is one refusal, not many.
+    def refused(self, sending: Sending, why: str, now: float) -> bool:
+        """The venue refuses the key; say whether that is a new refusal.
+
+        The one that halts the account gives every waiting id its final word.
         """
-        if now >= self.paused_until:
-            self._throttles += 1
-        grown = backoff_s(self._throttles, SHORTEST_PAUSE_S, self._rng)
-        asked = retry_after_s or (BAN_S if banned else 0.0)
-        pause_s = max(SHORTEST_PAUSE_S, asked, grown)
-        self.paused_until = max(self.paused_until, now + pause_s)
-        return Pause(pause_s, self._throttles)
-
-    def halt(self, reason: str) -> None:
-        """Stop the account: every waiting id gets its final word, and every one that comes."""
-        self.halted = reason
-        for entry in list(self._entries.values()):
-            if not entry.in_flight:
-                self._finish([entry], refuse(entry.progress, reason))
+        if not self.standing.refused(why, sending.batch.route, sending.started, now):
+            return False
+        if sending.entries:
+            self._asks = probe_of(self.venue, sending.batch.refs[0])
+        if self.standing.halted:
+            for entry in list(self._entries.values()):
+                if not entry.in_flight:
+                    self._finish([entry], refuse(entry.progress, why))
+        return True
 
     def assume_spent(self, now: float) -> None:
         """Another worker may have used the quotas just now."""
@@ -497,11 +545,14 @@ class Lane:
         return looking + sum(cancels)
 
     def _expire(self, entry: Entry, now: float) -> None:
-        self._give_back(entry, Returned(entry.ref, entry.progress, now, "deadline"))
+        progress = self._blamed(entry.progress, now)
+        self._give_back(entry, Returned(entry.ref, progress, now, "deadline"))
 
     def _land(self, sending: Sending, now: float) -> None:
         self.in_flight -= 1
         self._tokens.release(sending.batch.route, now)
+        if sending.is_probe:
+            self.standing.probed(now)
         if sending.advisory:
             return
         self._ids_in_flight -= len(sending.entries)
@@ -512,15 +563,19 @@ class Lane:
         """Have ids go on that have the same before them."""
         for entry in entries:
             entry.progress = again.progress
-        if self.halted:
+        if self.standing.halted and self._is_refused(again, now):
             for entry in entries:
-                self._finish([entry], refuse(entry.progress, self.halted))
+                self._finish([entry], refuse(entry.progress, self.standing.why(now)))
         elif again.back_off is None:
             self._go_on(entries, again.delay_s, now)
         else:
             for entry in entries:
                 pause_s = backoff_s(*again.back_off, self._rng)
                 self._go_on([entry], pause_s, now, at_broker=pause_s > LONGEST_SLEEP_S)
+
+    def _is_refused(self, again: NextStep, now: float) -> bool:
+        """Say whether ids that came back to a halted account are refused with it."""
+        return not self._asks_by_cancel() or again.progress.why == self.standing.why(now)
 
     def _go_on(
         self, entries: Sequence[Entry], delay_s: float, now: float, *, at_broker: bool = False
@@ -531,20 +586,19 @@ class Lane:
             not_before = now + delay_s
             if delay_s and not kill and entries[0].progress.phase is not Phase.CANCEL:
                 not_before = on_grid(not_before, delay_s)
-            parked_until = max(not_before, self.paused_until)
             if self._leaving:
-                some = self._stay(some, parked_until)
+                some = self._stay(some, not_before, now)
             if at_broker or entries[0].progress.why in _WAIT_AT_BROKER:
-                self._park(some, parked_until)
+                self._park(some, max(not_before, self.standing.quiet_until))
             else:
                 self._queue(some, not_before, now)
 
-    def _stay(self, entries: Sequence[Entry], not_before: float) -> list[Entry]:
+    def _stay(self, entries: Sequence[Entry], later: float, now: float) -> list[Entry]:
         """Return ids to withdrawn submissions; keep those that another submission asks for."""
         for entry in entries:
             leaving = [owner for owner in entry.owners if owner in self._leaving]
             for owner in leaving:
-                self._part(owner, entry, not_before)
+                self._part(owner, entry, now, later)
         return [entry for entry in entries if entry.owners]
 
     def _park(self, entries: Sequence[Entry], not_before: float) -> None:

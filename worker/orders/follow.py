@@ -135,11 +135,24 @@ def sent(progress: OrderProgress) -> OrderProgress:
 
 def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     """Return what follows from a judgement, be it of the order, the list or the account."""
+    if said.verdict is Verdict.HALT:  # the account's standing says when it goes again
+        return NextStep(progress._replace(why=blame_of(said)))
     if said.verdict in ACCOUNT_WIDE:
-        return not_effective(progress, ACCOUNT_WIDE[said.verdict], 1.0)
+        return not_effective(progress, blame_of(said), 1.0)
     if asked.lists_all and said.verdict not in _OF_A_LIST:
         return inconclusive_list(progress)
     return follow(progress, said, asked)
+
+
+def blame_of(said: Judgement) -> str:
+    """Return the reason of a verdict on the account, which its ids carry meanwhile."""
+    named = said.verdict is Verdict.HALT and said.reason
+    return named or ACCOUNT_WIDE[said.verdict]
+
+
+def is_served(said: Judgement) -> bool:
+    """Say whether the venue itself answered, and refused neither key nor rate."""
+    return not said.by_status and said.verdict not in ACCOUNT_WIDE
 
 
 def follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:

@@ -6,9 +6,7 @@ Order state beats code, code beats HTTP status, and whatever is not plain is in 
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import NamedTuple
 
@@ -26,13 +24,14 @@ _SECRET_LIKE = re.compile(r"[A-Za-z0-9+/=_]{32,}")
 _ODD_SHAPE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 #: Verdicts that speak of one order, so that they cannot speak for a whole batch.
 _OF_ONE = frozenset({Verdict.STATE, Verdict.UNKNOWN_ORDER})
-#: What an HTTP status means where the body says nothing that we know.
+#: What an HTTP status means where the body says nothing that we know. None speaks of the key: a
+#: firewall or a proxy on the way says 401 and 403, too.
 _BY_STATUS = {
-    401: (Verdict.HALT, "auth"),
-    403: (Verdict.HALT, "permission"),
     418: (Verdict.BANNED, "banned"),
     429: (Verdict.THROTTLED, "throttled"),
 }
+#: With these something refuses us: the venue only where a row of its table knows the words.
+_BARRING = frozenset({401, 403, 407, 451})
 
 
 class Judgement(NamedTuple):
@@ -47,6 +46,8 @@ class Judgement(NamedTuple):
     ord_type: OrdType | None = None  # learned from the answer
     cum_qty: str = ""  # executed so far, as the venue wrote it
     unmapped: bool = False  # a code or state that no table row knows
+    by_status: bool = False  # no words of the venue that a row knows, nor of its own form
+    barred: bool = False  # by its HTTP status something refuses us, perhaps on the way
     more: bool = False  # only with ABSENT: the list goes on, ask for the next page
 
 
@@ -151,7 +152,10 @@ def _by_status(reply: HttpReply, answer: Answer) -> Judgement:
         verdict, reason = _BY_STATUS[reply.status]
         return _heard(answer, verdict, reason, unmapped=unmapped)
     reason = "unmapped_code" if unmapped else _doubt_at(reply)
-    return _heard(answer, Verdict.IN_DOUBT, reason, unmapped=unmapped)
+    barred = reply.status in _BARRING
+    return _heard(answer, Verdict.IN_DOUBT, reason, unmapped=unmapped)._replace(
+        by_status=barred or not unmapped, barred=barred
+    )
 
 
 def _doubt_at(reply: HttpReply) -> str:
@@ -215,23 +219,3 @@ def _plain(text: str) -> str:
         return ""
     printable = "".join(char if char.isprintable() else " " for char in text[:2000])
     return _SECRET_LIKE.sub("…", printable)[:TEXT_LENGTH].strip()
-
-
-def retry_after_s(reply: HttpReply) -> float | None:
-    """Return how long the venue asks us to wait; None where it says nothing readable.
-
-    A date counts against the reply's own Date header: our clock may be off.
-    """
-    asked = reply.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", asked):
-        return float(asked)
-    until, now = _http_date(asked), _http_date(reply.headers.get("date", ""))
-    return max(0.0, (until - now).total_seconds()) if until and now else None
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    return date if date.tzinfo else None

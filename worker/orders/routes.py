@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from venues.base import Route, Venue
+from venues.base import Batch, Route, Venue
 from venues.words import IdKind, OrderRef, Purpose, Shape
 from worker.orders.progress import OrderProgress
 
@@ -53,6 +53,13 @@ def unasked_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
     """Return the look-up routes that cannot be asked because the symbol is not known."""
     routes = routes_of(venue, Purpose.LOOKUP, order.kind)
     return tuple(route for route in routes if not can_name(route, order.has_symbol))
+
+
+def probe_of(venue: Venue, ref: OrderRef) -> Batch | None:
+    """Return the cheapest signed read that can be asked about an order; None: there is none."""
+    routes = lookup_routes(venue, ref.shape)
+    route = min(routes, key=lambda route: route.max_pages, default=None)
+    return Batch(route, (ref,)) if route else None
 
 
 def batch_key(route: Route, order: OrderRef | OrderProgress) -> tuple[str, ...]:

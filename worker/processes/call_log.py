@@ -41,11 +41,11 @@ class CallLog:
 
     def _write(self, sending: Sending, **found: object) -> None:
         owners = sending.owners()
-        attempt = max(entry.progress.attempts for entry in sending.entries)
+        attempt = max((entry.progress.attempts for entry in sending.entries), default=0)
         self._log.info(
             "venue_request",
             route=sending.batch.route.name,
-            ids=len(sending.entries),
+            ids=len(sending.batch.refs),
             jobs=len(owners),
             job_ids=[owner.job_id for owner in owners[:MOST_JOBS_NAMED]],
             traceparents=[owner.trace for owner in owners[:MOST_JOBS_NAMED] if owner.trace],
@@ -61,7 +61,7 @@ class CallLog:
                 venue=self._account.venue.name,
                 account=self._account.name,
                 route=sending.batch.route.name,
-                ids=len(sending.entries),
+                ids=len(sending.batch.refs),
                 result=result,
                 waited_s=sending.waited_s,
                 elapsed_s=time.monotonic() - sending.started,

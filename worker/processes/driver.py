@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 
 import structlog
@@ -16,8 +16,10 @@ from worker.lane.entry import is_lookup
 from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.submission import Result, Results, Submission
-from worker.orders.judge import Judgement, judge, retry_after_s
+from worker.orders.follow import blame_of, is_served
+from worker.orders.judge import Judgement, judge
 from worker.orders.progress import Cohort
+from worker.orders.quiet import quiet_asked_s
 from worker.pacing.pace import NEVER, Pace
 from worker.processes.call_log import CallLog
 from worker.processes.venue_clock import VenueClock, stated_ms
@@ -104,8 +106,9 @@ class Driver:
         """Return how the lane stands."""
         with self._changed:
             now, lane = time.monotonic(), self.lane
-            paused = now < lane.paused_until
-            return LaneStats(lane.waiting(), lane.oldest_s(now), bool(lane.halted), paused)
+            paused = now < lane.standing.quiet_until
+            halted = lane.standing.halted
+            return LaneStats(lane.waiting(), lane.oldest_s(now), halted, paused)
 
     # -- the way of a request ------------------------------------------------------------
 
@@ -189,56 +192,89 @@ class Driver:
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
         said = judge(self.account.venue, sending.batch, reply)
         heard = list({id(judgement): judgement for judgement in said.values()}.values())
-        verdicts = {judgement.verdict for judgement in heard}
         self._calls.answered(sending, reply.status, heard)
         with self._changed:
-            if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
-                self._pause(sending, reply, banned=Verdict.BANNED in verdicts)
-            if verdicts & {Verdict.HALT, Verdict.CLOCK}:
-                self._refused(sending, heard, stated_ms(reply))
-            else:
-                self._clock.accepted()
+            shut = self.lane.standing.shut
+            self._hear(sending, reply, heard)
             self.lane.answered(sending, said, reply.received_at)
+            if shut and not self.lane.standing.shut:
+                self._log.warning("account_resumed", route=sending.batch.route.name)
             return self._pump(keep=True)
 
-    # -- what the account suffers --------------------------------------------------------
+    # -- what is said of the account -----------------------------------------------------
 
-    def _pause(self, sending: Sending, reply: HttpReply, *, banned: bool) -> None:
-        now = reply.received_at
-        pause = self.lane.pause(now, retry_after_s(reply), banned=banned)
-        route, pause_s = sending.batch.route.name, round(pause.pause_s, 3)
+    def _hear(self, sending: Sending, reply: HttpReply, heard: Sequence[Judgement]) -> None:
+        """Take in what a reply says of the account, before what it says of orders."""
+        by_verdict = {judgement.verdict: judgement for judgement in reversed(heard)}
+        if by_verdict.keys() & {Verdict.THROTTLED, Verdict.BANNED}:
+            self._pause(sending, reply, heard, banned=Verdict.BANNED in by_verdict)
+        elif barred := [judgement for judgement in heard if judgement.barred]:
+            self._bar(sending, reply, barred[0])
+        if by_verdict.keys() & {Verdict.HALT, Verdict.CLOCK}:
+            self._refused(sending, reply, by_verdict)
+        elif any(is_served(judgement) for judgement in heard):
+            self._clock.accepted()
+
+    def _pause(
+        self, sending: Sending, reply: HttpReply, heard: Sequence[Judgement], *, banned: bool
+    ) -> None:
+        """Keep the account quiet, for as long as the venue asks and is believed."""
+        now, venue = reply.received_at, self.account.venue
+        asked_s = quiet_asked_s(venue.quiet, reply, [judgement.text for judgement in heard])
+        pause = self.lane.pause(now, asked_s, banned=banned)
         self._log.warning(
-            "venue_throttled", route=route, pause_s=pause_s, attempt=pause.attempt
+            "venue_throttled",
+            route=sending.batch.route.name,
+            pause_s=round(pause.pause_s, 3),
+            asked_s=None if asked_s is None else round(asked_s, 3),
+            attempt=pause.attempt,
         )
         if banned:
-            self._log.error("account_halted", reason="banned", halt_s=pause_s)
+            self._log.error("account_halted", reason="banned", halt_s=round(pause.pause_s, 3))
         # These jobs go back to the broker. Ids of other jobs wait here.
         for owner in sending.owners():
             self.lane.withdraw(owner, "banned" if banned else "throttled", now)
 
-    def _refused(
-        self, sending: Sending, heard: Sequence[Judgement], venue_ms: int | None
-    ) -> None:
-        """Halt the account, unless a clock that can be corrected explains the refusal."""
-        refusals = {judgement.verdict: judgement for judgement in reversed(heard)}
-        clock = Verdict.CLOCK in refusals or self._clock.explains(sending.started, venue_ms)
-        if not clock:
-            self._halt(refusals[Verdict.HALT])
-        elif not self._clock.was_corrected_after(sending.started):
-            self._correct_clock(venue_ms)
+    def _bar(self, sending: Sending, reply: HttpReply, said: Judgement) -> None:
+        """Keep the account quiet for a while, as something in the way refuses it."""
+        reason = f"http_{reply.status}"
+        pause = self.lane.pause(reply.received_at, None, why=reason)
+        self._log.error(
+            "account_barred",
+            reason=reason,
+            route=sending.batch.route.name,
+            pause_s=round(pause.pause_s, 3),
+            attempt=pause.attempt,
+            venue_code=said.venue_code,
+            text=said.text,
+        )
 
-    def _correct_clock(self, venue_ms: int | None) -> None:
+    def _refused(
+        self, sending: Sending, reply: HttpReply, by_verdict: Mapping[Verdict, Judgement]
+    ) -> None:
+        """Count a refusal of the key, unless a clock that can be corrected explains it."""
+        venue_ms = stated_ms(reply)
+        clock = Verdict.CLOCK in by_verdict or self._clock.explains(sending.started, venue_ms)
+        if not clock:
+            self._count_refusal(sending, reply, by_verdict[Verdict.HALT])
+        elif not self._clock.was_corrected_after(sending.started):
+            self._correct_clock(sending, reply, venue_ms)
+
+    def _correct_clock(self, sending: Sending, reply: HttpReply, venue_ms: int | None) -> None:
         offset_ms = self._clock.correct(venue_ms, time.monotonic())
         if offset_ms is None:
-            self._halt(Judgement(Verdict.HALT, reason="clock"))
+            self._count_refusal(sending, reply, Judgement(Verdict.CLOCK))
         else:
             self._log.warning("clock_corrected", offset_ms=offset_ms)
 
-    def _halt(self, said: Judgement) -> None:
-        if self.lane.halted:
+    def _count_refusal(self, sending: Sending, reply: HttpReply, said: Judgement) -> None:
+        reason, standing = blame_of(said), self.lane.standing
+        if not self.lane.refused(sending, reason, reply.received_at):
             return
-        reason = said.reason or "halted"
         self._log.error(
-            "account_halted", reason=reason, venue_code=said.venue_code, text=said.text
+            "account_halted" if standing.halted else "account_refused",
+            reason=reason,
+            route=sending.batch.route.name,
+            venue_code=said.venue_code,
+            text=said.text,
         )
-        self.lane.halt(reason)

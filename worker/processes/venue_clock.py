@@ -49,10 +49,12 @@ class VenueClock:
         """Take the venue's time and return its offset (ms).
 
         Return None where nothing helps: the venue stated no time, or refused the time that it
-        had stated itself.
+        had stated itself. If our clock was set meanwhile, that is another time.
         """
         self._refusals += 1
-        if venue_ms is None or self._refusals > 1:
+        if venue_ms is None:
+            return None
+        if self._refusals > 1 and abs(venue_ms - self._venue_ms()) <= CLOCK_OFF_MS:
             return None
         self._offset_ms = venue_ms - int(self._wall() * 1000)
         self._corrected_at = now

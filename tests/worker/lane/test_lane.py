@@ -26,8 +26,6 @@ from tests.support.lane import (
 from venues.base import Quota, Verdict
 from venues.coinw import CoinW
 from venues.words import (
-    CancelOutcome,
-    CancelStatus,
     IdKind,
     OrderRef,
     OrdType,
@@ -40,7 +38,6 @@ from worker.lane.submission import Result
 from worker.orders.judge import Judgement
 from worker.orders.progress import Phase, cohorts, new_cohorts
 from worker.orders.retry import LONGEST_SLEEP_S, Returned
-from worker.pacing.pace import NEVER
 
 
 def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> Lane:
@@ -245,7 +242,7 @@ def test_refusals_of_what_had_left_before_a_pause_are_one_refusal() -> None:
     lane = lane_of(FAST)
 
     assert [lane.pause(5.0 + k / 100, None).attempt for k in range(10)] == [1] * 10
-    assert lane.paused_until < 7.2
+    assert lane.standing.quiet_until < 7.2
     assert lane.pause(20.0, None).attempt == 2
 
 
@@ -257,22 +254,6 @@ def test_an_answer_to_what_had_left_before_a_pause_does_not_end_the_row() -> Non
     answer(lane, first, CANCELED, 5.2)
 
     assert lane.pause(20.0, None).attempt == 2
-
-
-def test_a_halt_gives_every_id_its_final_word() -> None:
-    lane, task = lane_of(FAST), Task()
-    lane.add(task, orders(*range(10)), 5.0)
-    sending = leaves(lane, 5.0)
-    lane.halt("auth")
-    lane.add(task, orders("new"), 5.1)
-    answer(lane, sending, Judgement(Verdict.HALT), 5.2)
-    ends = results(lane, task)
-
-    assert {one.status for one in ends if isinstance(one, CancelOutcome)} == {
-        CancelStatus.REJECTED
-    }
-    assert len(ends) == 11
-    assert (lane.next(9.0), lane.next_at(9.0), lane.waiting()) == (None, NEVER, 0)
 
 
 def test_who_takes_over_sends_nothing_for_a_window() -> None:

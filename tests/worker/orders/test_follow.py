@@ -184,7 +184,6 @@ def test_what_follows_a_cancel_depends_on_its_company_and_on_who_asks(
         (Verdict.THROTTLED, "throttled"),
         (Verdict.BANNED, "banned"),
         (Verdict.CLOCK, "clock"),
-        (Verdict.HALT, "halted"),
     ],
 )
 def test_what_is_said_of_the_account_leaves_an_order_in_its_phase(
@@ -195,6 +194,19 @@ def test_what_is_said_of_the_account_leaves_an_order_in_its_phase(
 
     assert any_step(progress, Judgement(verdict), told) == NextStep(
         progress._replace(misses=1, why=why), back_off=(1, 1.0)
+    )
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize(("reason", "why"), [("auth", "auth"), ("", "halted")])
+def test_a_refused_key_leaves_an_order_as_it_is_until_the_account_is_served(
+    phase: Phase, reason: str, why: str
+) -> None:
+    progress = at(phase)
+    told = asked(MUTE, next_route(progress, MUTE))
+
+    assert any_step(progress, Judgement(Verdict.HALT, reason=reason), told) == NextStep(
+        progress._replace(why=why)
     )
 
 

@@ -20,7 +20,7 @@ from venues.base import (
     Verdict,
 )
 from venues.words import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
-from worker.orders.judge import Judgement, judge, retry_after_s
+from worker.orders.judge import Judgement, judge
 
 CANCEL = Route(name="cancel", purpose=Purpose.CANCEL, method="POST", path="/c", max_ids=9)
 BOAST = Route(
@@ -47,6 +47,7 @@ class Toy(Venue):
         Rule("gone", Verdict.UNKNOWN_ORDER, "unknown_order"),
         Rule("bad", Verdict.REFUSED, "bad_request"),
         Rule("busy", Verdict.THROTTLED, "throttled"),
+        Rule("no key", Verdict.HALT, "auth"),
         Rule("", Verdict.REFUSED, "plain", "cannot read"),
     )
     states = {
@@ -109,8 +110,9 @@ TABLE = [
     (CANCEL, whole("", "I cannot read this"), 400, (Verdict.REFUSED, None, "plain")),
     # no row fits: the HTTP status, the last resort
     (CANCEL, whole("odd"), 200, (Verdict.IN_DOUBT, None, "unmapped_code")),
-    (CANCEL, whole("odd"), 401, (Verdict.HALT, None, "auth")),
-    (CANCEL, whole("odd"), 403, (Verdict.HALT, None, "permission")),
+    (CANCEL, whole("odd"), 401, (Verdict.IN_DOUBT, None, "unmapped_code")),
+    (CANCEL, whole("no key"), 403, (Verdict.HALT, None, "auth")),
+    (CANCEL, whole(), 403, (Verdict.IN_DOUBT, None, "http_403")),
     (CANCEL, whole("odd"), 418, (Verdict.BANNED, None, "banned")),
     (CANCEL, whole("odd"), 429, (Verdict.THROTTLED, None, "throttled")),
     (CANCEL, whole("odd"), 400, (Verdict.IN_DOUBT, None, "unmapped_code")),
@@ -124,7 +126,7 @@ TABLE = [
     (LOOKUP, Answers(), 201, (Verdict.ABSENT, None, "")),
     (LOOKUP, Answers(), 302, (Verdict.IN_DOUBT, None, "http_302")),
     (LOOKUP, Answers(), 500, (Verdict.IN_DOUBT, None, "http_500")),
-    (LOOKUP, Answers(), 401, (Verdict.HALT, None, "auth")),
+    (LOOKUP, Answers(), 401, (Verdict.IN_DOUBT, None, "http_401")),
     # a look-up has words of its own
     (LOOKUP, named(state="dead"), 200, (Verdict.STATE, OrdStatus.CANCELED, "")),
     (LOOKUP, whole("gone"), 404, (Verdict.ABSENT, None, "unknown_order")),
@@ -158,7 +160,7 @@ def test_an_answer_is_judged(
     [
         (200, Verdict.IN_DOUBT),
         (302, Verdict.IN_DOUBT),
-        (401, Verdict.HALT),
+        (401, Verdict.IN_DOUBT),
         (429, Verdict.THROTTLED),
         (500, Verdict.IN_DOUBT),
     ],
@@ -296,26 +298,20 @@ def test_text_is_short_printable_and_without_a_signature(text: str, shown: str) 
     assert shown == judge(TOY, Batch(CANCEL, (A,)), reply(whole("bad", text)))[A].text
 
 
-NOW = "Sat, 21 Nov 2026 09:30:00 GMT"
-
-
 @pytest.mark.parametrize(
-    ("headers", "expected"),
+    ("body", "status", "by_status", "barred"),
     [
-        ({}, None),
-        ({"retry_after": "7"}, 7.0),
-        ({"retry_after": " 1.5 "}, 1.5),
-        ({"retry_after": "0"}, 0.0),
-        ({"retry_after": "-1"}, None),
-        ({"retry_after": "soon"}, None),
-        ({"retry_after": "nan"}, None),
-        ({"retry_after": "1e9"}, None),
-        ({"retry_after": "Sat, 21 Nov 2026 09:30:30 GMT", "date": NOW}, 30.0),
-        ({"retry_after": "Sat, 21 Nov 2026 09:29:00 GMT", "date": NOW}, 0.0),
-        ({"retry_after": "Sat, 21 Nov 2026 09:30:30 GMT"}, None),
-        ({"retry_after": "Sat, 21 Nov 2026 09:30:30 GMT", "date": "yesterday"}, None),
-        ({"retry_after": "Sat, 21 Nov 2026 09:30:30 -0000", "date": NOW}, None),
+        (whole(), 403, True, True),
+        (whole("odd"), 403, True, True),
+        (whole("odd"), 400, False, False),
+        (whole(), 502, True, False),
+        (whole("no key"), 403, False, False),
+        (Answers(), 200, False, False),
     ],
 )
-def test_retry_after_is_read(headers: dict[str, str], expected: float | None) -> None:
-    assert expected == retry_after_s(reply(None, 429, **headers))
+def test_what_no_row_knows_is_told_from_words_of_the_venue(
+    body: Answers, status: int, by_status: bool, barred: bool
+) -> None:
+    said = judge(TOY, Batch(LOOKUP, (A,)), reply(body, status))[A]
+
+    assert (said.by_status, said.barred) == (by_status, barred)
