@@ -18,10 +18,16 @@ import yaml
 from kombu import Exchange, Queue
 from pydantic import BaseModel
 
-from venues.words import CancelStatus, Priority
+from venues import all_venues
+from venues.base import Venue, Verdict
+from venues.words import CancelStatus, IdKind, OrderRef, OrdType, Priority, Purpose
 from worker.amqp import topology
 from worker.contract.job import ROUTING_KEY_HEADER, JobMessage
 from worker.contract.outcome import OutcomeMessage
+from worker.orders.follow import FinalWord, ReplyContext, follow, next_route
+from worker.orders.judge import Judgement
+from worker.orders.progress import Phase, came, new_progress
+from worker.orders.routes import routes_of
 from worker.record.consume import record_queue
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,7 +169,60 @@ def _first_sentence(noun: type) -> str:
     return re.split(r"(?<=\.)\s", " ".join(paragraph.split()), maxsplit=1)[0]
 
 
+def _lag_rows() -> Iterable[str]:
+    yield "| venue | read lag | birth lag | record lag |"
+    yield "|---|---|---|---|"
+    for name, venue in sorted(all_venues().items()):
+        lags = venue.read_lag_s, venue.birth_lag_s, venue.record_lag_s
+        yield f"| {name} | " + " | ".join(f"{lag_s:g} s" for lag_s in lags) + " |"
+
+
+def _proof_rows() -> Iterable[str]:
+    yield "| venue | order | status | proof | no sooner than |"
+    yield "|---|---|---|---|---|"
+    for name, venue in sorted(all_venues().items()):
+        for kind in sorted({kind for route in venue.routes for kind in route.id_kinds}):
+            there_s = venue.birth_lag_s + venue.read_lag_s
+            after = f"{there_s:g} s after the job" if kind is IdKind.CLIENT else "at once"
+            words = "`canceled`, `filled`, `closed`"
+            yield f"| {name} | `{kind}` | {words} | {_naming(venue, kind)} | {after} |"
+            for seen in True, False:
+                order = f"`{kind}`, " + ("seen open" if seen else "seen by nobody")
+                yield f"| {name} | {order} | " + " | ".join(_absence(venue, kind, seen)) + " |"
+
+
+def _naming(venue: Venue, kind: IdKind) -> str:
+    """Return which routes may name the state of an order."""
+    names_states = any(rule.ord_status for rule in venue.rules)
+    cancels = [r.name for r in routes_of(venue, Purpose.CANCEL, kind) if r.trusted]
+    looks = [route.name for route in routes_of(venue, Purpose.LOOKUP, kind)]
+    return "the state, in " + ", ".join(
+        f"`{name}`" for name in [*(cancels if names_states else []), *looks]
+    )
+
+
+def _absence(venue: Venue, kind: IdKind, seen_open: bool) -> tuple[str, str, str]:
+    """Return what is told of an order that no look-up shows, why, and when.
+
+    Its course is played, with a venue that answers at once.
+    """
+    ref = OrderRef("1", kind, "S", OrdType.LIMIT)
+    progress = came(new_progress(ref), 0.0)._replace(seen_open=seen_open, type_known=seen_open)
+    said, now, absent = Judgement(Verdict.ACCEPTED), 0.0, dict[str, None]()
+    while True:
+        route = next_route(progress, venue)
+        course = follow(progress, said, ReplyContext(venue, route, now, now))
+        if progress.phase is Phase.CONFIRM:
+            absent[route.name] = None
+        if isinstance(course, FinalWord):
+            routes = ", ".join(f"`{name}`" for name in absent)
+            told = f"`{course.status}`, `{course.reason}`"
+            return told, f"absent from {routes}", f"{now:g} s after the job"
+        progress, now, said = course.progress, now + course.delay_s, Judgement(Verdict.ABSENT)
+
+
 PAGES = {
+    "evidence.md": {"lags": _lag_rows, "proofs": _proof_rows},
     "contract.md": {"exchanges": _exchange_rows, "queues": _queue_rows},
     "glossary.md": {"way": _way_rows},
 }

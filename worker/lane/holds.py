@@ -74,19 +74,28 @@ LAG_TICK_S = 0.25
 AGED_S = 2.0
 
 #: Sorts groups; see `priority`.
-PriorityKey = tuple[bool, bool, bool, float, int]
+PriorityKey = tuple[bool, bool, bool, bool, float, int]
 
 
 def priority(group: Group, head: Entry, now: float) -> PriorityKey:
     """Return the place of a group among the others: kill, then cancel, then the oldest.
 
+    A kill's id that was sent before and goes alone now comes after other kills' cancels.
     Of confirmations those for the most ids come first, as one request for a whole list proves
     many ids as well as few; an aged one comes before them.
     """
     lookup = is_lookup(group.route)
+    alone_again = head.kill and group.route.max_ids == 1 and head.progress.attempts > 0
     confirms = lookup and head.progress.phase is not Phase.PRECHECK
     by_size = confirms and now - head.since < AGED_S
-    return not head.kill, lookup, confirms, -group.size if by_size else -NEVER, head.seq
+    return (
+        not head.kill,
+        lookup,
+        alone_again,
+        confirms,
+        -group.size if by_size else -NEVER,
+        head.seq,
+    )
 
 
 def on_grid(when: float, delay_s: float) -> float:

@@ -12,6 +12,7 @@ from venues.words import (
     CancelOutcome,
     CancelStatus,
     Evidence,
+    IdKind,
     OrdStatus,
     OrdType,
     Shape,
@@ -20,6 +21,9 @@ from worker.orders.judge import Judgement
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase, Search
 from worker.orders.routes import cancel_routes, lookup_routes, unasked_routes
 
+#: So often an id goes by the same route before it goes by the next one: as a batch once more
+#: before it goes alone, as what was lost once was seldom lost because of the batch.
+TRIES_A_ROUTE = 2
 #: After this many refusals of whole requests an id that can never go alone is refused, too.
 MOST_REFUSALS = 3
 #: After this many attempts that left the order open, each further one waits longer.
@@ -101,7 +105,12 @@ def next_route(progress: OrderProgress, venue: Venue) -> Route:
     if progress.phase is not Phase.CANCEL:
         return _unread_routes(progress, venue)[0]
     routes = cancel_routes(venue, progress.shape)
-    return routes[progress.tried % len(routes)]
+    return routes[progress.tried // TRIES_A_ROUTE % len(routes)]
+
+
+def _by_the_next_route(progress: OrderProgress, why: str) -> OrderProgress:
+    passed = progress.tried // TRIES_A_ROUTE + 1
+    return progress._replace(tried=passed * TRIES_A_ROUTE, why=why)
 
 
 def _unread_routes(progress: OrderProgress, venue: Venue) -> tuple[Route, ...]:
@@ -191,7 +200,8 @@ def doubted(progress: OrderProgress, why: str, now: float, venue: Venue) -> Next
     if progress.phase is Phase.PRECHECK:
         return NextStep(_to_cancel(progress))
     if progress.phase is Phase.CANCEL:
-        return _to_lookup(progress._replace(sent=True, misses=0, why=why), now, venue)
+        may_be_taken = progress._replace(sent=True, passed_over=False, misses=0, why=why)
+        return _to_lookup(may_be_taken, now, venue)
     inconclusive = progress.search.inconclusive + 1
     page = 1 if why == "list_too_long" else progress.search.page
     search = progress.search._replace(inconclusive=inconclusive, page=page)
@@ -247,7 +257,8 @@ def _after_precheck(
     progress: OrderProgress, said: Judgement, asked: ReplyContext
 ) -> Transition:
     """Look through the likely places; whatever is not found is canceled all the same."""
-    if said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES:
+    ended = said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES
+    if ended and not _may_be_another(progress, asked):
         return _final_state(progress, said, Evidence.LOOKUP)
     if said.verdict is Verdict.ABSENT:
         looked = progress._replace(search=progress.search.after(asked.route.name))
@@ -259,15 +270,22 @@ def _after_precheck(
 def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     ended = said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES
     if ended and not asked.verify:
+        if _may_be_another(progress, asked):
+            settled = progress._replace(sent=True, misses=0, settled_at=asked.ended)
+            return _when_all_are_there(settled._replace(passed_over=False), asked)
         return _final_state(progress, said, Evidence.REPLY)
     if said.verdict is Verdict.REFUSED and not progress.sent:
-        if asked.alone or progress.tried >= MOST_REFUSALS:
+        if asked.alone or progress.tried >= MOST_REFUSALS * TRIES_A_ROUTE:
             return FinalWord(progress, CancelStatus.REJECTED, said.reason or "refused")
         # One bad id may have spoiled the others of its batch: each goes alone.
-        return NextStep(progress._replace(tried=progress.tried + 1, why=said.reason))
+        return NextStep(_by_the_next_route(progress, said.reason))
     if said.verdict is Verdict.UNKNOWN_ORDER:
-        return _to_lookup(progress._replace(misses=0), asked.ended, asked.venue)
-    return doubted(progress, said.reason or "in_doubt", asked.ended, asked.venue)
+        unknown = progress._replace(passed_over=True, misses=0)
+        return _to_lookup(unknown, asked.ended, asked.venue)
+    looked_up = doubted(progress, said.reason or "in_doubt", asked.ended, asked.venue)
+    if said.reason == "not_named":
+        return looked_up._replace(progress=looked_up.progress._replace(passed_over=True))
+    return looked_up
 
 
 def _after_lookup(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
@@ -277,7 +295,30 @@ def _after_lookup(progress: OrderProgress, said: Judgement, asked: ReplyContext)
         return doubted(progress, said.reason or "lookup_in_doubt", asked.ended, asked.venue)
     if said.ord_status in OPEN_STATES:
         return _open(_conclusive(progress)._replace(still_open=True), said, asked)
+    if _may_be_another(progress, asked):
+        return _when_all_are_there(progress, asked)
     return _final_state(progress, said, Evidence.LOOKUP)
+
+
+def _when_all_are_there(progress: OrderProgress, asked: ReplyContext) -> NextStep:
+    """Look again when every order is there that the client order id may name."""
+    progress = _confirm(progress)._replace(still_open=False, why="id_reused")
+    there_from = _there_from(progress, asked.venue)
+    return NextStep(progress, delay_s=max(0.0, there_from - asked.ended))
+
+
+def _may_be_another(progress: OrderProgress, asked: ReplyContext) -> bool:
+    """Say whether a client order id whose order has ended may name a newer one in a moment.
+
+    Venues ask that it is unique among active orders only, and look-ups show the latest.
+    """
+    by_client_id = progress.kind is IdKind.CLIENT
+    return by_client_id and asked.started < _there_from(progress, asked.venue)
+
+
+def _there_from(progress: OrderProgress, venue: Venue) -> float:
+    """Return from when on reads show each order that was on its way when the job came."""
+    return progress.came_at + venue.birth_lag_s + venue.read_lag_s
 
 
 def _conclusive(progress: OrderProgress) -> OrderProgress:
@@ -297,10 +338,12 @@ def _current_from(progress: OrderProgress, venue: Venue) -> float:
 def _proves_from(progress: OrderProgress, venue: Venue, route: Route) -> float:
     """Return from when on reads by this route prove gone what they do not show.
 
-    Before that an order that nobody has seen may be on its way to the venue, the read may be
-    behind what was done, and the record behind the list that the order has left.
+    Before that an order that nobody has seen may be on its way to the venue (or a newer one
+    with the same client order id), the read may be behind what was done, and the record behind
+    the list that the order has left.
     """
-    there_by = progress.came_at + (0.0 if progress.seen_open else venue.birth_lag_s)
+    is_there = progress.seen_open and progress.kind is IdKind.VENUE
+    there_by = progress.came_at + (0.0 if is_there else venue.birth_lag_s)
     lag_s = venue.read_lag_s
     if _shows_what_is_over(progress, venue, route):
         lag_s = max(lag_s, venue.record_lag_s)
@@ -314,7 +357,10 @@ def _shows_what_is_over(progress: OrderProgress, venue: Venue, route: Route) -> 
 
 
 def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> NextStep:
-    """Cancel once more, but read again first where the read may lag behind the cancel."""
+    """Cancel once more, but read again first where the read may lag behind the cancel.
+
+    That read is not for what the venue did not know or name: once such an id goes on at once.
+    """
     if said.ord_status is OrdStatus.PENDING_CANCEL:
         return doubted(progress, "pending_cancel", asked.ended, asked.venue)
     named_wrongly = said.ord_type is not None and progress.sent_as not in (
@@ -322,13 +368,15 @@ def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Next
         said.ord_type,
     )
     current_from = _current_from(progress, asked.venue)
-    if asked.started < current_from and not named_wrongly:
+    never_taken = progress.passed_over and not progress.tried
+    if asked.started < current_from and not named_wrongly and not never_taken:
         return NextStep(_confirm(progress), delay_s=max(0.0, current_from - asked.ended))
-    tried = progress.tried + 1
-    pause = (tried - QUICK_TRIES, 0.5) if tried > QUICK_TRIES else None
-    return NextStep(
-        _to_cancel(progress)._replace(tried=tried, why="still_open"), back_off=pause
-    )
+    if progress.passed_over:
+        again = _by_the_next_route(progress, why="still_open")
+    else:
+        again = progress._replace(tried=progress.tried + 1, why="still_open")
+    pause = (again.tried - QUICK_TRIES, 0.5) if again.tried > QUICK_TRIES else None
+    return NextStep(_to_cancel(again), back_off=pause)
 
 
 def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import NamedTuple
 
 from venues.base import Answer, Answers, Batch, HttpReply, Rule, Venue, Verdict
-from venues.words import OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import OPEN_STATES, OrderRef, OrdStatus, OrdType, Purpose
 from worker.orders.routes import SYMBOL_SHAPE
 
 #: Characters of a venue's text that are kept.
@@ -38,7 +38,8 @@ class Judgement(NamedTuple):
     """What a reply means for one id, and what it taught us of the order."""
 
     verdict: Verdict
-    ord_status: OrdStatus | None = None  # set exactly when the verdict is STATE
+    #: Set when the verdict is STATE, and where a route that is not trusted shows it open.
+    ord_status: OrdStatus | None = None
     reason: str = ""
     venue_code: str = ""
     text: str = ""  # shortened, printable, nothing that looks like a signature
@@ -174,7 +175,9 @@ def _for_purpose(batch: Batch, judgement: Judgement) -> Judgement:
             return judgement._replace(verdict=Verdict.ABSENT)
         return _in_doubt(judgement, "odd_answer") if verdict is Verdict.ACCEPTED else judgement
     if verdict is Verdict.STATE and not batch.route.trusted:
-        return judgement._replace(verdict=Verdict.ACCEPTED, ord_status=None)
+        # Its claim of an end is not believed; that the order is there and open, is.
+        shown = judgement.ord_status if judgement.ord_status in OPEN_STATES else None
+        return judgement._replace(verdict=Verdict.ACCEPTED, ord_status=shown)
     return judgement
 
 

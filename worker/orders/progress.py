@@ -64,6 +64,7 @@ class OrderProgress(NamedTuple):
     attempts: int = 0  # cancel requests that carried this id
     tried: int = 0  # of these, how many were answered and left it open: picks the route
     sent: bool = False  # a cancel may have taken effect; perhaps of a worker that died
+    passed_over: bool = False  # the reply to the last cancel did not know or name it
     sent_as: OrdType = OrdType.ANY  # the type that the last cancel named
     came_at: float = 0.0  # monotonic; when the last job that asks for it came, see `came`
     settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel

@@ -35,6 +35,7 @@ from worker.lane.holds import BUSY_S, LAG_TICK_S, LATE_S, YIELD_S, Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 from worker.lane.submission import Result
+from worker.orders.follow import TRIES_A_ROUTE
 from worker.orders.judge import Judgement
 from worker.orders.progress import Phase, cohorts, new_cohorts
 from worker.orders.retry import LONGEST_SLEEP_S, Returned
@@ -92,6 +93,16 @@ def test_a_kill_goes_first_and_routine_ids_fill_its_request() -> None:
     assert ids(leaves(lane, 5.0)) == ["k", *"0123456"]
 
 
+def test_a_kill_does_not_wait_for_ids_of_another_that_go_once_more_alone() -> None:
+    lane = lane_of({"account": Quota(1, 1.0)}, Boast())
+    (cohort,) = orders("o")
+    alone = cohort.progress._replace(attempts=2, sent=True, tried=TRIES_A_ROUTE)
+    lane.add(Task(kill=True), [cohort._replace(progress=alone)], 5.0)
+    lane.add(Task(kill=True), orders("new"), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == ["new"]
+
+
 def test_a_kill_does_not_wait_for_the_even_pace() -> None:
     lane = lane_of(FAST)
     lane.add(Task(), orders(*range(20)), 5.0)
@@ -129,6 +140,8 @@ def test_an_id_in_flight_is_not_sent_again_but_where_it_may_name_a_newer_order(
     assert len(under_way) == requests
     for sending in under_way:
         answer(lane, sending, CANCELED, 5.1)
+    while (look := lane.next(20.0)) is not None:  # when a newer order would be there
+        answer(lane, look, CANCELED, 20.1)
 
     handed = [(task, id_of(result)) for task, result in lane.take_results()]
     assert handed == [(task, "a") for task in tasks]

@@ -16,6 +16,7 @@ from venues.words import (
 )
 from worker.orders.follow import (
     MOST_REFUSALS,
+    TRIES_A_ROUTE,
     FinalWord,
     NextStep,
     ReplyContext,
@@ -105,7 +106,7 @@ STEPS: list[tuple[OrderProgress, Judgement, Phase | CancelStatus]] = [
     (at(CANCEL), UNKNOWN, HASTY_LOOK),
     (at(CANCEL), NOT_DONE, CANCEL),
     (at(CANCEL), REFUSED, CANCEL),
-    (at(CANCEL, tried=MOST_REFUSALS), REFUSED, CancelStatus.REJECTED),
+    (at(CANCEL, tried=MOST_REFUSALS * TRIES_A_ROUTE), REFUSED, CancelStatus.REJECTED),
     (at(CANCEL, sent=True), REFUSED, HASTY_LOOK),
     *[
         (at(phase), said, following)
@@ -273,11 +274,68 @@ def test_a_refused_batch_goes_again_one_by_one() -> None:
     assert next_route(progress, PLAIN).name == "cancel_one"
 
 
-def test_an_order_that_is_still_open_is_canceled_by_the_next_route() -> None:
-    progress = again(step(looking_up(BOAST), BOAST, is_now(OrdStatus.NEW)))
+def test_an_order_that_is_still_open_goes_as_a_batch_once_more_and_then_alone() -> None:
+    progress, routes = new_progress(REF), []
+    for _ in range(4):
+        routes.append(next_route(progress, BOAST).name)
+        looking = again(step(progress, BOAST, ACCEPTED))
+        progress = again(step(looking, BOAST, OPEN, at=LATE_S + 10))
+        assert (progress.phase, progress.still_open) == (CANCEL, True)
 
-    assert (progress.phase, progress.still_open) == (Phase.CANCEL, True)
-    assert next_route(progress, BOAST).name == "cancel_one"
+    assert routes == ["cancel_batch", "cancel_batch", "cancel_one", "cancel_one"]
+
+
+NOT_TOLD = Judgement(Verdict.IN_DOUBT, reason="not_named")
+
+
+@pytest.mark.parametrize("said", [UNKNOWN, NOT_TOLD])
+def test_an_open_order_that_a_cancel_passed_over_goes_alone_at_once_but_once(
+    said: Judgement,
+) -> None:
+    """It was not taken, so no read can lag behind that; a second time it may be over."""
+    progress = at(CANCEL)
+    looking = again(step(progress, BOAST, said, at=10.0))
+    progress = again(step(looking, BOAST, OPEN, at=10.1))
+
+    assert (progress.phase, next_route(progress, BOAST).name) == (CANCEL, "cancel_one")
+
+    looking = again(step(progress, BOAST, said, at=10.2))
+
+    assert where(step(looking, BOAST, OPEN, at=10.3)) is CONFIRM
+
+
+def test_what_an_untrusted_reply_shows_open_never_ends_as_not_found() -> None:
+    shown = ACCEPTED._replace(ord_status=OrdStatus.NEW)
+    looking = again(step(new_progress(REF), BOAST, shown, at=10.0))
+
+    assert where(step(looking, BOAST, ABSENT)) is CancelStatus.CLOSED
+
+
+MINE = OrderRef("c1", IdKind.CLIENT, "AAA")
+#: When each order is shown that was on its way when the job came.
+ALL_THERE_S = 100.0 + PLAIN.birth_lag_s + PLAIN.read_lag_s
+
+
+@pytest.mark.parametrize("seen_open", [False, True])
+@pytest.mark.parametrize("phase", [CANCEL, HASTY_LOOK, CONFIRM])
+def test_the_end_of_an_order_does_not_speak_for_a_newer_one_of_its_client_id(
+    phase: Phase, seen_open: bool
+) -> None:
+    progress = came(new_progress(MINE), 100.0)._replace(phase=phase, seen_open=seen_open)
+    course = step(progress, PLAIN, FILLED, at=100.1)
+
+    assert isinstance(course, NextStep)
+    assert course.progress.phase is CONFIRM
+    assert 100.15 + course.delay_s == pytest.approx(ALL_THERE_S)
+    assert where(step(course.progress, PLAIN, OPEN, at=ALL_THERE_S)) is CANCEL
+    assert where(step(course.progress, PLAIN, FILLED, at=ALL_THERE_S)) is CancelStatus.FILLED
+    assert where(step(course.progress, PLAIN, ABSENT, at=ALL_THERE_S - 0.1)) is CONFIRM
+
+
+def test_a_venue_order_id_names_one_order_for_ever() -> None:
+    progress = came(new_progress(REF), 100.0)
+
+    assert where(step(progress, PLAIN, FILLED, at=100.1)) is CancelStatus.FILLED
 
 
 def test_a_read_that_may_lag_is_repeated_before_another_cancel() -> None:

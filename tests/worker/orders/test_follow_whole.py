@@ -118,7 +118,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
         "unknown order: looked up, though nothing was sent",
         CANCELING,
         Judgement(Verdict.UNKNOWN_ORDER, reason="unknown_order"),
-        NextStep(to_lookup(CANCELING, misses=0)),
+        NextStep(to_lookup(CANCELING, misses=0, passed_over=True)),
     ),
     (
         "refused in company: the next route",

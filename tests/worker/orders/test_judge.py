@@ -138,9 +138,9 @@ TABLE = [
     (LOOKUP, named(state="DEAD"), 200, (Verdict.STATE, OrdStatus.CANCELED, "")),
     (LOOKUP, named(state="Half_Open"), 200, (Verdict.STATE, OrdStatus.PARTIALLY_FILLED, "")),
     (LOOKUP, named(state="cancelled"), 200, (Verdict.STATE, OrdStatus.CANCELED, "")),
-    # a route that boasts is never believed
+    # a route that boasts is believed only in what it shows open
     (BOAST, named(state="dead"), 200, (Verdict.ACCEPTED, None, "")),
-    (BOAST, named(state="open"), 200, (Verdict.ACCEPTED, None, "")),
+    (BOAST, named(state="open"), 200, (Verdict.ACCEPTED, OrdStatus.NEW, "")),
     (BOAST, named("gone", "was filled"), 200, (Verdict.ACCEPTED, None, "too_late")),
     (BOAST, named(state="odd"), 200, (Verdict.IN_DOUBT, None, "unmapped_state")),
     (BOAST, named("bad"), 200, (Verdict.REFUSED, None, "bad_request")),
