@@ -89,8 +89,9 @@ class Book:
     def _enter(self, order: Order) -> None:
         self.entered += 1
         self.by_id[order.plan.venue_id] = order
-        if order.plan.client_id:
-            self.by_client.setdefault(order.plan.client_id, []).append(order)
+        # An order without a client order id bears its own id as one.
+        bears = order.plan.client_id or order.plan.venue_id
+        self.by_client.setdefault(bears, []).append(order)
         for change in order.plan.changes:
             when = self.start + change.at_s
             if change.at_s < 0:

@@ -9,9 +9,7 @@ from typing import Any
 
 from tests.worlds.book import Order, State, Was
 from tests.worlds.fake import (
-    KEY,
     NEVER,
-    SECRET,
     Call,
     Fake,
     Raw,
@@ -56,10 +54,10 @@ class Coinw(Fake):
         said = f"?{query}" if query else ""
         rest = said if request.method == "GET" else request.body.decode()
         payload = f"{stamp}{request.method}{path}{rest}".encode()
-        expected = base64.b64encode(hmac.digest(SECRET.encode(), payload, hashlib.sha256))
+        expected = base64.b64encode(hmac.digest(self.secret.encode(), payload, hashlib.sha256))
         if headers.get("sign") != expected.decode() or not stamp.isdigit():
             return "coinw: wrong signature"
-        return "" if headers.get("api_key") == KEY else "coinw: wrong key"
+        return "" if headers.get("api_key") == self.key else "coinw: wrong key"
 
     def too_fast(self, wait_s: int) -> Raw:
         return Raw(200, as_json({"code": 29001, "msg": "API access frequently"}))

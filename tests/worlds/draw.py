@@ -78,6 +78,8 @@ class _Drawing:
             said[name] = value(rng)
         if said.get("read_lag_s") or self.chance(0.3):
             said["replicas"] = rng.choice((1, 2, 3))
+        if "key_form" in said:
+            said["echoes"] = True
         if "leaves_every_s" in said:
             said["resting"] = rng.choice((15, 30, 60, 120))
         return replace(Behaviours(), **said)
@@ -122,6 +124,8 @@ class _Drawing:
         ask = Ask(plan.client_id if by_client else plan.venue_id, symbol=plan.symbol)
         if by_client and self.chance(0.35):
             self._reuse(plan)
+        if self.venue == "ztdx" and not by_client and self.chance(0.05):
+            self._borrow(plan)
         if self.chance(0.4):
             ask = replace(ask, kind="client_order_id" if by_client else "venue_order_id")
         if self.chance(0.5):
@@ -146,6 +150,14 @@ class _Drawing:
                 changes=(change,),
             )
         )
+
+    def _borrow(self, plan: OrderPlan) -> None:
+        """Have another order bear this one's id as its client order id."""
+        ended = (Change(-1000.0, "cancel"),) if self.chance(0.5) else ()
+        other = OrderPlan(
+            self._id(), plan.symbol, client_id=plan.venue_id, placed_s=-2000.0, changes=ended
+        )
+        self.orders.append(other)
 
     def _resting(self, plan: OrderPlan) -> OrderPlan:
         if self.chance(0.2):
@@ -223,7 +235,7 @@ def _one_of(*values: Any) -> Callable[[Random], Any]:
 
 
 def _read_lag(rng: Random) -> float:
-    low, high = rng.choice(((0.1, 0.5), (0.5, 1.0), (1.0, 2.0)))
+    low, high = rng.choice(((0.1, 0.5), (0.5, 1.0), (1.0, 1.9), (1.0, 1.9), (2.0, 5.0)))
     return round(rng.uniform(low, high), 2)
 
 
@@ -252,6 +264,7 @@ _COMMON: dict[str, Callable[[Random], Any]] = {
     "throttled_s": _throttled,
     "lost": _between(0.02, 0.3),
     "echoes": _one_of(True),
+    "key_form": _one_of("uuid", "short"),
     "page_cap": _one_of(10, 20, 50),
     "oldest_first": _one_of(True),
 }

@@ -17,8 +17,15 @@ from tests.worlds.book import Book, Order, State, Was
 from tests.worlds.plan import Ask, World
 from venues.base import HttpRequest
 
-KEY = "demoKeyOfAWorld0123456789abcdefABCDEF"
-SECRET = "demoSecretOfAWorld9876543210fedcbaFEDCBA"
+#: Key and secret by their form.
+CREDENTIALS = {
+    "long": (
+        "demoKeyOfAWorld0123456789abcdefABCDEF",
+        "demoSecretOfAWorld9876543210fedcbaFEDCBA",
+    ),
+    "uuid": ("c0ffee00-1111-4222-8333-444455556666", "deadbeef-7777-4888-9999-aaaabbbbcccc"),
+    "short": ("demoKey0123456789abc", "demoSecret9876543210"),
+}
 NEVER = float("inf")
 
 
@@ -68,6 +75,7 @@ class Fake(ABC):
     def __init__(self, world: World, book: Book, rng: Random) -> None:
         self.world = world
         self.ways = world.ways
+        self.key, self.secret = CREDENTIALS[world.ways.key_form]
         self.book = book
         self.start = book.start
         self.rng = rng
@@ -77,7 +85,9 @@ class Fake(ABC):
         #: When a request met a gateway, a refusal for rate, or was lost; and until when.
         self.trouble: list[tuple[float, float]] = []
         self.cancels: dict[str, list[float]] = defaultdict(list)
-        self.singles: list[str] = []
+        #: Ids that were in a batch, and of these those that went again by themselves.
+        self.batched: set[str] = set()
+        self.alone_again: set[str] = set()
         self.arrivals: dict[str, list[float]] = defaultdict(list)
         self.faults: list[str] = []
 
@@ -120,7 +130,9 @@ class Fake(ABC):
             '"msg"' not in reply.body and '"message"' not in reply.body
         ):
             return reply
-        said = f" key {KEY} secret {SECRET} of {request.target[:200]}".replace('"', "'")
+        said = f" key {self.key} secret {self.secret} of {request.target[:200]}".replace(
+            '"', "'"
+        )
         for name in '"msg":"', '"message":"', '"msg": "', '"message": "':
             reply = reply._replace(body=reply.body.replace(name, f"{name}{said} "))
         return reply
@@ -165,8 +177,10 @@ class Fake(ABC):
     def note_cancel(self, order_ids: Sequence[str], now: float) -> None:
         for order_id in order_ids:
             self.cancels[order_id].append(now)
-        if len(order_ids) == 1:
-            self.singles.append(order_ids[0])
+        if len(order_ids) > 1:
+            self.batched.update(order_ids)
+        elif order_ids[0] in self.batched:
+            self.alone_again.add(order_ids[0])
 
     # -- words ---------------------------------------------------------------------------
 
@@ -205,7 +219,7 @@ class Fake(ABC):
         if ask.kind != "client_order_id" and ask.id in self.book.by_id:
             found.append(self.book.by_id[ask.id])
         if ask.kind != "venue_order_id":
-            found += self.book.by_client.get(ask.id, ())
+            found += [o for o in self.book.by_client.get(ask.id, ()) if o not in found]
         return found
 
     @abstractmethod
@@ -238,4 +252,4 @@ def ended(pairs: Iterable[tuple[Order, Was | None]]) -> list[tuple[Order, Was]]:
     return [(order, was) for order, was in pairs if was is not None and not was.live]
 
 
-__all__ = ["KEY", "NEVER", "PAGES", "SECRET", "Call", "Fake", "Raw", "Refused", "State"]
+__all__ = ["CREDENTIALS", "NEVER", "PAGES", "Call", "Fake", "Raw", "Refused", "State"]

@@ -14,6 +14,7 @@ from tests.worlds.law import Class, Find, finds
 from tests.worlds.plan import World, unusual
 from tests.worlds.play import REAL, START_S, Exchanged, Parts, Play
 from tests.worlds.shrink import shrink
+from venues import all_venues
 
 #: What is left out of a story: fields of rows that nobody reads, and times of signing.
 _BORING = re.compile(
@@ -48,6 +49,8 @@ class Tally:
     requests: int = 0
     unsettled: int = 0
     found: Counter[str] = field(default_factory=Counter)
+    #: What was found in worlds that are worse than the venue's tables say.
+    beyond: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     #: The seeds of each kind of find.
     seeds: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
@@ -57,8 +60,11 @@ class Tally:
         self.ids += len(play.told)
         self.requests += len(play.exchanged)
         self.statuses.update(str(told.outcome.status) for told in play.told)
+        beyond = is_beyond(world)
         for find in found:
-            self.found[find.kind] += 1
+            (self.beyond if beyond else self.found)[find.kind] += 1
+            if beyond:
+                continue
             seeds = self.seeds.setdefault((find.kind, world.venue, find.key), [])
             if world.seed not in seeds:
                 seeds.append(world.seed)
@@ -68,6 +74,7 @@ class Tally:
         self.ids += other.ids
         self.requests += other.requests
         self.found.update(other.found)
+        self.beyond.update(other.beyond)
         self.statuses.update(other.statuses)
         for key, seeds in other.seeds.items():
             self.seeds.setdefault(key, []).extend(seeds)
@@ -89,12 +96,21 @@ class Tally:
             f"{self.worlds} worlds, {self.ids} ids, {self.requests} requests",
             "  ".join(f"{word} {count}" for word, count in self.statuses.most_common()),
             "",
-            f"{'class':34} {'found':>7} {'per 1,000 ids':>14}",
+            f"{'class':34} {'found':>7} {'per 1,000 ids':>14} {'beyond':>8}",
         ]
         for kind in Class:
             count = self.found[kind]
-            lines.append(f"{kind:34} {count:7} {1000 * count / max(1, self.ids):14.2f}")
+            lines.append(
+                f"{kind:34} {count:7} {1000 * count / max(1, self.ids):14.2f}"
+                f" {self.beyond[kind]:8}"
+            )
         return "\n".join(lines)
+
+
+def is_beyond(world: World) -> bool:
+    """Say whether reads or records lag more than the venue's tables say that they may."""
+    venue, ways = all_venues()[world.venue], world.ways
+    return ways.read_lag_s > venue.read_lag_s or ways.record_lag_s > venue.record_lag_s
 
 
 def play(world: World, parts: Parts = REAL) -> tuple[Play, list[Find]]:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from tests.worlds.book import Order, State, Was
-from tests.worlds.fake import KEY, NEVER, SECRET, Call, Fake, Raw, Refused, as_json, number
+from tests.worlds.fake import NEVER, Call, Fake, Raw, Refused, as_json, number
 from tests.worlds.plan import QUANTITY, Ask
 from venues.base import HttpRequest
 
@@ -41,14 +41,14 @@ class Kuna(Fake):
     def wrong_signature(self, request: HttpRequest, path: str, query: str) -> str:
         headers = {name.lower(): value for name, value in request.headers.items()}
         if headers.get("api-key"):
-            return "" if headers["api-key"] == KEY else "kuna: wrong key"
+            return "" if headers["api-key"] == self.key else "kuna: wrong key"
         body = request.body.decode() or "{}"
         nonce = headers.get("nonce", "")
         payload = f"{request.target}{nonce}{body}"
-        expected = hmac.new(SECRET.encode(), payload.encode(), hashlib.sha384).hexdigest()
+        expected = hmac.new(self.secret.encode(), payload.encode(), hashlib.sha384).hexdigest()
         if headers.get("signature") != expected or not nonce.isdigit():
             return "kuna: wrong signature"
-        return "" if headers.get("public-key") == KEY else "kuna: wrong key"
+        return "" if headers.get("public-key") == self.key else "kuna: wrong key"
 
     def path_key(self, path: str) -> str:
         return "account"
@@ -110,7 +110,7 @@ class Kuna(Fake):
         if self.ways.shows_others:
             mine = set(ids)
             rows += [
-                {key: o.plan.venue_id, "success": True}
+                {key: o.plan.venue_id, "success": False}
                 for o in self.book
                 if o.plan.venue_id not in mine
             ][:3]
@@ -146,7 +146,7 @@ class Kuna(Fake):
         order = self.found(order_id.lower())
         if order is None:
             raise self._unknown(order_id)
-        others = [o for o in self.book if o is not order and o.at(now)]
+        others = [o for o in self.book if o is not order and o.at(self.view)]
         if self.ways.shows_others and others and self.rng.random() < 0.3:
             order = others[0]
         return self._data(self._row(order, order.at(self.view) or order.life[0]))

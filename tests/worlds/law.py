@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tests.worlds.book import LIVE, Order, State
-from tests.worlds.fake import KEY, NEVER, SECRET
+from tests.worlds.fake import NEVER
 from tests.worlds.plan import QUANTITY
 from tests.worlds.play import START_S, Play, Told
 from venues.words import CancelStatus
@@ -80,16 +80,20 @@ def finds(play: Play) -> list[Find]:
     """Return everything that is wrong in a world that was played."""
     if play.crash:
         return [Find(Class.CRASH, play.crash, play.crash.strip().splitlines()[-1][:80])]
-    found = [Find(Class.CRASH, text, text) for text in sorted(set(play.fake.faults))]
+    found = [Find(_kind_of(text), text, text) for text in sorted(set(play.fake.faults))]
     found += _lost(play)
     for told in play.told:
         find = _of_outcome(play, told)
         if find is not None:
             key = f"{told.outcome.status} {told.outcome.reason}"
             found.append(find._replace(key=key, id=told.ask.id))
-        if any(word in repr(told.outcome) for word in (KEY, SECRET)):
+        if any(word in repr(told.outcome) for word in (play.fake.key, play.fake.secret)):
             found.append(Find(Class.LEAK, told.outcome.text, told.outcome.text[:40]))
     return found + _contradictions(play) + _floods(play) + _late(play)
+
+
+def _kind_of(fault: str) -> Class:
+    return Class.LEAK if fault.startswith("leak") else Class.CRASH
 
 
 def _lost(play: Play) -> list[Find]:
@@ -120,14 +124,17 @@ def _of_outcome(play: Play, told: Told) -> Find | None:
 
 def _open(play: Play, told: Told, family: list[Order]) -> Find | None:
     came = _arrival(told)
+    # Whoever named an order that was open when the job came did not mean one yet to come.
+    meant = any((was := order.at(came)) and was.live for order in family)
     for order in family:
         was = order.at(told.at)
         if was is not None and was.state in LIVE:
-            soon = came < order.placed <= came + BIRTH_S and order.child is None
-            late = Class.SOON if soon else Class.OPEN
-            return _find(late, told, order)
+            soon = came < order.placed <= came + BIRTH_S and order.plan in play.world.orders
+            if soon and meant:
+                continue
+            return _find(Class.SOON if soon else Class.OPEN, told, order)
         born = told.at < order.placed <= min(told.at + AFTER_S, came + BIRTH_S)
-        if was is None and born:
+        if was is None and born and not meant:
             return _find(Class.SOON, told, order)
     return None
 
@@ -163,11 +170,12 @@ def _needless(play: Play, told: Told, orders: list[Order]) -> Find | None:
     word = told.outcome
     if word.reason in _AT_THE_DOOR:
         return None
-    ends = told.job.deadline_s + _first_arrival(play, told)
+    came = _delivered(play, told)
+    ends = came + told.job.deadline_s
     shown = play.fake.visible_from(told.ask, orders)
     if shown == NEVER:
         return _given_up(play, told, orders, ends)
-    since = max(shown, _arrival(told), _quiet_since(play, ends))
+    since = max(shown, came, _quiet_since(play, ends))
     absent = not orders or (
         word.status is CancelStatus.UNCONFIRMED and _forgotten(play, orders)
     )
@@ -215,7 +223,7 @@ def _arrival(told: Told) -> float:
     return START_S + told.job.at_s
 
 
-def _first_arrival(play: Play, told: Told) -> float:
+def _delivered(play: Play, told: Told) -> float:
     """Return when the delivery that told this had come: a job may be sent twice."""
     same = [t for t in play.told if t.job is told.job and t.ask == told.ask]
     if not told.job.again_s or (same and same[0] is told):
@@ -308,12 +316,12 @@ def _one_by_one(play: Play) -> list[Find]:
     ids = sum(len(job.asks) for job in play.world.jobs)
     slow = 0 < ways.cancel_s <= 2 or 0 < ways.read_lag_s <= 2
     strange = ways.spoils or ways.type_decides or play.fake.trouble or ways.symbol_decides
+    strange = strange or any(job.again_s for job in play.world.jobs)
     strange = strange or not ways.batch_takes_triggers or not ways.client_batch
     strange = strange or any(order.swallowed or order.plan.swallowed for order in play.book)
     if ids < 20 or not slow or strange:
         return []
-    sent = set(play.fake.cancels)
-    again = [i for i in play.fake.singles if i in sent and len(play.fake.cancels[i]) > 1]
+    again = play.fake.alone_again
     if len(again) <= max(5, ids // 3):
         return []
     return [Find(Class.FLOOD, f"{len(again)} of {ids} ids went again alone", "one by one")]

@@ -112,8 +112,9 @@ class Behaviours:
     throttled_s: tuple[float, float] = (0.0, 0.0)
     #: Share of requests whose reply is lost on its way.
     lost: float = 0.0
-    #: Errors repeat the key and the signature.
+    #: Errors repeat the key and the signature, which look like this: "long", "uuid", "short".
     echoes: bool = False
+    key_form: str = "long"
     #: An order is found under its own symbol only.
     symbol_decides: bool = False
     #: A list of client order ids is read.

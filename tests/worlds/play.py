@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tests.simulation.agenda import Agenda
 from tests.worlds.book import Book
 from tests.worlds.coinw import Coinw
-from tests.worlds.fake import KEY, SECRET, Fake, Raw
+from tests.worlds.fake import Fake, Raw
 from tests.worlds.kuna import Kuna
 from tests.worlds.plan import Ask, JobPlan, World
 from tests.worlds.ztdx import Ztdx
@@ -45,7 +45,6 @@ ACCOUNT = "desk"
 TIMEOUT_S = 5.0
 MOST_EVENTS = 40_000
 _FAKES: dict[str, type[Fake]] = {"coinw": Coinw, "ztdx": Ztdx, "kuna": Kuna}
-_CREDENTIAL = Credential(KEY, SECRET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ class Play:
         self.account = Account(
             name=ACCOUNT,
             venue=self.venue,
-            credential=_CREDENTIAL,
+            credential=Credential(self.fake.key, self.fake.secret),
             base_url="",
             verify=world.verify,
             quotas=self.venue.quotas,
@@ -232,7 +231,7 @@ class Play:
                 "progress": write_progress(progress),
             }
         )
-        if SECRET in arguments or KEY in arguments:
+        if self.fake.secret in arguments or self.fake.key in arguments:
             self.fake.faults.append("leak: a retry carries a secret")
         self.agenda.at(now + decision.countdown_s, lambda: self._again(run, arguments))
 
@@ -263,7 +262,9 @@ class Play:
 
     def _send(self, sending: Sending, now: float) -> None:
         self._stamp = max(self._stamp + 1, int(_wall(now).timestamp() * 1000))
-        request = self.venue.sign(self.venue.build(sending.batch), _CREDENTIAL, self._stamp)
+        request = self.venue.sign(
+            self.venue.build(sending.batch), self.account.credential, self._stamp
+        )
         if not is_lookup(sending.batch.route):
             self._note_cancel(sending, now)
         rtt_s = self.world.ways.rtt_s * self.rng.uniform(0.6, 1.4)

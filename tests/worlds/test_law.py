@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.worlds.fake import KEY
+from tests.worlds.fake import CREDENTIALS
 from tests.worlds.hunt import shrunk
 from tests.worlds.law import Class, finds
 from tests.worlds.plan import (
@@ -96,25 +96,26 @@ class _Sleepy(Lane):
 class _Repeating(Play):
     """Sends each request many times."""
 
-    def _arrive(self, sending: Sending, request: object, back_at: float) -> None:
+    def _arrive(self, sending: Sending, request: HttpRequest, back_at: float) -> None:
         for _ in range(100):
-            self.fake.serve(request, self.agenda.now)  # type: ignore[arg-type]
-        super()._arrive(sending, request, back_at)  # type: ignore[arg-type]
+            self.fake.serve(request, self.agenda.now)
+        super()._arrive(sending, request, back_at)
 
 
 class _OneByOne(Play):
     """Sends the ids of each batch once more, each by itself."""
 
-    def _send(self, sending: Sending, now: float) -> None:
-        super()._send(sending, now)
+    def _arrive(self, sending: Sending, request: HttpRequest, back_at: float) -> None:
+        super()._arrive(sending, request, back_at)
         if len(sending.batch.refs) == 1:
             return
         alone = next(
             r for r in self.venue.routes if r.purpose is Purpose.CANCEL and r.max_ids == 1
         )
         for ref in sending.batch.refs:
-            request = self.venue.build(Batch(alone, (ref,)))
-            self.fake.serve(self.venue.sign(request, self.account.credential, 1), now)
+            again = self.venue.build(Batch(alone, (ref,)))
+            signed = self.venue.sign(again, self.account.credential, 1)
+            self.fake.serve(signed, self.agenda.now)
 
 
 OPEN = world(order(swallowed=99))
@@ -126,7 +127,7 @@ PLAIN = world(order())
 CASES = {
     Class.CRASH: (PLAIN, _Broken),
     Class.LOST: (PLAIN, _Forgetful),
-    Class.LEAK: (PLAIN, told_as(CancelStatus.CANCELED, text=f"no {KEY}")),
+    Class.LEAK: (PLAIN, told_as(CancelStatus.CANCELED, text=f"no {CREDENTIALS['long'][0]}")),
     Class.OPEN: (OPEN, told_as(CancelStatus.CANCELED)),
     Class.SOON: (LATE, told_as(CancelStatus.NOT_FOUND)),
     Class.WRONG: (FILLED, told_as(CancelStatus.CANCELED)),

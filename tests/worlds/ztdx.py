@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from tests.worlds.book import Order, State, Was
-from tests.worlds.fake import KEY, NEVER, SECRET, Call, Fake, Raw, Refused, as_json, number
+from tests.worlds.fake import NEVER, Call, Fake, Raw, Refused, as_json, number
 from tests.worlds.plan import QUANTITY, Ask
 from venues.base import HttpRequest
 
@@ -47,11 +47,11 @@ class Ztdx(Fake):
 
     def wrong_signature(self, request: HttpRequest, path: str, query: str) -> str:
         payload, _, signature = query.rpartition("&signature=")
-        expected = hmac.new(SECRET.encode(), payload.encode(), hashlib.sha256).hexdigest()
+        expected = hmac.new(self.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
         headers = {name.lower(): value for name, value in request.headers.items()}
         if signature != expected:
             return "ztdx: wrong signature"
-        if headers.get("x-mbx-apikey") != KEY or request.body:
+        if headers.get("x-mbx-apikey") != self.key or request.body:
             return "ztdx: wrong key, or a body"
         return "" if "timestamp=" in payload else "ztdx: no timestamp"
 
@@ -123,7 +123,7 @@ class Ztdx(Fake):
         if bad and self.ways.spoils == "rest_done":
             raise self._unknown()
         if self.ways.shows_others:
-            rows += [self._row(o, "CANCELED") for o in self._some_others(found)]
+            rows += [self._row_of(o, o.now) for o in self._some_others(found, now)]
         return Raw(200, as_json(rows))
 
     def _batch_row(self, order: Order, now: float) -> dict[str, Any] | None:
@@ -152,7 +152,7 @@ class Ztdx(Fake):
         order = self.found(order_id, client_id)
         if order is None or not self._right_symbol(order, query):
             raise self._unknown()
-        others = self._some_others([order]) if self.ways.shows_others else []
+        others = self._some_others([order], self.view) if self.ways.shows_others else []
         if others and self.rng.random() < 0.3:
             order = others[0]
         return Raw(200, as_json(self._row_of(order, order.at(self.view) or order.life[0])))
@@ -200,8 +200,13 @@ class Ztdx(Fake):
             return Raw(200, as_json(rows))
         return Raw(200, {"null": "null", "{}": "{}", "missing": ""}[self.ways.empty])
 
-    def _some_others(self, mine: list[Order | None]) -> list[Order]:
-        return [order for order in self.book if order not in mine][:3]
+    def _some_others(self, mine: list[Order | None], when: float) -> list[Order]:
+        names = {order.plan.client_id for order in mine if order and order.plan.client_id}
+        return [
+            order
+            for order in self.book
+            if order not in mine and order.at(when) and order.plan.client_id not in names
+        ][:3]
 
     def _symbol(self, query: dict[str, str]) -> str:
         if not query.get("symbol"):
