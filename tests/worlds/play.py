@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -17,7 +18,7 @@ from tests.worlds.kuna import Kuna
 from tests.worlds.plan import Ask, JobPlan, World
 from tests.worlds.ztdx import Ztdx
 from venues import all_venues
-from venues.base import HttpReply, HttpRequest, Venue, Verdict
+from venues.base import HttpReply, HttpRequest, Venue
 from venues.words import CancelJob, CancelOutcome, Credential, OrderRef
 from worker.contract.job import Envelope
 from worker.contract.job import read_json as read_job_json
@@ -30,13 +31,13 @@ from worker.jobs.run import _ids, _job_json
 from worker.lane.entry import is_lookup
 from worker.lane.lane import Lane, Sending
 from worker.lane.submission import Result, Submission
-from worker.orders.follow import blame_of, expire
-from worker.orders.judge import judge
+from worker.orders.follow import expire
+from worker.orders.judge import Judgement, judge
 from worker.orders.progress import Cohort
-from worker.orders.quiet import quiet_asked_s
 from worker.orders.retry import Returned, retry_decision
 from worker.pacing.pace import NEVER, Pace
-from worker.processes.venue_clock import stated_ms
+from worker.processes.driver import Driver
+from worker.processes.venue_clock import VenueClock
 from worker.settings import Account, Settings
 
 START_S = 1000.0
@@ -92,6 +93,29 @@ class Run(Submission):
     left: list[Returned] = field(default_factory=list)
 
 
+class _Silence:
+    """Logs nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args, **words: None
+
+
+class _Ears(Driver):
+    """What the driver makes of what a reply says of the account, without its threads."""
+
+    def __init__(self, account: Account, lane: Lane) -> None:
+        self.account = account
+        self.lane = lane
+        self._clock = VenueClock()
+        self._log = _Silence()
+
+    def hear(
+        self, sending: Sending, reply: HttpReply, said: Mapping[OrderRef, Judgement]
+    ) -> None:
+        heard = list({id(judgement): judgement for judgement in said.values()}.values())
+        self._hear(sending, reply, heard)
+
+
 class Play:
     """All of one world; `run` lets it happen."""
 
@@ -114,6 +138,7 @@ class Play:
         self.settings = Settings(broker_url="", accounts={ACCOUNT: self.account})
         paces = {name: Pace(quota) for name, quota in self.venue.quotas.items()}
         self.lane = parts.lane(self.venue, paces, Random(world.seed + 2), verify=world.verify)
+        self.ears = _Ears(self.account, self.lane)
         self.judge = parts.judge
         self.told: list[Told] = []
         self.exchanged: list[Exchanged] = []
@@ -305,18 +330,7 @@ class Play:
             received_at=now,
         )
         said = self.judge(self.venue, sending.batch, reply)
-        verdicts = {judgement.verdict: judgement for judgement in said.values()}
-        if Verdict.THROTTLED in verdicts or Verdict.BANNED in verdicts:
-            banned = Verdict.BANNED in verdicts
-            asked_s = quiet_asked_s(self.venue.quiet, reply)
-            self.lane.pause(now, asked_s, banned=banned)
-            for owner in sending.owners():
-                self.lane.withdraw(owner, "banned" if banned else "throttled", now)
-        elif any(judgement.barred for judgement in said.values()):
-            self.lane.pause(now, None, why=f"http_{reply.status}")
-        refused = verdicts.get(Verdict.HALT) or verdicts.get(Verdict.CLOCK)
-        if refused is not None and stated_ms(reply) is None:
-            self.lane.refused(sending, blame_of(refused), now)
+        self.ears.hear(sending, reply, said)
         self.lane.answered(sending, said, now)
         self._pump()
 
