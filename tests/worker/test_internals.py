@@ -23,6 +23,8 @@ SEEN = {"amqp": "5.4.2", "kombu": "5.7.0", "celery": "5.7.0"}
 #: What exists, and the file of ours that uses it.
 NAMES = {
     "amqp.basic_message:Message.PROPERTIES": "worker/amqp/decoding.py",
+    "amqp.basic_message:Message._serialize_properties": "worker/amqp/forwarder.py",
+    "amqp.connection:Connection.frame_max": "worker/amqp/forwarder.py",
     "amqp.serialization:loads": "worker/amqp/decoding.py",
     "amqp.abstract_channel:AbstractChannel.wait": "worker/amqp/transport.py",
     "amqp.connection:Connection.collect": "worker/amqp/transport.py",
@@ -50,6 +52,7 @@ NAMES = {
     "kombu.connection:Connection.Pool": "worker/amqp/connection.py",
     "kombu.connection:PooledConnection": "worker/amqp/connection.py",
     "kombu.message:Message.ack_log_error": "worker/consumer/consumer.py",
+    "kombu.message:Message.reject_log_error": "worker/consumer/consumer.py",
     "kombu.transport.native_delayed_delivery:CELERY_DELAYED_DELIVERY_EXCHANGE": (
         "worker/amqp/topology.py"
     ),

@@ -68,13 +68,15 @@ def decodable_key(deliver: bytes) -> bytes:
     """Return a basic.deliver whose routing key, its last field, is UTF-8."""
     exchange_at = 4 + 1 + deliver[4] + 8 + 1  # method, consumer tag, delivery tag, redelivered
     key_at = exchange_at + 1 + deliver[exchange_at]
-    key = deliver[key_at + 1 :]
+    return deliver[: key_at + 1] + _decodable(deliver[key_at + 1 :])
+
+
+def _decodable(word: bytes) -> bytes:
     try:
-        key.decode()
+        word.decode()
     except UnicodeDecodeError:
-        key = key.decode("ascii", "replace").replace("\ufffd", "?").encode()
-        return deliver[: key_at + 1] + key
-    return deliver
+        return word.decode("ascii", "replace").replace("\ufffd", "?").encode()
+    return word
 
 
 def decode_properties(buffer: Any, offset: int) -> tuple[dict[str, Any], int]:
@@ -97,8 +99,9 @@ def _what_can_be_read(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
 
 
 def _read_text(buffer: bytes, offset: int) -> tuple[str, int]:
+    """Read a short string; a word that cannot be read keeps its length, to be written again."""
     end = offset + 1 + buffer[offset]
-    return buffer[offset + 1 : end].decode("utf-8", "replace"), end
+    return _decodable(buffer[offset + 1 : end]).decode(), end
 
 
 def _read_octet(buffer: bytes, offset: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import structlog
+from amqp.exceptions import AMQPError
 from kombu import Connection
 
 from worker.amqp.buffered import corked
@@ -43,6 +44,14 @@ class NotConfirmed(Exception):
     """The worker stops, and the broker did not confirm a message in time."""
 
 
+class Refused(Exception):
+    """A message cannot be written, or the broker closes the connection over it each time."""
+
+
+#: What is thrown where a connection is lost, not where a message cannot be written.
+_LOST = (AMQPError, OSError)
+
+
 @dataclass(slots=True, eq=False)
 class Publication:
     """A message to be published; `done` ends when the broker has confirmed it."""
@@ -54,6 +63,8 @@ class Publication:
     headers: Mapping[str, Any] = field(default_factory=dict)
     mandatory: bool = False
     done: Future[None] = field(default_factory=Future)
+    #: The headers where the connection refuses those of a message's producer.
+    bare: Mapping[str, Any] | None = None
     returned: bool = False
     posted_at: float = field(default_factory=time.monotonic)
 
@@ -109,6 +120,8 @@ class Unconfirmed:
 class Publisher:
     """Publishes from a thread of its own; `publish` may be called from any thread."""
 
+    name = "publisher"
+
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._posted: SimpleQueue[Publication | None] = SimpleQueue()
@@ -118,7 +131,7 @@ class Publisher:
         self._stopping = False
         self._heard_at = 0.0  # when the broker last confirmed a message
         self._log = structlog.get_logger()
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
     def publish(self, publication: Publication) -> Future[None]:
@@ -151,7 +164,8 @@ class Publisher:
             except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be lost
                 why, detail = type(error).__name__, str(error)[:_MOST_DETAIL]
                 self._log.warning("publisher_reconnects", why=why, detail=detail)
-                self._waiting.extendleft(reversed(self._unconfirmed.take_all()))
+                again = self._not_confirmed(self._unconfirmed.take_all(), error)
+                self._waiting.extendleft(reversed(again))
                 self._gather(block=False)
                 time.sleep(pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
@@ -170,8 +184,8 @@ class Publisher:
         while not self._takes_nothing() and self._has_work():
             self._gather(block=not self._unconfirmed)
             with corked(connection):
-                while self._waiting and len(self._unconfirmed) < WINDOW:
-                    self._send(producer, self._waiting.popleft(), confirms)
+                while self._waiting and len(self._unconfirmed) < self._window():
+                    self._try(producer, self._waiting.popleft(), confirms)
             if self._unconfirmed:
                 connection.drain_events()  # at most CONFIRM_TIMEOUT_S, the connection's limit
 
@@ -201,8 +215,33 @@ class Publisher:
         except Empty:
             pass
 
+    def _window(self) -> int:
+        """Return how many messages may be in flight."""
+        return WINDOW
+
+    def _not_confirmed(self, held: list[Publication], _error: Exception) -> list[Publication]:
+        """Return what is published again of the messages of a connection that was lost."""
+        return held
+
+    def _refused(self, publication: Publication, error: Exception) -> None:
+        """Give up a message that stands before all others."""
+        why, detail = type(error).__name__, str(error)[:_MOST_DETAIL]
+        self._log.error(
+            "message_refused", exchange=publication.exchange, why=why, detail=detail
+        )
+        publication.done.set_exception(Refused(detail or why))
+
+    def _try(self, producer: Any, publication: Publication, confirms: bool) -> None:
+        """Send a message; one that cannot be written costs itself: nothing of it has left."""
+        try:
+            self._send(producer, publication, confirms)
+        except _LOST:
+            self._waiting.appendleft(publication)
+            raise
+        except Exception as error:  # noqa: BLE001 - too deep, too long, no such type
+            self._refused(publication, error)
+
     def _send(self, producer: Any, publication: Publication, confirms: bool) -> None:
-        tag = self._unconfirmed.add(publication)
         producer.publish(
             publication.body,
             exchange=publication.exchange,
@@ -214,6 +253,7 @@ class Publisher:
             # Without a content type kombu would serialize the bytes once more.
             **({"content_type": "application/octet-stream"} | dict(publication.properties)),
         )
+        tag = self._unconfirmed.add(publication)
         if not confirms:
             self._on_ack(tag, multiple=False)
 

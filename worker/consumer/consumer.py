@@ -64,7 +64,7 @@ class CancelConsumer(Consumer):
         self.initial_prefetch_count = self._prefetch()
         self._keys = itertools.count()
         self._log = structlog.get_logger()
-        self._settler = Settler(self.runtime, self._acknowledge)
+        self._settler = Settler(self.runtime, self._acknowledge, self._dead_letter)
 
     def _prefetch(self) -> int:
         """Return how many messages of one queue may be here at once.
@@ -77,6 +77,9 @@ class CancelConsumer(Consumer):
 
     def _acknowledge(self, message: Any) -> None:
         self.call_soon_ack(message.ack_log_error, self._log, self.connection_errors)
+
+    def _dead_letter(self, message: Any) -> None:
+        self.call_soon_ack(message.reject_log_error, self._log, self.connection_errors)
 
     # -- start and connection loss -------------------------------------------------------
 

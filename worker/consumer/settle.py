@@ -11,15 +11,16 @@ from uuid import uuid4
 import structlog
 
 from worker.amqp import topology
-from worker.amqp.publisher import Publication
+from worker.amqp.publisher import Publication, Refused
 from worker.consumer.task_message import (
     body_of,
     json_or_none,
+    needed_headers,
     properties_of,
     routing_key_of,
 )
 from worker.consumer.triage import Bury, Delay, Reject, Republish, Settlement
-from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob
+from worker.contract.job import InvalidJob
 from worker.contract.outcome import utc_now
 from worker.jobs.poison import delay_route, delayed_headers
 from worker.jobs.report import Report, reject, reject_outcome
@@ -31,11 +32,18 @@ _DICE = random.Random()  # noqa: S311 - waits, not keys
 
 
 class Settler:
-    """Acts on what was decided; `acknowledge` may be called from the publisher's thread."""
+    """Acts on what was decided; what lets a message go may be called from any thread."""
 
-    def __init__(self, runtime: Runtime, acknowledge: Callable[[Any], object]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        acknowledge: Callable[[Any], object],
+        dead_letter: Callable[[Any], object],
+    ) -> None:
+        """Prepare; `dead_letter` has the broker itself move a message, to `cancel.dead`."""
         self._runtime = runtime
         self._acknowledge = acknowledge
+        self._dead_letter = dead_letter
         self._log = structlog.get_logger()
 
     def settle(self, message: Any, settlement: Settlement) -> None:
@@ -63,8 +71,9 @@ class Settler:
             {**properties_of(message), "message_id": name},
             dict(headers),
             mandatory=True,
+            bare=needed_headers(headers),
         )
-        self._acknowledge_after(message, [self._runtime.publisher.publish(publication)])
+        self._acknowledge_after(message, [self._runtime.forwarder.publish(publication)])
 
     def _bury(self, message: Any, bury: Bury) -> None:
         job, error = bury.job, bury.error
@@ -87,8 +96,9 @@ class Settler:
     ) -> None:
         publisher, body = self._runtime.publisher, body_of(message)
         self._runtime.observer.rejected(error.reason)
-        headers = {**message.headers, ROUTING_KEY_HEADER: routing_key_of(message)}
-        published = [reject(publisher, body, properties_of(message), headers, error), *also]
+        properties, key = properties_of(message), routing_key_of(message)
+        letter = reject(self._runtime.forwarder, body, properties, message.headers, key, error)
+        published = [letter, *also]
         if error.job_id and not also:
             venue, account = self._names(body)
             published.append(reject_outcome(publisher, error, venue, account, utc_now()))
@@ -106,7 +116,11 @@ class Settler:
         """Let go of a message when all that replaces it is safe; keep it where it is not."""
 
         def confirmed(last: Future[None]) -> None:
-            if last.exception() is not None:
+            if isinstance(last.exception(), Refused) and not acknowledged:
+                # The broker moves it without a connection, and so takes what we cannot write.
+                acknowledged.append(True)
+                self._dead_letter(message)
+            elif last.exception() is not None:
                 # Not acknowledged, so the broker still has it and gives it to the next worker.
                 self._log.error("message_kept", why=type(last.exception()).__name__)
             elif all(future.done() for future in published) and not acknowledged:

@@ -11,6 +11,7 @@ from kombu.message import Message
 
 from venues.words import CancelJob, Priority
 from worker.contract.job import Envelope, InvalidJob, job_id_of, read_json
+from worker.jobs.poison import QUARANTINES
 
 TASK = "tasks.cancel_orders"
 #: AMQP properties that are copied when a message is published again.
@@ -22,6 +23,10 @@ COPIED_PROPERTIES = (
     "reply_to",
     "app_id",
 )
+
+#: What says that a message is a task's, how often it was set aside, and its trace.
+_NEEDED_HEADERS = ("task", "id", "root_id", "retries", QUARANTINES, "traceparent", "tracestate")
+_MOST_HEADER = 512
 
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _NO_ARGUMENTS = json.dumps([[], {}, _EMBED])
@@ -76,6 +81,16 @@ def properties_of(message: Any) -> dict[str, Any]:
         key: message.properties[key] for key in COPIED_PROPERTIES if message.properties.get(key)
     }
     return {key: value for key, value in found.items() if value}
+
+
+def needed_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers without which a job is another one, where the others are too large."""
+    found = {name: headers[name] for name in _NEEDED_HEADERS if name in headers}
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, int) or (isinstance(value, str) and len(value) <= _MOST_HEADER)
+    }
 
 
 def json_or_none(body: bytes) -> Any:

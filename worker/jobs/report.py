@@ -16,13 +16,17 @@ from pydantic import ValidationError
 from venues.words import CancelJob, CancelOutcome, CancelStatus, Priority
 from worker.amqp.publisher import Publication, Publisher
 from worker.amqp.topology import OUTCOMES, REJECTED
-from worker.contract.job import InvalidJob
+from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob
 from worker.contract.outcome import OutcomeMessage, message_id, rfc_3339
 from worker.jobs.earlier import EarlierOutcomes, OutcomeJson, earlier_outcomes, standing
 from worker.stats import NO_OBSERVER
 
 #: Statuses that somebody should look at.
 _LOUD = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
+
+
+#: Of a rejected message that the connection refuses with all that its producer wrote.
+HEADERS_LEFT_OUT = "its own headers were too large, or nested too deeply, and are left out"
 
 
 class Report:
@@ -174,20 +178,26 @@ def reject(
     body: bytes,
     properties: Mapping[str, Any],
     headers: Mapping[str, Any],
+    key: str,
     error: InvalidJob,
 ) -> Future[None]:
-    """Log a message that is no job and publish it, byte for byte, to `cancel.rejected`."""
+    """Log a message that is no job and publish it, byte for byte, to `cancel.rejected`.
+
+    Its own headers are left out where the connection does not carry them.
+    """
     structlog.get_logger().error(
         "job_rejected", job_id=error.job_id, reason=error.reason, detail=error.detail
     )
     detail = error.detail.encode("utf-8", "replace").decode()[:500]
+    said = {"x-reason": error.reason, "x-detail": detail, ROUTING_KEY_HEADER: key}
     letter = Publication(
         exchange=REJECTED,
         routing_key="",
         body=body,
         properties=properties,
-        headers={**headers, "x-reason": error.reason, "x-detail": detail},
+        headers={**headers, **said},
         mandatory=True,
+        bare=said | {"x-detail": f"{detail} ({HEADERS_LEFT_OUT})"},
     )
     return publisher.publish(letter)
 

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from kombu import Connection
 
 from venues.words import CancelJob
+from worker.amqp.forwarder import Forwarder
 from worker.amqp.outcome_stream import OutcomeStream
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import is_embedded
@@ -35,6 +36,8 @@ class Runtime:
         self.settings = settings
         self.embedded = is_embedded(settings.broker_url)
         self.publisher = Publisher(connect)
+        #: Publishes what holds something of a producer's.
+        self.forwarder = Forwarder(connect)
         self._lanes = lanes
         self._outcome_stream = OutcomeStream(connect, self.publisher)
         self.observer = observer
@@ -87,6 +90,7 @@ class Runtime:
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished by its tasks."""
         self.publisher.stop()
+        self.forwarder.stop()
         for process in self.processes():
             process.stop()
 
@@ -96,3 +100,4 @@ class Runtime:
         for process in self.processes():
             process.close()
         self.publisher.close()
+        self.forwarder.close()

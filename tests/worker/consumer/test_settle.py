@@ -34,7 +34,8 @@ class Broker:
             Settings(broker_url=URL, accounts=ACCOUNTS), lambda: Connection(URL), {}
         )
         self.released: list[Message] = []
-        self._settler = Settler(self.runtime, self.released.append)
+        self.dead: list[Message] = []
+        self._settler = Settler(self.runtime, self.released.append, self.dead.append)
         self._connection = Connection(URL)
         self._channel = self._connection.channel()
         self._queues = [
@@ -58,7 +59,7 @@ class Broker:
         return found
 
     def close(self) -> None:
-        self.runtime.publisher.close()
+        self.runtime.close()
         self._connection.release()
 
 
