@@ -100,8 +100,15 @@ BAD = {
     "arguments": Bad(**celery("tasks.cancel_orders", {"job": GOOD}, 1), reason="bad_task"),
     "no-job": Bad(**celery("tasks.cancel_orders", {"orders": []}), reason="bad_task"),
     "protocol-1": Bad(
-        json.dumps({"task": "tasks.cancel_orders", "id": "x", "kwargs": {}}).encode(),
-        "no_account",
+        json.dumps(
+            {"task": "tasks.cancel_orders", "id": "x", "args": [], "kwargs": {"job": GOOD}}
+        ).encode(),
+        "bad_task",
+    ),
+    "masstransit": Bad(
+        json.dumps({"messageType": ["urn:message:Cancel"], "message": GOOD}).encode(),
+        "envelope",
+        properties={"content_type": "application/vnd.masstransit+json"},
     ),
     "task-no-text": Bad(b"{}", "unknown_task", properties=headers(task=5)),
     "bad-progress": Bad(
@@ -119,6 +126,9 @@ BAD = {
         '{"account": "d\u00f6\u00f6r"}'.encode("latin-1"),
         "content_encoding",
         properties={"content_encoding": "latin-1"},
+    ),
+    "identity": Bad(
+        b"no job: identity", "not_json", properties={"content_encoding": "identity"}
     ),
     "late-header": Bad(
         b"no job: late header",

@@ -27,16 +27,17 @@ def delivered(
     key: str = "routine.desk-1",
     *,
     headers: Mapping[str, Any] | None = None,
-    message_id: str = "",
     redelivered: bool = False,
+    exchange: str = "cancel.jobs",
+    **properties: str,
 ) -> Message:
     """Return a message with a JSON body, or with these bytes."""
     return Message(
         body=body if isinstance(body, bytes) else json.dumps(body).encode(),
         content_type="application/json",
         headers=dict(headers or {}),
-        properties={"message_id": message_id} if message_id else {},
-        delivery_info={"routing_key": key, "redelivered": redelivered},
+        properties=properties,
+        delivery_info={"exchange": exchange, "routing_key": key, "redelivered": redelivered},
     )
 
 

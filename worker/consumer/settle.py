@@ -18,11 +18,12 @@ from worker.consumer.task_message import (
     needed_headers,
     properties_of,
     routing_key_of,
+    without_copies,
 )
 from worker.consumer.triage import Bury, Delay, Reject, Republish, Settlement
 from worker.contract.job import InvalidJob
 from worker.contract.outcome import utc_now
-from worker.jobs.poison import delay_route, delayed_headers
+from worker.jobs.poison import delay_route, delayed_headers, past_of
 from worker.jobs.report import Report, reject, reject_outcome
 from worker.jobs.runtime import Runtime
 from worker.orders.follow import expire
@@ -50,11 +51,13 @@ class Settler:
         """Publish what takes the message's place; acknowledge it once the broker has that."""
         match settlement:
             case Republish(routing_key):
-                self._republish(message, topology.JOBS, routing_key, message.headers)
+                headers = without_copies(message.headers)
+                self._republish(message, topology.JOBS, routing_key, headers)
             case Delay():
                 self._log.warning("job_set_aside", why="its workers died")
                 exchange, key = delay_route(routing_key_of(message), _DICE)
-                self._republish(message, exchange, key, delayed_headers(message.headers))
+                past = past_of(message.headers, message.delivery_info)
+                self._republish(message, exchange, key, delayed_headers(message.headers, past))
             case Bury():
                 self._bury(message, settlement)
             case Reject(error):
@@ -85,7 +88,7 @@ class Settler:
             publisher, observe = self._runtime.publisher, self._runtime.observer.outcome
             report = Report(publisher, job, {}, observe, earlier.result)
             for ref in job.refs:
-                word = expire(new_progress(ref, sent=True)._replace(why=error.reason))
+                word = expire(new_progress(ref, sent=bury.begun)._replace(why=error.reason))
                 report.outcome(word.outcome(ref.id), utc_now())
             self._reject(message, error, also=report.take_posted())
 

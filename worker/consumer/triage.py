@@ -12,7 +12,14 @@ from worker.amqp import topology
 from worker.consumer.task_message import arguments_of, envelope_of, routing_key_of, split_key
 from worker.contract.job import Envelope, InvalidJob
 from worker.jobs.parse import read_job
-from worker.jobs.poison import DELIVERED_IN_VAIN, Disposition, disposition, last_death
+from worker.jobs.poison import (
+    DELIVERED_IN_VAIN,
+    Disposition,
+    disposition,
+    last_death,
+    may_be_begun,
+    past_of,
+)
 from worker.jobs.submit import JobDelivery, read
 from worker.settings import Account
 
@@ -27,7 +34,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Republish:
-    """Publish the job once more, by this key, under a message id in any case."""
+    """Publish the job once more, by this key, under a message id in any case.
+
+    It leaves what the broker acts upon: an expiration, and copies to other keys.
+    """
 
     routing_key: str
 
@@ -39,10 +49,14 @@ class Delay:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Publish of each id that nobody knows what became of it, and reject the message."""
+    """Publish of each id that its job was given up, and reject the message.
+
+    `begun`: a cancel may have been sent, and nobody knows what became of it.
+    """
 
     job: CancelJob
     error: InvalidJob
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ def triage(
 
     `revoked` are the ids of tasks that somebody revoked (`celery control revoke`).
     """
-    judged = disposition(message.headers)
+    judged = disposition(past_of(message.headers, message.delivery_info))
     if judged is Disposition.DELAY:
         return Delay()
     if judged is Disposition.BURY:
@@ -72,7 +86,8 @@ def triage(
     try:
         if str(message.headers.get("id")) in revoked:
             return _revoked(_run(message, accounts, received_at, now).delivery)
-        if _has_no_name(message):
+        if message.properties.get("expiration") or _has_no_name(message):
+            # Begun as it is, it could expire after its worker's death, as if never begun.
             return Republish(routing_key_of(message))
         return _run(message, accounts, received_at, now)
     except InvalidJob as error:
@@ -94,7 +109,8 @@ def triage_unrouted(message: Any, accounts: Accounts, now: datetime) -> Settleme
 
 def triage_dead(message: Any, accounts: Accounts, now: datetime) -> Settlement:
     """Decide on a message that the broker gave up."""
-    return _buried(message, last_death(message.headers), accounts, now)
+    headers = message.headers
+    return _buried(message, last_death(headers), accounts, now, may_be_begun(headers))
 
 
 def _has_no_name(message: Any) -> bool:
@@ -119,13 +135,18 @@ def _revoked(delivery: JobDelivery) -> Settlement:
     return Reject(InvalidJob("revoked", "revoked before anything was sent", job.job_id))
 
 
-def _buried(message: Any, reason: str, accounts: Accounts, now: datetime) -> Settlement:
+def _buried(
+    message: Any, reason: str, accounts: Accounts, now: datetime, begun: bool = True
+) -> Settlement:
     try:
         job = _run(message, accounts, 0.0, now).delivery.parsed.job
     except InvalidJob as error:
-        return Reject(_given_up(reason, error.job_id))
-    return Bury(job, _given_up(reason, job.job_id))
+        return Reject(_given_up(reason, error.job_id, begun))
+    return Bury(job, _given_up(reason, job.job_id, begun), begun)
 
 
-def _given_up(reason: str, job_id: str) -> InvalidJob:
-    return InvalidJob(reason, f"given up after it was begun ({reason})", job_id)
+def _given_up(reason: str, job_id: str, begun: bool = True) -> InvalidJob:
+    text = f"given up after it was begun ({reason})"
+    if not begun:
+        text = f"given up before anything was sent ({reason})"
+    return InvalidJob(reason, text, job_id)

@@ -34,7 +34,10 @@ DEFAULT_DEADLINE = timedelta(minutes=5)
 #: Header of a rejected message: the key that it was sent with, so that it can be sent again.
 ROUTING_KEY_HEADER = "x-routing-key"
 #: kombu says "binary" for bytes that it was given as they are.
-_ENCODINGS = frozenset({"", "utf-8", "utf8", "binary"})
+#: The others are what mail and the web call bytes that are not encoded.
+_ENCODINGS = frozenset(
+    {"", "utf-8", "utf8", "binary", "identity", "us-ascii", "ascii", "7bit", "8bit"}
+)
 
 Label = Annotated[str, StringConstraints(max_length=256)]
 OrderId = Annotated[str, StringConstraints(min_length=1, max_length=MOST_ID)]
@@ -175,14 +178,14 @@ class Envelope:
     headers: Mapping[str, Any] | None = None
 
 
-def read_json(body: bytes, content_encoding: str = "") -> Any:
+def read_json(body: bytes, content_encoding: str = "", most_bytes: int = MOST_BYTES) -> Any:
     """Return the JSON value in `body`.
 
     Raises:
         InvalidJob: too large, another encoding, not UTF-8 JSON, NaN, a key twice, too deep.
     """
-    if len(body) > MOST_BYTES:
-        raise InvalidJob("too_large", f"{len(body)} bytes; at most {MOST_BYTES}")
+    if len(body) > most_bytes:
+        raise InvalidJob("too_large", f"{len(body)} bytes; at most {most_bytes}")
     if (content_encoding or "").lower() not in _ENCODINGS:
         raise InvalidJob("content_encoding", "only UTF-8 without compression is read")
     try:

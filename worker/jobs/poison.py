@@ -13,11 +13,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from kombu.transport import native_delayed_delivery
 
-from worker.amqp.topology import DELIVERY_LIMIT
+from worker.amqp.topology import DELIVERY_LIMIT, UNROUTED
 
 #: After this many deaths a message is quarantined, and again after as many more.
 TRIES = 7
@@ -33,6 +33,10 @@ SUSPECT_HOLD_S = 3.0
 #: How often a message was set aside; its count at the broker begins anew each time.
 QUARANTINES = "x-cancel-spells"
 _COUNT = "x-delivery-count"
+#: By this exchange comes back what was set aside; producers publish to `cancel.jobs`.
+_CAME_BACK_BY = native_delayed_delivery.CELERY_DELAYED_DELIVERY_EXCHANGE
+#: Why a message is given up that waited for longer than its producer allowed.
+EXPIRED = "expired"
 #: What the broker writes into a message on its way. To publish a message again with its old
 #: deaths loses it: RabbitMQ 3 drops one that expires a second time in the same queue.
 BY_THE_BROKER = frozenset(
@@ -53,17 +57,33 @@ class Disposition(StrEnum):
     BURY = "bury"
 
 
-def disposition(headers: Mapping[str, Any]) -> Disposition:
+class Past(NamedTuple):
+    """How often a message was set aside, and delivered in vain since then."""
+
+    vain: int = 0
+    quarantines: int = 0
+
+
+def past_of(headers: Mapping[str, Any], delivery_info: Mapping[str, Any]) -> Past:
+    """Return what became of a message before.
+
+    Somebody may publish a message once more with all headers that it had. So the broker's count
+    is believed only of what the broker delivers again, when it writes the count anew, and our
+    own only of what comes by the way on which we set it aside.
+    """
+    redelivered = bool(delivery_info.get("redelivered"))
+    came_back = delivery_info.get("exchange") == _CAME_BACK_BY
+    return Past(
+        vain=_number(headers, _COUNT) if redelivered else 0,
+        quarantines=_number(headers, QUARANTINES) if came_back else 0,
+    )
+
+
+def disposition(past: Past) -> Disposition:
     """Judge by how often the message was delivered in vain."""
-    vain = _number(headers, _COUNT)
-    if vain + TRIES * _number(headers, QUARANTINES) >= DELIVERY_LIMIT:
+    if past.vain + TRIES * past.quarantines >= DELIVERY_LIMIT:
         return Disposition.BURY
-    return Disposition.DELAY if vain >= TRIES else Disposition.RUN
-
-
-def is_quarantined(headers: Mapping[str, Any]) -> bool:
-    """Say whether the message was set aside because its workers died."""
-    return _number(headers, QUARANTINES) > 0
+    return Disposition.DELAY if past.vain >= TRIES else Disposition.RUN
 
 
 def longest_hold_s(*, quarantined: bool, attempt: int) -> float:
@@ -74,10 +94,10 @@ def longest_hold_s(*, quarantined: bool, attempt: int) -> float:
     return SUSPECT_HOLD_S if quarantined and attempt <= DELIVERY_LIMIT else LONGEST_HOLD_S
 
 
-def delayed_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+def delayed_headers(headers: Mapping[str, Any], past: Past) -> dict[str, Any]:
     """Return the headers of a message that is set aside once more."""
     kept = {key: value for key, value in headers.items() if key not in BY_THE_BROKER}
-    return kept | {QUARANTINES: _number(headers, QUARANTINES) + 1}
+    return kept | {QUARANTINES: past.quarantines + 1}
 
 
 def delay_route(routing_key: str, rng: random.Random) -> tuple[str, str]:
@@ -89,10 +109,25 @@ def delay_route(routing_key: str, rng: random.Random) -> tuple[str, str]:
 
 def last_death(headers: Mapping[str, Any]) -> str:
     """Return why a message left its queue last; its first death may have been a mere delay."""
+    reason = _newest_death(headers).get("reason")
+    return str(reason or DELIVERED_IN_VAIN)
+
+
+def may_be_begun(headers: Mapping[str, Any]) -> bool:
+    """Say whether a message that the broker gave up may have been begun by a worker.
+
+    The broker does not say whether it was delivered before it expired. But no worker begins a
+    message while it bears an expiration of its own, or one that matched no lane.
+    """
+    death = _newest_death(headers)
+    never = "original-expiration" in death or death.get("queue") == UNROUTED
+    return not (death.get("reason") == EXPIRED and never)
+
+
+def _newest_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
     deaths = headers.get("x-death")
     newest = deaths[0] if isinstance(deaths, list) and deaths else None
-    reason = newest.get("reason") if isinstance(newest, dict) else None
-    return str(reason or DELIVERED_IN_VAIN)
+    return newest if isinstance(newest, dict) else {}
 
 
 def _number(headers: Mapping[str, Any], name: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from venues.words import CancelJob, Priority
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import ParsedJob
-from worker.jobs.poison import is_quarantined
+from worker.jobs.poison import past_of
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
 from worker.processes.client import LaneClient, Pending
@@ -46,7 +46,7 @@ def read(message: Any, parsed: ParsedJob, progress: Any) -> JobDelivery:
         parsed=parsed,
         progress=progress,
         redelivered=bool(message.delivery_info.get("redelivered")),
-        quarantined=is_quarantined(message.headers),
+        quarantined=past_of(message.headers, message.delivery_info).quarantines > 0,
     )
 
 

@@ -92,7 +92,8 @@ def test_a_name_is_kept(broker: Broker) -> None:
 
 
 def test_a_message_is_held_back_without_its_past(broker: Broker) -> None:
-    message = delivered(key="kill.desk-1", headers={"x-delivery-count": 7})
+    headers = {"x-delivery-count": 7, QUARANTINES: 5}
+    message = delivered(key="kill.desk-1", headers=headers, redelivered=True)
     (delayed,) = broker.settle(message, Delay())
 
     assert delayed.delivery_info["exchange"] == DELAYED

@@ -25,7 +25,13 @@ from worker.jobs.poison import QUARANTINES
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 NAMELESS = {name: value for name, value in JOB.items() if name != "job_id"}
 TASK = {"task": "tasks.cancel_orders", "id": "t-1"}
-GIVEN_UP = {QUARANTINES: 2, "x-delivery-count": 6}
+ASIDE = "celery_delayed_delivery"
+GIVEN_UP: dict[str, Any] = {
+    "headers": {QUARANTINES: 2, "x-delivery-count": 6},
+    "redelivered": True,
+    "exchange": ASIDE,
+}
+EXPIRED = {"x-death": [{"reason": "expired", "original-expiration": "50"}]}
 
 
 def decide(message: Message) -> Run | Settlement:
@@ -57,11 +63,16 @@ def said(decision: Run | Settlement) -> tuple[Any, ...]:
             (Reject, "unknown_task", ""),
         ),
         (delivered(b"[1, 2]", headers=TASK), (Reject, "bad_task", "")),
-        (delivered(headers={"x-delivery-count": 6}), (Run,)),
-        (delivered(headers={"x-delivery-count": 7}), (Delay,)),
-        (delivered(b"{", headers={"x-delivery-count": 7}), (Delay,)),
-        (delivered(headers=GIVEN_UP), (Bury, "delivery_limit", "j-1")),
-        (delivered(b"{", headers=GIVEN_UP), (Reject, "delivery_limit", "")),
+        (delivered(headers={"x-delivery-count": 6}, redelivered=True), (Run,)),
+        (delivered(headers={"x-delivery-count": 7}, redelivered=True), (Delay,)),
+        (delivered(b"{", headers={"x-delivery-count": 7}, redelivered=True), (Delay,)),
+        (delivered(**GIVEN_UP), (Bury, "delivery_limit", "j-1")),
+        (delivered(b"{", **GIVEN_UP), (Reject, "delivery_limit", "")),
+        (delivered(headers={"x-delivery-count": 20, QUARANTINES: 3}), (Run,)),
+        (delivered(expiration="50"), (Republish, "routine.desk-1")),
+        (delivered({"task": "x", "kwargs": {"job": JOB}}), (Reject, "bad_task", "j-1")),
+        (delivered({"messageType": ["x"], "message": JOB}), (Reject, "envelope", "j-1")),
+        (delivered({"specversion": "1.0", "data": NAMELESS}), (Reject, "envelope", "")),
         (delivered(celery_task(), headers=TASK), (Reject, "revoked", "j-1")),
         (delivered(celery_task(), headers=TASK, redelivered=True), (Bury, "revoked", "j-1")),
         (delivered(celery_task(JOB, {"attempt": 2}), headers=TASK), (Bury, "revoked", "j-1")),
@@ -77,6 +88,7 @@ def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
         celery_task(JOB, {"attempt": 2}),
         headers={**TASK, "id": "t-2", QUARANTINES: 1},
         redelivered=True,
+        exchange=ASIDE,
     )
     run = decide(message)
 
@@ -108,7 +120,29 @@ def test_a_message_that_matched_no_lane(message: Message, decision: tuple[Any, .
         (delivered(), (Bury, "delivery_limit", "j-1")),
         (delivered(headers={"x-death": [{"reason": "rejected"}]}), (Bury, "rejected", "j-1")),
         (delivered(b"{"), (Reject, "delivery_limit", "")),
+        (delivered(headers=EXPIRED), (Bury, "expired", "j-1")),
     ],
 )
 def test_a_message_that_the_broker_gave_up(message: Message, decision: tuple[Any, ...]) -> None:
     assert said(triage_dead(message, ACCOUNTS, NOW)) == decision
+
+
+def test_what_expired_was_never_begun() -> None:
+    """Its ids are told as failed: nobody need look for a cancel that was never sent."""
+    unseen, given_up = (
+        triage_dead(delivered(headers=headers), ACCOUNTS, NOW) for headers in (EXPIRED, {})
+    )
+
+    assert isinstance(unseen, Bury)
+    assert isinstance(given_up, Bury)
+    assert (unseen.begun, given_up.begun) == (False, True)
+
+
+def test_only_a_retry_may_be_larger_than_a_job() -> None:
+    """What is known of ten thousand ids goes with them."""
+    wide = JOB | {"tags": {"x": "y" * (1 << 20)}}
+    headers = TASK | {"id": "t-2"}
+
+    assert said(decide(delivered(celery_task(wide), headers=headers)))[1] == "too_large"
+    retry = delivered(celery_task(JOB, {"x": "y" * (1 << 20)}), headers=headers)
+    assert isinstance(decide(retry), Run)

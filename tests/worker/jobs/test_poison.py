@@ -13,53 +13,76 @@ from worker.jobs.poison import (
     QUARANTINES,
     TRIES,
     Disposition,
+    Past,
     delay_route,
     delayed_headers,
     disposition,
-    is_quarantined,
     last_death,
     longest_hold_s,
+    may_be_begun,
+    past_of,
 )
+
+COUNT = "x-delivery-count"
+#: How a message is delivered that was set aside.
+ASIDE = {"exchange": "celery_delayed_delivery"}
 
 
 @pytest.mark.parametrize(
-    ("headers", "judged"),
+    ("past", "judged"),
     [
-        ({}, Disposition.RUN),
-        ({"x-delivery-count": 6}, Disposition.RUN),
-        ({"x-delivery-count": 7}, Disposition.DELAY),
-        ({QUARANTINES: 1}, Disposition.RUN),
-        ({QUARANTINES: 1, "x-delivery-count": 7}, Disposition.DELAY),
-        ({QUARANTINES: 2, "x-delivery-count": 5}, Disposition.RUN),
-        ({QUARANTINES: 2, "x-delivery-count": 6}, Disposition.BURY),
-        ({QUARANTINES: "many", "x-delivery-count": None}, Disposition.RUN),
-        ({QUARANTINES: -9, "x-delivery-count": 7}, Disposition.DELAY),
+        (Past(), Disposition.RUN),
+        (Past(6), Disposition.RUN),
+        (Past(7), Disposition.DELAY),
+        (Past(0, 1), Disposition.RUN),
+        (Past(7, 1), Disposition.DELAY),
+        (Past(5, 2), Disposition.RUN),
+        (Past(6, 2), Disposition.BURY),
     ],
 )
-def test_disposition(headers: dict[str, Any], judged: Disposition) -> None:
-    assert disposition(headers) is judged
+def test_disposition(past: Past, judged: Disposition) -> None:
+    assert disposition(past) is judged
+
+
+@pytest.mark.parametrize(
+    ("headers", "info", "past"),
+    [
+        ({}, {}, Past()),
+        ({COUNT: 20}, {"redelivered": False}, Past()),
+        ({COUNT: 6}, {"redelivered": True}, Past(6)),
+        ({QUARANTINES: 2}, {"exchange": "cancel.jobs", "redelivered": True}, Past()),
+        ({QUARANTINES: 2, COUNT: 9}, ASIDE, Past(0, 2)),
+        ({QUARANTINES: 2, COUNT: 3}, ASIDE | {"redelivered": True}, Past(3, 2)),
+        ({QUARANTINES: "many", COUNT: None}, ASIDE | {"redelivered": True}, Past()),
+        ({QUARANTINES: -9, COUNT: -1}, ASIDE | {"redelivered": True}, Past()),
+    ],
+)
+def test_only_what_the_broker_or_we_wrote_is_believed(
+    headers: dict[str, Any], info: dict[str, Any], past: Past
+) -> None:
+    assert past_of(headers, info) == past
 
 
 def test_no_message_sees_more_deaths_than_the_limit() -> None:
     """A message that kills each worker that tries it does so twenty times in all."""
-    headers: dict[str, Any] = {}
-    killed = 0
-    while disposition(headers) is not Disposition.BURY:
-        if disposition(headers) is Disposition.DELAY:
-            headers = delayed_headers(headers)
+    past, killed = Past(), 0
+    while disposition(past) is not Disposition.BURY:
+        if disposition(past) is Disposition.DELAY:
+            past = past_of(delayed_headers({COUNT: past.vain}, past), ASIDE)
         else:
             killed += 1
-            headers["x-delivery-count"] = headers.get("x-delivery-count", 0) + 1
+            past = past._replace(vain=past.vain + 1)
 
     assert killed == DELIVERY_LIMIT
-    assert headers["x-delivery-count"] < TRIES
+    assert past.vain < TRIES
 
 
 def test_what_is_set_aside_has_no_past() -> None:
     """A broker that finds an old death in it may drop it."""
     past = {"x-delivery-count": 7, "x-death": [{}], "x-first-death-queue": "celery_delayed_0"}
 
-    assert delayed_headers({**past, "tenant": "risk"}) == {"tenant": "risk", QUARANTINES: 1}
+    kept = delayed_headers({**past, "tenant": "risk", QUARANTINES: 9}, Past(7))
+    assert kept == {"tenant": "risk", QUARANTINES: 1}
 
 
 @pytest.mark.parametrize(
@@ -75,11 +98,6 @@ def test_hold(quarantined: bool, attempt: int, held_s: float) -> None:
     assert longest_hold_s(quarantined=quarantined, attempt=attempt) == held_s
 
 
-def test_suspicion_lasts_until_the_message_is_written_anew() -> None:
-    assert not is_quarantined({"x-delivery-count": 6})
-    assert is_quarantined(delayed_headers({"x-delivery-count": 7}))
-
-
 @pytest.mark.parametrize(
     ("headers", "why"),
     [
@@ -92,6 +110,25 @@ def test_suspicion_lasts_until_the_message_is_written_anew() -> None:
 )
 def test_last_death(headers: dict[str, Any], why: str) -> None:
     assert last_death(headers) == why
+
+
+@pytest.mark.parametrize(
+    ("death", "begun"),
+    [
+        ({}, True),
+        ({"reason": "delivery_limit", "queue": "cancel.desk-1.kill"}, True),
+        ({"reason": "rejected", "original-expiration": "50"}, True),
+        ({"reason": "expired", "queue": "cancel.desk-1.kill"}, True),
+        (
+            {"reason": "expired", "queue": "cancel.desk-1.kill", "original-expiration": "50"},
+            False,
+        ),
+        ({"reason": "expired", "queue": "cancel.unrouted"}, False),
+    ],
+)
+def test_what_was_never_begun(death: dict[str, Any], begun: bool) -> None:
+    """A policy may have a message expire that a worker has begun; its own expiration cannot."""
+    assert may_be_begun({"x-death": [death, {"reason": "expired"}]}) is begun
 
 
 def test_the_way_aside_leads_back() -> None:
