@@ -7,12 +7,12 @@ nor dropped: `Track` is what they read and write, whatever `OrderProgress` looks
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import PlainSerializer, TypeAdapter
+from pydantic import AfterValidator, Field, PlainSerializer, TypeAdapter
 
-from venues.words import OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import CancelStatus, OrderRef, OrdStatus, OrdType, Purpose
+from worker.contract.job import Deadline
 from worker.orders.progress import OrderProgress, Phase, Search
 
 
@@ -124,10 +124,10 @@ NamedTrack = Annotated[Track, PlainSerializer(_by_names)]
 class Progress:
     """What a job that goes back to the broker takes along."""
 
-    accepted_at: datetime
-    deadline: datetime
-    attempt: int = 1
-    counts: dict[str, int] = field(default_factory=dict)
+    accepted_at: Deadline
+    deadline: Deadline
+    attempt: Annotated[int, Field(ge=1)] = 1
+    counts: dict[Annotated[str, AfterValidator(CancelStatus)], int] = field(default_factory=dict)
     tracks: tuple[NamedTrack, ...] = ()
 
 

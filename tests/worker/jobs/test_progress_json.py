@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType
+from worker.contract.outcome import rfc_3339
 from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
 from worker.orders.progress import Phase, Search, new_progress
 
@@ -139,6 +141,23 @@ def test_what_an_older_worker_left_of_a_search_is_dropped_while_a_cancel_is_next
     assert read.tracks[0].progress == new_progress(REF)
 
 
-def test_what_nobody_wrote_is_not_read() -> None:
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        {"tracks": [NEW | {"page": "first"}]},
+        {"deadline": "2026-05-04T03:12:01"},  # no zone: it can be compared with no time of ours
+        {"accepted_at": 1},
+        {"counts": {"event": 1}},
+        {"attempt": 0},
+    ],
+)
+def test_what_nobody_wrote_is_not_read(made_up: Any) -> None:
     with pytest.raises(ValidationError):
-        read_progress(PROGRESS | {"tracks": [NEW | {"page": "first"}]})
+        read_progress(PROGRESS | made_up)
+
+
+def test_a_time_that_is_read_can_be_told() -> None:
+    read = read_progress(PROGRESS | {"accepted_at": "0001-01-01T00:00:00+01:00"})
+
+    assert read is not None
+    assert rfc_3339(read.accepted_at) == "0001-01-01T00:00:00.000Z"
