@@ -1,6 +1,6 @@
 """The venues: one file each, found by looking into this folder.
 
-Read `words` (orders, their states and types, credentials), `base` (what a venue is: tables and
+Read `words` (orders, their states and types), `credential`, `base` (what a venue is: tables and
 three pure functions), then a venue, say `ztdx`. `sandbox` serves all venues for tests.
 """
 
@@ -19,7 +19,7 @@ def all_venues() -> dict[str, Venue]:
     found = (
         module.name
         for module in pkgutil.iter_modules(__path__)
-        if module.name not in ("base", "words") and not module.ispkg
+        if module.name not in ("base", "credential", "words") and not module.ispkg
     )
     venues = [_venue_of(name) for name in found]
     return {venue.name: venue for venue in venues}

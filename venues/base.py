@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Any, ClassVar, Literal
 
-from venues.words import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.credential import Credential
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
 
 #: The stage of life of what is over; see `Route.life_stage`.

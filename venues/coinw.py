@@ -40,7 +40,8 @@ from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
 from venues.base import Quota, Route, Projection, Rule, Venue, Verdict
-from venues.words import Credential, IdKind, OrdStatus, OrdType, Purpose
+from venues.credential import Credential
+from venues.words import IdKind, OrdStatus, OrdType, Purpose
 
 #: Rows of one page of a list: the most that public clients ask for (no maximum documented).
 PAGE_SIZE = 100

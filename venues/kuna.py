@@ -35,7 +35,8 @@ from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
 from venues.base import Quota, Route, Rule, Venue, Verdict
-from venues.words import Credential, IdKind, OrdStatus, Purpose
+from venues.credential import Credential
+from venues.words import IdKind, OrdStatus, Purpose
 
 
 def _over(word: str, reason: str, ord_status: OrdStatus) -> Rule:

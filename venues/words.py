@@ -150,15 +150,3 @@ class CancelOutcome:
     attempts: int = 0
     venue_code: str = ""
     text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A venue key; the only object that ever holds a secret, so its repr and pickle hide it."""
-
-    api_key: str = field(repr=False)
-    api_secret: str = field(repr=False, default="")
-
-    def __reduce__(self) -> str | tuple[object, ...]:
-        """Refuse to travel: a credential stays in the process that read it."""
-        raise TypeError("a Credential is never serialised")

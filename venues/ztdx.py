@@ -41,7 +41,8 @@ from urllib.parse import quote
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
 from venues.base import Quota, Route, Rule, Venue, Verdict
-from venues.words import Credential, IdKind, OrderRef, OrdStatus, Purpose
+from venues.credential import Credential
+from venues.words import IdKind, OrderRef, OrdStatus, Purpose
 
 #: How old a request may be when it arrives, in ms (https://docs.p99.world/auth: the default).
 RECV_WINDOW_MS = 5000

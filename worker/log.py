@@ -17,7 +17,7 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from venues.words import Credential
+from venues.credential import Credential
 
 _SIGNED = re.compile(r"(?i)\b(signature|sign|api[-_]?key|api[-_]?secret)=[^\s&\"']+")
 _HIDDEN = "[hidden]"

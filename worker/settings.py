@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from venues import all_venues
 from venues.base import Quota, Venue
-from venues.words import Credential
+from venues.credential import Credential
 
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
 DEFAULT_CONFIG = "./cancel.toml"

@@ -45,6 +45,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "wrong_json": {},
     "huge_body": {},
     "redirect": {},
+    "echo_key": {},
     "read_lag": {"lag_s": 0.2},
     "throttle": {"retry_after_s": 1},
     "maintenance": {},

@@ -96,6 +96,8 @@ CUT_OFF = frozenset({("unconfirmed", "in_doubt")})
 STILL_OPEN: dict[str, Any] = {"reason": "still_open", "or_else": CUT_OFF, "deadline_s": 10}
 #: What is said of a venue that never answers.
 HUNG: dict[str, Any] = {"reason": "timeout", "deadline_s": 4, "timeout_s": 1.0}
+#: What is said of a venue that answers with a word of no table.
+ECHOED: dict[str, Any] = {"reason": "unmapped_code", "deadline_s": 4}
 LASTING = [
     ending("auth", "coinw", "auth", "rejected", reason="auth"),
     ending("auth", "ztdx", "auth", "rejected", reason="auth"),
@@ -110,6 +112,9 @@ LASTING = [
     ending("still-open", "kuna", "lying_success", "failed", **STILL_OPEN),
     ending("still-open", "coinw", "lying_success", "failed", **STILL_OPEN),
     ending("hung", "ztdx", "timeout_before_effect", "unconfirmed", **HUNG),
+    ending("echoed", "coinw", "echo_key", "unconfirmed", **ECHOED, spelled="base64"),
+    ending("echoed", "ztdx", "echo_key", "unconfirmed", **ECHOED, spelled="plain"),
+    ending("echoed", "kuna", "echo_key", "unconfirmed", **ECHOED, spelled="url"),
     ending("broken", "kuna", "status", "unconfirmed", reason="http_500", deadline_s=4),
 ]
 OTHERS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -164,7 +165,12 @@ def test_no_secret_anywhere(stage: World) -> None:
     written = [worker.log.read_text(), worker.log.with_suffix(".err").read_text(), *events]
     written += [f"{told.message_id} {told.body}" for told in stage.told]
     whole = "\n".join(written)
+    echoes = [t.body["text"] for t in stage.told if t.body["job_id"].startswith("echoed-")]
 
     assert any("task-succeeded" in event for event in events)
+    assert echoes
+    assert all("[hidden]" in text for text in echoes), "nothing was echoed"
     assert "planted-" not in whole
+    assert "%70%6C%61" not in whole
+    assert base64.b64encode(b"key:planted-key-").decode() not in whole
     assert not re.search(r"signature=|[0-9a-f]{64}", whole)

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from venues import all_venues
-from venues.words import Credential
+from venues.credential import Credential
 from worker.settings import Account
 
 ACCOUNTS = {

@@ -18,7 +18,8 @@ from venues.base import (
     Venue,
     Verdict,
 )
-from venues.words import Credential, IdKind, OrdStatus, OrdType, Purpose
+from venues.credential import Credential
+from venues.words import IdKind, OrdStatus, OrdType, Purpose
 
 #: What a toy says of an order, in the words of our own table.
 STATES = {str(status): status for status in OrdStatus}

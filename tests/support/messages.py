@@ -9,7 +9,7 @@ from typing import Any
 from kombu.message import Message
 
 from venues import all_venues
-from venues.words import Credential
+from venues.credential import Credential
 from worker.settings import Account
 
 VENUE = all_venues()["coinw"]

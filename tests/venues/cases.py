@@ -12,7 +12,8 @@ import pytest
 
 from venues import all_venues
 from venues.base import Batch, HttpReply, Route, Venue
-from venues.words import Credential, IdKind, OrderRef, OrdType
+from venues.credential import Credential
+from venues.words import IdKind, OrderRef, OrdType
 
 FOLDER = Path(__file__).parent
 VENUES = tuple(all_venues().values())

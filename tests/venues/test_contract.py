@@ -18,7 +18,8 @@ from tests.support.lane import requests
 from tests.venues.cases import VENUES, Case, cases, fixture_of, fixture_path, replies_of
 from venues import base as base_module
 from venues.base import Answer, Answers, Batch, HttpReply, Route, Rule, Venue, Verdict
-from venues.words import OPEN_STATES, Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.credential import Credential
+from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.jobs.resolve import Refusal, name_order
 from worker.orders.judge import Judgement, judge, spelled
 from worker.orders.routes import batch_key, cancel_routes, lookup_routes, probe_of
@@ -37,6 +38,7 @@ PURE = {
     "typing",
     "urllib.parse",
     "venues.base",
+    "venues.credential",
     "venues.words",
 }
 #: docs/contract.md section 2, and the quota that is the address's.

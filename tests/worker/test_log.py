@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
-from venues.words import Credential
+from venues.credential import Credential
 from worker.log import MOST_LINES_AT_ONCE, MOST_LINES_WAITING, Lines, Scrub
 
 KEYS = [Credential("key-of-desk", 'se"cr\\et'), Credential("schlüssel", "key-of-desk-2")]

@@ -19,7 +19,8 @@ from tests.worlds.plan import Ask, JobPlan, World
 from tests.worlds.ztdx import Ztdx
 from venues import all_venues
 from venues.base import HttpReply, HttpRequest, Venue
-from venues.words import CancelJob, CancelOutcome, Credential, OrderRef
+from venues.credential import Credential
+from venues.words import CancelJob, CancelOutcome, OrderRef
 from worker.contract.job import Envelope
 from worker.contract.job import read_json as read_job_json
 from worker.contract.outcome import rfc_3339

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -102,6 +103,8 @@ def spoil(
     if fault.kind in WAYS:
         way = WAYS[fault.kind]
         return Verdict(reply, way, fault.number("hold_s", 30.0) if way == "hold" else 0.0)
+    if fault.kind == "echo_key":
+        return Verdict(echo_key(call, fault))
     if fault.kind in REPLIES:
         return Verdict(REPLIES[fault.kind](fault))
     return Verdict(refuse(world, venue, call, fault))
@@ -114,6 +117,20 @@ def refuse(world: World, venue: Venue, call: Call, fault: Fault) -> Reply:
         world.limits.penalize(venue.name, call.api_key, until_s=until_s, share=0)
     return with_retry_after(venue.refuse(world, fault.kind), fault.params.get("retry_after_s"))
 
+
+def echo_key(call: Call, fault: Fault) -> Reply:
+    """Refuse in words of no table, with the key in them, as some venues and proxies do."""
+    key = SPELLINGS[str(fault.params.get("spelled", "plain"))](call.api_key)
+    error = {"code": 99999, "msg": f"key {key} is odd", "message": f"key {key} is odd"}
+    return reply_json(error | {"errors": [error]}, status=int(fault.number("status", 400)))
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "url": lambda key: "".join(f"%{ord(char):02X}" for char in key),
+    "base64": lambda key: base64.b64encode(f"key:{key}".encode()).decode(),
+    "json": lambda key: "".join(f"\\u{ord(char):04x}" for char in key),
+}
 
 #: these change what the venue does and leave its reply to it
 BENT_ONLY = frozenset({"lying_success", "partial_success", "missing_ids"})

@@ -31,6 +31,7 @@ KINDS: dict[str, frozenset[str]] = {
     "wrong_json": frozenset({"json", "effect"}),
     "huge_body": frozenset({"bytes", "effect"}),
     "redirect": frozenset({"location", "effect"}),
+    "echo_key": frozenset({"spelled", "status"}),
 }
 
 #: these change a request and leave room for one other fault

@@ -127,7 +127,9 @@ class Progress:
     accepted_at: Deadline
     deadline: Deadline
     attempt: Annotated[int, Field(ge=1)] = 1
-    counts: dict[Annotated[str, AfterValidator(CancelStatus)], int] = field(default_factory=dict)
+    counts: dict[Annotated[str, AfterValidator(CancelStatus)], int] = field(
+        default_factory=dict
+    )
     tracks: tuple[NamedTrack, ...] = ()
 
 

@@ -165,8 +165,18 @@ def is_served(said: Judgement) -> bool:
 
 
 def follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
-    """Return what follows from a judgement of the order."""
-    progress = noted(progress, said)
+    """Return what follows from a judgement of the order.
+
+    A final word bears the words of the answer that settled it, not those of an earlier one.
+    """
+    found = _follow(noted(progress, said), said, asked)
+    if isinstance(found, NextStep):
+        return found
+    words = found.progress._replace(venue_code=said.venue_code, text=said.text)
+    return found._replace(progress=words)
+
+
+def _follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     if progress.phase is Phase.PRECHECK:
         return _after_precheck(progress, said, asked)
     if said.verdict is Verdict.NOT_DONE:

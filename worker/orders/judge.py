@@ -6,6 +6,7 @@ Order state beats code, code beats HTTP status, and whatever is not plain is in 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import NamedTuple
@@ -14,12 +15,12 @@ from venues.base import Answer, Answers, Batch, HttpReply, Rule, Venue, Verdict
 from venues.words import OPEN_STATES, OrderRef, OrdStatus, OrdType, Purpose
 from worker.orders.routes import SYMBOL_SHAPE
 
-#: Characters of a venue's text that are kept.
-TEXT_LENGTH = 200
+#: Characters of a venue's text that are kept, and that are looked through for secrets.
+TEXT_LENGTH, _MOST_READ = 200, 2000
 #: Characters of a quantity; a longer one is none.
 _LONGEST_QUANTITY = 40
 #: What could be a key or a signature that the venue echoes; a UUID has dashes, so it stays.
-_SECRET_LIKE = re.compile(r"[A-Za-z0-9+/=_]{32,}")
+_SECRET_LIKE = re.compile(r"[A-Za-z0-9+/=_%\\]{32,}")
 #: What `Venue.parse` may raise for a reply of another shape than documented.
 _ODD_SHAPE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 #: Verdicts that speak of one order, so that they cannot speak for a whole batch.
@@ -52,16 +53,21 @@ class Judgement(NamedTuple):
     more: bool = False  # only with ABSENT: the list goes on, ask for the next page
 
 
-def judge(venue: Venue, batch: Batch, reply: HttpReply) -> dict[OrderRef, Judgement]:
-    """Return exactly one judgement for each reference of the batch."""
+def judge(
+    venue: Venue, batch: Batch, reply: HttpReply, scrub: Callable[[str], str] = str
+) -> dict[OrderRef, Judgement]:
+    """Return exactly one judgement for each reference of the batch.
+
+    `scrub` hides the account's secrets in a text: what a venue says goes out with the outcomes.
+    """
     try:
         answers = venue.parse(batch, reply)
     except _ODD_SHAPE:
         return {ref: _by_status(reply, Answer()) for ref in batch.refs}
-    of_others = _of_others(venue, batch, reply, answers)
+    of_others = _told(_of_others(venue, batch, reply, answers), scrub)
     # Of many orders most answers are the same, so each is weighed once.
     weighed = {
-        said: _for_purpose(batch, _weigh(venue, reply, said))
+        said: _told(_for_purpose(batch, _weigh(venue, reply, said)), scrub)
         for said in set(answers.by_id.values())
     }
     named = ((ref, answers.by_id.get(ref.id)) for ref in batch.refs)
@@ -89,7 +95,7 @@ def _by_state(venue: Venue, answer: Answer) -> Judgement:
     ord_status = _states(venue).get(spelled(answer.state))
     if ord_status:
         return _by_quantity(answer, ord_status)
-    word = _plain(answer.state)
+    word = answer.state
     unknown = _heard(answer, Verdict.IN_DOUBT, "unmapped_state", unmapped=True)
     text = unknown.text or f"an unknown state: {word}"
     return unknown._replace(venue_code=answer.code or word, text=text)
@@ -207,8 +213,8 @@ def _heard(
         verdict,
         ord_status=ord_status,
         reason=reason,
-        venue_code=_plain(answer.code),
-        text=_plain(answer.text),
+        venue_code=answer.code,
+        text=answer.text,
         # A learned symbol goes into later requests, so it must be one that a job may state.
         symbol=answer.symbol if SYMBOL_SHAPE.fullmatch(answer.symbol) else "",
         ord_type=answer.ord_type,
@@ -217,8 +223,22 @@ def _heard(
     )
 
 
-def _plain(text: str) -> str:
+def _told(judgement: Judgement, scrub: Callable[[str], str]) -> Judgement:
+    """Return the judgement with the venue's words as others may read them.
+
+    Only now, so that a word is judged as the venue said it.
+    """
+    return judgement._replace(
+        venue_code=_plain(judgement.venue_code, scrub),
+        text=_plain(judgement.text, scrub),
+        symbol=judgement.symbol if scrub(judgement.symbol) == judgement.symbol else "",
+    )
+
+
+def _plain(text: str, scrub: Callable[[str], str]) -> str:
     if not text:
         return ""
-    printable = "".join(char if char.isprintable() else " " for char in text[:2000])
+    # A secret at the end of what is read may have lost its own end, so that is not shown.
+    clean = scrub(text[:_MOST_READ])[: _MOST_READ // 2]
+    printable = "".join(char if char.isprintable() else " " for char in clean)
     return _SECRET_LIKE.sub("…", printable)[:TEXT_LENGTH].strip()

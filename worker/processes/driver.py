@@ -190,7 +190,8 @@ class Driver:
             return self._pump(keep=True)
 
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
-        said = judge(self.account.venue, sending.batch, reply)
+        account = self.account
+        said = judge(account.venue, sending.batch, reply, account.credential.scrub)
         heard = list({id(judgement): judgement for judgement in said.values()}.values())
         self._calls.answered(sending, reply.status, heard)
         with self._changed:

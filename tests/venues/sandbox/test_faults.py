@@ -284,6 +284,27 @@ def test_a_followed_redirect_is_recorded(sandbox: SandboxClient) -> None:
     assert sandbox.incidents()[0]["kind"] == "redirect_followed"
 
 
+@pytest.mark.parametrize(
+    ("spelled", "shown"),
+    [
+        ("plain", "{key}"),
+        ("url", "%{first:02X}"),
+        ("base64", "a2V5O"),
+        ("json", "\\u00{first:02x}"),
+    ],
+)
+def test_the_key_may_be_in_the_text_of_an_error(
+    sandbox: SandboxClient, spelled: str, shown: str
+) -> None:
+    sandbox.fault("echo_key", spelled=spelled)
+
+    answer = cancel_one(sandbox, "1")
+
+    key = answer.json["msg"].split()[1]
+    assert answer.status == 400
+    assert shown.format(key=KEY, first=ord(KEY[0])) in key
+
+
 def test_a_fault_hits_only_what_it_selects(sandbox: SandboxClient) -> None:
     first, second = seed(sandbox, count=2)
     sandbox.fault("throttle", venue="ztdx")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from venues import all_venues
-from venues.words import Credential, IdKind, OrdType, Priority
+from venues.credential import Credential
+from venues.words import IdKind, OrdType, Priority
 from worker.contract.job import Envelope, InvalidJob, read_json
 from worker.contract.outcome import rfc_3339
 from worker.jobs.parse import ParsedJob, read_job

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from venues import all_venues
 from venues.base import Answers, Batch, HttpReply, HttpRequest, Quota, Route, Venue
-from venues.words import Credential, IdKind, OrderRef, OrdType, Purpose
+from venues.credential import Credential
+from venues.words import IdKind, OrderRef, OrdType, Purpose
 from worker.jobs.resolve import Refusal, Words, name_order
 from worker.orders.routes import batch_key, cancel_routes, lookup_routes, unasked_routes
 

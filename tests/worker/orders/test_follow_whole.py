@@ -77,8 +77,9 @@ def ends(
         ord_status=progress.ord_status,
         evidence=evidence,
         attempts=2,
-        venue_code="c",
-        text="t",
+        # Those of the answer that settled it, and these have none.
+        venue_code="",
+        text="",
     )
 
 
@@ -226,6 +227,20 @@ def test_whole_course(
     progress: OrderProgress, said: Judgement, course: NextStep | CancelOutcome
 ) -> None:
     assert after(progress, said) == course
+
+
+def test_a_final_word_bears_the_words_of_the_answer_that_settled_it() -> None:
+    said = is_now(OrdStatus.CANCELED)._replace(venue_code="0", text="done")
+
+    for progress, answer, words in (
+        (CANCELING, said, ("0", "done")),
+        (LOOKING, is_now(OrdStatus.FILLED), ("", "")),
+        (LOOKING, Judgement(Verdict.ABSENT, venue_code="404", text="no"), ("404", "no")),
+    ):
+        course = after(progress, answer)
+        assert isinstance(course, CancelOutcome)
+        assert (course.venue_code, course.text) == words
+    assert expire(LOOKING).outcome("o1").text == "t"
 
 
 def test_read_too_early_starts_over() -> None:

@@ -19,7 +19,8 @@ from venues.base import (
     Venue,
     Verdict,
 )
-from venues.words import Credential, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.credential import Credential
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.orders.judge import Judgement, judge
 
 CANCEL = Route(name="cancel", purpose=Purpose.CANCEL, method="POST", path="/c", max_ids=9)
@@ -282,6 +283,25 @@ def test_a_symbol_that_could_be_syntax_is_not_learned() -> None:
     assert not said.symbol
 
 
+def test_a_secret_that_the_venue_says_is_hidden_and_judged_as_it_was_said() -> None:
+    scrub = Credential("bad", "BTCUSDT").scrub
+    answer = Answer(code="bad", text="key bad, symbol BTCUSDT", symbol="BTCUSDT")
+    said = judge(TOY, Batch(CANCEL, (A,)), reply(Answers(by_id={"a": answer})), scrub)[A]
+
+    assert (said.verdict, said.reason) == (Verdict.REFUSED, "bad_request")
+    assert (said.venue_code, said.symbol) == ("[hidden]", "")
+    assert said.text == "key [hidden], symbol [hidden]"
+
+
+def test_a_secret_at_the_end_of_what_is_kept_shows_none_of_itself() -> None:
+    scrub = Credential("0123456789-abcdef", "").scrub
+    for before in (180, 190, 199, 1990):
+        text = ("+ " * 1000)[:before] + "0123456789-abcdef"
+        said = judge(TOY, Batch(CANCEL, (A,)), reply(whole("bad", text)), scrub)[A]
+
+        assert "01" not in said.text
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -290,6 +310,8 @@ def test_a_symbol_that_could_be_syntax_is_not_learned() -> None:
         ("two\nlines\x1b[31m", "two lines [31m"),
         ("x" * 31 + " " + "y " * 200, ("x" * 31 + " " + "y " * 200)[:200].strip()),
         (f"sign={'0123456789abcdef' * 4} wrong", "… wrong"),
+        (f"sign {'0123456789ab%2B' * 4} wrong", "sign … wrong"),
+        (f"sign {'0123456789ab%2F' * 4} wrong".replace("%2F", "\\/"), "sign … wrong"),
         ("id 3fa42833-9508-4061-8d80-b68563dcd521", "id 3fa42833-9508-4061-8d80-b68563dcd521"),
         ("é 訂單", "é 訂單"),
     ],

@@ -8,7 +8,7 @@ from structlog.testing import CapturingLogger
 from tests.support.lane import FAST, lane_of, leaves, orders
 from venues import all_venues
 from venues.base import Verdict
-from venues.words import Credential
+from venues.credential import Credential
 from worker.lane.entry import Sending
 from worker.lane.submission import Submission
 from worker.orders.judge import Judgement

@@ -12,7 +12,8 @@ import pytest
 
 from venues import all_venues
 from venues.base import Quota
-from venues.words import Credential, IdKind, OrderRef, OrdType
+from venues.credential import Credential
+from venues.words import IdKind, OrderRef, OrdType
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
 from worker.orders.retry import Returned
