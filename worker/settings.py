@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +27,8 @@ _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s"
 #: More do not help: Celery's process, which publishes the outcomes, is then the bottleneck.
 #: Start another worker.
 MOST_LANE_PROCESSES = 4
+#: Variables that tell other programs how requests leave, and what does so here.
+_NOT_USED = {"HTTPS_PROXY": "proxy", "ALL_PROXY": "proxy", "REQUESTS_CA_BUNDLE": "ca_file"}
 NO_ACCOUNT_NAME = "is no account name (letters, digits, _ and -, at most 64)"
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -47,6 +51,12 @@ class _Account(BaseModel):
     timeout: float = Field(default=5.0, gt=0, le=60)
     connect_timeout: float = Field(default=1.0, gt=0, le=60)
     keep_warm: bool = True
+    proxy: str | None = None
+    proxy_env: str | None = None
+    proxy_file: str | None = None
+    ca_file: str | None = None
+    client_cert: str | None = None
+    source_address: str | None = None
     verify: Literal["when_needed", "always"] = "when_needed"
     quotas: dict[str, str] = {}
 
@@ -65,8 +75,13 @@ class Egress:
 
     #: Seconds for each step of making a connection: the address and TCP, then TLS.
     connect_timeout_s: float = 1.0
+    #: The URL of a proxy that makes the connections (CONNECT); it may hold a login.
+    proxy: str | None = field(default=None, repr=False)
     #: Certificates of the authorities that count in place of the public ones.
     ca_file: str | None = None
+    #: Our own certificate and its key, in one file.
+    client_cert: str | None = None
+    source_address: str | None = None
 
 
 DIRECT = Egress()
@@ -114,6 +129,8 @@ def load(env: Mapping[str, str]) -> Settings:
         name: _account(name, table, env, str(path), warnings)
         for name, table in tables.accounts.items()
     }
+    leave = [each.egress for each in accounts.values() if each.base_url.startswith("https:")]
+    warnings += dict.fromkeys(note for egress in leave for note in not_used(env, egress))
     return Settings(broker_url=broker_url(env), accounts=accounts, warnings=tuple(warnings))
 
 
@@ -131,6 +148,16 @@ def load_each(env: Mapping[str, str]) -> dict[str, Account | ConfigError]:
         except ConfigError as error:
             found[name] = error
     return found
+
+
+def not_used(env: Mapping[str, str], egress: Egress) -> list[str]:
+    """Say which variables of the environment somebody might believe to be used."""
+    keys = ((name, _NOT_USED.get(name.upper(), "")) for name, value in env.items() if value)
+    return [
+        f"{name} of the environment is not used; set {key} for the account that needs it"
+        for name, key in keys
+        if key and getattr(egress, key) is None
+    ]
 
 
 def broker_url(env: Mapping[str, str]) -> str:
@@ -198,13 +225,14 @@ def _account(
     secret = _secret(where, "api_secret", table.api_secret_env, table.api_secret_file, env)
     if not secret and not venue.secret_optional:
         raise ConfigError(f"{where}: no secret; set api_secret_env or api_secret_file")
+    base_url = _base_url(where, table.base_url or venue.base_url)
     return Account(
         name=name,
         venue=venue,
         credential=Credential(key, secret),
-        base_url=_base_url(where, table.base_url or venue.base_url),
+        base_url=base_url,
         timeout_s=table.timeout,
-        egress=Egress(connect_timeout_s=table.connect_timeout),
+        egress=_egress(where, table, base_url, env),
         keep_warm=table.keep_warm,
         verify=table.verify == "always",
         quotas=_quotas(where, venue, table.quotas, warnings),
@@ -253,13 +281,66 @@ def _base_url(where: str, url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def _egress(where: str, table: _Account, base_url: str, env: Mapping[str, str]) -> Egress:
+    tls = ssl.create_default_context()
+    _load(f"{where}.ca_file", table.ca_file, tls.load_verify_locations, "certificate")
+    # Without a password OpenSSL would ask for that of an encrypted key on the terminal.
+    own = partial(tls.load_cert_chain, password=str)
+    _load(f"{where}.client_cert", table.client_cert, own, "certificate and plain key of it")
+    if table.source_address and not _is_address(table.source_address):
+        raise ConfigError(f"{where}.source_address: not an IP address")
+    return Egress(
+        connect_timeout_s=table.connect_timeout,
+        proxy=_proxy(where, table, base_url, env),
+        ca_file=table.ca_file,
+        client_cert=table.client_cert,
+        source_address=table.source_address,
+    )
+
+
+def _load(where: str, file: str | None, load: Callable[[str], object], what: str) -> None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        if file:
+            load(file)
+    except ssl.SSLError:
+        raise ConfigError(f"{where}: {file} holds no {what} (PEM)") from None
+    except OSError as error:
+        kind = error.__class__.__name__
+        raise ConfigError(f"{where}: {file} cannot be read ({kind})") from None
+
+
+def _proxy(where: str, table: _Account, base_url: str, env: Mapping[str, str]) -> str | None:
+    hidden = _secret(where, "proxy", table.proxy_env, table.proxy_file, env)
+    if table.proxy and hidden:
+        raise ConfigError(f"{where}: both proxy and proxy_env or proxy_file; keep one")
+    if table.proxy and "@" in table.proxy:
+        use = "use proxy_env or proxy_file"
+        raise ConfigError(f"{where}.proxy: a login does not belong in this file; {use}")
+    proxy = table.proxy or hidden
+    if not proxy:
+        return None
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme == "http" and parts.hostname and parts.port
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError(f"{where}.proxy: write it like http://10.0.0.5:3128")
+    if not base_url.startswith("https:"):
+        raise ConfigError(f"{where}.proxy: needs a base_url with https")
+    return proxy
+
+
+def _loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
     except ValueError:
         return False
+    return True
 
 
 def _quotas(

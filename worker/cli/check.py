@@ -20,7 +20,14 @@ from worker.cli.accounts import rate
 from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, queue_size
 from worker.cli.output import AsJson, Output, Problem
 from worker.http.transport import InDoubt, NotSent, Transport
-from worker.settings import Account, ConfigError, environment, load_each
+from worker.settings import (
+    Account,
+    ConfigError,
+    Egress,
+    environment,
+    load_each,
+    not_used,
+)
 
 #: A `Date` header has whole seconds, so a smaller difference cannot be seen.
 CLOCK_TOLERANCE_S = 1.5
@@ -156,21 +163,25 @@ def _recorded(connection: Connection) -> Finding:
 
 
 def _venues(accounts: Mapping[str, Account]) -> Iterator[Finding]:
-    """Ask each address once, without a key."""
-    timeouts: dict[str, float] = {}
+    """Ask each address once, in each way that leads there, without a key."""
+    timeouts: dict[tuple[str, Egress], float] = {}
     for account in accounts.values():
-        timeouts[account.base_url] = max(account.timeout_s, timeouts.get(account.base_url, 0.0))
-    for base_url, timeout_s in timeouts.items():
-        yield from _venue(base_url, timeout_s)
+        way = account.base_url, account.egress
+        timeouts[way] = max(account.timeout_s, timeouts.get(way, 0.0))
+    for (base_url, egress), timeout_s in timeouts.items():
+        yield from _venue(base_url, egress, timeout_s)
 
 
-def _venue(base_url: str, timeout_s: float) -> Iterator[Finding]:
-    transport, begun, at = Transport(base_url), time.monotonic(), time.time()
+def _venue(base_url: str, egress: Egress, timeout_s: float) -> Iterator[Finding]:
+    transport, begun, at = Transport(base_url, egress), time.monotonic(), time.time()
     try:
         reply = transport.send(HttpRequest("GET", "/"), timeout_s)
     except NotSent as error:
-        mend = "check address, name service and firewall"
-        yield Finding(base_url, State.BAD, f"cannot be reached ({error}); {mend}")
+        mend = [
+            "check address, name service, firewall and proxy",
+            *not_used(environment(), egress),
+        ]
+        yield Finding(base_url, State.BAD, f"cannot be reached ({error}); {'; '.join(mend)}")
         return
     except InDoubt as error:
         yield Finding(base_url, State.BAD, f"does not answer ({error}); check the address")

@@ -21,7 +21,12 @@ import time
 from typing import Any, cast
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NameResolutionError,
+    NewConnectionError,
+    ProxyError,
+)
 from urllib3.response import HTTPResponse
 
 from worker.http.peer import Peer
@@ -107,6 +112,13 @@ class Connection(HTTPConnection):
             raise NameResolutionError(self.host, self, error) from error
         sock.settimeout(timeout_s)
         return sock
+
+    def _tunnel(self) -> None:
+        """Let the proxy connect to the venue."""
+        try:
+            super()._tunnel()
+        except (OSError, http.client.HTTPException) as error:
+            raise ProxyError("the proxy makes no connection", error) from error
 
     def connect(self) -> None:
         """Connect, through a proxy's tunnel and the handshake of TLS where there are any."""

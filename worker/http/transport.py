@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -21,6 +20,7 @@ from urllib3.exceptions import (
     MaxRetryError,
     NewConnectionError,
     ProtocolError,
+    ProxyError,
     SSLError,
 )
 
@@ -50,6 +50,7 @@ class InDoubt(Exception):
 #: Exception of requests, urllib3 or the system, what it proves, and its reason in a word. The
 #: first row that fits counts; where none fits, the request is in doubt.
 MEANINGS: tuple[tuple[type[Exception], type[NotSent] | type[InDoubt], str], ...] = (
+    (ProxyError, NotSent, "proxy"),
     (NewConnectionError, NotSent, "unreachable"),  # also a name that nobody knows
     (ConnectTimeoutError, NotSent, "connect_timeout"),
     (ssl.SSLCertVerificationError, NotSent, "certificate"),
@@ -145,16 +146,19 @@ class _OneHost(requests.adapters.HTTPAdapter):
     """
 
     def __init__(self, base_url: str, egress: Egress, connections: int, idle_s: float) -> None:
-        super().__init__(max_retries=0)
-        url = urlsplit(base_url)
-        encrypted = url.scheme == "https"
+        super().__init__(pool_maxsize=connections, max_retries=0)
+        encrypted = base_url.startswith("https:")
         # Made once: to read all public certificates takes longer than a handshake.
-        tls = {"ssl_context": _tls_context(egress)} if encrypted else {}
-        self._pool = urllib3.connection_from_url(base_url, maxsize=connections, **tls)
-        peer = Peer(
-            self._pool.host, self._pool.port or (443 if encrypted else 80), idle_s=idle_s
-        )
-        self._pool.ConnectionCls = partial(Https if encrypted else Http, peer=peer)  # type: ignore[assignment]
+        tls: dict[str, Any] = {"ssl_context": _tls_context(egress)} if encrypted else {}
+        if egress.proxy:
+            manager = self.proxy_manager_for(egress.proxy, **tls)
+        else:
+            manager = urllib3.PoolManager(maxsize=connections, **tls)
+        self._pool: urllib3.HTTPConnectionPool = manager.connection_from_url(base_url)
+        at: Any = self._pool.proxy or self._pool
+        source = (egress.source_address, 0) if egress.source_address else None
+        peer = Peer(at.host, at.port, source=source, idle_s=idle_s)
+        self._pool.ConnectionCls = partial(Https if encrypted else Http, peer=peer)
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> urllib3.HTTPConnectionPool:
         """Return the host's pool."""
@@ -180,7 +184,10 @@ class _OneHost(requests.adapters.HTTPAdapter):
         connection = cast(Connection, self._pool._new_conn())
         connection.timeout = connect_s
         try:
-            connection.connect()
+            if self._pool.proxy:
+                self._pool._prepare_proxy(connection)
+            else:
+                connection.connect()
         except BaseException:
             connection.close()
             raise
@@ -207,7 +214,10 @@ class _OneHost(requests.adapters.HTTPAdapter):
 
 def _tls_context(egress: Egress) -> ssl.SSLContext:
     public = requests.utils.DEFAULT_CA_BUNDLE_PATH
-    return ssl.create_default_context(cafile=egress.ca_file or public)
+    context = ssl.create_default_context(cafile=egress.ca_file or public)
+    if egress.client_cert:
+        context.load_cert_chain(egress.client_cert)
+    return context
 
 
 def _read(response: requests.Response) -> bytearray:

@@ -48,6 +48,15 @@ def test_each_fault_is_told_with_its_mend(offline: Shell) -> None:
     assert "cannot be reached" in findings["http://127.0.0.1:9"]["detail"]
 
 
+def test_a_proxy_that_is_not_used_is_said_where_a_venue_cannot_be_reached(
+    offline: Shell,
+) -> None:
+    done = offline.run("check", "--json", HTTPS_PROXY="http://127.0.0.1:9")
+
+    detail = found(done)["http://127.0.0.1:9"]["detail"]
+    assert "HTTPS_PROXY of the environment is not used; set proxy" in detail
+
+
 def test_queues_that_nobody_serves_are_not_ok(shell: Shell, worker: object) -> None:
     (shell.folder / "other.toml").write_text(
         '[accounts.unserved]\nvenue = "kuna"\napi_key_env = "DESK_K_KEY"\n'

@@ -13,6 +13,10 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 ANSWER = HEAD + b'Content-Length: 10\r\n\r\n{"code":0}'
 DRIP_S = 0.05
 
+_UNCHECKED = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_UNCHECKED.check_hostname = False
+_UNCHECKED.verify_mode = ssl.CERT_NONE
+
 
 @contextmanager
 def host(
@@ -44,6 +48,47 @@ def host(
         threading.Thread(target=listen, daemon=True).start()
         scheme = "https" if tls else "http"
         yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", connections
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def proxy(
+    answer: bytes = HEAD + b"\r\n", inspects: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Make connections by CONNECT, or answer otherwise; keep what came. One may inspect TLS."""
+    asked: list[bytes] = []
+
+    def serve(client: socket.socket) -> None:
+        with suppress(OSError), client:
+            asked.append(client.recv(65536))
+            client.sendall(answer)
+            if answer.startswith(HEAD):
+                address, _, number = asked[-1].split()[1].decode().partition(":")
+                with socket.create_connection((address, int(number))) as venue:
+                    relay(client, venue)
+
+    def relay(client: socket.socket, venue: socket.socket) -> None:
+        if inspects:
+            client = inspects.wrap_socket(client, server_side=True)
+            venue = _UNCHECKED.wrap_socket(venue)
+        threading.Thread(target=pump, args=(venue, client), daemon=True).start()
+        pump(client, venue)
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while part := source.recv(65536):
+                sink.sendall(part)
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=serve, args=[client], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=listen, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
 
