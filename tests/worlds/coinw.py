@@ -309,6 +309,11 @@ class Coinw(Fake):
     def recorded(self, order: Order) -> bool:
         return self._kept(order.now)
 
+    def takes_cancel(self, order: Order) -> bool:
+        ways = self.ways
+        waits = order.plan.ord_type == "trigger"
+        return not waits or (ways.batch_takes_triggers and ways.single_takes_triggers)
+
     def visible_from(self, ask: Ask, orders: list[Order]) -> float:
         ways = self.ways
         long = (ways.record_rows + ways.resting) / ways.page_cap

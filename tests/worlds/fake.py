@@ -226,6 +226,10 @@ class Fake(ABC):
     def recorded(self, order: Order) -> bool:
         """Say whether the venue has a record of the order, now that it has ended."""
 
+    def takes_cancel(self, order: Order) -> bool:
+        """Say whether each cancel of the order is done."""
+        return True
+
     @abstractmethod
     def visible_from(self, ask: Ask, orders: list[Order]) -> float:
         """Return since when every read shows what became of an id; NEVER: none needs to."""

@@ -35,7 +35,7 @@ NEVER_MAY = (
     Class.HIDDEN,
     Class.FLOOD,
 )
-SELDOM_MAY = {Class.NEEDLESS: 1.0, Class.GIVEN_UP: 1.0}
+SELDOM_MAY = {Class.NEEDLESS: 1.0, Class.LEFT_OPEN: 1.0}
 #: Finds of one kind that are shrunk and printed.
 SHOWN_OF_A_KIND = 2
 

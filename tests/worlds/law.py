@@ -44,7 +44,7 @@ class Class(StrEnum):
     HIDDEN = "hidden fill"
     RECORDED = "not_found of a recorded order"
     NEEDLESS = "needless doubt"
-    GIVEN_UP = "given up early"
+    LEFT_OPEN = "left open"
     FLOOD = "flood"
     LATE = "late cancel"
 
@@ -174,26 +174,29 @@ def _needless(play: Play, told: Told, orders: list[Order]) -> Find | None:
     ends = came + told.job.deadline_s
     shown = play.fake.visible_from(told.ask, orders)
     if shown == NEVER:
-        return _given_up(play, told, orders, ends)
+        return _left_open(play, told, orders, ends)
     since = max(shown, came, _quiet_since(play, ends))
     absent = not orders or (
         word.status is CancelStatus.UNCONFIRMED and _forgotten(play, orders)
     )
     needs_s = SHOWN_S + _work_s(play) + (ABSENCE_S if absent else 0.0)
     if ends - since < needs_s:
-        return _given_up(play, told, orders, ends)
+        return _left_open(play, told, orders, ends)
     text = f"shown since {since - START_S:+.2f} s, until {ends - START_S:+.2f} s"
     return _find(Class.NEEDLESS, told, *orders, text=text)
 
 
-def _given_up(play: Play, told: Told, orders: list[Order], ends: float) -> Find | None:
-    """Say whether the worker stopped trying while there was time and the order was open."""
-    alive = [o for o in orders if o.now.live and o.at(told.at)]
-    clear = len(orders) == 1 and all(told.ask.symbol == o.plan.symbol for o in orders)
-    quiet = max(told.at, _quiet_since(play, ends))
-    if not alive or not clear or ends - quiet < SHOWN_S + _work_s(play):
+def _left_open(play: Play, told: Told, orders: list[Order], ends: float) -> Find | None:
+    """Say whether an order is open still though long enough its cancel would have worked."""
+    if len(orders) != 1 or told.ask.symbol != orders[0].plan.symbol:
         return None
-    return _find(Class.GIVEN_UP, told, *alive)
+    (order,) = orders
+    if not order.now.live or order.plan.swallowed or not play.fake.takes_cancel(order):
+        return None
+    since = max(_delivered(play, told), order.placed, _quiet_since(play, ends))
+    if ends - since < SHOWN_S + _work_s(play):
+        return None
+    return _find(Class.LEFT_OPEN, told, order)
 
 
 def _forgotten(play: Play, orders: list[Order]) -> bool:

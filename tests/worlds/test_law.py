@@ -134,7 +134,7 @@ CASES = {
     Class.HIDDEN: (FILLED, told_as(CancelStatus.CLOSED, "no_record")),
     Class.RECORDED: (CANCELED, told_as(CancelStatus.NOT_FOUND)),
     Class.NEEDLESS: (CANCELED, told_as(CancelStatus.UNCONFIRMED, "in_doubt")),
-    Class.GIVEN_UP: (PLAIN, told_as(CancelStatus.REJECTED, "auth")),
+    Class.LEFT_OPEN: (PLAIN, told_as(CancelStatus.REJECTED, "auth")),
     Class.LATE: (PLAIN, _Sleepy),
 }
 
