@@ -186,12 +186,14 @@ class Answers:
 
     `overall` speaks for every id that `by_id` does not name; without it an unnamed id is in
     doubt after a cancel and absent after a look-up. `truncated` says that a paged list goes on,
-    or that a whole list may have been cut.
+    or that a whole list may have been cut. `others` are orders that the reply shows though it
+    was not asked about them, by any kind of id that names them.
     """
 
     overall: Answer | None = None
     by_id: Mapping[str, Answer] = field(default_factory=dict)
     truncated: bool = False
+    others: Mapping[IdKind, Mapping[str, Answer]] = field(default_factory=dict)
 
 
 class Venue(ABC):

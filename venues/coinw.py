@@ -36,6 +36,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
@@ -67,10 +68,11 @@ USUAL_LIMITS = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 500, 1000,
 SHARED = ("account", "escalation", "address")
 #: Routes that show what is over, and no open order.
 RECORDS = frozenset({"history", "archive"})
-#: What is looked at in a list of open orders (page Get Order Information).
-OPEN_ROWS = Projection(
-    "data", frozenset({"id", "orderStatus", "instrument", "posType", "originalType"})
-)
+#: What is looked at in a row of an open order (page Get Order Information), and in the record,
+#: which tells quantities (CoinW.Net).
+OPEN_LOOK = ("orderStatus", "instrument", "posType", "originalType")
+RECORD_LOOK = (*OPEN_LOOK, "tradePiece", "totalPiece")
+OPEN_ROWS = Projection("data", frozenset({"id", *OPEN_LOOK}))
 
 
 def _open(word: str, ord_type: OrdType) -> Route:
@@ -201,8 +203,13 @@ class CoinW(Venue):
             return Answers(overall=Answer(code=code, text=str(text)))
         data = body["data"]
         if batch.route.max_pages == 1:
-            return Answers(by_id=_by_id(batch, data), truncated=_may_be_cut(batch, data))
+            by_id, others = _shown(batch, data)
+            return Answers(None, by_id, _may_be_cut(batch, data), others)
         return _page(batch, data)
+
+
+#: Orders that a reply shows beside those asked for.
+_Others = Mapping[IdKind, Mapping[str, Answer]]
 
 
 def _cancel_body(batch: Batch) -> dict[str, Any]:
@@ -224,22 +231,29 @@ def _query(batch: Batch) -> str:
     return f"positionType={batch.route.venue_word}{named}"
 
 
-def _by_id(batch: Batch, rows: Any) -> dict[str, Answer]:
+def _shown(batch: Batch, rows: Any) -> tuple[dict[str, Answer], _Others]:
+    """Return what the rows say of the orders asked for, and of others."""
     if not isinstance(rows, list):
         raise TypeError("a list of orders was expected")
     asked = {ref.id for ref in batch.refs}
     # What the lists of open orders show is open, also where a row has no word for it.
-    is_open = batch.route.name not in RECORDS
+    is_record = batch.route.name in RECORDS
+    fields = RECORD_LOOK if is_record else OPEN_LOOK
+    whole_look = itemgetter(*fields)
     known: dict[tuple[Any, ...], Answer] = {}  # most rows say the same
     found: dict[str, Answer] = {}
+    others: dict[str, Answer] = {}
     for row in rows:
         order_id = str(row["id"])
+        try:
+            look = whole_look(row)
+        except KeyError:
+            look = tuple(map(row.get, fields))
         if order_id in asked:
-            state = row.get("orderStatus", "unFinish") if is_open else row["orderStatus"]
-            word = row.get("posType") or row.get("originalType")
-            said = state, row.get("instrument", ""), word, *_quantities(row)
-            found[order_id] = known.get(said) or known.setdefault(said, _answer(*said))
-    return found
+            found[order_id] = known.get(look) or known.setdefault(look, _answer(*look))
+        elif isinstance(look[0], str):  # what is odd of an order of others spoils no reply
+            others[order_id] = known.get(look) or known.setdefault(look, _answer(*look))
+    return found, {IdKind.VENUE: others}
 
 
 def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:
@@ -247,22 +261,28 @@ def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:
     return batch.lists_all and len(rows) in USUAL_LIMITS
 
 
-def _quantities(row: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return what was executed of how much; only rows of the record tell it."""
-    return row.get("tradePiece", ""), row.get("totalPiece", "")
-
-
-def _answer(state: Any, symbol: Any, word: Any, done: Any, whole: Any) -> Answer:
-    """Return a row's state, symbol, type and quantities (tradePiece: CoinW.Net)."""
-    ord_type = ROW_TYPES.get(word)
-    return Answer("", "", str(state), str(symbol), ord_type, str(done), str(whole))
+def _answer(
+    state: Any, symbol: Any, pos_type: Any, original_type: Any, *quantities: Any
+) -> Answer:
+    """Return a row's state, symbol and type, and of the record its quantities."""
+    if state is None and quantities:
+        raise KeyError("a record without its state")
+    done, whole = quantities or (None, None)
+    return Answer(
+        state="unFinish" if state is None else str(state),
+        symbol="" if symbol is None else str(symbol),
+        ord_type=ROW_TYPES.get(pos_type or original_type),
+        cum_qty="" if done is None else str(done),
+        order_qty="" if whole is None else str(whole),
+    )
 
 
 def _page(batch: Batch, data: dict[str, Any]) -> Answers:
     rows, total = data["rows"], int(data["total"])
-    by_id = _by_id(batch, rows)
+    by_id, others = _shown(batch, rows)
     before = (batch.page - 1) * PAGE_SIZE
     if len(rows) < min(PAGE_SIZE, total - before):
         # The venue shows less than it was asked for: what is not shown is not proven absent.
-        return Answers(overall=Answer(text="the page is shorter than its total"), by_id=by_id)
-    return Answers(by_id=by_id, truncated=before + PAGE_SIZE < total)
+        short = Answer(text="the page is shorter than its total")
+        return Answers(overall=short, by_id=by_id, others=others)
+    return Answers(by_id=by_id, truncated=before + PAGE_SIZE < total, others=others)

@@ -47,6 +47,8 @@ from venues.words import IdKind, OrderRef, OrdStatus, Purpose
 #: How old a request may be when it arrives, in ms (https://docs.p99.world/auth: the default).
 RECV_WINDOW_MS = 5000
 BOTH_KINDS = frozenset(IdKind)
+#: What rows call the ids of an order.
+ID_NAMES = {IdKind.VENUE: "orderId", IdKind.CLIENT: "clientOrderId"}
 #: What a fired trigger's row may call the order that it placed. Not documented: Binance's name.
 CHILD_IDS = ("actualOrderId",)
 
@@ -159,7 +161,8 @@ class Ztdx(Venue):
             and ("code" in body or "error" in body)
         ):
             return Answers(overall=_error(body))
-        return Answers(by_id=_by_id(batch, body))
+        rows = body if batch.route.name == "cancel_batch" else [body]
+        return Answers(by_id=_by_id(batch, body), others=_others(batch, rows))
 
 
 def _named(batch: Batch) -> tuple[str, str]:
@@ -191,6 +194,18 @@ def _one(ref: OrderRef, order: Mapping[str, Any]) -> dict[str, Answer]:
     if not _is_about(order, ref):
         raise ValueError("the answer is about another order")
     return {ref.id: _of_row(order)}
+
+
+def _others(batch: Batch, rows: Any) -> dict[IdKind, dict[str, Answer]]:
+    """Return what the rows say by the ids that nobody asked for."""
+    found: dict[IdKind, dict[str, Answer]] = {IdKind.VENUE: {}, IdKind.CLIENT: {}}
+    for row in rows:
+        said = _of_row(row) if _is_order(row) else None
+        for kind, name in ID_NAMES.items():
+            asked = batch.refs[0].kind is kind and any(_is_about(row, r) for r in batch.refs)
+            if said and row.get(name) and not asked:
+                found[kind][str(row[name])] = said
+    return found
 
 
 def _is_about(row: Mapping[str, Any], ref: OrderRef) -> bool:

@@ -102,10 +102,16 @@ class MuteVoice:
             start = (batch.page - 1) * PAGE_SIZE
             rows = view.record[start : start + PAGE_SIZE]
             said = {order.id: answer(order.status(view.when)) for order in rows}
-            return ok(Answers(by_id=said, truncated=start + PAGE_SIZE < len(view.record)))
+            return ok(_list(batch, said, start + PAGE_SIZE < len(view.record)))
         listed = _listed(batch, view)
         said = {order.id: _typed(order, view.when) for order in listed}
-        return ok(Answers(by_id=said, truncated=batch.lists_all and len(listed) == MOST_ROWS))
+        return ok(_list(batch, said, batch.lists_all and len(listed) == MOST_ROWS))
+
+
+def _list(batch: Batch, rows: Mapping[str, Answer], truncated: bool) -> Answers:
+    asked = {ref.id for ref in batch.refs}
+    others = {key: said for key, said in rows.items() if key not in asked}
+    return Answers(None, rows, truncated, {IdKind.VENUE: others})
 
 
 def _open(status: OrdStatus | None) -> bool:

@@ -18,7 +18,7 @@ from worker.lane.lane import Lane, Sending
 from worker.lane.standing import MOST_REFUSALS, SHORTEST_PAUSE_S
 from worker.lane.submission import Result
 from worker.orders.follow import expire, is_served
-from worker.orders.judge import judge
+from worker.orders.judge import hear
 from worker.orders.progress import Cohort, cohorts, new_cohorts
 from worker.orders.quiet import quiet_asked_s
 from worker.orders.retry import SHORTEST_COUNTDOWN_S, Returned, retry_decision
@@ -305,7 +305,7 @@ class World:
             return
         now = self.agenda.now
         desk.watch.landed(sending, now)
-        said = judge(self.scenario.venue, sending.batch, reply)
+        said, others = hear(self.scenario.venue, sending.batch, reply)
         verdicts = {judgement.verdict for judgement in said.values()}
         if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
             self._pause(desk, sending, reply, banned=Verdict.BANNED in verdicts)
@@ -319,7 +319,7 @@ class World:
             desk.lane.refused(sending, "permission", now)
         elif any(is_served(judgement) for judgement in said.values()):
             desk.watch.served(sending)
-        desk.lane.answered(sending, said, now)
+        desk.lane.answered(sending, said, now, others)
         self._pump(desk)
 
     def _pause(self, desk: Desk, sending: Sending, reply: HttpReply, *, banned: bool) -> None:

@@ -21,7 +21,7 @@ from venues.base import Answer, Answers, Batch, HttpReply, Route, Rule, Venue, V
 from venues.credential import Credential
 from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.jobs.resolve import Refusal, name_order
-from worker.orders.judge import Judgement, judge, spelled
+from worker.orders.judge import Judgement, hear, judge, spelled
 from worker.orders.routes import batch_key, cancel_routes, lookup_routes, probe_of
 
 LAW = settings(max_examples=120, derandomize=True, deadline=None, database=None)
@@ -34,6 +34,7 @@ PURE = {
     "hashlib",
     "hmac",
     "json",
+    "operator",
     "re",
     "typing",
     "urllib.parse",
@@ -101,9 +102,13 @@ def test_a_list_that_may_show_another_ones_orders_names_a_route(venue: Venue) ->
 
 @pytest.mark.parametrize("case", cases("replies"))
 def test_a_reply_is_judged_as_recorded(case: Case) -> None:
-    judged = judge(case.venue, case.batch, case.reply)
+    judged, others = hear(case.venue, case.batch, case.reply)
 
     assert case.said["source"]
+    if "others" in case.said:
+        assert case.said["others"] == {
+            key: said.ord_status for (_, key), said in others.items()
+        }
     assert set(case.batch.refs) == set(judged)
     for ref, judgement in judged.items():
         expected = expectation(case.said["expect"][ref.id])

@@ -33,7 +33,7 @@ from worker.lane.entry import is_lookup
 from worker.lane.lane import Lane, Sending
 from worker.lane.submission import Result, Submission
 from worker.orders.follow import expire
-from worker.orders.judge import Judgement, judge
+from worker.orders.judge import Judgement, hear
 from worker.orders.progress import Cohort
 from worker.orders.retry import Returned, retry_decision
 from worker.pacing.pace import NEVER, Pace
@@ -54,7 +54,7 @@ class Parts:
     """What a world is played with: the real parts, unless a test spoils one."""
 
     lane: type[Lane] = Lane
-    judge: Any = judge
+    hear: Any = hear
     venue: Venue | None = None
     fake: type[Fake] | None = None
 
@@ -140,7 +140,7 @@ class Play:
         paces = {name: Pace(quota) for name, quota in self.venue.quotas.items()}
         self.lane = parts.lane(self.venue, paces, Random(world.seed + 2), verify=world.verify)
         self.ears = _Ears(self.account, self.lane)
-        self.judge = parts.judge
+        self.hear = parts.hear
         self.told: list[Told] = []
         self.exchanged: list[Exchanged] = []
         self.first_cancel: dict[str, float] = {}
@@ -330,9 +330,9 @@ class Play:
             text=raw.body[:2000],
             received_at=now,
         )
-        said = self.judge(self.venue, sending.batch, reply)
+        said, others = self.hear(self.venue, sending.batch, reply)
         self.ears.hear(sending, reply, said)
-        self.lane.answered(sending, said, now)
+        self.lane.answered(sending, said, now, others)
         self._pump()
 
 

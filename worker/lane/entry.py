@@ -9,6 +9,7 @@ from itertools import chain
 from venues.base import Batch, Route
 from venues.words import IdKind, OrderRef, Purpose
 from worker.lane.submission import Submission
+from worker.orders.judge import Judgement
 from worker.orders.progress import OrderProgress, Phase
 from worker.pacing.pace import NEVER
 
@@ -35,6 +36,7 @@ class Entry:
     version: int = 0  # of its newest place in a queue; older places are void
     group: Group | None = None
     in_flight: bool = False
+    sight: tuple[float, Judgement] | None = None  # shown open to a look for others, begun when
 
     @property
     def known(self) -> OrderRef:

@@ -15,8 +15,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from venues.base import Batch, Route, Venue
-from venues.words import OPEN_STATES, IdKind, OrderRef
+from venues.base import Batch, Route, Venue, Verdict
+from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus
 from worker.lane.advisory import AdvisoryLooks
 from worker.lane.entry import (
     Entry,
@@ -40,11 +40,13 @@ from worker.orders.follow import (
     Transition,
     doubted,
     inconclusive_list,
+    is_current,
     is_served,
     not_effective,
     noted,
     refuse,
     sent,
+    sighted,
     step,
 )
 from worker.orders.judge import Judgement
@@ -58,6 +60,9 @@ __all__ = ["Entry", "Group", "Lane", "Pause", "Sending"]
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
+
+#: No orders of others in a reply.
+_NOTHING: Mapping[tuple[IdKind, str], Judgement] = {}
 
 
 class _Departure(NamedTuple):
@@ -313,17 +318,21 @@ class Lane:
         return Sending(batch, entries, now, 0.0, advisory=True)
 
     def answered(
-        self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float
+        self,
+        sending: Sending,
+        said: Mapping[OrderRef, Judgement],
+        now: float,
+        others: Mapping[tuple[IdKind, str], Judgement] = _NOTHING,
     ) -> None:
-        """Take the judgements of a reply in, one for each reference of the batch."""
+        """Take the judgements of a reply in, one for each reference of the batch.
+
+        `others` are orders that the reply shows though nobody asked about them.
+        """
         if any(is_served(judged) for judged in said.values()):
             self.standing.served(sending.batch.route, sending.started)
         self._land(sending, now)
         if sending.batch.lists_all:
             self._lists.came(sending.batch.route)
-        if sending.advisory:
-            self._looked(sending, said, now)
-            return
         asked = ReplyContext(
             venue=self.venue,
             route=sending.batch.route,
@@ -333,13 +342,43 @@ class Lane:
             lists_all=sending.batch.lists_all,
             verify=self._verify,
         )
+        self._overhear(others, asked)
+        if sending.advisory:
+            self._looked(sending, said, now)
+            return
         # Most orders share their progress and their judgement: each step is worked out once.
         next_step = cache(lambda progress, judged: step(progress, judged, asked))
         courses = [
-            next_step(entry.progress, said[ref])
+            next_step(entry.progress, self._seen(entry, said[ref]))
             for entry, ref in zip(sending.entries, sending.batch.refs, strict=True)
         ]
         self._follow(sending.entries, courses, now)
+
+    def _overhear(
+        self, others: Mapping[tuple[IdKind, str], Judgement], asked: ReplyContext
+    ) -> None:
+        """Learn what a reply shows of orders that wait here and were not asked about."""
+        next_step = cache(lambda progress, judged: step(progress, judged, asked))
+        for key, judged in others.items():
+            entry = self._entries.get(key)
+            if entry is None:
+                continue
+            is_open = judged.ord_status in OPEN_STATES
+            if is_open:
+                entry.progress = sighted(entry.progress)
+            if is_open and judged.ord_status is not OrdStatus.PENDING_CANCEL:
+                entry.sight = asked.started, judged
+            looks = entry.progress.phase in (Phase.HASTY, Phase.CONFIRM)
+            current = is_current(entry.progress, self.venue, asked.started)
+            if looks and not entry.in_flight and (current or not is_open):
+                dequeue(entry)
+                self._follow([entry], [next_step(entry.progress, judged)], asked.ended)
+
+    def _seen(self, entry: Entry, judged: Judgement) -> Judgement:
+        """Return what is said of an order; one that another look has just shown is not gone."""
+        (started, sight), entry.sight = entry.sight or (-NEVER, judged), None
+        absent = judged.verdict is Verdict.ABSENT
+        return sight if absent and is_current(entry.progress, self.venue, started) else judged
 
     def _looked(self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float) -> None:
         """Learn which orders were seen open; a missing one proves nothing."""

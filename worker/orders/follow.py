@@ -199,6 +199,24 @@ def noted(progress: OrderProgress, said: Judgement) -> OrderProgress:
     )
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
+def sighted(progress: OrderProgress) -> OrderProgress:
+    """Return the progress of an order that a look for others showed open.
+
+    Its symbol and type are not learned: that would part it from the others of its batch.
+    """
+    return progress._replace(seen_open=True)
+
+
+def is_current(progress: OrderProgress, venue: Venue, started: float) -> bool:
+    """Say whether a read that started then shows what followed the last cancel.
+
+    Once absence has counted somewhere, the last cancel is as long ago as that takes.
+    """
+    counted = progress.phase is Phase.CONFIRM and progress.search.absent_from
+    return started >= (progress.settled_at if counted else _current_from(progress, venue))
+
+
 def not_effective(progress: OrderProgress, why: str, base_s: float = 0.5) -> NextStep:
     """Return the same step again, after a growing pause: the request surely did nothing."""
     misses = progress.misses + 1

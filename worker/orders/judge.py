@@ -6,13 +6,13 @@ Order state beats code, code beats HTTP status, and whatever is not plain is in 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import NamedTuple
 
 from venues.base import Answer, Answers, Batch, HttpReply, Rule, Venue, Verdict
-from venues.words import OPEN_STATES, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.orders.routes import SYMBOL_SHAPE
 
 #: Characters of a venue's text that are kept, and that are looked through for secrets.
@@ -53,25 +53,72 @@ class Judgement(NamedTuple):
     more: bool = False  # only with ABSENT: the list goes on, ask for the next page
 
 
+class Heard(NamedTuple):
+    """What a reply says: one judgement for each id asked about, and of others that it shows."""
+
+    asked: dict[OrderRef, Judgement]
+    others: Mapping[tuple[IdKind, str], Judgement] = {}
+
+
 def judge(
     venue: Venue, batch: Batch, reply: HttpReply, scrub: Callable[[str], str] = str
 ) -> dict[OrderRef, Judgement]:
-    """Return exactly one judgement for each reference of the batch.
+    """Return exactly one judgement for each reference of the batch."""
+    return hear(venue, batch, reply, scrub).asked
+
+
+def hear(
+    venue: Venue, batch: Batch, reply: HttpReply, scrub: Callable[[str], str] = str
+) -> Heard:
+    """Return what a reply means for each reference of the batch, and for any other order.
 
     `scrub` hides the account's secrets in a text: what a venue says goes out with the outcomes.
     """
     try:
         answers = venue.parse(batch, reply)
     except _ODD_SHAPE:
-        return {ref: _by_status(reply, Answer()) for ref in batch.refs}
+        return Heard({ref: _by_status(reply, Answer()) for ref in batch.refs})
+    asked = _asked(venue, batch, reply, answers, scrub)
+    return Heard(asked, _others(venue, batch, answers, scrub))
+
+
+def _others(
+    venue: Venue, batch: Batch, answers: Answers, scrub: Callable[[str], str]
+) -> dict[tuple[IdKind, str], Judgement]:
+    """Return the states of orders that nobody asked about.
+
+    Of a route that is not believed only what it shows open counts. A client order id may have
+    named an older order, too, so it is no proof of an end.
+    """
+    found: dict[tuple[IdKind, str], Judgement] = {}
+    for kind, shown in answers.others.items():
+        ends_count = batch.route.trusted and kind is IdKind.VENUE
+        telling: dict[int, Judgement] = {}
+        for said in _distinct(shown):
+            state = _by_state(venue, said)
+            if state.ord_status in OPEN_STATES or (ends_count and state.ord_status):
+                telling[id(said)] = _told(state, scrub)
+        found |= {
+            (kind, key): telling[id(said)] for key, said in shown.items() if id(said) in telling
+        }
+    return found
+
+
+def _distinct(shown: Mapping[str, Answer]) -> Iterable[Answer]:
+    """Return each answer once: of many orders most are the very same."""
+    return {id(said): said for said in shown.values()}.values()
+
+
+def _asked(
+    venue: Venue, batch: Batch, reply: HttpReply, answers: Answers, scrub: Callable[[str], str]
+) -> dict[OrderRef, Judgement]:
     of_others = _told(_of_others(venue, batch, reply, answers), scrub)
-    # Of many orders most answers are the same, so each is weighed once.
     weighed = {
-        said: _told(_for_purpose(batch, _weigh(venue, reply, said)), scrub)
-        for said in set(answers.by_id.values())
+        id(said): _told(_for_purpose(batch, _weigh(venue, reply, said)), scrub)
+        for said in _distinct(answers.by_id)
     }
     named = ((ref, answers.by_id.get(ref.id)) for ref in batch.refs)
-    return {ref: weighed[said] if said else of_others for ref, said in named}
+    return {ref: weighed[id(said)] if said else of_others for ref, said in named}
 
 
 def _of_others(venue: Venue, batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:

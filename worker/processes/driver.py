@@ -17,7 +17,7 @@ from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.submission import Result, Results, Submission
 from worker.orders.follow import blame_of, is_served
-from worker.orders.judge import Judgement, judge
+from worker.orders.judge import Judgement, hear
 from worker.orders.progress import Cohort
 from worker.orders.quiet import quiet_asked_s
 from worker.pacing.pace import NEVER, Pace
@@ -191,13 +191,13 @@ class Driver:
 
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
         account = self.account
-        said = judge(account.venue, sending.batch, reply, account.credential.scrub)
+        said, others = hear(account.venue, sending.batch, reply, account.credential.scrub)
         heard = list({id(judgement): judgement for judgement in said.values()}.values())
         self._calls.answered(sending, reply.status, heard)
         with self._changed:
             shut = self.lane.standing.shut
             self._hear(sending, reply, heard)
-            self.lane.answered(sending, said, reply.received_at)
+            self.lane.answered(sending, said, reply.received_at, others)
             if shut and not self.lane.standing.shut:
                 self._log.warning("account_resumed", route=sending.batch.route.name)
             return self._pump(keep=True)

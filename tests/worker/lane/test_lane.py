@@ -26,8 +26,11 @@ from tests.support.lane import (
 from venues.base import Quota, Verdict
 from venues.coinw import CoinW
 from venues.words import (
+    CancelOutcome,
+    CancelStatus,
     IdKind,
     OrderRef,
+    OrdStatus,
     OrdType,
     Purpose,
 )
@@ -37,7 +40,7 @@ from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 from worker.lane.submission import Result
 from worker.orders.follow import TRIES_A_ROUTE
 from worker.orders.judge import Judgement
-from worker.orders.progress import Phase, cohorts, new_cohorts
+from worker.orders.progress import OrderProgress, Phase, Search, cohorts, new_cohorts
 from worker.orders.retry import LONGEST_SLEEP_S, Returned
 
 
@@ -523,3 +526,109 @@ def test_a_kill_that_finds_no_token_begins_with_one_id_by_its_own_route() -> Non
     assert all(sending.batch.route.purpose is Purpose.LOOKUP
                for sending in iter(lambda: lane.next(5.1), None) if sending)  # fmt: skip
     assert ids(leaves(lane, 6.0)) == ["e", "f", "g", "c"]
+
+
+# -- what a reply shows of orders that nobody asked about
+
+
+def confirming(*order_ids: str, page: int = 1) -> tuple[Lane, Task]:
+    """Return a lane where orders, canceled long ago, are to be read for in the record."""
+    lane, task = lane_of({}, Hasty()), Task()
+    for cohort in orders(*order_ids):
+        lists = ("open_trailing", "open_limit", "open_market")
+        search = cohort.progress.search._replace(absent_from=lists, page=page)
+        progress = cohort.progress._replace(
+            phase=Phase.CONFIRM, search=search, sent=True, attempts=1
+        )
+        lane.add(task, [cohort._replace(progress=progress)], 5.0)
+    return lane, task
+
+
+def test_an_order_that_a_look_for_others_shows_open_was_seen_open() -> None:
+    lane = lane_of(FAST)
+    lane.add(Task(), orders(*range(10)), 5.0)
+    others = {(IdKind.VENUE, "9"): OPEN, (IdKind.VENUE, "never asked"): OPEN}
+    said = leaves(lane, 5.0)
+
+    lane.answered(said, dict.fromkeys(said.batch.refs, CANCELED), 5.1, others)
+
+    seen = {entry.ref.id: entry.progress.seen_open for entry in lane.entries()}
+    assert seen == {"8": False, "9": True}
+    assert ids(leaves(lane, 5.2)) == ["8", "9"], "its batch stays as it is"
+
+
+def test_an_order_that_another_page_shows_open_meanwhile_is_not_gone() -> None:
+    """It moved over the edge between two pages, and another look has seen where it is."""
+    lane, task = confirming("a", page=2)
+    lane.add(task, [c._replace(progress=looked()) for c in orders("b")], 20.0)
+    first, second = leaves(lane, 20.0), leaves(lane, 20.0)
+    of_a, of_b = (first, second) if ids(first) == ["a"] else (second, first)
+    assert (ids(of_a), of_a.batch.page, ids(of_b), of_b.batch.page) == (["a"], 2, ["b"], 1)
+
+    lane.answered(
+        of_b, dict.fromkeys(of_b.batch.refs, CANCELED), 20.1, {(IdKind.VENUE, "a"): OPEN}
+    )
+    answer(lane, of_a, ABSENT, 20.1)
+
+    assert [id_of(result) for result in results(lane, task)] == ["b"]
+    again = leaves(lane, 20.1)
+    assert (again.batch.route.purpose, ids(again)) == (Purpose.CANCEL, ["a"])
+
+
+def looked() -> OrderProgress:
+    """Return what is known of an order that was canceled long ago and is in no open list."""
+    (entry,) = confirming("b")[0].entries()
+    return entry.progress
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "status"),
+    [
+        (IdKind.VENUE, CANCELED, CancelStatus.CANCELED),
+        (IdKind.CLIENT, CANCELED, None),
+        (IdKind.VENUE, OPEN, None),
+    ],
+)
+def test_a_look_for_others_settles_what_waits_for_its_own(
+    kind: IdKind, shown: Judgement, status: CancelStatus | None
+) -> None:
+    lane, task = confirming("a")
+    look = leaves(lane, 20.0)
+    lane.add(task, [c._replace(progress=looked()) for c in orders("b")], 20.0)
+
+    said = dict.fromkeys(look.batch.refs, CANCELED)
+    lane.answered(look, said, 20.1, {(kind, "b"): shown})
+
+    told = {id_of(r): r.status for r in results(lane, task) if isinstance(r, CancelOutcome)}
+    assert told.get("b") == status
+    if kind is IdKind.VENUE and status is None:
+        assert leaves(lane, 20.1).batch.route.purpose is Purpose.CANCEL
+
+
+def test_a_look_that_began_before_the_cancel_cancels_nothing_again() -> None:
+    lane, task = confirming("a")
+    look = leaves(lane, 20.0)
+    late = looked()._replace(settled_at=20.05, search=Search())
+    lane.add(task, [c._replace(progress=late) for c in orders("b")], 20.06)
+
+    said = dict.fromkeys(look.batch.refs, CANCELED)
+    lane.answered(look, said, 20.1, {(IdKind.VENUE, "b"): OPEN})
+
+    (entry,) = lane.entries()
+    assert (entry.progress.phase, entry.progress.seen_open) == (Phase.CONFIRM, True)
+
+
+def test_a_sight_of_an_order_that_is_being_canceled_does_not_outlast_its_absence() -> None:
+    lane, task = confirming("a", page=2)
+    lane.add(task, [c._replace(progress=looked()) for c in orders("b")], 20.0)
+    first, second = leaves(lane, 20.0), leaves(lane, 20.0)
+    of_a, of_b = (first, second) if ids(first) == ["a"] else (second, first)
+    pending = OPEN._replace(ord_status=OrdStatus.PENDING_CANCEL)
+
+    lane.answered(
+        of_b, dict.fromkeys(of_b.batch.refs, CANCELED), 20.1, {(IdKind.VENUE, "a"): pending}
+    )
+    answer(lane, of_a, ABSENT, 20.1)
+
+    told = {id_of(r): r.status for r in results(lane, task) if isinstance(r, CancelOutcome)}
+    assert told == {"a": CancelStatus.CLOSED, "b": CancelStatus.CANCELED}

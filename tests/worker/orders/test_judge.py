@@ -21,7 +21,7 @@ from venues.base import (
 )
 from venues.credential import Credential
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
-from worker.orders.judge import Judgement, judge
+from worker.orders.judge import Judgement, hear, judge
 
 CANCEL = Route(name="cancel", purpose=Purpose.CANCEL, method="POST", path="/c", max_ids=9)
 BOAST = Route(
@@ -197,6 +197,29 @@ def test_the_whole_speaks_for_those_who_are_not_named() -> None:
 
     assert Verdict.STATE is judged[A].verdict
     assert Verdict.THROTTLED is judged[B].verdict
+
+
+@pytest.mark.parametrize(
+    ("route", "kind", "state", "status"),
+    [
+        (LOOKUP, IdKind.VENUE, "open", OrdStatus.NEW),
+        (LOOKUP, IdKind.VENUE, "dead", OrdStatus.CANCELED),
+        (LOOKUP, IdKind.VENUE, "limbo", None),
+        (LOOKUP, IdKind.CLIENT, "open", OrdStatus.NEW),
+        (LOOKUP, IdKind.CLIENT, "dead", None),
+        (BOAST, IdKind.VENUE, "open", OrdStatus.NEW),
+        (BOAST, IdKind.VENUE, "dead", None),
+    ],
+)
+def test_what_a_reply_shows_of_others_is_heard_as_far_as_it_is_believed(
+    route: Route, kind: IdKind, state: str, status: OrdStatus | None
+) -> None:
+    answers = Answers(others={kind: {"z": Answer(state=state), "odd": Answer()}})
+    others = hear(TOY, Batch(route, (A,)), reply(answers)).others
+
+    assert {key: said.ord_status for key, said in others.items()} == (
+        {(kind, "z"): status} if status else {}
+    )
 
 
 def test_ids_match_exactly() -> None:
