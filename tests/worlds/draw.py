@@ -40,6 +40,7 @@ class _Drawing:
         self.seed = seed
         self.rng = Random(seed)
         self.venue = self.rng.choice(VENUES)
+        self.triggers = 0.3
         self.orders: list[OrderPlan] = []
         self.asks: list[Ask] = []
 
@@ -82,6 +83,7 @@ class _Drawing:
             said["echoes"] = True
         if "leaves_every_s" in said:
             said["resting"] = rng.choice((15, 30, 60, 120))
+            self.triggers = 0.7
         return replace(Behaviours(), **said)
 
     # -- orders and how they are named ---------------------------------------------------
@@ -94,7 +96,8 @@ class _Drawing:
     def _order(self, *, many: bool) -> None:
         rng = self.rng
         symbol = _SYMBOLS[self.venue][0 if many or self.chance(0.8) else 1]
-        ord_type = "limit" if many or self.chance(0.7) else rng.choice(_TRIGGERED)
+        waits = not many and self.chance(self.triggers)
+        ord_type = rng.choice(("trigger", *_TRIGGERED)) if waits else "limit"
         plan = OrderPlan(self._id(), symbol, ord_type, placed_s=rng.choice(_LONG_AGO_S))
         kinds = (self._resting, self._dead, self._missing, self._moving, self._young)
         (kind,) = rng.choices(kinds, weights=(40, 15, 8, 22, 15))
@@ -263,6 +266,7 @@ _COMMON: dict[str, Callable[[Random], Any]] = {
     "outages": _outages,
     "throttled_s": _throttled,
     "lost": _between(0.02, 0.3),
+    "unreachable": _between(0.02, 0.4),
     "echoes": _one_of(True),
     "key_form": _one_of("uuid", "short"),
     "page_cap": _one_of(10, 20, 50),

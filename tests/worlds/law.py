@@ -331,22 +331,25 @@ def _one_by_one(play: Play) -> list[Find]:
 
 
 def _late(play: Play) -> list[Find]:
-    """Say whether a kill's first cancel left later than its quotas explain."""
-    if play.fake.trouble:
-        return []
+    """Say whether a job's first cancel left later than quotas and troubles explain."""
     found = []
     rates = [quota.limit / quota.window_s for quota in play.venue.quotas.values()]
     slowest = min(rates, default=5.0)
     for job in play.world.jobs:
-        if not job.kill or job.again_s:
+        if job.again_s:
             continue
         ids = sum(len(other.asks) for other in play.world.jobs if other.at_s <= job.at_s)
-        allowed_s = 1.5 + 2 * (3 + ids / 5) / slowest
+        # A routine job may look for each order first, and give way to kills.
+        allowed_s = 1.5 + 2 * (3 + ids / 5) / slowest if job.kill else 6.0 + _work_s(play)
         for ask in job.asks:
             left = play.first_cancel.get(ask.id)
-            if left is not None and left - (START_S + job.at_s) > allowed_s:
-                late_s = left - START_S - job.at_s
-                text = f"{ask.id} left {late_s:.2f} s after its job, {allowed_s:.2f} allowed"
-                found.append(Find(Class.LATE, text, "late", ask.id))
+            if left is None:
+                continue
+            came = max(START_S + job.at_s, _quiet_since(play, left))
+            if left - came > allowed_s:
+                text = (
+                    f"{ask.id} left {left - came:.2f} s after it could, {allowed_s:.2f} allowed"
+                )
+                found.append(Find(Class.LATE, text, "kill" if job.kill else "routine", ask.id))
                 break
     return found

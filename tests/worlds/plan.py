@@ -110,8 +110,10 @@ class Behaviours:
     outages: tuple[Outage, ...] = ()
     #: From when to when requests are refused for rate, and how long to wait is stated.
     throttled_s: tuple[float, float] = (0.0, 0.0)
-    #: Share of requests whose reply is lost on its way.
+    #: Share of requests that are lost on their way, or whose reply is.
     lost: float = 0.0
+    #: Share of requests for which no connection is made.
+    unreachable: float = 0.0
     #: Errors repeat the key and the signature, which look like this: "long", "uuid", "short".
     echoes: bool = False
     key_form: str = "long"

@@ -294,18 +294,30 @@ class Play:
         if not is_lookup(sending.batch.route):
             self._note_cancel(sending, now)
         rtt_s = self.world.ways.rtt_s * self.rng.uniform(0.6, 1.4)
+        if self.rng.random() < self.world.ways.unreachable:
+            self.fake.trouble.append((now, now + rtt_s))
+            self.agenda.at(now + rtt_s / 2, lambda: self._not_sent(sending))
+            return
         self.agenda.at(now + rtt_s / 2, lambda: self._arrive(sending, request, now + rtt_s))
 
     def _note_cancel(self, sending: Sending, now: float) -> None:
         for entry in sending.entries:
             self.first_cancel.setdefault(entry.ref.id, now)
 
+    def _not_sent(self, sending: Sending) -> None:
+        self.lane.not_sent(sending, "unreachable", self.agenda.now)
+        self._pump()
+
     def _arrive(self, sending: Sending, request: HttpRequest, back_at: float) -> None:
         now = self.agenda.now
-        raw = self.fake.serve(request, now)
-        if self.world.ways.lost and self.rng.random() < self.world.ways.lost:
-            self.fake.trouble.append((now, sending.started + TIMEOUT_S))
+        lost = self.rng.random() < self.world.ways.lost
+        if lost and self.rng.random() < 0.5:
+            raw = Raw(0, "(it never arrived)")
+        else:
+            raw = self.fake.serve(request, now)
+        if lost:
             gives_up = sending.started + TIMEOUT_S
+            self.fake.trouble.append((now, gives_up))
             self.exchanged.append(Exchanged(sending.started, gives_up, request, 0, raw.body))
             self.agenda.at(gives_up, lambda: self._in_doubt(sending, "timeout"))
             return
