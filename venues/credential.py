@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import html
 import json
 import re
@@ -46,6 +47,10 @@ class Credential:
             if self._spelled.search(plain):
                 return HIDDEN
         return HIDDEN
+
+    def has_key_of(self, other: Credential) -> bool:
+        """Say whether another credential is of the same key."""
+        return hmac.compare_digest(self.api_key.encode(), other.api_key.encode())
 
     @cached_property
     def _spelled(self) -> re.Pattern[str]:

@@ -125,10 +125,10 @@ def load(env: Mapping[str, str]) -> Settings:
     path = Path(env.get("CANCEL_CONFIG") or DEFAULT_CONFIG)
     tables = _read(path)
     warnings: list[str] = []
-    accounts = {
-        name: _account(name, table, env, str(path), warnings)
-        for name, table in tables.accounts.items()
-    }
+    accounts: dict[str, Account] = {}
+    for name, table in tables.accounts.items():
+        account = _account(name, table, env, str(path), warnings)
+        accounts[name] = _of_its_own(account, accounts.values(), str(path))
     leave = [each.egress for each in accounts.values() if each.base_url.startswith("https:")]
     warnings += dict.fromkeys(note for egress in leave for note in not_used(env, egress))
     return Settings(broker_url=broker_url(env), accounts=accounts, warnings=tuple(warnings))
@@ -144,7 +144,9 @@ def load_each(env: Mapping[str, str]) -> dict[str, Account | ConfigError]:
     found: dict[str, Account | ConfigError] = {}
     for name, table in _read(path).accounts.items():
         try:
-            found[name] = _account(name, table, env, str(path), [])
+            account = _account(name, table, env, str(path), [])
+            others = [other for other in found.values() if isinstance(other, Account)]
+            found[name] = _of_its_own(account, others, str(path))
         except ConfigError as error:
             found[name] = error
     return found
@@ -158,6 +160,21 @@ def not_used(env: Mapping[str, str], egress: Egress) -> list[str]:
         for name, key in keys
         if key and getattr(egress, key) is None
     ]
+
+
+def _of_its_own(account: Account, others: Iterable[Account], path: str) -> Account:
+    """Return the account, if no other has its key: each would use up the key's whole quota.
+
+    Nonces of one key must rise, too, and only one lane can see to that.
+    """
+    for other in others:
+        if account.venue is other.venue and account.credential.has_key_of(other.credential):
+            where = f"{path}: accounts.{account.name}"
+            raise ConfigError(
+                f"{where}: the same key as accounts.{other.name}, whose quotas hold once for "
+                "both; keep one of them, or give each a key of its own"
+            )
+    return account
 
 
 def broker_url(env: Mapping[str, str]) -> str:

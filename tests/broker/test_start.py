@@ -54,6 +54,7 @@ def start(folder: Path, accounts: str, **environment: str) -> subprocess.Complet
             {},
             ["quotas.lookups", "known"],
         ),
+        (GOOD + GOOD.replace("desk-1", "desk-2"), {}, ["desk-2", "same key", "desk-1"]),
         (GOOD.replace("desk-1", '"desk 1"'), {}, ["desk 1"]),
         (GOOD, {"CANCEL_CONFIG": "/nowhere/cancel.toml"}, ["no such file", "CANCEL_CONFIG"]),
         (GOOD + 'proxy = "socks5://127.0.0.1:9"\n', {}, ["proxy", "http://10.0.0.5:3128"]),

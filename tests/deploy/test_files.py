@@ -147,5 +147,8 @@ def test_a_unit_runs_as_nobody_special_and_is_restarted(path: Any) -> None:
 
     assert service["User"] == "cancel"
     assert service["Restart"] == "always"
+    assert service.get("LogRateLimitIntervalSec") == (
+        "0" if "flower" not in path.name else None
+    )
     assert service["RestartPreventExitStatus"] == str(os.EX_CONFIG)
     assert re.search(r"\.venv/bin/(celery -A worker|cancel-worker) ", service["ExecStart"])

@@ -179,8 +179,15 @@ class Waiting:
 
     def _say(self, counts: dict[str, int], *, safe: bool) -> None:
         words = ", ".join(f"{counts[s]} {s}" for s in CancelStatus if s in counts)
-        end = "no order is open" if safe else "some orders are, or may be, open"
+        end = _none_open(len(self._job.ids)) if safe else "some orders are, or may be, open"
         self._output.line(f"job {self._job.job_id}: {words}; {end}")
+
+
+def _none_open(ids: int) -> str:
+    """Say what is known: of these ids, and of no order that the job did not name."""
+    return (
+        f"none of these {ids} ids was found open" if ids > 1 else "this id was not found open"
+    )
 
 
 def row(outcome: dict[str, Any]) -> tuple[object, ...]:

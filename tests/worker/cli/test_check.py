@@ -73,6 +73,23 @@ def test_queues_that_nobody_serves_are_not_ok(shell: Shell, worker: object) -> N
     }
 
 
+def test_a_key_under_two_names_is_not_ok(shell: Shell) -> None:
+    file = shell.folder / "cancel.toml"
+    twice = file.read_text().split("[accounts.")
+    same = next(table for table in twice if table.startswith("desk-k]"))
+    (shell.folder / "twice.toml").write_text(
+        file.read_text() + "\n[accounts." + same.replace("desk-k]", "desk-k2]")
+    )
+
+    done = shell.run("check", "--json", CANCEL_CONFIG="twice.toml")
+
+    findings = found(done)
+    assert done.code == 1
+    assert findings["account desk-k"]["state"] == "ok"
+    assert "the same key as accounts.desk-k" in findings["account desk-k2"]["detail"]
+    assert KEY not in done.out
+
+
 @contextmanager
 def venue_of(date: str) -> Iterator[str]:
     """A venue whose clock shows `date`."""

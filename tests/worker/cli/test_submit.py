@@ -38,7 +38,9 @@ def test_wait_tells_every_id_and_ends_well_if_no_order_is_open(
     assert done.code == 0, done
     rows = {line.split()[0]: line.split()[1] for line in done.out.splitlines()[1:-1]}
     assert rows == {ids[0]: "canceled", ids[1]: "canceled", ids[2]: "filled"}
-    assert done.out.splitlines()[-1].endswith("2 canceled, 1 filled; no order is open")
+    assert done.out.splitlines()[-1].endswith(
+        "2 canceled, 1 filled; none of these 3 ids was found open"
+    )
     assert "\x1b" not in done.out + done.err
     assert all(sandbox.order("kuna", i).state == "canceled" for i in ids[:2])
 
