@@ -106,6 +106,10 @@ class OrderRef(NamedTuple):
     kind: IdKind
     symbol: str = ""
     ord_type: OrdType = OrdType.ANY
+    #: Another kind that it has the shape of, where the job does not say which it is.
+    or_kind: IdKind | None = None
+    #: It came as a JSON number that a producer's doubles may have rounded.
+    maybe_rounded: bool = False
 
     @property
     def shape(self) -> Shape:

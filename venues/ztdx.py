@@ -20,7 +20,9 @@ Quirks
     - A client order id is unique among *active* orders only; a look-up shows the latest.
     - A batch's answer may hold errors without an id, as at Binance: they name nobody.
     - `orderId` is a UUID in live answers, a number in the docs' tables.
-    - Every call needs `symbol`; the source uses it for routing, not as a check.
+    - Every call but one needs `symbol`; the source uses it for routing, not as a check. Under
+      another symbol an order is not found, so what proves absence is the list of open orders
+      without `symbol` (page Open Orders; in the source it is neither cut nor paged).
     - -2011 means many things, told apart by its text. A trigger order that *fired* may have
       left an order that rests: look it up.
     - Errors come as `{code, msg}`, from the auth layer as `{error: {code, message}}`, as plain
@@ -51,6 +53,8 @@ BOTH_KINDS = frozenset(IdKind)
 ID_NAMES = {IdKind.VENUE: "orderId", IdKind.CLIENT: "clientOrderId"}
 #: What a fired trigger's row may call the order that it placed. Not documented: Binance's name.
 CHILD_IDS = ("actualOrderId",)
+#: Ids sought in the list of open orders: not documented; a bound on what is judged in one go.
+WIDE_IDS = 500
 
 
 class Ztdx(Venue):
@@ -78,6 +82,10 @@ class Ztdx(Venue):
         Route(
             "order", Purpose.LOOKUP, "GET", "/fapi/v1/order", BOTH_KINDS,
             needs_symbol=True, quotas=("lookup", "account"),
+        ),
+        Route(  # no symbol: a wrong one must not make an order look gone
+            "open_orders", Purpose.LOOKUP, "GET", "/fapi/v1/openOrders", BOTH_KINDS,
+            max_ids=WIDE_IDS, quotas=("lookup", "account"),
         ),
     )  # fmt: skip
     # Limits are not documented: nginx shapes the traffic, at numbers not told. Five a second of
@@ -136,6 +144,9 @@ class Ztdx(Venue):
 
     def build(self, batch: Batch) -> HttpRequest:
         """Put symbol and ids into the query, percent-encoded."""
+        if batch.route.name == "open_orders":
+            target = f"{batch.route.path}?recvWindow={RECV_WINDOW_MS}"
+            return HttpRequest(batch.route.method, target)
         name, value = _named(batch)
         query = f"symbol={quote(batch.refs[0].symbol, safe='')}&{name}={quote(value, safe='')}"
         target = f"{batch.route.path}?{query}&recvWindow={RECV_WINDOW_MS}"
@@ -161,7 +172,7 @@ class Ztdx(Venue):
             and ("code" in body or "error" in body)
         ):
             return Answers(overall=_error(body))
-        rows = body if batch.route.name == "cancel_batch" else [body]
+        rows = body if isinstance(body, list) else [body]
         return Answers(by_id=_by_id(batch, body), others=_others(batch, rows))
 
 
@@ -185,9 +196,28 @@ def _error(body: Mapping[str, Any]) -> Answer:
 
 
 def _by_id(batch: Batch, body: Any) -> dict[str, Answer]:
+    if batch.route.name == "open_orders":
+        return _of_list(batch, body)
     if batch.route.name != "cancel_batch":
         return _one(batch.refs[0], body)
     return {ref.id: _of_row(row) for row in body for ref in batch.refs if _is_about(row, ref)}
+
+
+def _of_list(batch: Batch, rows: Any) -> dict[str, Answer]:
+    if not isinstance(rows, list):
+        raise TypeError("a list of orders was expected")
+    asked = {_key(ref.kind, ref.id): ref.id for ref in batch.refs}
+    found: dict[str, Answer] = {}
+    for row in rows:
+        for kind, name in ID_NAMES.items():
+            order_id = asked.get(_key(kind, str(row[name])))
+            if order_id is not None:
+                found[order_id] = _of_row(row)
+    return found
+
+
+def _key(kind: IdKind, order_id: str) -> tuple[IdKind, str]:
+    return kind, order_id.lower() if kind is IdKind.VENUE else order_id
 
 
 def _one(ref: OrderRef, order: Mapping[str, Any]) -> dict[str, Answer]:
@@ -199,12 +229,13 @@ def _one(ref: OrderRef, order: Mapping[str, Any]) -> dict[str, Answer]:
 def _others(batch: Batch, rows: Any) -> dict[IdKind, dict[str, Answer]]:
     """Return what the rows say by the ids that nobody asked for."""
     found: dict[IdKind, dict[str, Answer]] = {IdKind.VENUE: {}, IdKind.CLIENT: {}}
+    asked = {_key(ref.kind, ref.id) for ref in batch.refs}
     for row in rows:
         said = _of_row(row) if _is_order(row) else None
         for kind, name in ID_NAMES.items():
-            asked = batch.refs[0].kind is kind and any(_is_about(row, r) for r in batch.refs)
-            if said and row.get(name) and not asked:
-                found[kind][str(row[name])] = said
+            named = str(row.get(name) or "")
+            if said and named and _key(kind, named) not in asked:
+                found[kind][named] = said
     return found
 
 

@@ -12,7 +12,7 @@ from tests.simulation.meters import Kind
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues import all_venues
 from venues.base import Quota, Venue
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
 TOYS: tuple[Venue, ...] = (Plain(), Mute(), Hasty(), Boast())
 #: Where the clock starts: not at zero, which means "long ago" to a track.
@@ -151,7 +151,8 @@ def _orders(venue: Venue, calm: bool, rng: Random) -> tuple[list[SimOrder], list
     orders: list[SimOrder] = []
     refs: list[OrderRef] = []
     types = _types(venue)
-    says_symbol = all(r.needs_symbol for r in venue.routes) or calm or rng.random() < 0.7
+    cancels = [route for route in venue.routes if route.purpose is Purpose.CANCEL]
+    says_symbol = all(r.needs_symbol for r in cancels) or calm or rng.random() < 0.7
     for number in range(1, count + 1):
         order = _order(venue, number, types, calm, rng)
         stated = order.ord_type if rng.random() < 0.5 else OrdType.ANY

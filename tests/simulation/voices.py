@@ -181,10 +181,18 @@ class ZtdxVoice(PlainVoice):
         return {"orderId": key, "clientOrderId": named, "status": str(_after(was))}
 
     def shown(self, batch: Batch, view: View) -> HttpReply:
+        if batch.route.name == "open_orders":
+            return ok([self._open_row(o, view.when) for o in view.book if o.is_open(view.when)])
         ((key, order),) = view.asked.items()
         if order is None:
             return _ztdx_refusal(None)
         return ok({"orderId": key, "clientOrderId": key, "status": order.status(view.when)})
+
+    def _open_row(self, order: SimOrder, when: float) -> dict[str, str]:
+        by_client_id = order.kind is IdKind.CLIENT
+        names = ("someone", order.id) if by_client_id else (order.id, order.id)
+        state = str(order.status(when))
+        return {"orderId": names[0], "clientOrderId": names[1], "status": state}
 
 
 def _ztdx_refusal(was: OrdStatus | None) -> HttpReply:

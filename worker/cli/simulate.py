@@ -126,7 +126,8 @@ def _planned(
 def _said(venue: Venue, sending: Sending) -> dict[OrderRef, Judgement]:
     """Return the assumed answer to a request."""
     if sending.batch.route.purpose is Purpose.CANCEL:
-        return dict.fromkeys(sending.batch.refs, Judgement(Verdict.ACCEPTED))
+        accepted = Judgement(Verdict.ACCEPTED, shown=OrdStatus.CANCELED)
+        return dict.fromkeys(sending.batch.refs, accepted)
     looks = zip(sending.entries, sending.batch.refs, strict=True)
     return {ref: _seen(venue, sending.batch.route, item.progress) for item, ref in looks}
 

@@ -26,7 +26,7 @@ from worker.contract.outcome import utc_now
 from worker.jobs.poison import delay_route, delayed_headers, past_of
 from worker.jobs.report import Report, reject, reject_outcome
 from worker.jobs.runtime import Runtime
-from worker.orders.follow import expire
+from worker.orders.forms import expire
 from worker.orders.progress import new_progress
 
 _DICE = random.Random()  # noqa: S311 - waits, not keys

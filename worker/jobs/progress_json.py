@@ -6,6 +6,7 @@ nor dropped: `Track` is what they read and write, whatever `OrderProgress` looks
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
@@ -13,7 +14,9 @@ from pydantic import AfterValidator, Field, PlainSerializer, TypeAdapter
 
 from venues.words import CancelStatus, OrderRef, OrdStatus, OrdType, Purpose
 from worker.contract.job import Deadline
-from worker.orders.progress import OrderProgress, Phase, Search
+from worker.orders.follow import FinalWord
+from worker.orders.progress import OrderProgress, OtherForm, Phase, Search
+from worker.orders.retry import Returned
 
 
 class Track(NamedTuple):
@@ -88,7 +91,7 @@ def track_of(ref: OrderRef, progress: OrderProgress) -> Track:
     """
     phase, search = progress.phase, progress.search
     return Track(
-        ref=ref,
+        ref=ref._replace(kind=progress.kind),
         symbol=progress.symbol,
         ord_type=progress.ord_type,
         type_known=progress.type_known,
@@ -112,8 +115,13 @@ def track_of(ref: OrderRef, progress: OrderProgress) -> Track:
     )
 
 
+#: Of a reference, what has always been written.
+_REF_KEYS = ("id", "kind", "symbol", "ord_type")
+
+
 def _by_names(track: Track) -> dict[str, Any]:
-    return {**track._asdict(), "ref": track.ref._asdict()}
+    ref = {key: getattr(track.ref, key) for key in _REF_KEYS}
+    return {**track._asdict(), "ref": ref}
 
 
 #: In a message its values have names: the next worker may be of another version.
@@ -121,8 +129,19 @@ NamedTrack = Annotated[Track, PlainSerializer(_by_names)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherTrack:
+    """An id as one of another kind (`OtherForm`), and its word by the names of its fields."""
+
+    track: NamedTrack
+    word: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a job that goes back to the broker takes along."""
+    """What a job that goes back to the broker takes along.
+
+    The version before reads neither `other_forms` nor `maybe_rounded`, and goes on without.
+    """
 
     accepted_at: Deadline
     deadline: Deadline
@@ -131,8 +150,50 @@ class Progress:
         default_factory=dict
     )
     tracks: tuple[NamedTrack, ...] = ()
+    other_forms: dict[str, OtherTrack] = field(default_factory=dict)  # by id
+    maybe_rounded: frozenset[str] = frozenset()
+
+    def orders(self) -> dict[str, tuple[OrderRef, OrderProgress]]:
+        """Return the reference and progress of each order, by its id."""
+        return {track.ref.id: (track.ref, self._progress_of(track)) for track in self.tracks}
+
+    def _progress_of(self, track: Track) -> OrderProgress:
+        rounded = track.ref.id in self.maybe_rounded
+        other = self.other_forms.get(track.ref.id)
+        return track.progress._replace(
+            maybe_rounded=rounded, other_form=_form(other, rounded) if other else None
+        )
 
 
+def _form(other: OtherTrack, rounded: bool) -> OtherForm:
+    progress = other.track.progress._replace(maybe_rounded=rounded)
+    if other.word is None:
+        return OtherForm(progress)
+    word = _WORD.validate_python({**other.word, "progress": progress})
+    return OtherForm(progress, tuple(word[1:]))
+
+
+def carried(left: Sequence[Returned]) -> dict[str, Any]:
+    """Return what `Progress` holds of the orders that are left, by the names of its fields."""
+    forms = {
+        parked.ref.id: _written_form(parked.ref, parked.progress.other_form)
+        for parked in left
+        if parked.progress.other_form
+    }
+    rounded = frozenset(parked.ref.id for parked in left if parked.progress.maybe_rounded)
+    tracks = tuple(track_of(parked.ref, parked.progress) for parked in left)
+    return {"tracks": tracks, "other_forms": forms, "maybe_rounded": rounded}
+
+
+def _written_form(ref: OrderRef, other: OtherForm) -> OtherTrack:
+    names = FinalWord._fields[1:]
+    word = dict(zip(names, map(str, other.word), strict=True)) if other.word else None
+    return OtherTrack(track=track_of(ref, other.progress), word=word)
+
+
+_WORD = TypeAdapter(FinalWord)
+#: Keys that are written only where they say something.
+_ADDED = frozenset({"other_forms", "maybe_rounded"})
 _PROGRESS = TypeAdapter(Progress)
 
 
@@ -147,4 +208,5 @@ def read_progress(value: Any) -> Progress | None:
 
 def write_progress(progress: Progress) -> Any:
     """Return the progress as a task message carries it."""
-    return _PROGRESS.dump_python(progress, mode="json")
+    written: dict[str, Any] = _PROGRESS.dump_python(progress, mode="json")
+    return {key: value for key, value in written.items() if value or key not in _ADDED}

@@ -58,13 +58,16 @@ def name_order(venue: Venue, order_id: str, words: Words) -> OrderRef | Refusal:
     ways = _ways(venue, words)
     if isinstance(ways, _Refused):
         return _refusal(order_id, words, said_kind or "", ways)
-    for fits, kind, ord_type, refused in ways:
-        if fits(order_id):
-            if refused:
-                return _refusal(order_id, words, kind, refused)
-            return OrderRef(order_id, kind, symbol, ord_type)
-    misshapen = _misshapen(venue, order_id, said_kind)
-    return _refusal(order_id, words, said_kind or "", misshapen)
+    fitting = [way for way in ways if way.fits(order_id)]
+    if not fitting:
+        misshapen = _misshapen(venue, order_id, said_kind)
+        return _refusal(order_id, words, said_kind or "", misshapen)
+    first, *others = fitting
+    if first.refused:
+        return _refusal(order_id, words, first.kind, first.refused)
+    # Its shape does not tell the kind; what cannot be asked for in another form need not be.
+    or_kind = next((way.kind for way in others if not way.refused), None)
+    return OrderRef(order_id, first.kind, symbol, first.ord_type, or_kind)
 
 
 def _refusal(order_id: str, words: Words, kind: str, why: _Refused) -> Refusal:

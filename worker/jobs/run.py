@@ -12,12 +12,12 @@ from typing import Any
 from venues.words import CancelJob, CancelOutcome, OrderRef
 from worker.contract.outcome import rfc_3339, utc_now
 from worker.jobs.poison import longest_hold_s
-from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
+from worker.jobs.progress_json import Progress, carried, read_progress, write_progress
 from worker.jobs.report import Report
 from worker.jobs.runtime import DISOWNED, Runtime
 from worker.jobs.submit import JobDelivery, begin, deadline_of, fresh_ids, looks_first
 from worker.lane.submission import Result
-from worker.orders.follow import expire
+from worker.orders.forms import expire
 from worker.orders.progress import Cohort, cohorts, new_progress
 from worker.orders.retry import RetryDecision, Returned, retry_decision
 from worker.processes.client import LaneFailed, Pending
@@ -136,7 +136,7 @@ class JobRun:
             deadline=self.job.deadline,
             attempt=self.attempt + 1,
             counts=dict(self.report.counts),
-            tracks=tuple(track_of(parked.ref, parked.progress) for parked in left),
+            **carried(left),
         )
         return {
             "job": _job_json(self.job, [parked.ref for parked in left]),
@@ -157,10 +157,11 @@ def _ids(
 ) -> list[Cohort]:
     if progress is None:
         return fresh_ids(job, settings, redelivered=again)
-    carried = {track.ref.id: (track.ref, track.progress) for track in progress.tracks}
+    known_orders = progress.orders()
     look = looks_first(job, settings)
     orders = (
-        carried.get(ref.id) or (ref, new_progress(ref, look_first=look)) for ref in job.refs
+        known_orders.get(ref.id) or (ref, new_progress(ref, look_first=look))
+        for ref in job.refs
     )
     return cohorts((ref, known._replace(sent=known.sent or again)) for ref, known in orders)
 

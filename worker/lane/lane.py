@@ -38,17 +38,15 @@ from worker.orders.follow import (
     NextStep,
     ReplyContext,
     Transition,
-    doubted,
     inconclusive_list,
     is_current,
     is_served,
     not_effective,
     noted,
-    refuse,
     sent,
     sighted,
-    step,
 )
+from worker.orders.forms import doubted, refuse, step
 from worker.orders.judge import Judgement
 from worker.orders.progress import Cohort, OrderProgress, Phase, came, joined
 from worker.orders.retry import LONGEST_SLEEP_S, Returned, backoff_s
@@ -61,6 +59,8 @@ __all__ = ["Entry", "Group", "Lane", "Pause", "Sending"]
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
 
+#: In place of the kind in the key of an id that may be of either.
+_EITHER_KIND = "either"
 #: No orders of others in a reply.
 _NOTHING: Mapping[tuple[IdKind, str], Judgement] = {}
 
@@ -144,6 +144,9 @@ class Lane:
         cohort = cohort._replace(progress=came(cohort.progress, now))
         for ref in cohort.refs():
             key: tuple[object, ...] = (ref.kind, ref.id)
+            if cohort.progress.other_form:
+                # Whoever says the kind does not share with who leaves it open.
+                key = (_EITHER_KIND, ref.id)
             entry = self._entries.get(key)
             if entry is not None and not may_share(entry):
                 key, entry = (*key, next(self._seq)), None
@@ -359,9 +362,11 @@ class Lane:
     ) -> None:
         """Learn what a reply shows of orders that wait here and were not asked about."""
         next_step = cache(lambda progress, judged: step(progress, judged, asked))
-        for key, judged in others.items():
-            entry = self._entries.get(key)
+        for (kind, order_id), judged in others.items():
+            entry = self._entries.get((kind, order_id))
             if entry is None:
+                entry = self._entries.get((_EITHER_KIND, order_id))
+            if entry is None or entry.progress.kind is not kind:
                 continue
             is_open = judged.ord_status in OPEN_STATES
             if is_open:
@@ -554,7 +559,7 @@ class Lane:
         ids: set[tuple[IdKind, str]] = set()
         while len(entries) < most and (taken := group.take(most - len(entries))):
             for entry in taken:
-                named = (entry.ref.kind, entry.ref.id)
+                named = (entry.progress.kind, entry.ref.id)
                 if entry.deadline <= now:
                     self._expire(entry, now)
                 elif named in ids:

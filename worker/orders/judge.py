@@ -51,6 +51,7 @@ class Judgement(NamedTuple):
     by_status: bool = False  # no words of the venue that a row knows, nor of its own form
     barred: bool = False  # by its HTTP status something refuses us, perhaps on the way
     more: bool = False  # only with ABSENT: the list goes on, ask for the next page
+    shown: OrdStatus | None = None  # the state that the reply names, believed or not
 
 
 class Heard(NamedTuple):
@@ -245,7 +246,8 @@ def _unnamed(batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:
 
 
 def _in_doubt(judgement: Judgement, reason: str) -> Judgement:
-    return judgement._replace(verdict=Verdict.IN_DOUBT, ord_status=None, reason=reason)
+    doubt = judgement._replace(verdict=Verdict.IN_DOUBT, ord_status=None, reason=reason)
+    return doubt._replace(shown=None)
 
 
 def _heard(
@@ -267,6 +269,7 @@ def _heard(
         ord_type=answer.ord_type,
         cum_qty="" if _quantity(answer.cum_qty) is None else answer.cum_qty.strip(),
         unmapped=unmapped,
+        shown=ord_status,
     )
 
 

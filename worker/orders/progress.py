@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cache, lru_cache, partial
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Shape
 
@@ -75,6 +75,9 @@ class OrderProgress(NamedTuple):
     why: str = ""  # the last thing that stood in the way
     venue_code: str = ""
     text: str = ""
+    maybe_rounded: bool = False  # the job's own number may name another order
+    disowned: bool = False  # told so by the last cancel, which no stated symbol could mislead
+    other_form: OtherForm | None = None  # the id may be of another kind as well: see `forms`
 
     @property
     def shape(self) -> Shape:
@@ -83,9 +86,17 @@ class OrderProgress(NamedTuple):
 
     def known(self, ref: OrderRef) -> OrderRef:
         """Return an order's reference with what the venue taught us of the order."""
-        if self.symbol == ref.symbol and self.ord_type is ref.ord_type:
+        known = (self.kind, self.symbol, self.ord_type)
+        if known == (ref.kind, ref.symbol, ref.ord_type):
             return ref
-        return ref._replace(symbol=self.symbol, ord_type=self.ord_type)
+        return ref._replace(kind=self.kind, symbol=self.symbol, ord_type=self.ord_type)
+
+
+class OtherForm(NamedTuple):
+    """What is known of the same id as one of another kind, and its word once there is one."""
+
+    progress: OrderProgress
+    word: tuple[Any, ...] | None = None  # a `follow.FinalWord` but for its progress
 
 
 def new_progress(
@@ -96,13 +107,18 @@ def new_progress(
     Where a venue keeps no record of canceled orders, a look before the cancel is the only
     way to know afterwards that there was an order. A kill does not wait for it.
     """
-    return OrderProgress(
+    progress = OrderProgress(
         kind=ref.kind,
         symbol=ref.symbol,
         ord_type=ref.ord_type,
         phase=Phase.PRECHECK if look_first else Phase.CANCEL,
         sent=sent,
+        maybe_rounded=ref.maybe_rounded,
     )
+    if ref.or_kind is None:
+        return progress
+    other = progress._replace(kind=ref.or_kind, phase=Phase.CANCEL)
+    return progress._replace(other_form=OtherForm(other))
 
 
 def came(progress: OrderProgress, now: float) -> OrderProgress:
@@ -118,8 +134,10 @@ def came(progress: OrderProgress, now: float) -> OrderProgress:
 def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
     """Return the progress with what another job learned of the same id; its own step stays."""
     learn_type = other.type_known and not progress.type_known
+    saw = other.seen_open and not progress.seen_open
     return progress._replace(
-        symbol=progress.symbol or other.symbol,
+        # The symbol under which it was seen counts for more than one that a job stated.
+        symbol=(other.symbol if saw else "") or progress.symbol or other.symbol,
         ord_type=other.ord_type if learn_type else progress.ord_type,
         type_known=progress.type_known or other.type_known,
         attempts=max(progress.attempts, other.attempts),
@@ -133,6 +151,7 @@ def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
         still_open=progress.still_open or (other.still_open and not progress.sent),
         ord_status=progress.ord_status or other.ord_status,
         why=progress.why or other.why,
+        maybe_rounded=progress.maybe_rounded or other.maybe_rounded,
     )
 
 

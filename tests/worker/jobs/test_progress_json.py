@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType
+from venues.words import CancelStatus, Evidence, IdKind, OrderRef, OrdStatus, OrdType
 from worker.contract.outcome import rfc_3339
-from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
-from worker.orders.progress import Phase, Search, new_progress
+from worker.jobs.progress_json import (
+    Progress,
+    carried,
+    read_progress,
+    track_of,
+    write_progress,
+)
+from worker.orders.follow import FinalWord
+from worker.orders.progress import OrderProgress, OtherForm, Phase, Search, new_progress
+from worker.orders.retry import Returned
 
 REF = OrderRef("1", IdKind.VENUE, "AAA", OrdType.LIMIT)
 NEW = {
@@ -161,3 +169,54 @@ def test_a_time_that_is_read_can_be_told() -> None:
 
     assert read is not None
     assert rfc_3339(read.accepted_at) == "0001-01-01T00:00:00.000Z"
+
+
+EITHER = OrderRef("1", IdKind.VENUE, "AAA", or_kind=IdKind.CLIENT, maybe_rounded=True)
+ASKED = new_progress(EITHER)._replace(phase=Phase.CONFIRM, attempts=1, sent=True)
+NOT_FOUND = FinalWord(ASKED, CancelStatus.NOT_FOUND, "unknown_order", Evidence.LOOKUP)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        new_progress(EITHER),
+        ASKED,
+        ASKED._replace(
+            kind=IdKind.CLIENT, other_form=OtherForm(ASKED._replace(other_form=None))
+        ),
+        ASKED._replace(
+            other_form=OtherForm(
+                new_progress(REF)._replace(sent=True, maybe_rounded=True), NOT_FOUND[1:]
+            )
+        ),
+    ],
+)
+def test_an_id_of_two_forms_goes_on_in_both(known: OrderProgress) -> None:
+    progress = Progress(
+        accepted_at=datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC),
+        deadline=datetime(2026, 5, 4, 3, 12, 1, tzinfo=UTC),
+        **carried([Returned(REF, known, 0.0, "timeout")]),
+    )
+    written = json.loads(json.dumps(write_progress(progress)))
+    read = read_progress(written)
+
+    assert read is not None
+    ((ref, again),) = read.orders().values()
+    assert (ref.id, ref.kind) == ("1", known.kind)
+    assert again == known
+
+
+def test_the_version_before_reads_what_is_written_of_an_id_of_two_forms() -> None:
+    known = ASKED._replace(kind=IdKind.CLIENT)
+    fields = carried([Returned(REF, known, 0.0, "timeout")])
+    written = write_progress(
+        Progress(
+            accepted_at=datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC),
+            deadline=datetime(2026, 5, 4, 3, 12, 1, tzinfo=UTC),
+            **fields,
+        )
+    )
+
+    assert list(written["tracks"][0]) == list(NEW)
+    assert list(written["tracks"][0]["ref"]) == ["id", "kind", "symbol", "ord_type"]
+    assert written.keys() - PROGRESS.keys() == {"other_forms", "maybe_rounded"}

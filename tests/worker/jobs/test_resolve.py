@@ -113,6 +113,20 @@ def test_the_kind_is_worked_out_from_the_shape() -> None:
     )
 
 
+def test_an_id_of_either_shape_may_be_of_the_other_kind_where_no_kind_is_stated() -> None:
+    either = OrderRef("42", IdKind.VENUE, "BTC", or_kind=IdKind.CLIENT)
+
+    assert either == name_order(TOY, "42", said(symbol="BTC"))
+    assert either._replace(or_kind=None) == name_order(
+        TOY, "42", said("venue_order_id", symbol="BTC")
+    )
+
+
+def test_a_kind_that_cannot_be_asked_for_is_no_other_form() -> None:
+    assert venue_ref("42") == name_order(TOY, "42", said())  # a client order id needs a symbol
+    assert venue_ref("42", "BTC") == name_order(NARROW, "42", said(symbol="BTC"))
+
+
 def test_a_stated_kind_beats_the_shape() -> None:
     assert OrderRef("42", IdKind.CLIENT, "BTC") == name_order(
         TOY, "42", said("client_order_id", "any", "BTC")
@@ -198,7 +212,9 @@ def test_a_refusal_speaks_plainly() -> None:
     "symbol", ["BTC", "BTCUSDT", "BTC-USD.P", "BTC/USDT:USDT", "1INCH_USDT"]
 )
 def test_symbols_in_every_venues_spelling_pass(symbol: str) -> None:
-    assert venue_ref("42", symbol) == name_order(TOY, "42", said(symbol=symbol))
+    named = name_order(TOY, "42", said("venue_order_id", symbol=symbol))
+
+    assert venue_ref("42", symbol) == named
 
 
 def names(routes: tuple[Route, ...]) -> list[str]:

@@ -1,0 +1,205 @@
+"""An id of two forms, answer by answer: both are asked, and their words make one."""
+
+from __future__ import annotations
+
+import pytest
+
+from venues import all_venues
+from venues.base import Verdict
+from venues.words import CancelStatus, Evidence, IdKind, OrderRef, OrdStatus
+from worker.orders.follow import FinalWord, NextStep, ReplyContext, Transition, next_route, sent
+from worker.orders.forms import doubted, expire, refuse, step, weighed
+from worker.orders.judge import Judgement
+from worker.orders.progress import OrderProgress, Phase, new_progress
+
+ZTDX = all_venues()["ztdx"]
+EITHER = OrderRef("1234567890", IdKind.VENUE, "BTCUSDT", or_kind=IdKind.CLIENT)
+NOT_NAMED = Judgement(Verdict.IN_DOUBT, reason="not_named")
+ABSENT = Judgement(Verdict.ABSENT)
+REFUSED = Judgement(Verdict.REFUSED, reason="bad_request")
+THROTTLED = Judgement(Verdict.THROTTLED)
+#: A read that started so late lags behind nothing.
+LATE_S = 1000.0
+
+
+def is_now(status: OrdStatus) -> Judgement:
+    return Judgement(Verdict.STATE, ord_status=status, shown=status)
+
+
+CANCELED, FILLED = is_now(OrdStatus.CANCELED), is_now(OrdStatus.FILLED)
+#: What a batch says that is not believed.
+CLAIMED = Judgement(Verdict.ACCEPTED, shown=OrdStatus.CANCELED)
+
+
+def answered(
+    progress: OrderProgress, said: Judgement, at: float = LATE_S, *, alone: bool = True
+) -> Transition:
+    """Send the id by its next route and take the answer in."""
+    asked = ReplyContext(ZTDX, next_route(progress, ZTDX), at, at + 0.05, alone=alone)
+    return step(sent(progress), said, asked)
+
+
+def after(progress: OrderProgress, *heard: Judgement, alone: bool = True) -> OrderProgress:
+    """Take answers in, one a minute."""
+    for number, said in enumerate(heard):
+        course = answered(progress, said, LATE_S + 60.0 * number, alone=alone)
+        assert isinstance(course, NextStep)
+        progress = course.progress
+    return progress
+
+
+def final(course: Transition) -> FinalWord:
+    assert isinstance(course, FinalWord)
+    return course
+
+
+def stands(progress: OrderProgress) -> tuple[IdKind, Phase]:
+    return progress.kind, progress.phase
+
+
+def to_the_end(progress: OrderProgress, *, absent_as: IdKind, found: Judgement) -> FinalWord:
+    """Answer look-ups: the id is absent as one kind, and found as the other."""
+    for number in range(20):
+        said = ABSENT if progress.kind is absent_as else found
+        course = answered(progress, said, LATE_S + 60.0 * number)
+        if isinstance(course, FinalWord):
+            return course
+        progress = course.progress
+    raise AssertionError("no end")
+
+
+def test_the_other_forms_cancel_leaves_as_soon_as_the_first_is_answered() -> None:
+    first = new_progress(EITHER)
+    course = answered(first, NOT_NAMED)
+
+    assert stands(first) == (IdKind.VENUE, Phase.CANCEL)
+    assert isinstance(course, NextStep)
+    assert (stands(course.progress), course.delay_s) == ((IdKind.CLIENT, Phase.CANCEL), 0.0)
+    assert stands(after(course.progress, NOT_NAMED)) == (IdKind.CLIENT, Phase.HASTY)
+
+
+def test_a_request_that_brought_no_reply_counts_as_asked() -> None:
+    course = doubted(sent(new_progress(EITHER)), "timeout", LATE_S, ZTDX)
+
+    assert stands(course.progress) == (IdKind.CLIENT, Phase.CANCEL)
+    assert course.progress.other_form
+    assert course.progress.other_form.progress.sent
+
+
+def test_what_was_surely_not_done_is_asked_again_in_the_same_form() -> None:
+    assert stands(after(new_progress(EITHER), THROTTLED)) == (IdKind.VENUE, Phase.CANCEL)
+
+
+@pytest.mark.parametrize("said", [CLAIMED, is_now(OrdStatus.NEW)])
+def test_an_order_that_a_cancel_shows_alive_settles_the_kind(said: Judgement) -> None:
+    settled = after(new_progress(EITHER), said)
+
+    assert (settled.kind, settled.other_form) == (IdKind.VENUE, None)
+
+
+def test_an_order_that_was_over_before_does_not_settle_the_kind() -> None:
+    assert stands(after(new_progress(EITHER), FILLED)) == (IdKind.CLIENT, Phase.CANCEL)
+
+
+@pytest.mark.parametrize("absent_as", IdKind)
+@pytest.mark.parametrize("found", [CANCELED, FILLED])
+def test_who_finds_the_order_has_the_word(absent_as: IdKind, found: Judgement) -> None:
+    word = to_the_end(new_progress(EITHER), absent_as=absent_as, found=found)
+
+    assert word.progress.kind is not absent_as
+    assert word.status == (CancelStatus.CANCELED if found is CANCELED else CancelStatus.FILLED)
+    assert word.progress.other_form is None
+
+
+def test_an_id_is_not_found_when_neither_form_is() -> None:
+    word = to_the_end(new_progress(EITHER), absent_as=IdKind.VENUE, found=ABSENT)
+
+    assert (word.status, word.reason) == (CancelStatus.NOT_FOUND, "unknown_order")
+    assert word.progress.attempts == 2
+
+
+def test_a_batch_that_is_refused_goes_in_the_other_form_before_each_goes_alone() -> None:
+    refused = after(new_progress(EITHER), REFUSED, alone=False)
+    both_refused = after(refused, REFUSED, alone=False)
+
+    assert stands(refused) == (IdKind.CLIENT, Phase.CANCEL)
+    assert stands(both_refused) == (IdKind.VENUE, Phase.CANCEL)
+    assert next_route(both_refused, ZTDX).name == "cancel_one"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_refusal_is_of_the_form_and_not_of_the_order(place: int) -> None:
+    heard = [NOT_NAMED, REFUSED] if place else [REFUSED, NOT_NAMED]
+    word = to_the_end(
+        after(new_progress(EITHER), *heard),
+        absent_as=IdKind.VENUE if not place else IdKind.CLIENT,
+        found=CANCELED,
+    )
+
+    assert word.status is CancelStatus.CANCELED
+
+
+def test_a_look_up_that_refuses_the_form_ends_it() -> None:
+    progress = after(new_progress(EITHER), NOT_NAMED, NOT_NAMED)
+    word = to_the_end(progress, absent_as=IdKind.CLIENT, found=REFUSED)
+
+    assert word.status is CancelStatus.NOT_FOUND
+
+
+def test_what_both_forms_refuse_is_refused() -> None:
+    course = answered(after(new_progress(EITHER), REFUSED), REFUSED)
+
+    assert (final(course).status, final(course).reason) == ("rejected", "bad_request")
+
+
+def test_an_id_that_is_canceled_in_one_form_only_ends_unknown_at_the_deadline() -> None:
+    half = after(new_progress(EITHER), NOT_NAMED)
+
+    assert expire(half).status is CancelStatus.UNCONFIRMED
+    assert refuse(half, "auth").status is CancelStatus.UNCONFIRMED
+    assert expire(half).progress.attempts == 1
+
+
+def test_an_id_of_which_nothing_left_has_failed_at_the_deadline() -> None:
+    assert expire(new_progress(EITHER)).status is CancelStatus.FAILED
+    assert refuse(new_progress(EITHER), "auth").status is CancelStatus.REJECTED
+
+
+def test_a_form_that_still_shows_open_is_told_first_at_the_deadline() -> None:
+    half = after(new_progress(EITHER), NOT_NAMED, NOT_NAMED)
+    open_still = half._replace(still_open=True)
+
+    assert (expire(open_still).status, expire(open_still).reason) == ("failed", "still_open")
+
+
+def word_of(status: str, kind: IdKind, evidence: Evidence = Evidence.LOOKUP) -> FinalWord:
+    progress = new_progress(EITHER)._replace(kind=kind, attempts=1, other_form=None)
+    return FinalWord(progress, CancelStatus(status), "why", evidence)
+
+
+@pytest.mark.parametrize(
+    ("as_venue", "as_client", "told", "kind", "text"),
+    [
+        ("not_found", "canceled", "canceled", "client_order_id", ""),
+        ("filled", "not_found", "filled", "venue_order_id", ""),
+        ("not_found", "not_found", "not_found", "venue_order_id", ""),
+        ("rejected", "not_found", "not_found", "client_order_id", ""),
+        ("canceled", "canceled", "canceled", "venue_order_id", ""),
+        ("canceled", "unconfirmed", "unconfirmed", "client_order_id", ""),
+        ("failed", "filled", "failed", "venue_order_id", ""),
+        (
+            "canceled",
+            "filled",
+            "filled",
+            "client_order_id",
+            "the id names two orders: as venue_order_id canceled and as client_order_id filled",
+        ),
+    ],
+)
+def test_two_words_make_one(
+    as_venue: str, as_client: str, told: str, kind: str, text: str
+) -> None:
+    word = weighed(word_of(as_venue, IdKind.VENUE), word_of(as_client, IdKind.CLIENT))
+
+    assert (word.status, word.progress.kind, word.progress.text) == (told, kind, text)
+    assert word.progress.attempts == 2

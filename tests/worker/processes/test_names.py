@@ -1,0 +1,144 @@
+"""What an id names, and under which symbol: from job to outcome, over HTTP at the sandbox."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from queue import Queue
+from typing import Any
+
+import pytest
+
+from venues import all_venues
+from venues.base import Quota
+from venues.credential import Credential
+from venues.sandbox.client import SandboxClient, start_sandbox
+from venues.words import CancelOutcome
+from worker.contract.job import Envelope
+from worker.jobs.parse import read_job
+from worker.lane.submission import Results, Submission
+from worker.orders.progress import new_cohorts
+from worker.pacing.pace import NEVER
+from worker.processes.engine import Engine
+from worker.settings import Account
+from worker.stats import NO_OBSERVER
+
+KEY, SECRET = "names-key", "names-secret"
+#: No more than the sandbox counts; what is played here is what is asked, not how fast.
+QUOTAS = {"account": Quota(10, 1.0)}
+#: For longer than any lag of a venue's table.
+WAIT_S = 30.0
+UUID = "3fa42833-9508-4061-8d80-b68563dcd521"
+OTHER_UUID = "9f2a1c4e-5b67-4d8a-bf93-2e1f4a6c8d10"
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[SandboxClient]:
+    """One sandbox for all of these tests."""
+    with start_sandbox() as client:
+        yield client
+
+
+@pytest.fixture
+def sandbox(process: SandboxClient) -> SandboxClient:
+    """Empty it."""
+    process.reset()
+    for venue in ("coinw", "ztdx"):
+        process.add_account(venue, KEY, SECRET)
+    return process
+
+
+def seed(sandbox: SandboxClient, venue: str, order_id: str, symbol: str, **more: Any) -> None:
+    order = {"venue": venue, "api_key": KEY, "id": order_id, "symbol": symbol}
+    sandbox.seed([order | more])
+
+
+def cancel(
+    sandbox: SandboxClient, venue: str, priority: str = "kill", **job: Any
+) -> Mapping[str, CancelOutcome]:
+    """Run a job as a worker does; return the outcome of each id."""
+    account = Account(
+        name="desk",
+        venue=all_venues()[venue],
+        credential=Credential(KEY, SECRET),
+        base_url=sandbox.url,
+        quotas=QUOTAS,
+    )
+    body = json.loads(json.dumps({"job_id": "j", "account": "desk"} | job))
+    envelope = Envelope(priority=priority, account="desk")
+    parsed = read_job(body, envelope, {"desk": account}, datetime.now(UTC))
+    assert not parsed.refused
+    inbox: Queue[list[Results]] = Queue()
+    engine = Engine({"desk": account}, inbox.put, NO_OBSERVER.venue_call)
+    submission = Submission(account="desk", job_id="j", kill=priority == "kill", deadline=NEVER)
+    engine.of("desk").submit(submission, new_cohorts(parsed.job.refs))
+    told: dict[str, CancelOutcome] = {}
+    give_up = time.monotonic() + WAIT_S
+    while len(told) < len(parsed.job.refs):
+        for results in inbox.get(timeout=give_up - time.monotonic()):
+            told |= {r.id: r for r in results.results if isinstance(r, CancelOutcome)}
+    engine.stop()
+    engine.close()
+    return told
+
+
+def cancels(sandbox: SandboxClient) -> int:
+    return sum(request.method == "DELETE" for request in sandbox.requests())
+
+
+@pytest.mark.parametrize("client_ids", ["honoured", "ignored"])
+@pytest.mark.parametrize("client_id", [OTHER_UUID, "1234567890"])
+def test_a_client_order_id_that_looks_like_a_venues_is_canceled(
+    sandbox: SandboxClient, client_id: str, client_ids: str
+) -> None:
+    sandbox.settings({"ztdx.client_ids": client_ids})
+    seed(sandbox, "ztdx", UUID, "BTCUSDT", client_order_id=client_id)
+
+    told = cancel(sandbox, "ztdx", symbol="BTCUSDT", orders=[client_id])[client_id]
+
+    assert sandbox.order("ztdx", UUID).state == "canceled"
+    assert (told.status, told.kind) == ("canceled", "client_order_id")
+
+
+def test_an_id_that_the_venue_shows_as_its_own_is_asked_for_as_nothing_else(
+    sandbox: SandboxClient,
+) -> None:
+    seed(sandbox, "ztdx", UUID, "BTCUSDT")
+
+    told = cancel(sandbox, "ztdx", symbol="BTCUSDT", orders=[UUID])[UUID]
+
+    assert (told.status, told.kind) == ("canceled", "venue_order_id")
+    assert cancels(sandbox) == 1
+
+
+def test_an_id_of_two_orders_stands_for_both_where_the_first_one_is_over(
+    sandbox: SandboxClient,
+) -> None:
+    seed(sandbox, "ztdx", UUID, "BTCUSDT", state="filled")
+    seed(sandbox, "ztdx", OTHER_UUID, "BTCUSDT", client_order_id=UUID)
+
+    told = cancel(sandbox, "ztdx", symbol="BTCUSDT", orders=[UUID])[UUID]
+
+    assert sandbox.order("ztdx", OTHER_UUID).state == "canceled"
+    assert told.status == "filled"
+    assert "as client_order_id canceled" in told.text
+
+
+def test_an_id_of_no_order_is_not_found_in_either_form(sandbox: SandboxClient) -> None:
+    told = cancel(sandbox, "ztdx", symbol="BTCUSDT", orders=[UUID, "1234567890"])
+
+    assert {word.status for word in told.values()} == {"not_found"}
+
+
+@pytest.mark.parametrize("item", [UUID, {"id": UUID, "kind": "venue_order_id"}])
+def test_an_order_under_another_symbol_than_stated_is_canceled(
+    sandbox: SandboxClient, item: Any
+) -> None:
+    seed(sandbox, "ztdx", UUID, "ETHUSDT")
+
+    told = cancel(sandbox, "ztdx", symbol="BTCUSDT", orders=[item])[UUID]
+
+    assert sandbox.order("ztdx", UUID).state == "canceled"
+    assert (told.status, told.symbol) == ("canceled", "ETHUSDT")
