@@ -17,6 +17,7 @@ from kombu import Connection
 from worker import flower, log
 from worker.amqp import embedded as folder
 from worker.amqp import topology
+from worker.amqp.advice import advice
 from worker.amqp.connection import HardenedConnection
 from worker.amqp.publisher import CONFIRM_TIMEOUT_S
 from worker.jobs.runtime import Runtime
@@ -26,6 +27,8 @@ from worker.processes.idle_gc import collect_when_idle
 from worker.settings import (
     ConfigError,
     Settings,
+    broker_tls,
+    broker_url,
     environment,
     lane_processes,
     load,
@@ -49,7 +52,7 @@ def make_app() -> Celery:
     app.config_from_object("celeryconfig")
     app.amqp_cls = _Amqp
     app.events_cls = "worker.consumer.events:Events"
-    app.on_after_configure.connect(_use_folder, weak=False)
+    app.on_after_configure.connect(_prepare_broker, weak=False)
     signals.celeryd_init.connect(_start, weak=False)
     signals.setup_logging.connect(_keep_log, weak=False)
     signals.worker_ready.connect(_say_ready, weak=False)
@@ -74,7 +77,14 @@ def _cores() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def _use_folder(sender: Celery, source: Any, **_: Any) -> None:
+def _prepare_broker(sender: Celery, source: Any, **_: Any) -> None:
+    """Refuse an address that cannot be read: Celery would show half of the password."""
+    env = environment()
+    try:
+        broker_url(dict(env) | {"CELERY_BROKER_URL": source.broker_url})
+        broker_tls(env)
+    except ConfigError as error:
+        _end(str(error), os.EX_CONFIG)
     if folder.is_folder(source.broker_url):
         sender.conf.broker_transport_options = folder.options(source.broker_url)
 
@@ -155,10 +165,8 @@ def _declare(app: Celery, settings: Settings) -> None:
     except Exception as error:  # noqa: BLE001 - each transport has its own; all mean the same
         where = connection.as_uri()
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        mend = "start it or set CELERY_BROKER_URL"
-        if "PRECONDITION_FAILED" in why:
-            mend = "what stands there has other arguments: empty it and delete it"
-        _end(f"{where}: the broker cannot be used ({why}); {mend}", os.EX_UNAVAILABLE)
+        line = f"{where}: the broker cannot be used ({why}); {advice(why)}"
+        _end(line, os.EX_UNAVAILABLE)
 
 
 def _end(line: str, code: int) -> NoReturn:

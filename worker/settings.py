@@ -23,6 +23,15 @@ from venues.credential import Credential
 
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
 DEFAULT_CONFIG = "./cancel.toml"
+#: By py-amqp's words: certificates of the authorities that count in place of the public ones,
+#: a certificate of our own with its key, and the name in the broker's where it is dialed by
+#: another one.
+_BROKER_TLS = {
+    "ca_certs": "CANCEL_BROKER_CA_FILE",
+    "certfile": "CANCEL_BROKER_CERT_FILE",
+    "keyfile": "CANCEL_BROKER_KEY_FILE",
+    "server_hostname": "CANCEL_BROKER_SERVER_NAME",
+}
 _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s")
 #: More do not help: Celery's process, which publishes the outcomes, is then the bottleneck.
 #: Start another worker.
@@ -178,8 +187,43 @@ def _of_its_own(account: Account, others: Iterable[Account], path: str) -> Accou
 
 
 def broker_url(env: Mapping[str, str]) -> str:
-    """Return the broker's address from the environment, or the contract's default."""
-    return env.get("CELERY_BROKER_URL") or DEFAULT_BROKER_URL
+    """Return the broker's address from the environment, or the contract's default.
+
+    Raises:
+        ConfigError: a word of it ends elsewhere than its writer meant; nothing of it is said.
+    """
+    url = env.get("CELERY_BROKER_URL") or DEFAULT_BROKER_URL
+    if not all(_is_readable(each) for each in url.split(";")):
+        raise ConfigError("CELERY_BROKER_URL cannot be read; percent-encode the password")
+    return url
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    # A password with one of / ? # ends the host's part, and what should be it stands behind.
+    behind = parts.path + parts.query + parts.fragment
+    return port != 0 and not (parts.scheme.startswith(("amqp", "pyamqp")) and "@" in behind)
+
+
+def broker_tls(env: Mapping[str, str]) -> dict[str, Any]:
+    """Return how a broker of `amqps://` is known, in the words of Python's `ssl`.
+
+    Its certificate must be of an authority that counts, and for the name by which it is dialed.
+
+    Raises:
+        ConfigError: a file of it is not there.
+    """
+    found: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED}
+    for word, name in _BROKER_TLS.items():
+        if value := env.get(name):
+            if word != "server_hostname" and not Path(value).is_file():
+                raise ConfigError(f"{name}: {value} is no file")
+            found[word] = value
+    return found
 
 
 def _read(path: Path) -> _File:

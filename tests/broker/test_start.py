@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.support.cli import COMMAND
 from tests.support.worker import ROOT
 
 GOOD = """
@@ -22,12 +24,17 @@ SECRET = "planted-secret"
 NOBODY = "amqp://guest:broker-password@127.0.0.1:1//"
 
 
-def start(folder: Path, accounts: str, **environment: str) -> subprocess.CompletedProcess[str]:
+WORKER = [sys.executable, "-m", "celery", "-A", "worker", "worker"]
+
+
+def start(
+    folder: Path, accounts: str, command: Sequence[str] = WORKER, **environment: str
+) -> subprocess.CompletedProcess[str]:
     path = folder / "cancel.toml"
     path.write_text(accounts)
     own = {"CANCEL_CONFIG": str(path), "DESK1_KEY": "planted-key", "DESK1_SECRET": SECRET}
     return subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "worker", "worker"],
+        command,
         cwd=ROOT,
         env={**os.environ, "CELERY_BROKER_URL": NOBODY, **own, **environment},
         capture_output=True,
@@ -79,6 +86,32 @@ def test_bad_settings_end_with_one_line(
     assert all(word in lines[0] for word in words), lines[0]
     assert SECRET not in done.stderr
     assert done.stdout == ""
+
+
+UNREADABLE = ["Sup3r/S3cret", "Sup3r#S3cret", "123?S3cret", "Sup3r[S3cret", "123/S3cret"]
+
+
+@pytest.mark.parametrize("command", [WORKER, [*COMMAND, "record"], [*COMMAND, "watch"]])
+@pytest.mark.parametrize("password", UNREADABLE)
+def test_a_password_that_breaks_the_address(
+    tmp_path: Path, command: list[str], password: str
+) -> None:
+    """One line, by which nobody learns a part of it; and no supervisor tries it again."""
+    url = f"amqp://worker:{password}@127.0.0.1:1/cancel"
+    done = start(tmp_path, GOOD, command, CELERY_BROKER_URL=url)
+
+    line = "cancel-worker: CELERY_BROKER_URL cannot be read; percent-encode the password"
+    assert done.stderr.strip() == line
+    assert (done.returncode, done.stdout) == (os.EX_CONFIG, "")
+
+
+def test_a_file_of_tls_that_is_not_there(tmp_path: Path) -> None:
+    done = start(tmp_path, GOOD, CANCEL_BROKER_CA_FILE="/nowhere/ca.pem")
+
+    assert done.stderr.strip() == (
+        "cancel-worker: CANCEL_BROKER_CA_FILE: /nowhere/ca.pem is no file"
+    )
+    assert done.returncode == os.EX_CONFIG
 
 
 def test_a_broker_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:

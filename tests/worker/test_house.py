@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "worker.pacing": {"venues"},
     "worker.lane": {"venues", "worker.orders", "worker.pacing"},
     "worker.http": {"venues", "worker.settings"},
-    "worker.amqp": {"venues"},
+    "worker.amqp": {"venues", "worker.settings"},
     "worker.processes": {
         "venues",
         "worker.settings",

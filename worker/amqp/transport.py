@@ -15,6 +15,7 @@ from kombu.transport import pyamqp
 
 from worker.amqp.buffered import BufferedTransport
 from worker.amqp.decoding import Message, frame_handler
+from worker.settings import broker_tls, environment
 
 #: A broker that does not answer a method within this time (seconds) counts as gone.
 ANSWER_TIMEOUT_S = 10.0
@@ -113,6 +114,12 @@ class Transport(pyamqp.Transport):
 
 
 class SSLTransport(pyamqp.SSLTransport):
-    """The same over TLS."""
+    """The same over TLS, to a broker that has a certificate for the name that is dialed."""
 
     Connection = Connection
+
+    def establish_connection(self) -> Any:
+        """Connect; kombu would check no name, and of several brokers always the first one's."""
+        host = {"server_hostname": self.client.hostname}
+        self.client.ssl = host | broker_tls(environment())
+        return super().establish_connection()

@@ -20,10 +20,11 @@ from pydantic import ValidationError
 
 from worker.amqp import embedded as folder
 from worker.amqp import topology
+from worker.amqp.advice import advice
 from worker.amqp.connection import HardenedConnection
 from worker.cli.output import Problem
 from worker.contract.outcome import OutcomeMessage
-from worker.settings import broker_url, environment
+from worker.settings import ConfigError, broker_tls, broker_url, environment
 
 #: How long the broker may take to answer, in seconds.
 TIMEOUT_S = 5.0
@@ -44,7 +45,7 @@ def broker(timeout_s: float = TIMEOUT_S) -> Iterator[Connection]:
     Raises:
         Problem: it cannot be reached, refuses, or goes away meanwhile.
     """
-    connection = open_connection(broker_url(environment()), timeout_s)
+    connection = open_connection(broker_address(), timeout_s)
     try:
         with _told_to_people(connection):
             connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=timeout_s)
@@ -68,16 +69,29 @@ def _told_to_people(connection: Connection) -> Iterator[None]:
             f"{_where(connection)}: {_why(error)}; grant it or change the user", 69
         ) from None
     except (KombuError, amqp.AMQPError, OSError) as error:
-        line = f"{_where(connection)}: the broker cannot be used ({_why(error)})"
-        raise Problem(f"{line}; start it or set CELERY_BROKER_URL", os.EX_UNAVAILABLE) from None
+        why = _why(error)
+        line = f"{_where(connection)}: the broker cannot be used ({why}); {advice(why)}"
+        raise Problem(line, os.EX_UNAVAILABLE) from None
+
+
+def broker_address() -> str:
+    """Return the broker's address of the environment.
+
+    Raises:
+        Problem: the environment says something of the broker that cannot be.
+    """
+    try:
+        broker_tls(environment())
+        return broker_url(environment())
+    except ConfigError as error:
+        raise Problem(str(error), os.EX_CONFIG) from None
 
 
 def open_connection(url: str, timeout_s: float) -> Connection:
     """Return a connection that confirms each message; it connects when it is used."""
     embedded = folder.is_folder(url)
     options = folder.options(url) if embedded else {"confirm_publish": True}
-    kind = HardenedConnection if embedded else Connection
-    return kind(
+    return HardenedConnection(
         url, connect_timeout=timeout_s, heartbeat=_HEARTBEAT_S, transport_options=options
     )
 

@@ -10,12 +10,12 @@ import threading
 import structlog
 
 from worker import log
-from worker.cli.broker import TIMEOUT_S, open_connection
+from worker.cli.broker import TIMEOUT_S, broker_address, open_connection
 from worker.cli.database import Url, open_store
 from worker.cli.output import Problem
 from worker.record.consume import Recorder
 from worker.record.store import DEFAULT_URL
-from worker.settings import ConfigError, broker_url, environment, log_form
+from worker.settings import ConfigError, environment, log_form
 
 
 def record(*, url: Url = DEFAULT_URL) -> None:
@@ -27,7 +27,7 @@ def record(*, url: Url = DEFAULT_URL) -> None:
         raise Problem(str(error), os.EX_CONFIG) from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    broker = broker_url(environment())
+    broker = broker_address()
     recorder = Recorder(store, lambda: open_connection(broker, TIMEOUT_S), stop)
     recorder.run()
     structlog.get_logger().info("record_stopped", written=recorder.written)
