@@ -59,7 +59,7 @@ task_send_sent_event = False
 
 # -- classes of ours --------------------------------------------------------------------
 worker_consumer = "worker.consumer.consumer:CancelConsumer"
-imports = ("tasks.cancel",)
+imports = ("tasks.cancel", "worker.consumer.remote")
 
 # -- log --------------------------------------------------------------------------------
 #: Standard output carries the log and nothing else.

@@ -22,7 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from venues.base import Verdict
-from venues.words import CancelStatus, Priority
+from venues.words import AccountState, CancelStatus, Priority
 from worker.jobs.runtime import Runtime
 from worker.processes.client import LaneClient
 from worker.settings import Account
@@ -39,7 +39,9 @@ _SHUT_OUT = {Verdict.THROTTLED, Verdict.BANNED}
 #: The form of our reasons; a reason of another form is counted under one name.
 _WORD = re.compile(r"[A-Za-z0-9_]{1,40}")
 _LANE = ("venue", "account")
-_IDLE = LaneStats(waiting=0, oldest_s=0.0, halted=False, paused=False)
+_IDLE = LaneStats(waiting=0, oldest_s=0.0)
+#: What is told as paused: nothing leaves, and yet the account is not halted.
+_QUIET = {AccountState.PAUSED, AccountState.BARRED}
 
 
 class Metrics(Observer):
@@ -135,6 +137,16 @@ class Lanes(Collector):
             for account, stats in rows.items():
                 family.add_metric([accounts[account].venue.name, account], value(stats))
             yield family
+        state = GaugeMetricFamily(
+            "cancel_account_state",
+            "1: how the venue serves the account.",
+            labels=(*_LANE, "state"),
+        )
+        for account, stats in rows.items():
+            for one in AccountState:
+                lane = [accounts[account].venue.name, account, one]
+                state.add_metric(lane, stats.state is one)
+        yield state
         owned = GaugeMetricFamily(
             "cancel_lane_owned", "1: this worker serves it.", labels=_LANE
         )
@@ -179,11 +191,15 @@ def _samples(collector: ProcessCollector) -> dict[str, float]:
 _GAUGES: tuple[tuple[str, str, Callable[[LaneStats], float]], ...] = (
     ("cancel_waiting_ids", "Ids in the lane and not in flight.", lambda f: f.waiting),
     ("cancel_oldest_id_seconds", "Age of the oldest id in the lane.", lambda f: f.oldest_s),
-    ("cancel_account_halted", "1: the key or its permission was refused.", lambda f: f.halted),
+    (
+        "cancel_account_halted",
+        "1: key, permission or clock was refused three times in a row.",
+        lambda f: f.state is AccountState.HALTED,
+    ),
     (
         "cancel_account_paused",
-        "1: quiet after a throttled answer or a ban.",
-        lambda f: f.paused,
+        "1: quiet after a throttled answer, a ban or a page in the way.",
+        lambda f: f.state in _QUIET,
     ),
 )
 

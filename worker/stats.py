@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from venues.words import Priority
+from venues.words import AccountState, Priority
 
 
 class VenueCall(NamedTuple):
@@ -25,8 +25,19 @@ class LaneStats(NamedTuple):
 
     waiting: int
     oldest_s: float
-    halted: bool
-    paused: bool
+    state: AccountState = AccountState.RUNNING
+
+
+class AccountCondition(NamedTuple):
+    """How the venue serves an account: why, since when, and when something leaves again.
+
+    Times are Unix seconds, as others read them in another process; None: there is none.
+    """
+
+    state: AccountState = AccountState.RUNNING
+    why: str = ""
+    since: float | None = None
+    until: float | None = None
 
 
 class Observer:

@@ -80,6 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "venues",
         "worker.settings",
         "worker.log",
+        "worker.stats",
         "worker.contract",
         "worker.orders",
         "worker.pacing",

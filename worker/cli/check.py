@@ -13,11 +13,12 @@ import typer
 from kombu import Connection
 
 from venues.base import HttpReply, HttpRequest
-from venues.words import Priority
+from venues.words import AccountState, Priority
 from worker.amqp import topology
 from worker.amqp.topology import RECORD, lane_queue_name, owner_queue_name
 from worker.cli.accounts import rate
 from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, queue_size
+from worker.cli.conditions import ask_workers, is_troubled, told
 from worker.cli.output import AsJson, Output, Problem
 from worker.http.transport import InDoubt, NotSent, Transport
 from worker.settings import (
@@ -28,9 +29,12 @@ from worker.settings import (
     load_each,
     not_used,
 )
+from worker.stats import AccountCondition
 
 #: A `Date` header has whole seconds, so a smaller difference cannot be seen.
 CLOCK_TOLERANCE_S = 1.5
+#: An account that is not served for longer (seconds) than this is not ok, whatever the reason.
+LONG_S = 60.0
 
 
 class State(StrEnum):
@@ -103,6 +107,7 @@ def _broker(accounts: Mapping[str, Account], timeout_s: float) -> Iterator[Findi
                 yield Finding("queues", State.NOTE, "embedded broker: for a first look only")
             else:
                 yield from _queues(connection, accounts)
+                yield from _conditions(connection, accounts)
     except Problem as problem:
         yield Finding("broker", State.BAD, problem.line)
 
@@ -125,6 +130,28 @@ def _queues(connection: Connection, accounts: Mapping[str, Account]) -> Iterator
         yield _served(connection, owner_queue_name(account))
         for priority in (Priority.KILL, Priority.ROUTINE):
             yield _served(connection, lane_queue_name(account, priority))
+
+
+def _conditions(connection: Connection, accounts: Mapping[str, Account]) -> Iterator[Finding]:
+    """Ask the workers how the venues serve them."""
+    found, now = ask_workers(connection, accounts), time.time()
+    if found is None:
+        yield Finding("accounts at venues", State.NOTE, "this user may not ask the workers")
+        return
+    for name in accounts:
+        what = f"account {name} at its venue"
+        if name in found:
+            yield Finding(what, _how_bad(found[name], now), told(found[name], now))
+        else:
+            yield Finding(what, State.NOTE, "no worker answers for it")
+
+
+def _how_bad(condition: AccountCondition, now: float) -> State:
+    """Say what trouble is no small one: a halt, or what lasts, or will last, for long."""
+    if not is_troubled(condition, now):
+        return State.OK
+    lasts = now - (condition.since or now) > LONG_S or (condition.until or now) - now > LONG_S
+    return State.BAD if lasts or condition.state is AccountState.HALTED else State.NOTE
 
 
 def _served(connection: Connection, name: str) -> Finding:

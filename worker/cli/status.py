@@ -1,8 +1,9 @@
-"""`cancel-worker status`: what became of each id of a job, from the record."""
+"""`cancel-worker status`: what became of each id of a job, or how the accounts are served."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -11,17 +12,35 @@ from typing import Annotated, Any
 import typer
 
 from venues.words import CancelStatus
+from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded
+from worker.cli.conditions import as_json as account_json
+from worker.cli.conditions import ask_workers, told
 from worker.cli.database import Url, open_store
 from worker.cli.output import AsJson, Output, Problem
 from worker.contract.outcome import rfc_3339
 from worker.record.store import DEFAULT_URL, DatabaseAway, Store
 from worker.record.tables import Recorded
+from worker.settings import ConfigError, environment, load_each
 
-JobId = Annotated[str, typer.Argument(help="The job's id.")]
+JobId = Annotated[
+    str, typer.Argument(help="The job's id; left out: how the venues serve the accounts.")
+]
 
 
-def status(job: JobId, *, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Show the recorded outcome of each id of a job. Exit 1 if there is none."""
+def status(
+    job: JobId = "",
+    *,
+    url: Url = DEFAULT_URL,
+    broker_timeout: BrokerTimeout = TIMEOUT_S,
+    as_json: AsJson = False,
+) -> None:
+    """Show the recorded outcome of each id of a job, or how the accounts are served.
+
+    Exit 1 if nothing is known.
+    """
+    if not job:
+        _accounts(Output(as_json=as_json), broker_timeout)
+        return
     found = recorded(url, lambda store: store.of_job(job))
     if not found:
         raise Problem(f"the record holds nothing of job {job}: not final yet, or never sent")
@@ -33,6 +52,26 @@ def status(job: JobId, *, url: Url = DEFAULT_URL, as_json: AsJson = False) -> No
     columns = ("id", "status", "reason", "venue says", "proof", "attempts", "finished", "ms")
     output.table(columns, (_row(row) for row in found))
     output.line(f"job {job} at {_place(found)}: {'; '.join(_verdict(found))}")
+
+
+def _accounts(output: Output, broker_timeout: float) -> None:
+    """Show how the venues serve the accounts of the accounts file, as the workers tell."""
+    try:
+        accounts = load_each(environment())
+    except ConfigError as error:
+        raise Problem(str(error), os.EX_CONFIG) from None
+    with broker(broker_timeout) as connection:
+        if is_embedded(connection):
+            raise Problem("workers at the embedded broker cannot be asked")
+        found = ask_workers(connection, accounts)
+    if not found:
+        raise Problem("no worker answers, or this user may not ask; see cancel-worker check")
+    for name, condition in found.items():
+        if output.as_json:
+            output.emit(account_json(name, condition))
+    if not output.as_json:
+        rows = ((name, told(condition, time.time())) for name, condition in found.items())
+        output.table(("account", "at its venue"), rows)
 
 
 def _place(found: Sequence[Recorded]) -> str:

@@ -17,7 +17,7 @@ from worker.contract.outcome import message_id
 from worker.jobs.submit import JobDelivery
 from worker.processes.client import LaneClient
 from worker.settings import Settings
-from worker.stats import NO_OBSERVER, LaneStats, Observer
+from worker.stats import NO_OBSERVER, AccountCondition, LaneStats, Observer
 
 #: Why ids leave a lane that is another worker's now.
 DISOWNED = "disowned"
@@ -64,6 +64,13 @@ class Runtime:
         for process in self.processes():
             found |= process.stats()
         return found
+
+    def conditions(self) -> dict[str, AccountCondition]:
+        """Return how the venue serves each account whose lane is this worker's."""
+        return {
+            name: self.lanes(name).conditions.get(name, AccountCondition())
+            for name in sorted(self._owned)
+        }
 
     def earlier_outcomes(self, job: CancelJob) -> Future[list[bytes]]:
         """Find the outcomes that were published earlier for a job."""

@@ -55,7 +55,7 @@ class Pause:
 class Condition(NamedTuple):
     """The state of an account: why, since when, and until when nothing leaves."""
 
-    state: AccountState
+    state: AccountState = AccountState.RUNNING
     why: str = ""
     since: float = -NEVER
     until: float = -NEVER
@@ -117,12 +117,12 @@ class Standing:
         """Return the state of the account as it is told to people."""
         if self._shut:
             state = AccountState.HALTED if self.halted else AccountState.REFUSED
-            return Condition(state, self._refused_for, self._shut_at)
+            return Condition(state, self._refused_for, self._shut_at, self.asks_at(kill=False))
         if self._barred:
             return Condition(AccountState.BARRED, self._why, self._paused_at, self.quiet_until)
         if now < self.quiet_until:
             return Condition(AccountState.PAUSED, self._why, self._paused_at, self.quiet_until)
-        return Condition(AccountState.RUNNING)
+        return Condition()
 
     # -- what replies say ----------------------------------------------------------------
 

@@ -131,7 +131,7 @@ class _Handler:
     ) -> None:
         self._pipe = pipe
         observe = pipe.send if observed else NO_OBSERVER.venue_call
-        self._engine = Engine(accounts, pipe.send, observe)
+        self._engine = Engine(accounts, pipe.send, observe, pipe.send)
         # Each lives for as long as its lane holds ids of it.
         self._submissions: WeakValueDictionary[int, Submission] = WeakValueDictionary()
         # A thread for each account: the ids of one are queued while another's kill leaves.

@@ -21,6 +21,7 @@ from worker.lane.submission import Result, Results, Submission
 from worker.orders.progress import Cohort
 from worker.processes.protocol import (
     HEARTBEAT_S,
+    AccountChanged,
     Acquire,
     Close,
     Command,
@@ -37,7 +38,7 @@ from worker.processes.protocol import (
     Withdraw,
 )
 from worker.settings import Account
-from worker.stats import LaneStats, VenueCall
+from worker.stats import AccountCondition, LaneStats, VenueCall
 
 #: How long a question for statistics waits for a busy process (seconds).
 _STATS_TIMEOUT_S = 2.0
@@ -70,6 +71,8 @@ class LaneClient:
         self._lock = threading.Lock()
         self._pending: dict[int, Pending] = {}
         self._asked: dict[int, Future[Mapping[str, LaneStats]]] = {}
+        #: How the venue serves each account, as far as that ever changed.
+        self.conditions: dict[str, AccountCondition] = {}
         self._closing = threading.Event()
         self.name, self.pid = process.name, process.pid or 0
         atexit.register(self.close)
@@ -161,6 +164,8 @@ class LaneClient:
                     self._fail(number, text)
                 case Stats(number, lanes):
                     self._answer(number, lanes)
+                case AccountChanged(account, condition):
+                    self.conditions[account] = condition
         if not self._closing.is_set():
             self._lost()
 

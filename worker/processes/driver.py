@@ -15,6 +15,7 @@ from worker.http.transport import InDoubt, NotSent, Transport
 from worker.lane.entry import is_lookup
 from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
+from worker.lane.standing import Condition
 from worker.lane.submission import Result, Results, Submission
 from worker.orders.follow import blame_of, is_served
 from worker.orders.judge import Judgement, hear
@@ -22,9 +23,10 @@ from worker.orders.progress import Cohort
 from worker.orders.quiet import quiet_asked_s
 from worker.pacing.pace import NEVER, Pace
 from worker.processes.call_log import CallLog
+from worker.processes.protocol import AccountChanged
 from worker.processes.venue_clock import VenueClock, stated_ms
 from worker.settings import Account
-from worker.stats import LaneStats, VenueCall
+from worker.stats import AccountCondition, LaneStats, VenueCall
 
 #: The longest sleep of the timer thread (seconds); it is woken for anything sooner.
 _LONGEST_SLEEP_S = 60.0
@@ -45,10 +47,12 @@ class Driver:
         senders: Executor,
         deliver: Deliver,
         observe: Callable[[VenueCall], None],
+        tell: Callable[[AccountChanged], None],
         load: Load,
     ) -> None:
         self.account = account
         self._deliver = deliver
+        self._tell = tell
         self._load = load
         dice = random.Random()  # noqa: S311 - waits, not keys
         self.lane = Lane(account.venue, paces, dice, verify=account.verify, load=load)
@@ -62,6 +66,7 @@ class Driver:
             target=self._tick, name=f"lane-{account.name}", daemon=True
         )
         self._stopped = False
+        self._condition = Condition()
         self._clock = VenueClock()
         self._log = structlog.get_logger().bind(venue=account.venue.name, account=account.name)
         self._calls = CallLog(account, self._log, observe)
@@ -106,9 +111,8 @@ class Driver:
         """Return how the lane stands."""
         with self._changed:
             now, lane = time.monotonic(), self.lane
-            paused = now < lane.standing.quiet_until
-            halted = lane.standing.halted
-            return LaneStats(lane.waiting(), lane.oldest_s(now), halted, paused)
+            state = lane.standing.condition(now).state
+            return LaneStats(lane.waiting(), lane.oldest_s(now), state)
 
     # -- the way of a request ------------------------------------------------------------
 
@@ -119,6 +123,7 @@ class Driver:
         `keep` the first request and send it itself: another thread would have to wake first.
         """
         kept = self._let_leave(keep=keep)
+        self._tell_condition()
         if self.lane.quiet_until < self._wakes_at or self._stopped or self._shared:
             self._changed.notify_all()
         return kept
@@ -134,6 +139,20 @@ class Driver:
                 self._senders.submit(self._carry, sending)
         self._hand_out()
         return kept
+
+    def _tell_condition(self) -> None:
+        """Tell Celery's process how the venue serves the account, if that has changed."""
+        now = time.monotonic()
+        found = self.lane.standing.condition(now)
+        if found == self._condition:
+            return
+        self._condition = found
+        ago = time.time() - now
+        since, until = (
+            None if when == -NEVER else ago + when for when in (found.since, found.until)
+        )
+        condition = AccountCondition(found.state, found.why, since, until)
+        self._tell(AccountChanged(self.account.name, condition))
 
     def _hand_out(self) -> None:
         # Together, as each delivery may wake a thread of the other side.

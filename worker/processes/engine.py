@@ -14,6 +14,7 @@ from worker.lane.holds import Load
 from worker.lane.lane import MOST_IN_FLIGHT
 from worker.pacing.pace import Pace
 from worker.processes.driver import Deliver, Driver
+from worker.processes.protocol import AccountChanged
 from worker.settings import Account, Egress
 from worker.stats import LaneStats, VenueCall
 
@@ -61,10 +62,12 @@ class Engine:
         accounts: Mapping[str, Account],
         deliver: Deliver,
         observe: Callable[[VenueCall], None],
+        tell: Callable[[AccountChanged], None],
     ) -> None:
         self._accounts = accounts
         self._deliver = deliver
         self._observe = observe
+        self._tell = tell
         self._lock = threading.Lock()
         self._drivers: dict[str, Driver] = {}
         self._hosts: dict[str, _Host] = {}
@@ -102,6 +105,7 @@ class Engine:
             self._senders,
             self._deliver,
             self._observe,
+            self._tell,
             self._load,
         )
 

@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 from venues.words import OrdType
 from worker.lane.submission import Results, Submission
 from worker.orders.progress import OrderProgress
-from worker.stats import LaneStats, VenueCall
+from worker.stats import AccountCondition, LaneStats, VenueCall
 
 #: How often (seconds) Celery's process says that it runs.
 HEARTBEAT_S = 1.0
@@ -100,6 +100,13 @@ class Stats(NamedTuple):
     lanes: Mapping[str, LaneStats]
 
 
+class AccountChanged(NamedTuple):
+    """How the venue serves an account from now on."""
+
+    account: str
+    condition: AccountCondition
+
+
 class LogLines(NamedTuple):
     """Lines for the worker's log."""
 
@@ -107,7 +114,7 @@ class LogLines(NamedTuple):
 
 
 Command = Submit | Withdraw | Release | Acquire | Stop | GetStats | Heartbeat | Close
-Event = list[Results] | SubmissionFailed | Stats | LogLines | VenueCall
+Event = list[Results] | SubmissionFailed | Stats | AccountChanged | LogLines | VenueCall
 
 Sends = TypeVar("Sends", bound=Command | Event)
 Receives = TypeVar("Receives", bound=Command | Event)

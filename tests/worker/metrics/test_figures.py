@@ -56,6 +56,9 @@ def test_a_throttled_answer_is_counted_at_its_account(run: Run) -> None:
 
 def test_a_refused_key_halts_its_account_alone(run: Run) -> None:
     assert run.after.by("cancel_account_halted", "account") == {"m-halt": 1.0}
+    for account, state in {"m-halt": "halted", "m-hang": "running"}.items():
+        assert run.after.sum("cancel_account_state", account=account) == 1
+        assert run.after.sum("cancel_account_state", account=account, state=state) == 1
 
 
 def test_missed_deadlines_are_counted_by_reason(run: Run) -> None:

@@ -23,6 +23,7 @@ MUST_PAGE = (
     'status="unconfirmed"',
     'status="failed"',
     "cancel_account_halted",
+    "cancel_account_state",
     "cancel_jobs_rejected_total",
     "cancel_throttled_total",
     "cancel_lane_owned",

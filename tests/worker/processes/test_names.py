@@ -71,7 +71,7 @@ def cancel(
     parsed = read_job(body, envelope, {"desk": account}, datetime.now(UTC))
     assert not parsed.refused
     inbox: Queue[list[Results]] = Queue()
-    engine = Engine({"desk": account}, inbox.put, NO_OBSERVER.venue_call)
+    engine = Engine({"desk": account}, inbox.put, NO_OBSERVER.venue_call, lambda _: None)
     submission = Submission(account="desk", job_id="j", kill=priority == "kill", deadline=NEVER)
     engine.of("desk").submit(submission, new_cohorts(parsed.job.refs))
     told: dict[str, CancelOutcome] = {}

@@ -84,6 +84,17 @@ def test_a_venue_that_refuses_its_own_time_is_not_believed_again(clock: VenueClo
     assert clock.now_ms() == VENUE_MS
 
 
+def test_after_our_clock_was_set_the_venues_time_is_taken_anew(
+    clock: VenueClock, wall: Wall
+) -> None:
+    """Else a halted account would never resume: its offset belongs to a clock that is gone."""
+    clock.correct(VENUE_MS, now=10.0)
+    assert clock.correct(VENUE_MS, now=11.0) is None
+    wall.now = VENUE_MS / 1000 + 60
+
+    assert clock.correct(VENUE_MS + 60_000, now=70.0) == 0
+
+
 def test_a_time_that_was_accepted_may_be_corrected_anew(clock: VenueClock) -> None:
     clock.correct(VENUE_MS, now=10.0)
     clock.accepted()
