@@ -292,7 +292,7 @@ class Coinw(Fake):
             "id": plan.venue_id,
             "instrument": plan.symbol,
             "orderPrice": "0",
-            "orderStatus": self.spelled(_STATUS[was.state]),
+            "orderStatus": self.spelled(self.strange(was) or _STATUS[was.state]),
             "originalType": _origin(order),
             "posType": _origin(order),
             "status": "close",
@@ -324,7 +324,9 @@ class Coinw(Fake):
         if not orders:
             return self.start
         order = orders[-1]
-        if order.now.state is State.FIRED:
+        if order.now.state is State.FIRED or (
+            self.strange(order.now) and self._kept(order.now)
+        ):
             return NEVER
         return self.end_shown_from(order) + ways.record_lag_s
 

@@ -48,6 +48,8 @@ class _Drawing:
         return self.rng.random() < share
 
     def world(self) -> World:
+        if self.chance(0.02):
+            return self._many()
         ways = self._ways()
         count = self._count()
         for _ in range(count):
@@ -60,6 +62,16 @@ class _Drawing:
             ways=ways,
             verify=self.chance(0.25),
         )
+
+    def _many(self) -> World:
+        """Return a plain world of many resting orders, but for one lag."""
+        lag = self.rng.choice(("read_lag_s", "cancel_s", "record_lag_s"))
+        said: dict[str, Any] = {lag: round(self.rng.uniform(0.2, 1.5), 2)}
+        ways = replace(Behaviours(), **said)
+        symbol = _SYMBOLS[self.venue][0]
+        self.orders = [OrderPlan(self._id(), symbol) for _ in range(self.rng.randint(20, 150))]
+        self.asks = [Ask(order.venue_id, symbol=symbol) for order in self.orders]
+        return World(self.seed, self.venue, tuple(self.orders), self._jobs(), ways)
 
     def _count(self) -> int:
         point = self.rng.random()
@@ -171,6 +183,9 @@ class _Drawing:
     def _dead(self, plan: OrderPlan) -> OrderPlan:
         """It ended before the job, long ago or a moment ago."""
         when = self.rng.choice((-300.0, -30.0, -1.0, round(self.rng.uniform(-3, 0), 2)))
+        if self.chance(0.1):
+            when = -8 * 86400.0  # beyond the record of a week
+            plan = replace(plan, placed_s=-20 * 86400.0)
         ends = ["fill", "cancel"] + ["expire", "reject"] * (self.venue != "coinw")
         what = self.rng.choice(ends)
         part = (Change(when - 60, "fill", 4),) if self.chance(0.3) else ()
@@ -280,6 +295,7 @@ _OF_VENUE: dict[str, dict[str, Callable[[Random], Any]]] = {
         "resting": _one_of(9, 10, 20, 49, 99, 100, 130),
         "leaves_every_s": _between(0.02, 0.5),
         "keeps_canceled": _one_of(True),
+        "odd_word": _one_of("settled", "markerChange"),
         "type_decides": _one_of(True),
         "batch_takes_triggers": _one_of(False),
         "single_takes_triggers": _one_of(False),
@@ -292,12 +308,13 @@ _OF_VENUE: dict[str, dict[str, Callable[[Random], Any]]] = {
         "boasts": _one_of(True),
         "names_ended": _one_of(False),
         "accepted_word": _one_of("PENDING_CANCEL", "PARTIALLY_FILLED"),
-        "odd_word": _one_of("TRIGGERED", "FINISHED"),
+        "odd_word": _one_of("TRIGGERED", "EXPIRED_IN_MATCH"),
     },
     "kuna": {
         "bare": _one_of(True),
         "id_key": _one_of("orderId"),
         "part_is_closed": _one_of(True),
+        "odd_word": _one_of("Settled"),
         "names_ended": _one_of(False),
     },
 }

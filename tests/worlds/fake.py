@@ -195,6 +195,11 @@ class Fake(ABC):
             return word.replace("ANCELED", "ANCELLED").replace("anceled", "ancelled")
         return word
 
+    def strange(self, was: Was) -> str:
+        """Return the word that no page names, if this is how the venue calls such an end."""
+        ends = (State.CANCELED, State.EXPIRED, State.FIRED)
+        return self.ways.odd_word if was.state in ends else ""
+
     def odd(self, row: dict[str, Any]) -> dict[str, Any]:
         """Add fields to a row whose names mean something elsewhere."""
         return {**row, "code": 0, "error": None} if self.ways.odd_fields else row

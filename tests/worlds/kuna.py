@@ -191,7 +191,7 @@ class Kuna(Fake):
     def _status(self, was: Was) -> str:
         if was.state is State.CANCELED and was.executed and self.ways.part_is_closed:
             return "Closed"
-        return _STATUS[was.state]
+        return self.strange(was) or _STATUS[was.state]
 
     def _row(self, order: Order, was: Was) -> dict[str, Any]:
         plan = order.plan
@@ -228,7 +228,8 @@ class Kuna(Fake):
             and self.ways.part_is_closed
         ):
             return NEVER
-        return NEVER if order.now.state is State.FIRED else order.ended_at + self.lag_s
+        odd = order.now.state is State.FIRED or self.strange(order.now)
+        return NEVER if odd else order.ended_at + self.lag_s
 
 
 def _errors(code: str, text: str) -> str:

@@ -99,7 +99,7 @@ class Behaviours:
     leaves_every_s: float = 0.0
     #: The spelling of states: "documented", "upper", "lower", "british".
     words: str = "documented"
-    #: A state that no page names: "" or the end whose word is another one.
+    #: What reads say of orders that were canceled, expired or fired: a word that no page names.
     odd_word: str = ""
     #: Rows have fields of the names `code` and `error`.
     odd_fields: bool = False

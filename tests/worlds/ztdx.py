@@ -240,9 +240,7 @@ class Ztdx(Fake):
         word = _STATUS[was.state]
         if was.state is State.RESTING and was.executed:
             word = "PARTIALLY_FILLED"
-        if was.state is State.FIRED and self.ways.odd_word:
-            word = self.ways.odd_word
-        return self._row(order, word, was.executed)
+        return self._row(order, self.strange(was) or word, was.executed)
 
     def _row(self, order: Order, word: str, executed: int = 0) -> dict[str, Any]:
         plan = order.plan
@@ -287,7 +285,7 @@ class Ztdx(Fake):
         if not orders:
             return self.start
         (order,) = orders
-        if order.now.state is State.FIRED:
+        if order.now.state is State.FIRED or self.strange(order.now):
             return NEVER
         return order.ended_at + self.lag_s
 
