@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tests.worlds.book import LIVE, Order, State
 from tests.worlds.fake import NEVER
-from tests.worlds.plan import QUANTITY
+from tests.worlds.plan import QUANTITY, JobPlan
 from tests.worlds.play import START_S, Play, Told
 from venues.words import CancelStatus
 
@@ -26,6 +26,8 @@ BIRTH_S = 3.0
 SHOWN_S = 6.0
 #: An absence is a proof only after a late order could have come, and been shown.
 ABSENCE_S = 6.0
+#: The fewest ids that a venue's batch may hold.
+SMALLEST_BATCH = 10
 #: Cancels of one id beyond which it is a flood: so many at once, and one each so many seconds.
 QUICK_CANCELS = 6
 CANCEL_EACH_S = 2.5
@@ -333,14 +335,11 @@ def _one_by_one(play: Play) -> list[Find]:
 def _late(play: Play) -> list[Find]:
     """Say whether a job's first cancel left later than quotas and troubles explain."""
     found = []
-    rates = [quota.limit / quota.window_s for quota in play.venue.quotas.values()]
-    slowest = min(rates, default=5.0)
     for job in play.world.jobs:
         if job.again_s:
             continue
-        ids = sum(len(other.asks) for other in play.world.jobs if other.at_s <= job.at_s)
         # A routine job may look for each order first, and give way to kills.
-        allowed_s = 1.5 + 2 * (3 + ids / 5) / slowest if job.kill else 6.0 + _work_s(play)
+        allowed_s = _cancels_s(play, job) if job.kill else 6.0 + _work_s(play)
         for ask in job.asks:
             left = play.first_cancel.get(ask.id)
             if left is None:
@@ -353,3 +352,17 @@ def _late(play: Play) -> list[Find]:
                 found.append(Find(Class.LATE, text, "kill" if job.kill else "routine", ask.id))
                 break
     return found
+
+
+def _cancels_s(play: Play, job: JobPlan) -> float:
+    """Return how long the cancels of a kill, and of what came before it, may take to leave."""
+    company: dict[tuple[str, ...], int] = defaultdict(int)
+    for other in play.world.jobs:
+        if other.at_s <= job.at_s:
+            for ask in other.asks:
+                company[ask.kind, ask.ord_type, ask.symbol] += 1
+    requests = sum(math.ceil(ids / SMALLEST_BATCH) for ids in company.values())
+    quotas = play.venue.quotas
+    names = [name for name in quotas if name not in ("lookup", "history")]
+    slowest = min((quotas[name].limit / quotas[name].window_s for name in names), default=5.0)
+    return 0.8 + 2 * requests / slowest + 2 * play.world.ways.rtt_s
