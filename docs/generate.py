@@ -170,10 +170,10 @@ def _first_sentence(noun: type) -> str:
 
 
 def _lag_rows() -> Iterable[str]:
-    yield "| venue | read lag | birth lag | record lag |"
-    yield "|---|---|---|---|"
+    yield "| venue | read lag | birth lag | record lag | hidden for |"
+    yield "|---|---|---|---|---|"
     for name, venue in sorted(all_venues().items()):
-        lags = venue.read_lag_s, venue.birth_lag_s, venue.record_lag_s
+        lags = venue.read_lag_s, venue.birth_lag_s, venue.record_lag_s, venue.hidden_s
         yield f"| {name} | " + " | ".join(f"{lag_s:g} s" for lag_s in lags) + " |"
 
 

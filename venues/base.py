@@ -221,6 +221,9 @@ class Venue(ABC):
     #: How long after its end an order may be missing from the records of what is over. Not
     #: documented anywhere: a careful number.
     record_lag_s: ClassVar[float] = 3.0
+    #: For how long a list may hide an order that is there. Not documented anywhere; seen for
+    #: seconds at several venues: absence must have lasted for so long.
+    hidden_s: ClassVar[float] = 3.0
     #: The venue keeps no record of (all) canceled orders: afterwards only somebody who saw an
     #: order before its cancel can know that there was one.
     forgets_canceled: ClassVar[bool] = False

@@ -257,7 +257,11 @@ def _to_lookup(progress: OrderProgress, now: float, venue: Venue) -> NextStep:
     canceled again.
     """
     progress = progress._replace(
-        phase=Phase.HASTY, search=Search(), settled_at=now, still_open=False
+        phase=Phase.HASTY,
+        search=Search(),
+        settled_at=now,
+        missing_since=0.0,
+        still_open=False,
     )
     if venue.forgets_canceled and progress.ord_type is not OrdType.ANY:
         return _look_later(progress, now, venue)
@@ -318,11 +322,12 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
 
 def _after_lookup(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     if said.verdict is Verdict.ABSENT:
-        return _absent(_conclusive(progress), said, asked)
+        return _absent(_missed(_conclusive(progress), said, asked), said, asked)
     if said.verdict is not Verdict.STATE:
         return doubted(progress, said.reason or "lookup_in_doubt", asked.ended, asked.venue)
     if said.ord_status in OPEN_STATES:
-        return _open(_conclusive(progress)._replace(still_open=True), said, asked)
+        seen = _conclusive(progress)._replace(still_open=True, missing_since=0.0)
+        return _open(seen, said, asked)
     if _may_be_another(progress, asked):
         return _when_all_are_there(progress, asked)
     return _final_state(progress, said, Evidence.LOOKUP)
@@ -351,6 +356,14 @@ def _there_from(progress: OrderProgress, venue: Venue) -> float:
 
 def _conclusive(progress: OrderProgress) -> OrderProgress:
     return progress._replace(search=progress.search._replace(inconclusive=0))
+
+
+def _missed(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> OrderProgress:
+    """Note that a read which shows what is open did not show the order."""
+    if said.more or asked.route.life_stage >= ENDED_STAGE:
+        return progress
+    since = progress.missing_since or asked.ended
+    return progress._replace(missing_since=since, missing_until=asked.started)
 
 
 def _confirm(progress: OrderProgress) -> OrderProgress:
@@ -422,7 +435,7 @@ def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Tr
     progress = progress._replace(search=progress.search.after(asked.route.name))
     unread = _unread_routes(progress, asked.venue)
     if not unread:
-        return _gone(progress._replace(still_open=False), asked.venue)
+        return _missing(progress._replace(still_open=False), asked)
     if unread[0].life_stage > asked.route.life_stage:
         # It may have moved on a moment ago: the next list must not lag behind this one.
         progress = progress._replace(settled_at=asked.ended)
@@ -452,6 +465,16 @@ def _absent_too_early(progress: OrderProgress, asked: ReplyContext) -> NextStep:
     progress = progress._replace(search=progress.search._replace(page=1))
     proves_from = _proves_from(progress, asked.venue, asked.route)
     return NextStep(progress, delay_s=max(0.0, proves_from - asked.ended))
+
+
+def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
+    """Read what shows open orders once more where the order may only have been hidden."""
+    hidden_until = progress.missing_since + asked.venue.hidden_s
+    if progress.missing_until >= hidden_until:
+        return _gone(progress, asked.venue)
+    records = (r.name for r in asked.venue.routes if r.life_stage >= ENDED_STAGE)
+    progress = progress._replace(search=Search(tuple(records)))
+    return NextStep(progress, delay_s=max(0.0, hidden_until - asked.ended))
 
 
 def _gone(progress: OrderProgress, venue: Venue) -> FinalWord:

@@ -68,6 +68,8 @@ class OrderProgress(NamedTuple):
     sent_as: OrdType = OrdType.ANY  # the type that the last cancel named
     came_at: float = 0.0  # monotonic; when the last job that asks for it came, see `came`
     settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel
+    missing_since: float = 0.0  # end of the first read since then that should show it, and
+    missing_until: float = 0.0  # start of the last one, none of which did
     seen_open: bool = False
     still_open: bool = False  # the last look-up, after the last cancel, showed it open
     misses: int = 0  # attempts in a row that surely did nothing

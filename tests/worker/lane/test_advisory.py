@@ -135,7 +135,7 @@ def test_what_was_seen_open_and_is_gone_is_closed_and_is_sought_in_fewer_lists()
         answer(lane, sending, ACCEPTED if "cancel" in sending.batch.route.name else ABSENT, now)
 
     found = {o.id: o.status for o in results(lane, task) if isinstance(o, CancelOutcome)}
-    assert asked == ["cancel_one", "open_limit", "history"]
+    assert asked == ["cancel_one", "open_limit", "history", "open_limit"]
     assert found.pop("20") is CancelStatus.CLOSED
     assert set(found.values()) == {CancelStatus.NOT_FOUND}
 

@@ -70,8 +70,9 @@ def final(course: Transition) -> tuple[CancelStatus, str]:
 
 
 def looking_up(venue: Venue, ref: OrderRef = REF, **more: bool) -> OrderProgress:
-    """Return the progress of an id whose cancel was accepted long ago."""
-    return again(step(new_progress(ref), venue, ACCEPTED, 10.0))._replace(**more)  # type: ignore[arg-type]
+    """Return the progress of an id that was canceled, and missing from a list, long ago."""
+    progress = again(step(new_progress(ref), venue, ACCEPTED, 10.0))
+    return progress._replace(missing_since=10.1)._replace(**more)  # type: ignore[arg-type]
 
 
 def at(phase: Phase, **known: object) -> OrderProgress:
@@ -254,7 +255,8 @@ def test_the_quantity_executed_is_told_with_the_state_that_settles_the_order() -
 
 def test_what_was_executed_while_it_rested_is_no_final_quantity() -> None:
     seen = again(step(looking_up(PLAIN), PLAIN, is_now(OrdStatus.NEW, cum_qty="4")))
-    word = step(again(step(seen, PLAIN, ACCEPTED, 10.0)), PLAIN, ABSENT)
+    missing = again(step(again(step(seen, PLAIN, ACCEPTED, 10.0)), PLAIN, ABSENT, 10.1))
+    word = step(missing, PLAIN, ABSENT)
 
     assert isinstance(word, FinalWord)
     assert (word.status, word.cum_qty) == (CancelStatus.CLOSED, "")
@@ -307,8 +309,9 @@ def test_an_open_order_that_a_cancel_passed_over_goes_alone_at_once_but_once(
 def test_what_an_untrusted_reply_shows_open_never_ends_as_not_found() -> None:
     shown = ACCEPTED._replace(ord_status=OrdStatus.NEW)
     looking = again(step(new_progress(REF), BOAST, shown, at=10.0))
+    missing = again(step(looking, BOAST, ABSENT, at=10.1))
 
-    assert where(step(looking, BOAST, ABSENT)) is CancelStatus.CLOSED
+    assert where(step(missing, BOAST, ABSENT)) is CancelStatus.CLOSED
 
 
 MINE = OrderRef("c1", IdKind.CLIENT, "AAA")
@@ -412,7 +415,7 @@ def test_the_next_page_of_a_list_is_read_when_it_cannot_be_older_than_this_one()
 def long_record(now: float) -> OrderProgress:
     """Return an order that left the open lists just now and is sought in the record."""
     lists = ("open_trailing", "open_limit", "open_market")
-    found_missing = looking_up(HASTY, LIMIT)._replace(settled_at=now)
+    found_missing = looking_up(HASTY, LIMIT)._replace(settled_at=now, missing_until=now)
     return found_missing._replace(phase=Phase.CONFIRM, search=Search(lists))
 
 
@@ -474,6 +477,21 @@ def test_an_order_that_comes_late_is_canceled_as_soon_as_reads_are_current(
     assert now == pytest.approx(CAME_S + venue.read_lag_s, abs=0.11)
     assert again(course).phase is HASTY_LOOK
     assert where(step(again(course), venue, OPEN, now)) is CANCEL
+
+
+def test_an_order_that_a_list_may_only_have_hidden_is_looked_for_once_more() -> None:
+    """The read after the record must come so much later that no list hid it all the time."""
+    progress, now = new_progress(LIMIT)._replace(seen_open=True, type_known=True), 20.0
+    progress, read = again(step(progress, MUTE, ACCEPTED, now)), []
+    while not isinstance(course := step(progress, MUTE, ABSENT, now), FinalWord):
+        read.append((next_route(progress, MUTE).name, round(now, 2)))
+        progress, now = course.progress, now + 0.05 + course.delay_s
+    read.append((next_route(progress, MUTE).name, round(now, 2)))
+
+    open_reads = [when for name, when in read if name == "open_limit"]
+    assert open_reads[-1] - open_reads[0] >= MUTE.hidden_s
+    assert ("history" in dict(read)) and read[-1][0] == "open_limit"
+    assert where(step(progress, MUTE, OPEN, now)) is CANCEL
 
 
 def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page() -> None:

@@ -207,13 +207,13 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
     ),
     (
         "nowhere, never seen open",
-        LOOKING._replace(search=Search()),
+        LOOKING._replace(search=Search(), missing_since=150.0),
         Judgement(Verdict.ABSENT),
         ends(CANCELING, CancelStatus.NOT_FOUND, "unknown_order", Evidence.LOOKUP),
     ),
     (
         "nowhere, once seen open",
-        LOOKING._replace(search=Search(), seen_open=True),
+        LOOKING._replace(search=Search(), seen_open=True, missing_since=150.0),
         Judgement(Verdict.ABSENT),
         ends(CANCELING, CancelStatus.CLOSED, "no_record", Evidence.LOOKUP),
     ),
@@ -265,7 +265,11 @@ def test_gone_but_for_a_list_that_needs_the_symbol() -> None:
     """Where a list cannot be asked, absence in the others proves nothing."""
     lists = [route.name for route in COINW.routes if not route.needs_symbol]
     progress = LOOKING._replace(
-        symbol="", ord_type=OrdType.ANY, search=Search(tuple(lists[:-1]))
+        symbol="",
+        ord_type=OrdType.ANY,
+        search=Search(tuple(lists[:-1])),
+        missing_since=150.0,
+        missing_until=160.0,
     )
     last = route(COINW, lists[-1])
     asked = ReplyContext(venue=COINW, route=last, started=LATE_S, ended=ENDED_S)
