@@ -129,7 +129,14 @@ def came(progress: OrderProgress, now: float) -> OrderProgress:
     An order may be on its way to the venue at that time. Whoever goes on with a job of another
     worker has another clock and counts anew.
     """
-    return progress._replace(came_at=math.ceil(now / CAME_GRID_S) * CAME_GRID_S)
+    return _asked_for_at(progress, math.ceil(now / CAME_GRID_S) * CAME_GRID_S)
+
+
+def _asked_for_at(progress: OrderProgress, came_at: float) -> OrderProgress:
+    other = progress.other_form
+    if other is not None:
+        other = other._replace(progress=other.progress._replace(came_at=came_at))
+    return progress._replace(came_at=came_at, other_form=other)
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
@@ -137,13 +144,13 @@ def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
     """Return the progress with what another job learned of the same id; its own step stays."""
     learn_type = other.type_known and not progress.type_known
     saw = other.seen_open and not progress.seen_open
+    progress = _asked_for_at(progress, max(progress.came_at, other.came_at))
     return progress._replace(
         # The symbol under which it was seen counts for more than one that a job stated.
         symbol=(other.symbol if saw else "") or progress.symbol or other.symbol,
         ord_type=other.ord_type if learn_type else progress.ord_type,
         type_known=progress.type_known or other.type_known,
         attempts=max(progress.attempts, other.attempts),
-        came_at=max(progress.came_at, other.came_at),
         sent=progress.sent or other.sent,
         seen_open=progress.seen_open or other.seen_open,
         # The type says which lists are to be read.

@@ -629,6 +629,10 @@ def test_a_sight_of_an_order_that_is_being_canceled_does_not_outlast_its_absence
         of_b, dict.fromkeys(of_b.batch.refs, CANCELED), 20.1, {(IdKind.VENUE, "a"): pending}
     )
     answer(lane, of_a, ABSENT, 20.1)
+    now = 20.1
+    while lane.waiting() and now < 40.0:  # it must be missing for a while
+        now = max(now + 0.05, lane.next_at(now))
+        answer(lane, leaves(lane, now), ABSENT, now + 0.05)
 
     told = {id_of(r): r.status for r in results(lane, task) if isinstance(r, CancelOutcome)}
     assert told == {"a": CancelStatus.CLOSED, "b": CancelStatus.CANCELED}

@@ -38,6 +38,8 @@ LOOKING = CANCELING._replace(
     phase=Phase.CONFIRM, search=Search(("elsewhere",), 3, 5), sent=True, settled_at=100.0
 )
 LATE_S, ENDED_S = 200.0, 200.5
+#: Missing from its list for a while already.
+MISSING = LOOKING._replace(missing_since=150.0)
 
 
 def route(venue: Venue, name: str) -> Route:
@@ -207,13 +209,13 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
     ),
     (
         "nowhere, never seen open",
-        LOOKING._replace(search=Search(), missing_since=150.0),
+        MISSING._replace(search=Search()),
         Judgement(Verdict.ABSENT),
         ends(CANCELING, CancelStatus.NOT_FOUND, "unknown_order", Evidence.LOOKUP),
     ),
     (
         "nowhere, once seen open",
-        LOOKING._replace(search=Search(), seen_open=True, missing_since=150.0),
+        MISSING._replace(search=Search(), seen_open=True),
         Judgement(Verdict.ABSENT),
         ends(CANCELING, CancelStatus.CLOSED, "no_record", Evidence.LOOKUP),
     ),
@@ -235,7 +237,7 @@ def test_a_final_word_bears_the_words_of_the_answer_that_settled_it() -> None:
     for progress, answer, words in (
         (CANCELING, said, ("0", "done")),
         (LOOKING, is_now(OrdStatus.FILLED), ("", "")),
-        (LOOKING, Judgement(Verdict.ABSENT, venue_code="404", text="no"), ("404", "no")),
+        (MISSING, Judgement(Verdict.ABSENT, venue_code="404", text="no"), ("404", "no")),
     ):
         course = after(progress, answer)
         assert isinstance(course, CancelOutcome)

@@ -10,7 +10,7 @@ from venues.words import CancelStatus, Evidence, IdKind, OrderRef, OrdStatus
 from worker.orders.follow import FinalWord, NextStep, ReplyContext, Transition, next_route, sent
 from worker.orders.forms import doubted, expire, refuse, step, weighed
 from worker.orders.judge import Judgement
-from worker.orders.progress import OrderProgress, Phase, new_progress
+from worker.orders.progress import OrderProgress, Phase, came, joined, new_progress
 
 ZTDX = all_venues()["ztdx"]
 EITHER = OrderRef("1234567890", IdKind.VENUE, "BTCUSDT", or_kind=IdKind.CLIENT)
@@ -66,6 +66,14 @@ def to_the_end(progress: OrderProgress, *, absent_as: IdKind, found: Judgement) 
             return course
         progress = course.progress
     raise AssertionError("no end")
+
+
+def test_both_forms_count_from_when_the_last_job_for_the_id_came() -> None:
+    """Else an older order of the client id would speak for one that comes a moment later."""
+    progress = joined(came(new_progress(EITHER), 5.0), came(new_progress(EITHER), 7.0))
+
+    assert progress.other_form is not None
+    assert (progress.came_at, progress.other_form.progress.came_at) == (7.0, 7.0)
 
 
 def test_the_other_forms_cancel_leaves_as_soon_as_the_first_is_answered() -> None:
