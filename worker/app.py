@@ -52,6 +52,7 @@ def make_app() -> Celery:
     app.config_from_object("celeryconfig")
     app.amqp_cls = _Amqp
     app.events_cls = "worker.consumer.events:Events"
+    app.control_cls = "worker.consumer.mailbox:Control"
     app.on_after_configure.connect(_prepare_broker, weak=False)
     signals.celeryd_init.connect(_start, weak=False)
     signals.setup_logging.connect(_keep_log, weak=False)

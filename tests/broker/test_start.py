@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import COMMAND
+from tests.support.need import need
+from tests.support.rabbitmq import RabbitNode, installed
 from tests.support.worker import ROOT
 
 GOOD = """
@@ -112,6 +114,19 @@ def test_a_file_of_tls_that_is_not_there(tmp_path: Path) -> None:
         "cancel-worker: CANCEL_BROKER_CA_FILE: /nowhere/ca.pem is no file"
     )
     assert done.returncode == os.EX_CONFIG
+
+
+def test_a_broker_that_came_from_an_older_version(tmp_path: Path) -> None:
+    """Streams are off there until somebody says otherwise; the line says how."""
+    need(installed(), "RabbitMQ is missing: apt-get install rabbitmq-server")
+    flags = "quorum_queue,implicit_default_bindings,virtual_host_metadata,user_limits"
+    with RabbitNode(features=f"{flags},maintenance_mode_status") as node:
+        done = start(tmp_path, GOOD, CELERY_BROKER_URL=node.url)
+
+    (line,) = done.stderr.strip().splitlines()
+    assert "stream_queue" in line
+    assert line.endswith("; on the broker run: rabbitmqctl enable_feature_flag all")
+    assert done.returncode == os.EX_UNAVAILABLE
 
 
 def test_a_broker_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:

@@ -47,7 +47,11 @@ def free_port() -> int:
 class RabbitNode:
     """One node with its own folder, ports and name; data survive `kill` and `start`."""
 
-    def __init__(self, folder: Path | None = None, *, epmd_port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, epmd_port: int | None = None, features: str = ""
+    ) -> None:
+        """Prepare; `features` are the only feature flags that are on, by default all."""
+        self._features = features
         self.folder = folder or Path(tempfile.mkdtemp(prefix="rabbit-"))
         self.port, self.dist_port = free_port(), free_port()
         self.epmd_port = epmd_port or free_port()
@@ -140,7 +144,8 @@ class RabbitNode:
 
     def _env(self) -> dict[str, str]:
         folder = str(self.folder)
-        return {
+        flags = {"RABBITMQ_FEATURE_FLAGS": self._features} if self._features else {}
+        return flags | {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": folder,
             "LANG": "C.UTF-8",

@@ -24,7 +24,6 @@ SEEN = {"amqp": "5.4.2", "kombu": "5.7.0", "celery": "5.7.0"}
 NAMES = {
     "amqp.basic_message:Message.PROPERTIES": "worker/amqp/decoding.py",
     "amqp.basic_message:Message._serialize_properties": "worker/amqp/forwarder.py",
-    "amqp.connection:Connection.frame_max": "worker/amqp/forwarder.py",
     "amqp.serialization:loads": "worker/amqp/decoding.py",
     "amqp.abstract_channel:AbstractChannel.wait": "worker/amqp/transport.py",
     "amqp.connection:Connection.collect": "worker/amqp/transport.py",
@@ -45,6 +44,9 @@ NAMES = {
     "celery.worker.consumer:Consumer.on_connection_error_after_connected": (
         "worker/consumer/consumer.py"
     ),
+    "celery.app.control:Control.Mailbox": "worker/consumer/mailbox.py",
+    "kombu.pidbox:Mailbox.Node": "worker/consumer/mailbox.py",
+    "kombu.pidbox:Mailbox.get_queue": "worker/consumer/mailbox.py",
     "celery.worker.request:Request.revoked": "worker/consumer/request.py",
     "celery.worker.state:revoked": "worker/consumer/consumer.py",
     "celery.worker:WorkController.state": "worker/consumer/consumer.py",

@@ -20,8 +20,11 @@ from worker.amqp import topology
 from worker.amqp.publisher import Publication
 from worker.jobs.runtime import Runtime
 
-#: The broker closes a consumer that holds a message for 30 minutes; tokens are renewed sooner.
-TOKEN_RENEWAL_S = 600.0
+#: Every worker posts tokens of all lanes this often (seconds), and the owner lets its old one
+#: go. So no token is held for longer than a quarter of the shortest `consumer_timeout` that
+#: RabbitMQ advises (a minute; half an hour by default), and the next owner is soon given one
+#: where a policy has let the dead one's expire: nobody is told that it is the active consumer.
+TOKEN_RENEWAL_S = 15.0
 #: A worker that is given a token later than this (seconds) assumes that another one had it.
 FIRST_TOKEN_S = 5.0
 
@@ -56,7 +59,9 @@ class Ownership(ConsumerStep):
             self._consumed_before = topology.consumed_accounts(c.connection, accounts)
             self._post_tokens(accounts)
         if c.hub is not None:
-            self._renewal = c.timer.call_repeatedly(TOKEN_RENEWAL_S, self._renew_tokens)
+            self._renewal = c.timer.call_repeatedly(
+                TOKEN_RENEWAL_S, self._post_tokens, (list(accounts),)
+            )
         super().start(c)
 
     def get_consumers(self, channel: Any) -> list[Consumer]:
@@ -124,9 +129,6 @@ class Ownership(ConsumerStep):
             task_consumer.add_queue(queue)
         task_consumer.consume()
         self._runtime.own(name)
-
-    def _renew_tokens(self) -> None:
-        self._post_tokens(self._tokens)
 
     def _post_tokens(self, accounts: Iterable[str]) -> None:
         for name in accounts:
