@@ -167,8 +167,14 @@ class _Drawing:
         )
 
     def _borrow(self, plan: OrderPlan) -> None:
-        """Have another order bear this one's id as its client order id."""
-        ended = (Change(-1000.0, "cancel"),) if self.chance(0.5) else ()
+        """Have another order bear this one's id as its client order id.
+
+        Of two that rest under one id, one may be left (docs/decisions/0030): state the kind.
+        """
+        over = any(
+            c.at_s < 0 and (c.what != "fill" or c.executed == QUANTITY) for c in plan.changes
+        )
+        ended = () if over and self.chance(0.5) else (Change(-1000.0, "cancel"),)
         other = OrderPlan(
             self._id(), plan.symbol, client_id=plan.venue_id, placed_s=-2000.0, changes=ended
         )

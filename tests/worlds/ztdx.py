@@ -198,7 +198,7 @@ class Ztdx(Fake):
     def _rows(self, rows: list[dict[str, Any]]) -> Raw:
         if rows or self.ways.empty == "[]":
             return Raw(200, as_json(rows))
-        return Raw(200, {"null": "null", "{}": "{}", "missing": ""}[self.ways.empty])
+        return Raw(200, "null" if self.ways.empty == "null" else "{}")
 
     def _some_others(self, mine: list[Order | None], when: float) -> list[Order]:
         names = {order.plan.client_id for order in mine if order and order.plan.client_id}
