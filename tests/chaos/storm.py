@@ -32,14 +32,14 @@ CALM_S = 900.0
 FAST = "quotas = {account = '10/1s', cancel_batch = '10/1s', lookup = '10/1s'}"
 STATES = ("open", "open", "open", "partially_filled", "filled", "canceled", "expired", "absent")
 CANCEL_PATHS = {"coinw": "batchOrders", "ztdx": "batchOrders", "kuna": "cancel"}
-#: Faults of any request; what a venue says of an account for good (auth) is not among them.
+#: Faults of any request. Three refusals of the key in a row halt an account, which resumes.
 FAULTS: dict[str, dict[str, Any]] = {
     "timeout_after_effect": {"hold_s": 3},
     "timeout_before_effect": {"hold_s": 3},
     "reset_after_effect": {},
     "reset_before_effect": {},
     "status": {"status": 503},
-    "html": {"status": 502, "effect": True},
+    "html": {"effect": True},
     "half_body": {},
     "slow": {"delay_s": 0.8},
     "wrong_json": {},
@@ -49,7 +49,10 @@ FAULTS: dict[str, dict[str, Any]] = {
     "read_lag": {"lag_s": 0.2},
     "throttle": {"retry_after_s": 1},
     "maintenance": {},
+    "auth": {},
 }
+#: Statuses of pages that come in a venue's place: out of order, or in the way.
+PAGES = (401, 403, 502)
 #: Faults of a batch; a reply to a single cancel that names a state is evidence.
 BATCH_FAULTS: dict[str, dict[str, Any]] = {
     "lying_success": {},
@@ -146,7 +149,9 @@ class Storm:
         of_batch = self._dice.random() < 0.3
         table = BATCH_FAULTS if of_batch else FAULTS
         kind = self._dice.choice(sorted(table))
-        where = {"path_contains": CANCEL_PATHS[desk.venue]} if of_batch else {}
+        where: dict[str, Any] = {"path_contains": CANCEL_PATHS[desk.venue]} if of_batch else {}
+        if kind == "html":
+            where["status"] = self._dice.choice(PAGES)
         times = self._dice.randint(1, 3)
         self.sandbox.fault(kind, api_key=desk.key, times=times, **where, **table[kind])
 

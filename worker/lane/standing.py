@@ -117,7 +117,9 @@ class Standing:
         """Return the state of the account as it is told to people."""
         if self._shut:
             state = AccountState.HALTED if self.halted else AccountState.REFUSED
-            return Condition(state, self._refused_for, self._shut_at, self.asks_at(kill=False))
+            # Where a read proves nothing, the next job's cancel asks.
+            until = -NEVER if self._read_served else self.asks_at(kill=False)
+            return Condition(state, self._refused_for, self._shut_at, until)
         if self._barred:
             return Condition(AccountState.BARRED, self._why, self._paused_at, self.quiet_until)
         if now < self.quiet_until:

@@ -322,6 +322,8 @@ def test_where_only_cancels_are_refused_a_cancel_asks() -> None:
     results(lane, kill)
 
     assert lane.next_at(now) == NEVER
+    assert lane.standing.condition(now)[:2] == (AccountState.HALTED, "auth")
+    assert lane.standing.condition(now).until == -NEVER
     lane.add(kill, orders("b"), now)
     refuse(lane, leaves(lane, now), now + 0.1)
     assert said(results(lane, kill)) == {(CancelStatus.REJECTED, "auth")}
