@@ -10,6 +10,7 @@ from celery.exceptions import Ignore, Reject
 from worker.amqp.publisher import NotConfirmed
 from worker.amqp.topology import lane_queue_name
 from worker.consumer.task_message import TASK
+from worker.contract.job import SENT_BY_HEADER
 from worker.contract.outcome import utc_now
 from worker.jobs.run import JobRun, OwnershipLost
 
@@ -37,7 +38,8 @@ def cancel_orders(self: Any, **_: Any) -> dict[str, int]:
             kwargs=run.retry_arguments(left),
             countdown=decision.countdown_s,
             queue=lane_queue_name(run.job.account, run.job.priority),
-            headers=dict(run.job.trace),
+            headers={**run.job.trace, SENT_BY_HEADER: run.job.sent_by},
+            **({"user_id": runtime.user} if runtime.user else {}),
         )
     run.report.done(utc_now())
     return dict(run.report.counts)

@@ -130,6 +130,7 @@ class CancelJob:
     deadline: datetime
     reason: str = ""
     requested_by: str = ""
+    sent_by: str = ""  # the user who sent it, as the broker checked it
     tags: Mapping[str, str] = field(default_factory=dict)
     trace: Mapping[str, str] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import io
 import json
 import logging
 import re
@@ -21,6 +22,12 @@ from venues.credential import Credential
 
 _SIGNED = re.compile(r"(?i)\b(signature|sign|api[-_]?key|api[-_]?secret)=[^\s&\"']+")
 _HIDDEN = "[hidden]"
+#: Docker cuts a longer line into pieces that are no JSON.
+MOST_LINE_BYTES = 16 << 10
+#: Characters of a text, and items of a list, that a line that is too long keeps; tried in turn.
+_SHORTER = (1000, 100, 10)
+#: What some readers take for the end of a line, as JSON writes it.
+_LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x85\u2028\u2029"}
 #: Lines that may wait for a stream that nobody reads.
 MOST_LINES_WAITING = 10_000
 MOST_LINES_AT_ONCE = 500
@@ -104,17 +111,32 @@ class Scrub:
         words = {w for c in credentials for w in (c.api_key, c.api_secret) if w}
         # As they stand in a text, in an object's repr, and in either within a line of JSON.
         shown = words | {repr(word)[1:-1] for word in words}
-        self._words = shown | {json.dumps(word)[1:-1] for word in shown}
+        escaped = {
+            json.dumps(word, ensure_ascii=a)[1:-1] for word in shown for a in (True, False)
+        }
+        self._words = shown | escaped
         longest_first = sorted(self._words, key=len, reverse=True)
         self._any = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
         """Render an event; clean its values one by one only if the line holds a secret."""
+        line = self._line(logger, method, event)
+        if self._is_suspect(line):
+            event = {key: self._clean(value) for key, value in event.items()}
+            line = self._line(logger, method, event)
+        for most in _SHORTER if len(line) * 4 > MOST_LINE_BYTES else ():
+            if len(line.encode()) < MOST_LINE_BYTES:
+                break
+            short = {key: _shortened(value, most) for key, value in event.items()}
+            line = self._line(logger, method, short)
+        return line
+
+    def _line(self, logger: WrappedLogger, method: str, event: EventDict) -> str:
+        """Render an event as one line of text that every stream and reader takes as one."""
         line = str(self._render(logger, method, dict(event)))
-        if not self._is_suspect(line):
+        if line.isascii():
             return line
-        clean = {key: self._clean(value) for key, value in event.items()}
-        return str(self._render(logger, method, clean))
+        return line.encode("utf-8", "backslashreplace").decode().translate(_LINE_ENDS)
 
     def _is_suspect(self, line: str) -> bool:
         return any(word in line for word in self._words) or (
@@ -137,6 +159,18 @@ class Scrub:
         return self.text(repr(value))  # as it would be rendered
 
 
+def _shortened(value: Any, most: int) -> Any:
+    """Return a value of which no text or list is long."""
+    if isinstance(value, dict):
+        items = list(value.items())[:most]
+        return {_shortened(key, most): _shortened(item, most) for key, item in items}
+    if isinstance(value, list | tuple):
+        return [_shortened(item, most) for item in value[:most]]
+    if isinstance(value, str):  # the end of a traceback says more than its beginning
+        return value if len(value) <= most else f"{value[: most // 2]}…{value[-most // 2 :]}"
+    return value if value is None or isinstance(value, int | float) else repr(value)[:most]
+
+
 def set_up(
     credentials: Iterable[Credential],
     form: Literal["json", "console"],
@@ -144,6 +178,8 @@ def set_up(
     linger_s: float = 0.0,
 ) -> Lines:
     """Make structlog and the standard library's loggers write to `stream` in one form."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8")
     scrub = Scrub(credentials, _renderer(form))
     lines = Lines(stream, linger_s, lambda event: scrub(None, "", event))
     shared: list[Processor] = [
@@ -183,7 +219,7 @@ def _as_it_is(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[A
 
 def _renderer(form: Literal["json", "console"]) -> Processor:
     if form == "json":
-        return structlog.processors.JSONRenderer()
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
     return structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
 
 

@@ -29,6 +29,7 @@ def send(priority: str, body: bytes) -> None:
             "content_type": "application/json",
             "content_encoding": "utf-8",
             "message_id": job.get("job_id") or str(uuid4()),
+            "user_id": USER,  # the broker checks it
             "delivery_mode": 2,
         },
     }

@@ -140,7 +140,10 @@ def test_outcomes_are_messages_and_log_lines_with_the_same_keys(
     assert outcome["requested_by"] == "risk-engine-2"
     assert outcome["evidence"] == "lookup"
     line = worker.await_event("cancel_outcome", "keys")
+    tags = outcome.pop("tags")
     assert outcome.items() <= line.items()
+    assert "tags" not in line  # once a job, not once an id
+    assert worker.await_event("job_accepted", "keys")["tags"] == tags
 
 
 def test_a_job_that_comes_again_is_answered_again(

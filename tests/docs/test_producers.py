@@ -112,6 +112,7 @@ def test_a_job_arrives_in_its_lane_unchanged(run: Run, env: Mapping[str, str]) -
     assert (body if isinstance(body, bytes) else body.encode()) == JOB
     assert message.properties["content_type"] == "application/json"
     assert message.properties["message_id"] == "job-1"
+    assert message.properties["user_id"] == "guest"
     assert message.properties["delivery_mode"] == 2
 
 

@@ -216,9 +216,9 @@ def _outcome_is_as_shown(reader: Reader) -> None:
 
     told = _told(reader, job["job_id"], shown["id"])
 
-    times = {"accepted_at", "finished_at", "latency_ms"}
-    assert {key: told[key] for key in shown.keys() - times} == {
-        key: shown[key] for key in shown.keys() - times
+    other = {"accepted_at", "finished_at", "latency_ms", "tags"}
+    assert {key: told[key] for key in shown.keys() - other} == {
+        key: shown[key] for key in shown.keys() - other
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 from celery import Celery
 
 from tests.chaos.checker import Asked
+from tests.support.producer import send
 from tests.support.rabbitmq import RabbitNode
 from tests.support.world import SYMBOLS, Desk, World
 from venues.sandbox.client import SandboxClient
@@ -24,7 +25,16 @@ def desks(
     """A world with a worker and a desk for each test."""
     world = World(rabbit.vhost("jobs"), sandbox, tmp_path_factory.mktemp("jobs"))
     world.audit()
-    for name in ("twice", "shared", "nameless", "astray", "celery", "patient", "neighbour"):
+    for name in (
+        "twice",
+        "shared",
+        "nameless",
+        "astray",
+        "celery",
+        "patient",
+        "neighbour",
+        "signed",
+    ):
         world.desk(name, "ztdx")
     world.desk("long", "kuna")
     world.worker().start(ready="worker_ready")
@@ -150,6 +160,49 @@ def test_deadline_while_a_retry_waits(desks: World) -> None:
 
     assert {(o["status"], o["reason"]) for o in outcomes.values()} == {("failed", "throttled")}
     assert 2.4 < took_s < 6
+
+
+FORGED = {"x-cancel-sent-by": "somebody-else"}
+
+
+@pytest.mark.parametrize("way", ["as it came", "moved", "named anew", "retried", "refused"])
+def test_who_sent_a_job_is_told_as_the_broker_checked_it(
+    desks: World, rabbit: RabbitNode, way: str
+) -> None:
+    """Whatever becomes of its message on the way; a header of the producer's counts nothing."""
+    trader = rabbit.user("trader", desks.url)
+    desk, key = desks.desks["signed"], "kill" if way == "moved" else "kill.signed"
+    (order_id,) = desks.seed(desk, 1)
+    job_id = None if way == "named anew" else f"signed-{way}"
+    job = body(desk, [] if way == "refused" else [order_id], job_id=job_id)
+    if way == "retried":
+        desks.sandbox.fault("throttle", api_key=desk.key, retry_after_s=1)
+
+    send(trader, [(key, job)], user_id="trader", application_headers=FORGED)
+    name = "" if way == "refused" else order_id
+    desks.hear(lambda: any(name == t.body["id"] and in_way(t, way) for t in desks.told))
+
+    (told,) = [t for t in desks.told if name == t.body["id"] and in_way(t, way)]
+    desks.asked.append(Asked(told.body["job_id"], desk.venue, name))
+    assert told.body["sent_by"] == "trader"
+    assert desks.await_lines("cancel_outcome", id=name, sent_by="trader")
+    assert way != "retried" or desks.await_lines("cancel_retry", job_id=job_id)
+
+
+def in_way(told: Any, way: str) -> bool:
+    return way == "named anew" or bool(told.body["job_id"] == f"signed-{way}")
+
+
+def test_a_job_that_nobody_signed_is_told_without_a_sender(desks: World) -> None:
+    desk = desks.desks["signed"]
+    (order_id,) = desks.seed(desk, 1)
+    moved = body(desk, [order_id], job_id="unsigned")
+
+    send(desks.url, [("kill", moved)], application_headers=FORGED)
+    desks.hear(lambda: bool(desks.outcomes("unsigned")))
+
+    desks.asked.append(Asked("unsigned", desk.venue, order_id))
+    assert desks.outcomes("unsigned")[order_id]["sent_by"] == ""
 
 
 def test_job_that_kills_its_worker(world: World, rabbit: RabbitNode) -> None:

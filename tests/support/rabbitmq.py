@@ -87,6 +87,14 @@ class RabbitNode:
         self._wait(f"virtual host {name}", lambda: self._up(name))
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{name}"
 
+    def user(self, name: str, url: str) -> str:
+        """Make a user who may do all in a virtual host; return the URL as that user."""
+        path = url.rpartition("/")[2]
+        rights = {"configure": ".*", "write": ".*", "read": ".*"}
+        self.manage("PUT", f"users/{name}", {"password": name, "tags": ""})
+        self.manage("PUT", f"permissions/{path}/{name}", rights)
+        return url.replace("guest:guest", f"{name}:{name}")
+
     def _up(self, vhost: str) -> bool:
         """Ask once more for it on the nodes where it is down: one may have missed the start."""
         path = f"vhosts/{quote(vhost, safe='')}"

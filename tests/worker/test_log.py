@@ -15,13 +15,18 @@ import pytest
 import structlog
 
 from venues.credential import Credential
-from worker.log import MOST_LINES_AT_ONCE, MOST_LINES_WAITING, Lines, Scrub
+from worker.log import MOST_LINES_AT_ONCE, MOST_LINES_WAITING, Lines, Scrub, _renderer
 
 KEYS = [Credential("key-of-desk", 'se"cr\\et'), Credential("schlüssel", "key-of-desk-2")]
 
 
 def written(**event: Any) -> str:
     return Scrub(KEYS, structlog.processors.JSONRenderer())(None, "info", event)
+
+
+def text_of(**event: Any) -> str:
+    """Return a line as the worker writes it."""
+    return Scrub(KEYS, _renderer("json"))(None, "info", event)
 
 
 @pytest.mark.parametrize("word", ["key-of-desk", 'se"cr\\et', "schlüssel", "key-of-desk-2"])
@@ -49,6 +54,36 @@ def test_a_plain_line_is_left_alone() -> None:
     event = {"event": "cancel_outcome", "id": "1=1", "tags": {"desk": "x"}, "attempts": 2}
 
     assert json.loads(written(**event)) == event
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"tags": {f"{n}é" * 80: "é" * 256 for n in range(16)}},
+        {"fields": [f"orders.{'x' * 100_000}", "b"]},
+        {"exception": "Traceback\n" + "é" * 50_000 + "\nValueError: the end"},
+        {"deep": {"x" * 300: ["y" * 300] * 300}},
+        {"many": ["z" * 90] * 5000, "counts": dict.fromkeys(map(str, range(5000)), 1)},
+        {"odd": {"a": (object(),)}, "long": "a" * 20_000},
+    ],
+    ids=lambda event: next(iter(event)),
+)
+def test_a_line_is_never_cut_by_who_collects_it(event: dict[str, Any]) -> None:
+    """Docker cuts at 16 KiB; what is too long is shortened, and the line stays JSON."""
+    line = text_of(event="odd", job_id="j", **event)
+
+    assert len(line.encode()) < 16 << 10
+    assert json.loads(line)["job_id"] == "j"
+    assert "exception" not in event or json.loads(line)["exception"].endswith("the end")
+
+
+def test_text_stands_as_it_is_and_a_line_is_one_line_to_every_reader() -> None:
+    line = text_of(event="odd", text="Überschuß 訂單", ends="a\x85b\u2028c\n", half="\ud800")
+
+    assert "Überschuß 訂單" in line
+    assert len(line.splitlines()) == 1
+    assert line.encode()
+    assert json.loads(line)["ends"] == "a\x85b\u2028c\n"
 
 
 class SlowStream(io.StringIO):

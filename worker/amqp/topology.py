@@ -7,6 +7,7 @@ from typing import Any
 
 from kombu import Connection, Exchange, Queue
 from kombu.transport import native_delayed_delivery
+from kombu.utils.url import parse_url
 
 from venues.words import Priority
 
@@ -178,6 +179,14 @@ def _all_queues(accounts: Iterable[str], embedded: bool) -> list[Queue]:
 
 def _arguments(arguments: dict[str, Any], embedded: bool) -> dict[str, Any]:
     return {} if embedded else arguments
+
+
+def user_of(broker_url: str) -> str:
+    """Return the user as whom a worker logs in; "" where that is not one alone, or no user."""
+    if is_embedded(broker_url):
+        return ""
+    names = {parse_url(url)["userid"] or "guest" for url in broker_url.split(";")}
+    return str(names.pop()) if len(names) == 1 else ""
 
 
 def is_embedded(broker_url: str) -> bool:

@@ -56,6 +56,7 @@ def explain(order_id: OrderId, *, url: Url = DEFAULT_URL, as_json: AsJson = Fals
 def story(row: Recorded) -> list[str]:
     """Return what happened to the id in one job, in sentences."""
     by = f" for {row.requested_by}" if row.requested_by else ""
+    by += f", sent by {row.sent_by}," if row.sent_by else ""
     where = f"{row.venue or 'an unknown venue'}, account {row.account or 'unknown'}"
     symbol = f" of {row.symbol}" if row.symbol else ""
     lines = [

@@ -203,9 +203,10 @@ def _id_fault(ids: Sequence[str], number: int) -> str:
     return f"id {number + 1} has {len(ids[number])} characters; an id has at most {MOST_ID}"
 
 
-def properties(job: Draft) -> dict[str, str]:
-    """Return the AMQP properties of the job's message."""
-    return {
+def properties(job: Draft, user: str) -> dict[str, str]:
+    """Return the AMQP properties of the job's message; the broker checks who sends it."""
+    stated = {"user_id": user} if user else {}
+    return stated | {
         "content_type": "application/json",
         "content_encoding": "utf-8",
         "message_id": job.job_id,

@@ -8,11 +8,20 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
+from kombu import Connection
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from venues.words import CancelStatus, OrdType
 from worker.cli import orders
-from worker.cli.broker import TIMEOUT_S, BrokerTimeout, Listener, broker, listening, publish
+from worker.cli.broker import (
+    TIMEOUT_S,
+    BrokerTimeout,
+    Listener,
+    broker,
+    is_embedded,
+    listening,
+    publish,
+)
 from worker.cli.orders import Asked, Draft, draft, read_ids
 from worker.cli.output import SAFE, AsJson, Output, Problem, Rows
 from worker.cli.served import check_served
@@ -77,11 +86,16 @@ def _longest_s(job: Draft) -> float:
 def _send_only(job: Draft, output: Output, timeout_s: float) -> None:
     with broker(timeout_s) as connection:
         check_served(connection, job, output)
-        publish(connection, job.key, job.body, orders.properties(job), {}, timeout_s)
+        _publish(connection, job, timeout_s)
     if output.as_json:
         output.emit({"job_id": job.job_id, "orders": len(job.ids), "routing_key": job.key})
     else:
         output.line(f"job {job.job_id}: {len(job.ids)} ids sent to {job.key}")
+
+
+def _publish(connection: Connection, job: Draft, timeout_s: float) -> None:
+    user = "" if is_embedded(connection) else connection.userid or "guest"
+    publish(connection, job.key, job.body, orders.properties(job, user), {}, timeout_s)
 
 
 def _send_and_wait(job: Draft, output: Output, timeout_s: float, until: float) -> None:
@@ -92,7 +106,7 @@ def _send_and_wait(job: Draft, output: Output, timeout_s: float, until: float) -
         with broker(timeout_s) as connection:
             check_served(connection, job, output)
             with listening(connection, keys) as listener:
-                publish(connection, job.key, job.body, orders.properties(job), {}, timeout_s)
+                _publish(connection, job, timeout_s)
                 sent = True
                 waiting.watch(listener, until)
     except Problem as problem:

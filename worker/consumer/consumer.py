@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,12 @@ from celery.worker.consumer import Consumer
 
 from worker.consumer.dispatch import Dispatcher
 from worker.consumer.settle import Settler
-from worker.consumer.task_message import routing_key_of, split_key, to_task_message
+from worker.consumer.task_message import (
+    routing_key_of,
+    sender_of,
+    split_key,
+    to_task_message,
+)
 from worker.consumer.triage import Run, Settlement, triage, triage_dead, triage_unrouted
 from worker.contract.outcome import utc_now
 from worker.jobs.runtime import Runtime
@@ -145,7 +151,9 @@ class CancelConsumer(Consumer):
     def _accept(self, message: Any, run: Run) -> Any:
         """Submit the job's ids, if it is due, and return the message of its task."""
         delivery = run.delivery
-        parsed = delivery.parsed
+        sent_by = sender_of(message, self.runtime.user)
+        parsed = replace(delivery.parsed, job=replace(delivery.parsed.job, sent_by=sent_by))
+        delivery.parsed = parsed
         if parsed.unknown_fields:
             self._log.warning(
                 "unknown_fields", job_id=parsed.job.job_id, fields=list(parsed.unknown_fields)

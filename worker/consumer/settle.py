@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -18,10 +19,11 @@ from worker.consumer.task_message import (
     needed_headers,
     properties_of,
     routing_key_of,
+    sender_of,
     without_copies,
 )
 from worker.consumer.triage import Bury, Delay, Reject, Republish, Settlement
-from worker.contract.job import InvalidJob
+from worker.contract.job import SENT_BY_HEADER, InvalidJob
 from worker.contract.outcome import utc_now
 from worker.jobs.poison import delay_route, delayed_headers, past_of
 from worker.jobs.report import Report, reject, reject_outcome
@@ -66,12 +68,15 @@ class Settler:
     def _republish(
         self, message: Any, exchange: str, key: str, headers: Mapping[str, Any]
     ) -> None:
-        name = message.properties.get("message_id") or str(uuid4())
+        name, user = message.properties.get("message_id") or str(uuid4()), self._runtime.user
+        if user:
+            headers = {**headers, SENT_BY_HEADER: sender_of(message, user)}
         publication = Publication(
             exchange,
             key,
             body_of(message),
-            {**properties_of(message), "message_id": name},
+            {**properties_of(message), "message_id": name}
+            | ({"user_id": user} if user else {}),
             dict(headers),
             mandatory=True,
             bare=needed_headers(headers),
@@ -79,7 +84,8 @@ class Settler:
         self._acknowledge_after(message, [self._runtime.forwarder.publish(publication)])
 
     def _bury(self, message: Any, bury: Bury) -> None:
-        job, error = bury.job, bury.error
+        sent_by = sender_of(message, self._runtime.user)
+        job, error = replace(bury.job, sent_by=sent_by), bury.error
 
         def publish(earlier: Future[list[bytes]]) -> None:
             if earlier.exception() is not None:
@@ -104,7 +110,9 @@ class Settler:
         published = [letter, *also]
         if error.job_id and not also:
             venue, account = self._names(body)
-            published.append(reject_outcome(publisher, error, venue, account, utc_now()))
+            sent_by = sender_of(message, self._runtime.user)
+            outcome = reject_outcome(publisher, error, venue, account, sent_by, utc_now())
+            published.append(outcome)
         self._acknowledge_after(message, published)
 
     def _names(self, body: bytes) -> tuple[str, str]:

@@ -10,7 +10,14 @@ from uuid import uuid4
 from kombu.message import Message
 
 from venues.words import CancelJob, Priority
-from worker.contract.job import MOST_BYTES, Envelope, InvalidJob, job_id_of, read_json
+from worker.contract.job import (
+    MOST_BYTES,
+    SENT_BY_HEADER,
+    Envelope,
+    InvalidJob,
+    job_id_of,
+    read_json,
+)
 from worker.jobs.poison import QUARANTINES
 
 TASK = "tasks.cancel_orders"
@@ -25,7 +32,16 @@ COPIED_PROPERTIES = (
 )
 
 #: What says that a message is a task's, how often it was set aside, and its trace.
-_NEEDED_HEADERS = ("task", "id", "root_id", "retries", QUARANTINES, "traceparent", "tracestate")
+_NEEDED_HEADERS = (
+    "task",
+    "id",
+    "root_id",
+    "retries",
+    QUARANTINES,
+    SENT_BY_HEADER,
+    "traceparent",
+    "tracestate",
+)
 _MOST_HEADER = 512
 
 #: Largest message of a task that goes on with a job: what is known of 10,000 ids takes some
@@ -85,6 +101,16 @@ def properties_of(message: Any) -> dict[str, Any]:
         key: message.properties[key] for key in COPIED_PROPERTIES if message.properties.get(key)
     }
     return {key: value for key, value in found.items() if value}
+
+
+def sender_of(message: Any, own_user: str) -> str:
+    """Return the user who sent a job, as the broker checked it; "" if that is not known.
+
+    What a worker published once more bears the user of workers, and the first one in a header.
+    """
+    user = str(message.properties.get("user_id") or "")
+    first = message.headers.get(SENT_BY_HEADER)
+    return first if user and user == own_user and isinstance(first, str) else user
 
 
 def without_copies(headers: Mapping[str, Any]) -> dict[str, Any]:

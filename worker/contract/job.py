@@ -33,6 +33,9 @@ MOST_ID = 100
 DEFAULT_DEADLINE = timedelta(minutes=5)
 #: Header of a rejected message: the key that it was sent with, so that it can be sent again.
 ROUTING_KEY_HEADER = "x-routing-key"
+#: Header of a message that a worker published once more: the user who sent it first. It counts
+#: only together with the worker's own user, which the broker has checked.
+SENT_BY_HEADER = "x-cancel-sent-by"
 #: kombu says "binary" for bytes that it was given as they are.
 #: The others are what mail and the web call bytes that are not encoded.
 _ENCODINGS = frozenset(

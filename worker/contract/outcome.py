@@ -38,7 +38,12 @@ class OutcomeMessage(BaseModel):
     attempts: Annotated[int, Field(ge=0)]
     venue_code: str
     text: str
-    requested_by: str
+    requested_by: str = Field(description="As the producer says.")
+    sent_by: str = Field(
+        default="",
+        description="User who sent the job, as the broker checked it (AMQP user_id); empty "
+        "where the producer did not state it.",
+    )
     tags: dict[str, str]
     accepted_at: str
     finished_at: str

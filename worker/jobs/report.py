@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import fields
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 import structlog
@@ -21,6 +22,8 @@ from worker.contract.outcome import OutcomeMessage, message_id, rfc_3339
 from worker.jobs.earlier import EarlierOutcomes, OutcomeJson, earlier_outcomes, standing
 from worker.stats import NO_OBSERVER
 
+#: Bytes of tags in a log line.
+_MOST_TAGS_BYTES = 8 << 10
 #: Statuses that somebody should look at.
 _LOUD = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
 
@@ -55,6 +58,7 @@ class Report:
             "venue": job.venue,
             "account": job.account,
             "requested_by": job.requested_by,
+            "sent_by": job.sent_by,
             "tags": dict(job.tags),
             "accepted_at": rfc_3339(job.accepted_at),
         }
@@ -71,7 +75,8 @@ class Report:
             deadline=rfc_3339(job.deadline),
             reason=job.reason,
             requested_by=job.requested_by,
-            tags=dict(job.tags),
+            sent_by=job.sent_by,
+            tags=_fitting(job.tags),
         )
 
     def outcome(self, outcome: CancelOutcome, now: datetime) -> None:
@@ -94,6 +99,9 @@ class Report:
 
     def _tell(self, message: Mapping[str, Any]) -> None:
         fields = {**message, "job_reason": self._job.reason}
+        fields.pop(
+            "tags", None
+        )  # they stand in `job_accepted`; with each id, they are megabytes
         tell = self._log.error if message["status"] in _LOUD else self._log.info
         tell("cancel_outcome", **fields)
         self.counts[message["status"]] += 1
@@ -158,12 +166,28 @@ def _of_id(outcome: CancelOutcome) -> dict[str, Any]:
     return {name: getattr(outcome, name) for name in _FIELDS}
 
 
+def _fitting(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that fit into a log line, the first ones first."""
+    sizes = accumulate(len(f"{name}{value}".encode()) for name, value in tags.items())
+    return {
+        name: value
+        for (name, value), size in zip(tags.items(), sizes, strict=True)
+        if size <= _MOST_TAGS_BYTES
+    }
+
+
+def _json(message: Mapping[str, Any]) -> bytes:
+    """Return compact UTF-8; half a character, as a venue may say, has no bytes there."""
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
 def _letter(message: Mapping[str, Any], trace: Mapping[str, str]) -> Publication:
     names = (message["venue"] or "_", message["account"] or "_", message["status"])
     return Publication(
         exchange=OUTCOMES,
         routing_key=".".join(names),
-        body=json.dumps(message, separators=(",", ":")).encode(),
+        body=_json(message),
         properties={
             "content_type": "application/json",
             "content_encoding": "utf-8",
@@ -203,7 +227,12 @@ def reject(
 
 
 def reject_outcome(
-    publisher: Publisher, error: InvalidJob, venue: str, account: str, now: datetime
+    publisher: Publisher,
+    error: InvalidJob,
+    venue: str,
+    account: str,
+    sent_by: str,
+    now: datetime,
 ) -> Future[None]:
     """Publish and log the outcome of a job that was refused as a whole."""
     refused = CancelOutcome(
@@ -214,6 +243,7 @@ def reject_outcome(
         "venue": venue,
         "account": account,
         "requested_by": "",
+        "sent_by": sent_by,
         "tags": {},
         "accepted_at": rfc_3339(now),
         "finished_at": rfc_3339(now),

@@ -12,7 +12,7 @@ from venues.words import CancelJob
 from worker.amqp.forwarder import Forwarder
 from worker.amqp.outcome_stream import OutcomeStream
 from worker.amqp.publisher import Publisher
-from worker.amqp.topology import is_embedded
+from worker.amqp.topology import is_embedded, user_of
 from worker.contract.outcome import message_id
 from worker.jobs.submit import JobDelivery
 from worker.processes.client import LaneClient
@@ -35,6 +35,8 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.embedded = is_embedded(settings.broker_url)
+        #: As whom it publishes, so that what it moves is told from what producers send.
+        self.user = user_of(settings.broker_url)
         self.publisher = Publisher(connect)
         #: Publishes what holds something of a producer's.
         self.forwarder = Forwarder(connect)

@@ -63,6 +63,7 @@ OUTCOMES = Table(
     Column("venue_code", String, nullable=False),
     Column("text", String, nullable=False),
     Column("requested_by", String, nullable=False),
+    Column("sent_by", String, nullable=False, server_default=""),
     Column("tags", JSON, nullable=False),
     Column("accepted_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime, nullable=False),
@@ -110,3 +111,4 @@ class Recorded:
     latency_ms: float
     previous_status: str = ""
     cum_qty: str = ""
+    sent_by: str = ""

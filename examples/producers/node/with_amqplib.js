@@ -21,6 +21,7 @@ channel.publish("cancel.jobs", `${priority}.${job.account}`, body, {
   contentType: "application/json",
   contentEncoding: "utf-8",
   messageId: job.job_id ?? randomUUID(),
+  userId: decodeURIComponent(new URL(url).username || "guest"), // the broker checks it
   persistent: true,
   mandatory: true,
 });
