@@ -27,6 +27,7 @@ _SYMBOLS = {
     "kuna": ("BTC_USDT", "ETH_USDT"),
 }
 _TRIGGERED = ("trigger", "trailing_stop", "tp_sl")
+_ENDS = ("cancel", "expire", "reject")
 _LONG_AGO_S = (-20 * 86400.0, -3 * 86400.0, -3600.0, -600.0)
 
 
@@ -171,12 +172,19 @@ class _Drawing:
 
         Of two that rest under one id, one may be left (docs/decisions/0030): state the kind.
         """
+        if plan.placed_s > -10:
+            return
         over = any(
-            c.at_s < 0 and (c.what != "fill" or c.executed == QUANTITY) for c in plan.changes
+            change.at_s < 0 and (change.executed == QUANTITY or change.what in _ENDS)
+            for change in plan.changes
         )
-        ended = () if over and self.chance(0.5) else (Change(-1000.0, "cancel"),)
+        # A client order id names its newest order.
         other = OrderPlan(
-            self._id(), plan.symbol, client_id=plan.venue_id, placed_s=-2000.0, changes=ended
+            self._id(),
+            plan.symbol,
+            client_id=plan.venue_id,
+            placed_s=plan.placed_s + 1,
+            changes=() if over and self.chance(0.5) else (Change(-5.0, "cancel"),),
         )
         self.orders.append(other)
 
