@@ -27,7 +27,7 @@ _SYMBOLS = {
     "kuna": ("BTC_USDT", "ETH_USDT"),
 }
 _TRIGGERED = ("trigger", "trailing_stop", "tp_sl")
-_ENDS = ("cancel", "expire", "reject")
+_OTHER_ENDS = ("expire", "reject")
 _LONG_AGO_S = (-20 * 86400.0, -3 * 86400.0, -3600.0, -600.0)
 
 
@@ -170,12 +170,13 @@ class _Drawing:
     def _borrow(self, plan: OrderPlan) -> None:
         """Have another order bear this one's id as its client order id.
 
-        Of two that rest under one id, one may be left (docs/decisions/0030): state the kind.
+        Of two that rest under one id, one may be left (docs/decisions/0030): state the kind. An
+        order that was canceled already looks like one that rested.
         """
         if plan.placed_s > -10:
             return
         over = any(
-            change.at_s < 0 and (change.executed == QUANTITY or change.what in _ENDS)
+            change.at_s < 0 and (change.executed == QUANTITY or change.what in _OTHER_ENDS)
             for change in plan.changes
         )
         # A client order id names its newest order.

@@ -87,7 +87,11 @@ def _plainer_ways(world: World) -> Iterator[World]:
 
 
 def _plainer_orders(world: World) -> Iterator[World]:
+    ids = {order.venue_id for order in world.orders}
+    borrowed = {order.client_id for order in world.orders} & ids
     for order in world.orders:
+        if {order.venue_id, order.client_id} & borrowed:
+            continue  # which of two orders may bear one id is for `draw` to say
         for plainer in _plainer_order(order):
             yield replace(
                 world, orders=tuple(plainer if o is order else o for o in world.orders)
