@@ -21,6 +21,8 @@ class SimOrder:
     ending: OrdStatus  # what it becomes if nobody cancels it
     ends_at: float = NEVER
     canceled_at: float = NEVER
+    born_at: float = -NEVER  # when it came to be; a job may come before it
+    hidden: tuple[float, float] = (NEVER, NEVER)  # no look-up shows it open meanwhile
 
     def status(self, when: float) -> OrdStatus:
         """Return what the order is at that time."""
@@ -31,8 +33,13 @@ class SimOrder:
         return OrdStatus.PARTIALLY_FILLED if self.traded else OrdStatus.NEW
 
     def is_open(self, when: float) -> bool:
-        """Return whether it may still trade at that time."""
-        return self.status(when) in OPEN_STATES
+        """Return whether it may trade at that time."""
+        return self.born_at <= when and self.status(when) in OPEN_STATES
+
+    def is_shown(self, when: float, now: float) -> bool:
+        """Return whether a look-up now shows it, if it shows what was so at that time."""
+        hides = self.hidden[0] <= now <= self.hidden[1] and self.is_open(when)
+        return self.born_at <= when and not hides
 
     def ended_at(self) -> float:
         """Return when it ended, as far as is decided by now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 
 from tests.simulation.book import SimOrder
@@ -10,11 +11,8 @@ from tests.simulation.meters import METERS, Meter
 from tests.simulation.scenario import TOYS, Fault, Scenario
 from tests.simulation.voices import VOICES, Before, View, ok
 from venues.base import Answer, Answers, Batch, HttpReply, Route
-from venues.words import OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.pacing.pace import EVEN_WINDOW_S
-
-#: How much of the lag that a venue admits its reads really have, at most.
-WORST_LAG = 0.99
 
 
 class Exchange:
@@ -24,14 +22,19 @@ class Exchange:
         self.voice = VOICES[scenario.venue.name]
         self._scenario = scenario
         self._rng = rng
-        self._orders = {(order.kind, order.id): order for order in scenario.orders}
+        self._orders: dict[tuple[IdKind, str], list[SimOrder]] = {}
+        for order in sorted(scenario.orders, key=lambda order: order.born_at):
+            self._orders.setdefault((order.kind, order.id), []).append(order)
         self._meters: dict[tuple[str, str], Meter] = {}
         #: What the venue took of the last request: to be canceled, at once or a little later.
         self.taken: set[OrderRef] = set()
+        #: When look-ups showed how an order had ended.
+        self.end_shown: dict[OrderRef, list[float]] = {}
 
-    def find(self, ref: OrderRef) -> SimOrder | None:
-        """Return the order that the reference names."""
-        return self._orders.get((ref.kind, ref.id))
+    def find(self, ref: OrderRef, when: float) -> SimOrder | None:
+        """Return the order that the reference names at that time: the latest, if several."""
+        born = [o for o in self._orders.get((ref.kind, ref.id), ()) if o.born_at <= when]
+        return born[-1] if born else None
 
     def change_owner(self, now: float) -> None:
         """Another worker sends from now on."""
@@ -62,7 +65,7 @@ class Exchange:
 
     def _done(self, batch: Batch, fault: Fault, now: float) -> HttpReply:
         if batch.route.purpose is Purpose.LOOKUP:
-            return self._look(batch, now)
+            return self._look(batch, fault, now)
         if any(ref.id in self._scenario.bad_ids for ref in batch.refs):
             if self._scenario.venue in TOYS:
                 return ok(Answers(overall=Answer(code="bad")))
@@ -75,7 +78,7 @@ class Exchange:
     def _cancel(
         self, route: Route, ref: OrderRef, fault: Fault, now: float
     ) -> OrdStatus | None:
-        order = self.find(ref)
+        order = self.find(ref, now)
         if order is None:
             return None
         was = order.status(now)
@@ -92,15 +95,37 @@ class Exchange:
             return before
         return {key: was for key, was in before.items() if self._rng.random() < 0.6}
 
-    def _look(self, batch: Batch, now: float) -> HttpReply:
-        lag_s = self._scenario.venue.read_lag_s * WORST_LAG * self._rng.random()
-        when = now - lag_s
-        asked = {ref.id: self.find(ref) for ref in batch.refs}
-        record: list[SimOrder] = []
-        if batch.route.max_pages > 1:
-            ended = (o for o in self._orders.values() if o.ended_at() <= when)
-            record = sorted(filter(self.voice.records, ended), key=lambda o: -o.ended_at())
-        return self.voice.shown(batch, View(asked, list(self._orders.values()), record, when))
+    def _look(self, batch: Batch, fault: Fault, now: float) -> HttpReply:
+        """Answer from a replica that is behind, each time by another lag."""
+        when = now - self._scenario.read_lag_s * self._rng.random()
+        asked = {ref.id: self._shown(ref, when, now) for ref in batch.refs}
+        if fault is Fault.NONE:
+            self._note_ends(batch, asked, when, now)
+        latest = (orders[-1] for orders in self._orders.values())
+        book = [order for order in latest if order.is_shown(when, now)]
+        return self.voice.shown(batch, View(asked, book, self._record(batch, when, now), when))
+
+    def _shown(self, ref: OrderRef, when: float, now: float) -> SimOrder | None:
+        order = self.find(ref, when)
+        return order if order is not None and order.is_shown(when, now) else None
+
+    def _note_ends(
+        self, batch: Batch, asked: Mapping[str, SimOrder | None], when: float, now: float
+    ) -> None:
+        if batch.route.max_ids > 1:
+            return
+        for ref in batch.refs:
+            order = asked[ref.id]
+            if order is not None and not order.is_open(when):
+                self.end_shown.setdefault(ref, []).append(now)
+
+    def _record(self, batch: Batch, when: float, now: float) -> list[SimOrder]:
+        if batch.route.max_pages == 1:
+            return []
+        written = min(when, now - self._scenario.record_lag_s)
+        every = (order for orders in self._orders.values() for order in orders)
+        ended = (order for order in every if order.ended_at() <= written)
+        return sorted(filter(self.voice.records, ended), key=lambda order: -order.ended_at())
 
 
 def _refusal(fault: Fault, rng: Random) -> HttpReply | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from random import Random
 
@@ -17,6 +17,8 @@ from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
 TOYS: tuple[Venue, ...] = (Plain(), Mute(), Hasty(), Boast())
 #: Where the clock starts: not at zero, which means "long ago" to a track.
 START_S = 1000.0
+#: How much of the lags that a venue's table admits there really is.
+SHARES_OF_A_LAG = (0.0, 0.05, 0.5, 0.99)
 #: A calm job has all the time that it needs.
 CALM_DEADLINE_S = 3600.0
 
@@ -74,6 +76,8 @@ class Scenario:
     rtt_s: tuple[float, float]
     timeout_s: float
     effect_s: float  # how long an accepted cancel may take to have its effect
+    read_lag_s: float  # how far a read is behind at most, each by another lag
+    record_lag_s: float  # for how long the record lacks what has ended
     faults: Mapping[Fault, float]
     orders: tuple[SimOrder, ...]
     bad_ids: frozenset[str]
@@ -93,6 +97,9 @@ def draw(seed: int) -> Scenario:
     slowest = rng.uniform(0.005, 0.3)
     rtt_s = (rng.uniform(0.005, slowest) if rng.random() < 0.7 else slowest * 0.9, slowest)
     orders, refs = _orders(venue, calm, rng)
+    jobs = _calm_jobs(accounts, refs, rng) if calm else _jobs(accounts, refs, rng)
+    if not calm:
+        _be_odd(orders, refs, jobs, venue, rng)
     return Scenario(
         seed=seed,
         calm=calm,
@@ -103,11 +110,13 @@ def draw(seed: int) -> Scenario:
         accounts=accounts,
         rtt_s=rtt_s,
         timeout_s=rng.choice((0.5, 1.0, 5.0)),
-        effect_s=0.0 if calm else rng.choice((0.0, 0.0, 0.2)),
+        effect_s=0.0 if calm else rng.choice((0.0, 0.0, 0.2, 1.5)),
+        read_lag_s=venue.read_lag_s * rng.choice(SHARES_OF_A_LAG),
+        record_lag_s=venue.record_lag_s * rng.choice(SHARES_OF_A_LAG),
         faults={} if calm else _faults(rng),
         orders=tuple(orders),
         bad_ids=frozenset() if calm else _bad_ids(refs, rng),
-        jobs=_calm_jobs(accounts, refs, rng) if calm else _jobs(accounts, refs, rng),
+        jobs=jobs,
         hand_over=None if calm else _hand_over(rng),
         probes=tuple(START_S + rng.uniform(0, 8) for _ in range(15)),
         late=tuple(START_S + rng.uniform(0, 8) for _ in range(rng.choice((0, 0, 3, 15)))),
@@ -189,6 +198,37 @@ def _order(
     if not calm and rng.random() < 0.05:
         order.canceled_at, order.ends_at = START_S - 1, NEVER
     return order
+
+
+def _be_odd(
+    orders: list[SimOrder],
+    refs: list[OrderRef],
+    jobs: tuple[SimJob, ...],
+    venue: Venue,
+    rng: Random,
+) -> None:
+    """Let orders come after their job, hide for a while, and bear the id of an older one."""
+    late, hides, reused = (share * rng.random() for share in (0.3, 0.2, 0.6))
+    stated = {(ref.kind, ref.id): ref.ord_type for ref in refs}
+    named = {(ref.kind, ref.id): job for job in jobs for ref in job.refs}
+    for order in tuple(orders):
+        key = order.kind, order.id
+        if order.kind is IdKind.CLIENT and rng.random() < reused:
+            orders.append(_older(order, rng))
+        if key in named and order.canceled_at == NEVER and rng.random() < late:
+            order.born_at = named[key].arrives + rng.uniform(0.2, 0.97) * venue.birth_lag_s
+            if order.ends_at < order.born_at:
+                order.ends_at = order.born_at + rng.uniform(0.05, 4.0)
+        elif stated[key] in (OrdType.ANY, order.ord_type) and rng.random() < hides:
+            begins = START_S + rng.uniform(0.0, 8.0)
+            order.hidden = begins, begins + rng.uniform(0.3, 0.97) * venue.hidden_s
+
+
+def _older(order: SimOrder, rng: Random) -> SimOrder:
+    """Return an order that ended before, and whose client order id another one bears now."""
+    ended_at = START_S - rng.uniform(1.0, 100.0)
+    order.born_at = ended_at
+    return replace(order, born_at=-NEVER, ends_at=ended_at, canceled_at=NEVER)
 
 
 def _id(venue: Venue, number: int, kind: IdKind) -> str:

@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tests.simulation.book import SimOrder
 from tests.simulation.exchange import Exchange
 from tests.simulation.laws import LawBroken
 from tests.simulation.scenario import Scenario, SimJob
-from venues.words import OPEN_STATES, CancelOutcome, CancelStatus, Evidence, OrderRef, OrdStatus
+from venues.words import (
+    OPEN_STATES,
+    CancelOutcome,
+    CancelStatus,
+    Evidence,
+    IdKind,
+    OrderRef,
+    OrdStatus,
+)
 
 #: Statuses that a second worker must come to again, if the venue keeps a record.
 _PROVEN = (CancelStatus.CANCELED, CancelStatus.FILLED, CancelStatus.CLOSED)
+#: What a look-up showed for so long is told.
+SHOWN_S = 6.0
+#: So often an id may leave for each job beside once a read lag, where requests fail.
+MOST_SPARE = 6
 Asked = tuple[str, OrderRef]
 
 
@@ -27,6 +40,7 @@ class Truth:
     halted: set[str] = field(default_factory=set)
     #: Jobs of which a dead worker may have answered a part.
     told_twice: set[str] = field(default_factory=set)
+    sent_at: dict[OrderRef, list[float]] = field(default_factory=dict)
     answers: dict[Asked, CancelOutcome] = field(default_factory=dict)
 
     def answered(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float) -> None:
@@ -34,7 +48,35 @@ class Truth:
         first = self.answers.setdefault((job.job_id, ref), outcome)
         if first is not outcome:
             self._check_same(job, first, outcome, now)
-        wrong = self._fault(job, ref, outcome, now)
+        self.check(job, ref, outcome, now)
+        in_doubt = outcome.status is CancelStatus.UNCONFIRMED and ref.kind is IdKind.VENUE
+        in_doubt = in_doubt and job.job_id not in self.told_twice  # the first outcome stands
+        for shown_at in self.exchange.end_shown.get(ref, ()) if in_doubt else ():
+            if job.arrives < shown_at < now - SHOWN_S:
+                raise LawBroken("needless", f"{ref.id} was shown at {shown_at:.3f}", now)
+
+    def sent(self, ref: OrderRef, now: float) -> None:
+        """Count a cancel that leaves for an id, and check that there are not too many.
+
+        One a read lag, and beside that some: one for each job, once more where a reply passed
+        it over, and where faults befall requests.
+        """
+        times = self.sent_at.setdefault(ref, [])
+        times.append(now)
+        jobs = sum(ref in job.refs for job in self.scenario.jobs)
+        faulty = any(self.scenario.faults.values()) or self.scenario.bad_ids
+        spare = MOST_SPARE if faulty else 2
+        most = spare * jobs + (now - times[0]) / self.scenario.venue.read_lag_s
+        if len(times) > most:
+            raise LawBroken("flood", f"{ref.id} leaves for the {len(times)}th time", now)
+
+    def check(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float) -> None:
+        """Hold an outcome against the book: an order that comes later may be another one."""
+        by = job.arrives + self.scenario.venue.birth_lag_s
+        meant = [self.exchange.find(ref, min(now, by)), self.exchange.find(ref, now)]
+        if outcome.status is CancelStatus.NOT_FOUND:
+            meant = meant[:1]
+        wrong = min(self._fault(job, ref, order, outcome, now) for order in meant)
         if wrong:
             raise LawBroken(
                 "truth", f"{ref.id} {outcome.status}/{outcome.reason}: {wrong}", now
@@ -58,9 +100,15 @@ class Truth:
             if left:
                 raise LawBroken("once", f"{len(left)} ids of {job.job_id} have no answer", now)
 
-    def _fault(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float) -> str:
+    def _fault(
+        self,
+        job: SimJob,
+        ref: OrderRef,
+        order: SimOrder | None,
+        outcome: CancelOutcome,
+        now: float,
+    ) -> str:
         """Return what is wrong with an outcome; empty if it is true."""
-        order = self.exchange.find(ref)
         is_state = order.status(now) if order else None
         match outcome.status:
             case CancelStatus.CANCELED:
@@ -68,28 +116,26 @@ class Truth:
             case CancelStatus.FILLED:
                 good = is_state is OrdStatus.FILLED
             case CancelStatus.CLOSED:
-                good = self._is_closed(ref, outcome, now)
+                good = self._is_closed(order, outcome, now)
             case CancelStatus.NOT_FOUND:
-                good = is_state not in OPEN_STATES and not self._recorded(ref, now)
+                good = is_state not in OPEN_STATES and not self._recorded(order, now)
             case _:
                 return self._unproven(job, ref, outcome, now)
         if outcome.evidence is Evidence.NONE:
             return "no evidence"
         return "" if good else f"the book says {is_state}"
 
-    def _recorded(self, ref: OrderRef, now: float) -> bool:
-        order = self.exchange.find(ref)
+    def _recorded(self, order: SimOrder | None, now: float) -> bool:
         return (
             order is not None and order.ended_at() <= now and self.exchange.voice.records(order)
         )
 
-    def _is_closed(self, ref: OrderRef, outcome: CancelOutcome, now: float) -> bool:
-        order = self.exchange.find(ref)
+    def _is_closed(self, order: SimOrder | None, outcome: CancelOutcome, now: float) -> bool:
         if order is None or order.is_open(now):
             return False
         if outcome.reason == "expired":
             return order.status(now) is OrdStatus.EXPIRED
-        return not self._recorded(ref, now)
+        return not self._recorded(order, now)
 
     def _unproven(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float) -> str:
         """Return why a status that claims no knowledge may not be given."""

@@ -12,7 +12,7 @@ from tests.simulation.laws import LawBroken
 from tests.simulation.scenario import START_S, Ending, Fault, Scenario, SimJob
 from tests.simulation.truth import Truth
 from venues.base import HttpReply, Verdict
-from venues.words import CancelOutcome, OrderRef, Purpose
+from venues.words import CancelOutcome, Evidence, OrderRef, Purpose
 from worker.lane.holds import LATE_S, Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.standing import MOST_REFUSALS, SHORTEST_PAUSE_S
@@ -26,6 +26,8 @@ from worker.pacing.pace import NEVER, Pace
 
 #: A run that takes more events than this turns in a circle.
 MOST_EVENTS = 60_000
+#: For so long after an outcome the book may not contradict it, in seconds.
+AFTER_S = 10.0
 #: How long a worker takes to read an id of a job, in seconds.
 READ_S = 0.002
 
@@ -162,13 +164,20 @@ class World:
 
     def _take(self, run: Run, result: Result) -> None:
         if isinstance(result, CancelOutcome):
-            self.truth.answered(run.job, run.refs[result.id], result, self.agenda.now)
+            self._tell(run.job, run.refs[result.id], result)
         else:
             run.left.append(result)
         run.waiting -= 1
         if run.waiting == 0:
             run.desk.runs.pop(run, None)
             self._end_run(run)
+
+    def _tell(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome) -> None:
+        """Check an outcome now, and what claims knowledge until some seconds later."""
+        self.truth.answered(job, ref, outcome, self.agenda.now)
+        if outcome.evidence is not Evidence.NONE and outcome.reason != "still_open":
+            until = self.agenda.now + AFTER_S
+            self.agenda.at(until, lambda: self.truth.check(job, ref, outcome, until))
 
     def _end_run(self, run: Run) -> None:
         now, job = self.agenda.now, run.job
@@ -178,7 +187,7 @@ class World:
         if decision is None:
             for parked in run.left:
                 word = expire(parked.progress).outcome(parked.ref.id)
-                self.truth.answered(job, parked.ref, word, now)
+                self._tell(job, parked.ref, word)
             return
         again_at = now + decision.countdown_s
         earliest = max(parked.not_before for parked in run.left)
@@ -265,6 +274,7 @@ class World:
 
     def _note_cancel(self, sending: Sending, fault: Fault, now: float) -> None:
         for entry in sending.entries:
+            self.truth.sent(entry.ref, now)
             for run in entry.owners:
                 assert isinstance(run, Run)
                 key = (run.job.job_id, entry.ref)
