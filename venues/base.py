@@ -125,6 +125,10 @@ class Batch:
     route: Route
     refs: tuple[OrderRef, ...]
     page: int = 1
+    #: Of a list that tells its pages' ids: how many of its rows are read, and how many the
+    #: venue gives on a page (0: not known). The next page begins before the first unread row.
+    read: int = 0
+    size: int = 0
 
     @property
     def lists_all(self) -> bool:
@@ -168,6 +172,18 @@ class HttpReply:
     received_at: float = 0.0  # when its headers were read (monotonic seconds)
 
 
+class Page(NamedTuple):
+    """One page of a list as it came.
+
+    Pages overlap: only then is it known that no row moved over an edge while they were read.
+    """
+
+    ids: tuple[str, ...]  # of its rows, in their order
+    end: int  # rows of the list up to its last one
+    total: int | None = None  # rows of the whole list, where the venue tells it
+    size: int = 0  # rows that the venue gives on a page; 0: as many as asked for
+
+
 class Answer(NamedTuple):
     """The venue's own words on one id or on a whole request, not judged."""
 
@@ -187,13 +203,15 @@ class Answers:
     `overall` speaks for every id that `by_id` does not name; without it an unnamed id is in
     doubt after a cancel and absent after a look-up. `truncated` says that a paged list goes on,
     or that a whole list may have been cut. `others` are orders that the reply shows though it
-    was not asked about them, by any kind of id that names them.
+    was not asked about them, by any kind of id that names them. `page` tells the rows of a
+    paged list, so that it can be proven that none was missed between two pages.
     """
 
     overall: Answer | None = None
     by_id: Mapping[str, Answer] = field(default_factory=dict)
     truncated: bool = False
     others: Mapping[IdKind, Mapping[str, Answer]] = field(default_factory=dict)
+    page: Page | None = None
 
 
 class Venue(ABC):

@@ -182,7 +182,7 @@ class Watch:
         page = progress.search.page
         return (
             next_route(progress, self.lane.venue) is planned
-            and page == batch.page
+            and (page, *progress.search.read[:2]) == (batch.page, batch.read, batch.size)
             and batch_key(planned, progress) == batch_key(planned, batch.refs[0])
         )
 

@@ -148,8 +148,9 @@ class CoinWVoice(MuteVoice):
             return ok({"code": 0, "data": [self._row(o) for o in _listed(batch, view)]})
         is_history = batch.route.name == "history"
         rows = view.record if is_history else _listed(batch, view)
-        start = (batch.page - 1) * coinw.PAGE_SIZE
-        page = [self._history_row(o, view.when) for o in rows[start : start + coinw.PAGE_SIZE]]
+        number, size = coinw.place_of(batch)
+        start = (number - 1) * size
+        page = [self._history_row(o, view.when) for o in rows[start : start + size]]
         return ok({"code": 0, "data": {"rows": page, "total": len(rows)}})
 
     def _row(self, order: SimOrder) -> dict[str, Any]:

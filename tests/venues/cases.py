@@ -34,7 +34,10 @@ class Case:
     @property
     def batch(self) -> Batch:
         refs = tuple(self.ref(item) for item in self.said["refs"])
-        return Batch(self.route, refs, self.said.get("page", 1))
+        said = self.said
+        return Batch(
+            self.route, refs, said.get("page", 1), said.get("read", 0), said.get("size", 0)
+        )
 
     def ref(self, item: str | dict[str, str]) -> OrderRef:
         given = {"id": item} if isinstance(item, str) else item

@@ -105,7 +105,7 @@ def track_of(ref: OrderRef, progress: OrderProgress) -> Track:
         still_open=progress.still_open,
         early=phase in (Phase.PRECHECK, Phase.HASTY),
         absent=search.absent_from,
-        page=search.page,
+        page=1 if search.read.rows else search.page,  # its edge stays here
         doubts=search.inconclusive,
         misses=progress.misses,
         ord_status=progress.ord_status,

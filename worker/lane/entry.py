@@ -63,6 +63,8 @@ class Group:
 
     route: Route
     page: int
+    read: int = 0  # as in `Batch`
+    page_size: int = 0
     kills: list[tuple[int, int, Entry]] = field(default_factory=list)
     routines: list[tuple[int, int, Entry]] = field(default_factory=list)
     size: int = 0

@@ -88,7 +88,8 @@ class Groups:
         route, key = _next_request(progress, self._venue)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(route, key[1])
+            read = progress.search.read
+            group = self._groups[key] = Group(route, key[1], read.rows, read.size)
         return group
 
 
@@ -96,4 +97,6 @@ class Groups:
 def _next_request(progress: OrderProgress, venue: Venue) -> tuple[Route, GroupKey]:
     """Return the route of an order's next step and what it must share with its company."""
     route = next_route(progress, venue)
-    return route, (route.name, progress.search.page, batch_key(route, progress))
+    read = progress.search.read
+    shared = (*batch_key(route, progress), *map(str, read[:2])) if read.rows else None
+    return route, (route.name, progress.search.page, shared or batch_key(route, progress))

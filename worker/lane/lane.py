@@ -536,7 +536,8 @@ class Lane:
         self.in_flight += 1
         waited_s = now - min(entry.since for entry in entries)
         refs = tuple([entry.known for entry in entries])
-        return Sending(Batch(route, refs, group.page), tuple(entries), now, waited_s)
+        batch = Batch(route, refs, group.page, group.read, group.page_size)
+        return Sending(batch, tuple(entries), now, waited_s)
 
     def _take_tokens(self, planned: Route, head: Entry, count: int, now: float) -> Route:
         """Draw the tokens of a request; a single id may take a route of its own."""

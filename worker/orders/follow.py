@@ -18,7 +18,7 @@ from venues.words import (
     Shape,
 )
 from worker.orders.judge import Judgement
-from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase, Search
+from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase, Read, Search
 from worker.orders.routes import cancel_routes, lookup_routes, unasked_routes
 
 #: So often an id goes by the same route before it goes by the next one: as a batch once more
@@ -35,6 +35,14 @@ ACCOUNT_WIDE = {
     Verdict.CLOCK: "clock",
     Verdict.HALT: "halted",
 }
+#: Reasons of a doubt after which a list is read from its beginning.
+_FROM_THE_TOP = frozenset({"list_too_long", "list_changes"})
+#: Reasons of a doubt that is of the order itself, and not of the list that shows it.
+_OF_THE_ORDER = frozenset({"nothing_executed", "unmapped_state"})
+#: Rows of a page by which the next one is proven to follow it.
+_EDGE_ROWS = 10
+#: After this many look-ups in a row that settled nothing a record is taken to be unreadable.
+_MOST_INCONCLUSIVE = 3
 #: Verdicts of a list that speak of each id.
 _OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT})
 
@@ -231,8 +239,9 @@ def doubted(progress: OrderProgress, why: str, now: float, venue: Venue) -> Next
         may_be_taken = progress._replace(sent=True, passed_over=False, misses=0, why=why)
         return _to_lookup(may_be_taken, now, venue)
     inconclusive = progress.search.inconclusive + 1
-    page = 1 if why == "list_too_long" else progress.search.page
-    search = progress.search._replace(inconclusive=inconclusive, page=page)
+    search = progress.search._replace(inconclusive=inconclusive)
+    if why in _FROM_THE_TOP:
+        search = search.from_the_top()
     return NextStep(progress._replace(search=search, why=why), back_off=(inconclusive, 0.5))
 
 
@@ -322,8 +331,10 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
 
 def _after_lookup(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     if said.verdict is Verdict.ABSENT:
-        return _absent(_missed(_conclusive(progress), said, asked), said, asked)
+        return _absent(_missed(progress, said, asked), said, asked)
     if said.verdict is not Verdict.STATE:
+        if _is_over(progress, said.reason, asked):
+            return _unreadable(progress, asked)
         return doubted(progress, said.reason or "lookup_in_doubt", asked.ended, asked.venue)
     if said.ord_status in OPEN_STATES:
         seen = _conclusive(progress)._replace(still_open=True, missing_since=0.0)
@@ -360,7 +371,8 @@ def _conclusive(progress: OrderProgress) -> OrderProgress:
 
 def _missed(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> OrderProgress:
     """Note that a read which shows what is open did not show the order."""
-    if said.more or asked.route.life_stage >= ENDED_STAGE:
+    is_whole = not said.more and _follows(said, progress.search.read)
+    if not is_whole or asked.route.life_stage >= ENDED_STAGE:
         return progress
     since = progress.missing_since or asked.ended
     return progress._replace(missing_since=since, missing_until=asked.started)
@@ -422,12 +434,17 @@ def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Next
 
 def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     if asked.started < _proves_from(progress, asked.venue, asked.route):
-        return _absent_too_early(progress, asked)
-    if said.more:
-        return _turn_the_page(progress, asked)
+        return _absent_too_early(_conclusive(progress), asked)
+    if not _follows(said, progress.search.read):
+        if _is_over(progress, "list_changes", asked):
+            return _unreadable(progress, asked)
+        return doubted(progress, "list_changes", asked.ended, asked.venue)
+    if said.more and not _shows_nothing_new(said, progress.search.read):
+        return _turn_the_page(progress, said, asked)
+    progress = _conclusive(progress)
     if progress.phase is Phase.HASTY:
         progress = _confirm(progress)
-    progress = progress._replace(search=progress.search._replace(page=1))
+    progress = progress._replace(search=progress.search.from_the_top())
     if any(
         r.life_stage < asked.route.life_stage for r in _unread_routes(progress, asked.venue)
     ):
@@ -443,14 +460,60 @@ def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Tr
     return NextStep(progress, delay_s=max(0.0, proves_from - asked.ended))
 
 
-def _turn_the_page(progress: OrderProgress, asked: ReplyContext) -> NextStep:
-    """Read the next page when it cannot show an older list than this one.
+def _follows(said: Judgement, read: Read) -> bool:
+    """Say whether no row can have been missed between this page and the one before.
 
-    In an older one the newest rows are missing, so that the others stand further ahead, and
-    one that moved over the edge would be seen on neither page.
+    Rows that left the list, or a replica that is behind, have the others stand further ahead:
+    then the pages do not overlap any more.
     """
-    search = progress.search
-    progress = progress._replace(search=search._replace(page=search.page + 1))
+    return said.page is None or not read.edge or not set(read.edge).isdisjoint(said.page.ids)
+
+
+def _shows_nothing_new(said: Judgement, read: Read) -> bool:
+    """Say whether a page that may have been cut ends where the list does."""
+    page = said.page
+    if page is None or not read.edge or page.ids[-1] != read.edge[-1]:
+        return False
+    return page.total is None or page.total <= page.end
+
+
+def _is_over(progress: OrderProgress, why: str, asked: ReplyContext) -> bool:
+    """Say whether an order is open no longer, though the record cannot be read to its end.
+
+    It was open once, and every list of open orders has proven that it is there no more.
+    """
+    settles_nothing = progress.search.inconclusive + 1 >= _MOST_INCONCLUSIVE
+    is_record = asked.route.life_stage >= ENDED_STAGE
+    unread = _unread_routes(progress, asked.venue)
+    return (
+        progress.phase is Phase.CONFIRM
+        and progress.seen_open
+        and is_record
+        and why not in _OF_THE_ORDER
+        and (settles_nothing or why == "list_too_long")
+        and all(route.life_stage >= ENDED_STAGE for route in unread)
+        and (_type_is_sure(progress) or not unasked_routes(asked.venue, progress.shape))
+    )
+
+
+def _unreadable(progress: OrderProgress, asked: ReplyContext) -> Transition:
+    """Do without the record."""
+    search = progress.search._replace(unreadable=True)
+    return _missing(progress._replace(still_open=False, search=search), asked)
+
+
+def _turn_the_page(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> NextStep:
+    """Read the next page, which overlaps this one.
+
+    Of a list whose pages do not tell their ids it is read when it cannot show an older list
+    than this one. In an older one the newest rows are missing, so that the others stand
+    further ahead, and one that moved over the edge would be seen on neither page.
+    """
+    search = progress.search._replace(page=progress.search.page + 1)
+    if said.page is not None:
+        read = Read(said.page.end, said.page.size, said.page.ids[-_EDGE_ROWS:])
+        return NextStep(progress._replace(search=search._replace(read=read)))
+    progress = _conclusive(progress._replace(search=search))
     is_long = asked.route.max_pages > 1
     return NextStep(progress, delay_s=asked.venue.read_lag_s if is_long else 0.0)
 
@@ -462,7 +525,7 @@ def _absent_too_early(progress: OrderProgress, asked: ReplyContext) -> NextStep:
         if _unread_routes(looked, asked.venue):
             return NextStep(looked)
         return _look_later(progress, asked.ended, asked.venue)
-    progress = progress._replace(search=progress.search._replace(page=1))
+    progress = progress._replace(search=progress.search.from_the_top())
     proves_from = _proves_from(progress, asked.venue, asked.route)
     return NextStep(progress, delay_s=max(0.0, proves_from - asked.ended))
 
@@ -473,7 +536,8 @@ def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
     if progress.missing_until >= hidden_until:
         return _gone(progress, asked.venue)
     records = (r.name for r in asked.venue.routes if r.life_stage >= ENDED_STAGE)
-    progress = progress._replace(search=Search(tuple(records)))
+    search = Search(tuple(records), unreadable=progress.search.unreadable)
+    progress = progress._replace(search=search)
     return NextStep(progress, delay_s=max(0.0, hidden_until - asked.ended))
 
 
@@ -481,7 +545,8 @@ def _gone(progress: OrderProgress, venue: Venue) -> FinalWord:
     if unasked_routes(venue, progress.shape) and not _type_is_sure(progress):
         return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
     if progress.seen_open:
-        return FinalWord(progress, CancelStatus.CLOSED, "no_record", Evidence.LOOKUP)
+        reason = "record_unreadable" if progress.search.unreadable else "no_record"
+        return FinalWord(progress, CancelStatus.CLOSED, reason, Evidence.LOOKUP)
     reason = (
         "no_record_after_cancel"
         if progress.sent and venue.forgets_canceled

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import NamedTuple
 
-from venues.base import Answer, Answers, Batch, HttpReply, Rule, Venue, Verdict
+from venues.base import Answer, Answers, Batch, HttpReply, Page, Rule, Venue, Verdict
 from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.orders.routes import SYMBOL_SHAPE
 
@@ -52,6 +52,7 @@ class Judgement(NamedTuple):
     barred: bool = False  # by its HTTP status something refuses us, perhaps on the way
     more: bool = False  # only with ABSENT: the list goes on, ask for the next page
     shown: OrdStatus | None = None  # the state that the reply names, believed or not
+    page: Page | None = None  # only with ABSENT: the page that does not show the order
 
 
 class Heard(NamedTuple):
@@ -242,7 +243,7 @@ def _unnamed(batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:
         return Judgement(Verdict.IN_DOUBT, reason="not_named")
     if answers.truncated and batch.page >= batch.route.max_pages:
         return Judgement(Verdict.IN_DOUBT, reason="list_too_long")
-    return Judgement(Verdict.ABSENT, more=answers.truncated)
+    return Judgement(Verdict.ABSENT, more=answers.truncated, page=answers.page)
 
 
 def _in_doubt(judgement: Judgement, reason: str) -> Judgement:

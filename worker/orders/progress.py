@@ -40,16 +40,30 @@ class Phase(StrEnum):
     CONFIRM = "confirm"
 
 
+class Read(NamedTuple):
+    """How far a list was read whose pages overlap."""
+
+    rows: int = 0
+    size: int = 0  # rows that the venue gives on a page; 0: not known
+    edge: tuple[str, ...] = ()  # the last ids that were read: the next page must show one
+
+
 class Search(NamedTuple):
     """How far the look-ups of a phase have come; empty while a cancel is next."""
 
     absent_from: tuple[str, ...] = ()  # look-up routes that did not show the order
     page: int = 1
     inconclusive: int = 0  # look-ups in a row that settled nothing
+    read: Read = Read()  # of the list that is read now
+    unreadable: bool = False  # the record of what is over could not be read to its end
 
     def after(self, route: str) -> Search:
         """Return the search once this route has not shown the order."""
-        return self._replace(absent_from=(*self.absent_from, route), page=1)
+        return self._replace(absent_from=(*self.absent_from, route)).from_the_top()
+
+    def from_the_top(self) -> Search:
+        """Return the search as it reads its list from the first page."""
+        return self._replace(page=1, read=Read())
 
 
 class OrderProgress(NamedTuple):
@@ -154,7 +168,7 @@ def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
         sent=progress.sent or other.sent,
         seen_open=progress.seen_open or other.seen_open,
         # The type says which lists are to be read.
-        search=progress.search._replace(absent_from=(), page=1)
+        search=progress.search._replace(absent_from=()).from_the_top()
         if learn_type
         else progress.search,
         still_open=progress.still_open or (other.still_open and not progress.sent),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
-from venues.base import Route, Venue, Verdict
+from venues.base import Page, Route, Venue, Verdict
 from venues.words import (
     CancelStatus,
     Evidence,
@@ -32,7 +32,15 @@ from worker.orders.follow import (
 )
 from worker.orders.follow import step as any_step
 from worker.orders.judge import Judgement
-from worker.orders.progress import OrderProgress, Phase, Search, came, joined, new_progress
+from worker.orders.progress import (
+    OrderProgress,
+    Phase,
+    Read,
+    Search,
+    came,
+    joined,
+    new_progress,
+)
 
 REF = OrderRef("o1", IdKind.VENUE, "AAA")
 LIMIT = OrderRef("o1", IdKind.VENUE, "AAA", OrdType.LIMIT)
@@ -492,6 +500,133 @@ def test_an_order_that_a_list_may_only_have_hidden_is_looked_for_once_more() -> 
     assert open_reads[-1] - open_reads[0] >= MUTE.hidden_s
     assert ("history" in dict(read)) and read[-1][0] == "open_limit"
     assert where(step(progress, MUTE, OPEN, now)) is CANCEL
+
+
+def page(first: int, last: int, total: int | None = None, *, more: bool = False) -> Judgement:
+    """Return the absence from a page with the rows from one number to another."""
+    ids = tuple(f"o{number}" for number in range(first, last))
+    return ABSENT._replace(page=Page(ids, last, total), more=more)
+
+
+def in_the_record(**known: object) -> OrderProgress:
+    """Return an order that every list of open orders has proven gone."""
+    lists = tuple(route.name for route in HASTY.routes if route.name.startswith("open_"))
+    progress = at(CONFIRM, search=Search(lists))
+    missing = progress._replace(symbol="AAA", missing_since=1.0, missing_until=LATE_S)
+    return missing._replace(**known)  # type: ignore[arg-type]
+
+
+def test_the_next_page_is_read_at_once_where_pages_tell_their_rows() -> None:
+    course = step(in_the_record(), HASTY, page(0, 100, more=True))
+
+    assert isinstance(course, NextStep)
+    assert (course.delay_s, course.back_off) == (0.0, None)
+    search = course.progress.search
+    assert (search.page, search.read.rows, search.read.edge[-1]) == (2, 100, "o99")
+
+
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [
+        (page(95, 190), CancelStatus.NOT_FOUND),
+        (page(99, 190), CancelStatus.NOT_FOUND),
+        (page(100, 190), None),  # nothing that was read before: rows may have been missed
+        (page(150, 150), None),
+    ],
+)
+def test_absence_counts_only_where_pages_overlap(
+    second: Judgement, status: CancelStatus | None
+) -> None:
+    turned = again(step(in_the_record(), HASTY, page(0, 100, more=True)))
+    course = step(turned, HASTY, second)
+
+    if status:
+        assert isinstance(course, FinalWord)
+        assert course.status is status
+        return
+    assert isinstance(course, NextStep)
+    assert course.back_off == (1, 0.5)
+    assert course.progress.why == "list_changes"
+    anew = course.progress.search
+    assert (anew.page, anew.read) == (1, Read())
+    assert expire(course.progress).reason == "list_changes"
+
+
+def test_a_list_that_changes_each_time_is_read_more_and_more_slowly() -> None:
+    progress = in_the_record()
+    for count in 1, 2, 3, 4:
+        turned = again(step(progress, HASTY, page(0, 100, more=True)))
+        course = step(turned, HASTY, page(300, 400, more=True))
+        assert isinstance(course, NextStep)
+        assert course.back_off == (count, 0.5)
+        progress = course.progress
+
+
+@pytest.mark.parametrize(
+    ("second", "ends"),
+    [
+        (page(91, 100, more=True), True),
+        (page(91, 100, 100, more=True), True),
+        (page(91, 100, 150, more=True), False),  # there are more, and they are not shown
+        (page(91, 110, more=True), False),
+    ],
+)
+def test_a_list_ends_where_a_page_shows_nothing_new(second: Judgement, ends: bool) -> None:
+    turned = again(step(in_the_record(), HASTY, page(0, 100, more=True)))
+
+    assert isinstance(step(turned, HASTY, second), FinalWord) is ends
+
+
+TOO_LONG = Judgement(Verdict.IN_DOUBT, reason="list_too_long")
+
+
+@pytest.mark.parametrize(
+    ("progress", "said", "reason"),
+    [
+        (in_the_record(seen_open=True), TOO_LONG, "record_unreadable"),
+        (in_the_record(), TOO_LONG, ""),
+        (in_the_record(seen_open=True), IN_DOUBT, ""),
+        (at(CONFIRM, seen_open=True), TOO_LONG, ""),
+        (at(HASTY_LOOK, seen_open=True, search=in_the_record().search), TOO_LONG, ""),
+    ],
+)
+def test_a_record_that_is_too_long_closes_what_was_seen_and_is_in_no_open_list(
+    progress: OrderProgress, said: Judgement, reason: str
+) -> None:
+    (record,) = (route for route in HASTY.routes if route.name == "history")
+    course = follow(progress, said, asked(HASTY, record))
+
+    assert isinstance(course, FinalWord) is bool(reason)
+    if isinstance(course, FinalWord):
+        assert (course.status, course.reason) == (CancelStatus.CLOSED, reason)
+
+
+def test_without_its_record_an_order_is_looked_for_once_more_where_lists_may_hide_it() -> None:
+    progress = in_the_record(seen_open=True, missing_since=LATE_S - 1, missing_until=LATE_S - 1)
+    progress = again(step(progress, HASTY, TOO_LONG))
+    read, word = read_through(progress, HASTY)
+    names = [name for name, _ in read]
+
+    assert "open_limit" in names
+    assert "history" not in names
+    assert final(word) == (CancelStatus.CLOSED, "record_unreadable")
+
+
+def test_a_record_that_settles_nothing_three_times_closes_what_was_seen() -> None:
+    progress = in_the_record(seen_open=True)
+    for _ in range(2):
+        progress = again(step(progress, HASTY, IN_DOUBT))
+
+    assert final(step(progress, HASTY, IN_DOUBT)) == (CancelStatus.CLOSED, "record_unreadable")
+
+
+@pytest.mark.parametrize("reason", ["nothing_executed", "unmapped_state"])
+def test_a_doubt_of_the_order_itself_is_none_of_the_record(reason: str) -> None:
+    progress = in_the_record(seen_open=True)
+    for _ in range(5):
+        progress = again(step(progress, HASTY, IN_DOUBT._replace(reason=reason)))
+
+    assert expire(progress).status is CancelStatus.UNCONFIRMED
 
 
 def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page() -> None:
