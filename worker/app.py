@@ -111,6 +111,8 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     # Celery says "Warm shutdown" on the real standard output, past every setting.
     sys.__stdout__ = sys.__stderr__  # type: ignore[misc]
     _declare(app, settings)
+    if not _embedded(settings):
+        conf.broker_transport_options = conf.broker_transport_options | {"bounded": True}
     instance.quiet = True
     conf.task_queues = _queues(settings)
     # The worker consumes a lane's queues once it owns the lane, not from its start.

@@ -8,7 +8,7 @@ date in its properties raises and ends the worker.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import amqp
@@ -21,7 +21,13 @@ _HEADER_FRAME = 2
 #: Where a content header's properties begin: after its class, weight and the body's size.
 _PROPERTIES_AT = 12
 _NO_PROPERTIES = b"\0\0"
+#: Where the body's size stands in a content header: after its class and weight.
+_SIZE_AT = 4
 _COMPRESSION = "compression"
+_BODY_FRAME = 3
+#: A body of more bytes is not kept by who bounds them: hundreds of messages are here at once.
+#: A retry of many ids is larger than any job; RabbitMQ 4 takes nothing larger by default.
+MOST_KEPT, MOST_KEPT_OF_TASKS = 1 << 21, 1 << 24
 #: What reading a producer's properties may raise.
 _UNREADABLE = (ValueError, OverflowError, OSError, struct.error, IndexError, amqp.AMQPError)
 
@@ -33,21 +39,27 @@ class Message(pyamqp.Message):
         headers = msg.properties.get("application_headers") or {}
         packed = headers.pop(_COMPRESSION, None)
         super().__init__(msg, channel, **kwargs)
+        #: The size of a body that was too large to be kept, else 0.
+        self.left_out = getattr(msg, "left_out", 0)
         if packed is not None:
             self.headers[_COMPRESSION] = packed
 
 
-def frame_handler(connection: Any, callback: Callable[..., Any]) -> Callable[[Frame], bool]:
+def frame_handler(
+    connection: Any, callback: Callable[..., Any], *, bounded: bool = False
+) -> Callable[[Frame], bool]:
     """Return what takes a connection's frames, for the library's argument of that name.
 
     The library's own is given a header without properties, and the message gets those that
-    were decoded here.
+    were decoded here. `bounded`: a body that is too large is passed over; its message is empty.
     """
     properties: dict[int, dict[str, Any]] = {}  # by channel, until the message is complete
+    left_out: dict[int, int] = {}  # bytes of a body that is passed over, by channel
 
     def hand_on(channel: int, method: Any, arguments: Any, content: Any) -> Any:
         if content is not None:
             content.properties = properties.pop(channel)
+            content.left_out = left_out.get(channel, 0)
         if method == spec.Basic.Deliver:
             arguments = decodable_key(bytes(arguments))
         return callback(channel, method, arguments, content)
@@ -59,9 +71,25 @@ def frame_handler(connection: Any, callback: Callable[..., Any]) -> Callable[[Fr
         if kind == _HEADER_FRAME:
             properties[channel], _ = decode_properties(payload, _PROPERTIES_AT)
             payload = bytes(payload[:_PROPERTIES_AT]) + _NO_PROPERTIES
+            if bounded and (size := _too_large(payload, properties[channel])):
+                left_out[channel] = size
+                payload = payload[:_SIZE_AT] + bytes(8) + _NO_PROPERTIES
+        elif kind == _BODY_FRAME and channel in left_out:
+            left_out[channel] -= len(payload)
+            if left_out[channel] <= 0:
+                del left_out[channel]
+            connection.bytes_recv += 1
+            return False
         return bool(handle((kind, channel, payload)))
 
     return on_frame
+
+
+def _too_large(header: bytes, properties: Mapping[str, Any]) -> int:
+    """Return the size of a body that is too large to be kept; 0 if it is not."""
+    (size,) = struct.unpack_from(">Q", header, _SIZE_AT)
+    is_task = "task" in (properties.get("application_headers") or {})
+    return size if size > (MOST_KEPT_OF_TASKS if is_task else MOST_KEPT) else 0
 
 
 def decodable_key(deliver: bytes) -> bytes:

@@ -6,6 +6,7 @@ goodbye, would wait for ever: here not. `decoding` reads what a producer's messa
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from amqp import spec
@@ -81,12 +82,19 @@ class TLSSocket(_Resuming, TLSTransport):
 
 
 class Connection(BoundedWait, pyamqp.Connection):
-    """A connection with the channels above; `buffered` is for one that a single thread uses."""
+    """A connection with the channels above; `buffered` is for one that a single thread uses.
+
+    `bounded` is for one whose messages may be left to the broker: of what is too large only
+    the size comes in (`decoding`).
+    """
 
     Channel = Channel
 
-    def __init__(self, *args: Any, buffered: bool = False, **kwargs: Any) -> None:
-        super().__init__(*args, **{"frame_handler": frame_handler, **kwargs})
+    def __init__(
+        self, *args: Any, buffered: bool = False, bounded: bool = False, **kwargs: Any
+    ) -> None:
+        handler = partial(frame_handler, bounded=bounded)
+        super().__init__(*args, **{"frame_handler": handler, **kwargs})
         self._is_buffered = buffered
 
     def Transport(  # noqa: N802 - the library's name

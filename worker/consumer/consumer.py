@@ -26,7 +26,14 @@ from worker.consumer.task_message import (
     split_key,
     to_task_message,
 )
-from worker.consumer.triage import Run, Settlement, triage, triage_dead, triage_unrouted
+from worker.consumer.triage import (
+    Run,
+    Settlement,
+    triage,
+    triage_dead,
+    triage_left_out,
+    triage_unrouted,
+)
 from worker.contract.outcome import utc_now
 from worker.jobs.runtime import Runtime
 from worker.jobs.submit import JobDelivery, begin, fresh_ids, is_due
@@ -139,7 +146,7 @@ class CancelConsumer(Consumer):
         dispatcher, whose = self._dispatcher, split_key(routing_key_of(message))
 
         def act() -> None:
-            decision = decide()
+            decision = triage_left_out(message) or decide()
             if isinstance(decision, Run):
                 task_message = self._accept(message, decision)
                 dispatcher.start(partial(self._start_task, task_message), *whose)

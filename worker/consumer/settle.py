@@ -22,11 +22,18 @@ from worker.consumer.task_message import (
     sender_of,
     without_copies,
 )
-from worker.consumer.triage import Bury, Delay, Reject, Republish, Settlement
+from worker.consumer.triage import (
+    Bury,
+    Delay,
+    LeaveToBroker,
+    Reject,
+    Republish,
+    Settlement,
+)
 from worker.contract.job import SENT_BY_HEADER, InvalidJob
 from worker.contract.outcome import utc_now
 from worker.jobs.poison import delay_route, delayed_headers, past_of
-from worker.jobs.report import Report, reject, reject_outcome
+from worker.jobs.report import Report, log_rejected, reject, reject_outcome
 from worker.jobs.runtime import Runtime
 from worker.orders.forms import expire
 from worker.orders.progress import new_progress
@@ -64,6 +71,11 @@ class Settler:
                 self._bury(message, settlement)
             case Reject(error):
                 self._reject(message, error)
+            case LeaveToBroker(error):
+                if message.delivery_info.get("exchange") != topology.DEAD:  # else it was said
+                    self._runtime.observer.rejected(error.reason)
+                    log_rejected(error)
+                self._dead_letter(message)
 
     def _republish(
         self, message: Any, exchange: str, key: str, headers: Mapping[str, Any]

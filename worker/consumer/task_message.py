@@ -10,6 +10,7 @@ from uuid import uuid4
 from kombu.message import Message
 
 from venues.words import CancelJob, Priority
+from worker.amqp.decoding import MOST_KEPT_OF_TASKS
 from worker.contract.job import (
     MOST_BYTES,
     SENT_BY_HEADER,
@@ -45,8 +46,8 @@ _NEEDED_HEADERS = (
 _MOST_HEADER = 512
 
 #: Largest message of a task that goes on with a job: what is known of 10,000 ids takes some
-#: 6 MiB. RabbitMQ 4 takes no larger one by default.
-MOST_RETRY_BYTES = 1 << 24
+#: 6 MiB.
+MOST_RETRY_BYTES = MOST_KEPT_OF_TASKS
 
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 _NO_ARGUMENTS = json.dumps([[], {}, _EMBED])

@@ -66,8 +66,15 @@ class Reject:
     error: InvalidJob
 
 
+@dataclass(frozen=True, slots=True)
+class LeaveToBroker:
+    """Have the broker move the message, which was not kept here, to `cancel.rejected`."""
+
+    error: InvalidJob
+
+
 #: What settles a message: something takes its place at the broker.
-Settlement = Republish | Delay | Bury | Reject
+Settlement = Republish | Delay | Bury | Reject | LeaveToBroker
 Accounts = Mapping[str, Account]
 
 
@@ -111,6 +118,12 @@ def triage_dead(message: Any, accounts: Accounts, now: datetime) -> Settlement:
     """Decide on a message that the broker gave up."""
     headers = message.headers
     return _buried(message, last_death(headers), accounts, now, may_be_begun(headers))
+
+
+def triage_left_out(message: Any) -> LeaveToBroker | None:
+    """Decide on a message by its size alone; None if it is here as a whole."""
+    size = getattr(message, "left_out", 0)
+    return LeaveToBroker(InvalidJob("too_large", f"{size} bytes; not read")) if size else None
 
 
 def _has_no_name(message: Any) -> bool:

@@ -197,6 +197,13 @@ def _letter(message: Mapping[str, Any], trace: Mapping[str, str]) -> Publication
     )
 
 
+def log_rejected(error: InvalidJob) -> None:
+    """Log that a message is no job."""
+    structlog.get_logger().error(
+        "job_rejected", job_id=error.job_id, reason=error.reason, detail=error.detail
+    )
+
+
 def reject(
     publisher: Publisher,
     body: bytes,
@@ -209,9 +216,7 @@ def reject(
 
     Its own headers are left out where the connection does not carry them.
     """
-    structlog.get_logger().error(
-        "job_rejected", job_id=error.job_id, reason=error.reason, detail=error.detail
-    )
+    log_rejected(error)
     detail = error.detail.encode("utf-8", "replace").decode()[:500]
     said = {"x-reason": error.reason, "x-detail": detail, ROUTING_KEY_HEADER: key}
     letter = Publication(
