@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,7 +46,7 @@ def stage(
     world.audit()
     for page, venue in SEEN:
         world.desk(f"{page}-{venue}", venue, *quotas(venue))
-    for name in "barred", "once", "halted", "slow-heal":
+    for name in "barred", "once", "halted", "slow-heal", "told-until":
         world.desk(name, "ztdx")
     world.desk("reader", "kuna")
     world.desk("quiet", "coinw", *quotas("coinw"))
@@ -151,7 +152,7 @@ def test_a_halted_account_is_told_and_the_next_kill_that_is_served_ends_the_halt
     (line,) = stage.await_lines("account_halted", account="halted")
     assert (line["level"], line["reason"]) == ("error", "auth")
     finding, code = at_venue(shell, "halted")
-    assert (finding["state"], code) == ("not ok", 1)
+    assert (finding["state"], code) == ("not ok", 1), finding
     assert "halted since" in finding["detail"]
     status = {line["account"]: line for line in shell.run("status", "--json").lines}
     assert (status["halted"]["state"], status["halted"]["why"]) == ("halted", "auth")
@@ -206,9 +207,21 @@ def test_quiet_time_is_believed_within_reason_and_named_at_the_deadline(
     (line,) = stage.await_lines("venue_throttled", account="quiet")
     assert (line["pause_s"], line["asked_s"]) == (600.0, 30000.0)
     finding, code = at_venue(shell, "quiet")
-    assert (finding["state"], code) == ("not ok", 1)
+    assert (finding["state"], code) == ("not ok", 1), finding
     assert "paused since" in finding["detail"]
     assert "(throttled); until" in finding["detail"]
+
+
+def test_a_rate_limit_with_http_200_that_names_a_time_is_waited_out(stage: World) -> None:
+    until_ms = int((time.time() + 4) * 1000)
+    said = {"code": -1003, "msg": f"Too many requests; IP banned until {until_ms}."}
+    fault(stage, "told-until", "status", status=200, json=said)
+
+    assert kill(stage, "told-until")[0] == {("canceled", "")}
+    (line,) = stage.await_lines("venue_throttled", account="told-until")
+    assert 2.5 < line["asked_s"] < 5.5
+    refused, following = stage.requests(stage.desks["told-until"])[:2]
+    assert following.received_s - refused.at_s >= 2.5
 
 
 def test_nothing_was_said_that_is_not_so(stage: World) -> None:

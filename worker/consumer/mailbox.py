@@ -18,6 +18,7 @@ from kombu import Queue, pidbox
 #: All else would stop it, or have it take no more jobs, or hold them.
 ALLOWED = frozenset(
     {
+        "accounts",
         "active",
         "active_queues",
         "clock",
