@@ -342,7 +342,8 @@ class Play:
             text=raw.body[:2000],
             received_at=now,
         )
-        said, others = self.hear(self.venue, sending.batch, reply)
+        scrub = self.account.credential.scrub
+        said, others = self.hear(self.venue, sending.batch, reply, scrub)
         self.ears.hear(sending, reply, said)
         self.lane.answered(sending, said, now, others)
         self._pump()
