@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from kombu import Connection
@@ -19,6 +19,7 @@ from worker.amqp.topology import RECORD, lane_queue_name, owner_queue_name
 from worker.cli.accounts import rate
 from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, queue_size
 from worker.cli.conditions import ask_workers, is_troubled, told
+from worker.cli.deep import PATIENCE_S, played
 from worker.cli.output import AsJson, Output, Problem
 from worker.http.transport import InDoubt, NotSent, Transport
 from worker.settings import (
@@ -35,6 +36,12 @@ from worker.stats import AccountCondition
 CLOCK_TOLERANCE_S = 1.5
 #: An account that is not served for longer (seconds) than this is not ok, whatever the reason.
 LONG_S = 60.0
+
+
+Deep = Annotated[
+    bool,
+    typer.Option("--deep", help="Send a test job through each lane and wait for its outcome."),
+]
 
 
 class State(StrEnum):
@@ -54,11 +61,14 @@ class Finding:
     detail: str = ""
 
 
-def check(*, broker_timeout: BrokerTimeout = TIMEOUT_S, as_json: AsJson = False) -> None:
+def check(
+    *, deep: Deep = False, broker_timeout: BrokerTimeout = TIMEOUT_S, as_json: AsJson = False
+) -> None:
     """Check accounts, secrets, broker, queues, venues and clocks. Exit 1 if one is not ok."""
     output = Output(as_json=as_json)
     accounts: dict[str, Account] = {}
-    findings = [*_accounts(accounts), *_broker(accounts, broker_timeout), *_venues(accounts)]
+    found = _broker(accounts, broker_timeout, deep=deep)
+    findings = [*_accounts(accounts), *found, *_venues(accounts)]
     if as_json:
         for finding in findings:
             what, state, detail = finding.what, finding.state, finding.detail
@@ -99,7 +109,9 @@ def _in_force(account: Account) -> str:
 # -- broker ------------------------------------------------------------------------------
 
 
-def _broker(accounts: Mapping[str, Account], timeout_s: float) -> Iterator[Finding]:
+def _broker(
+    accounts: Mapping[str, Account], timeout_s: float, *, deep: bool
+) -> Iterator[Finding]:
     try:
         with broker(timeout_s) as connection:
             yield Finding("broker", State.OK, f"{connection.as_uri()} {_product(connection)}")
@@ -108,6 +120,8 @@ def _broker(accounts: Mapping[str, Account], timeout_s: float) -> Iterator[Findi
             else:
                 yield from _queues(connection, accounts)
                 yield from _conditions(connection, accounts)
+                if deep:
+                    yield from map(_answered, played(connection, accounts, timeout_s))
     except Problem as problem:
         yield Finding("broker", State.BAD, problem.line)
 
@@ -119,6 +133,14 @@ def _product(connection: Connection) -> str:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _answered(lane: tuple[str, float | None]) -> Finding:
+    key, took_s = lane
+    if took_s is None:
+        text = f"no outcome within {PATIENCE_S:g} s; see the worker's log"
+        return Finding(f"test job to {key}", State.BAD, text)
+    return Finding(f"test job to {key}", State.OK, f"answered in {took_s * 1000:.0f} ms")
 
 
 def _queues(connection: Connection, accounts: Mapping[str, Account]) -> Iterator[Finding]:

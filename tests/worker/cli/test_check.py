@@ -9,9 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from kombu import Connection
 
 from tests.support.cli import Done, Shell
+from tests.support.producer import connect
+from tests.support.rabbitmq import RabbitNode
 from tests.worker.cli.conftest import KEY, SECRET
+from venues.sandbox.client import SandboxClient
+from worker.amqp import topology
 
 
 def found(done: Done) -> dict[str, dict[str, Any]]:
@@ -32,6 +37,44 @@ def test_all_is_well_beside_a_worker(shell: Shell) -> None:
     assert any(what.startswith("clock of http://127.0.0.1") for what in findings)
     assert KEY not in done.out
     assert SECRET not in done.out
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_test_job_goes_through_each_lane_and_no_venue_hears_of_it(
+    shell: Shell, sandbox: SandboxClient
+) -> None:
+    before = len(sandbox.requests())
+
+    done = shell.run("check", "--deep", "--json")
+
+    lanes = {what: f for what, f in found(done).items() if what.startswith("test job to ")}
+    assert done.code == 0, done.out
+    assert set(lanes) == {
+        f"test job to {priority}.{account}"
+        for priority in ("kill", "routine")
+        for account in ("desk-c", "desk-k", "desk-z")
+    }
+    assert all(f["detail"].startswith("answered in ") for f in lanes.values())
+    assert not [r for r in sandbox.requests()[before:] if r.ids_count]
+
+
+def test_a_lane_whose_worker_stands_still_is_not_ok(shell: Shell, rabbit: RabbitNode) -> None:
+    """It has a consumer, so that all of its queues look served."""
+    url = rabbit.vhost("stands-still")
+    with Connection(url) as connection, connect(url) as other:
+        topology.declare(connection, ["desk-c", "desk-k", "desk-z"], embedded=False)
+        channel = other.channel()
+        channel.basic_consume("cancel.desk-k.kill", callback=lambda _: None)
+
+        done = shell.run("check", "--deep", "--json", CELERY_BROKER_URL=url)
+
+    assert done.code == 1
+    assert found(done)["test job to kill.desk-k"] == {
+        "what": "test job to kill.desk-k",
+        "state": "not ok",
+        "detail": "no outcome within 5 s; see the worker's log",
+    }
+    assert "test job to kill.desk-c" not in found(done)
 
 
 def test_each_fault_is_told_with_its_mend(offline: Shell) -> None:
