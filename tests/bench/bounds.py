@@ -10,9 +10,11 @@ from venues.coinw import CoinW
 LIMIT, WINDOW_S, BATCH = 10, 1.0, 20
 #: Time from request to response at the sandbox, in seconds.
 RTT_S = 0.05
-#: How long CoinW's reads may lag, in seconds, and the lists that prove an order gone. Its page
-#: Get Order Information warns that `execute` may show limit orders; the sandbox's does.
-LAG_S = CoinW.read_lag_s
+#: How long it takes, in seconds, until absence proves an order gone that nobody saw: it may
+#: come late, two lists are read one after the other's lag, and then the record. And the lists.
+#: CoinW's page Get Order Information warns that `execute` may show limit orders; the sandbox's
+#: does.
+LAG_S = CoinW.birth_lag_s + 2 * CoinW.read_lag_s + CoinW.record_lag_s
 LONG_LISTS, SHORT_LISTS, CLOSED_LISTS = 2, 3, 2
 
 
@@ -36,7 +38,7 @@ def proven_s(ids: int) -> float:
 
     A token comes back each W/L from when the kill comes. Two of CoinW's lists of open orders
     are too long then to be read whole, so they are asked by id; the others, once each; and the
-    two of closed orders after that. A list proves absence when the venue's lag is over.
+    two of closed orders after that. Absence is proven when the venue's lags are over.
     """
     lookups = LONG_LISTS * requests_for(ids) + SHORT_LISTS
     in_turn = (lookups - 1) * WINDOW_S / LIMIT + RTT_S

@@ -103,12 +103,13 @@ def test_retry_after_is_obeyed(stage: World, venue: str) -> None:
 
 
 @pytest.mark.parametrize("venue", VENUES)
-def test_open_after_a_batch_goes_alone(stage: World, venue: str) -> None:
-    """An order that a batch left open is tried again by the single route."""
+def test_open_after_a_batch_goes_as_a_batch_once_more(stage: World, venue: str) -> None:
+    """Orders that a batch left open are canceled together again, and not one by one."""
     stage.hear_job(f"lying-success-{venue}")
-    routes = [one.route for one in stage.requests(stage.desks[f"lying-success-{venue}"])]
+    made = stage.requests(stage.desks[f"lying-success-{venue}"])
+    cancels = [one.route for one in made if one.route.startswith("cancel")]
 
-    assert "cancel_one" in routes[routes.index("cancel_batch") :]
+    assert cancels == ["cancel_batch", "cancel_batch"]
 
 
 def test_many_ids_are_sought_in_the_whole_list(stage: World) -> None:

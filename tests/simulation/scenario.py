@@ -111,7 +111,8 @@ def draw(seed: int) -> Scenario:
         rtt_s=rtt_s,
         timeout_s=rng.choice((0.5, 1.0, 5.0)),
         effect_s=0.0 if calm else rng.choice((0.0, 0.0, 0.2, 1.5)),
-        read_lag_s=venue.read_lag_s * rng.choice(SHARES_OF_A_LAG),
+        # What a stale read shows open is sent again, which the bound does not know of.
+        read_lag_s=0.0 if calm else venue.read_lag_s * rng.choice(SHARES_OF_A_LAG),
         record_lag_s=venue.record_lag_s * rng.choice(SHARES_OF_A_LAG),
         faults={} if calm else _faults(rng),
         orders=tuple(orders),

@@ -10,7 +10,7 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | look-up before a cancel  | kills' look-ups to come        | each has a token    | -       |
 | routine confirmation     | kills of the lane              | none is left        | 3 s     |
 | routine confirmation     | late cancels of the process    | 1 s without one     | 3 s     |
-| routine look-up to come  | others of its burst            | a tick of the clock | 50 ms   |
+| routine look-up to come  | others of its burst            | a tick of the clock | 250 ms  |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
 
 A confirmation is a look-up after a cancel. (*) Or half of the tokens are free; but at least
@@ -23,15 +23,15 @@ requests, without it (`tests/simulation/test_rehearsal.py`):
 
 | without                                 | fails                                            |
 |-----------------------------------------|--------------------------------------------------|
-| kills wait for each other               | kills into a backlog (3.8 s), a kill of 1,000    |
-| ... for at least 50 ms                  | a kill of 200 (31 requests for 17)               |
-| ... with slow tokens, for all           | slow look-ups, two kills half a second apart     |
-| tokens left to kills' look-ups to come  | kills into a backlog (5.4 s)                     |
-| routine waits while kills are there     | a kill beside a job (134 requests for 131)       |
-| routine waits while cancels are late    | accounts that begin (225 requests for 175)       |
-| the tick                                | no quotas (272 requests for 210)                 |
-| `priority`: the most ids first          | kills into a backlog (3.6 s)                     |
-| `priority`: an aged confirmation first  | a rare type beside a backlog (288 s)             |
+| kills wait for each other               | kills into a backlog (13.6 s), a kill of 200     |
+| ... for at least 50 ms                  | a kill of 200 (27 requests for 19)               |
+| ... with slow tokens, for all           | kills into a backlog (13.5 s), two kills         |
+| tokens left to kills' look-ups to come  | kills into a backlog (402 requests for 310)      |
+| routine waits while kills are there     | a kill beside a job (127 requests for 116)       |
+| routine waits while cancels are late    | none since look-ups wait for the venue's lags    |
+| the tick                                | no quotas (407 requests for 164)                 |
+| `priority`: the most ids first          | kills into a backlog (12.7 s)                    |
+| `priority`: an aged confirmation first  | a rare type beside a backlog (295 s)             |
 | lanes that have just begun              | `python -m tests.bench --only 40x500`, as it is  |
 |                                         | worth something only on real processors          |
 """

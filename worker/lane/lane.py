@@ -182,8 +182,9 @@ class Lane:
 
     def _learn(self, entry: Entry, progress: OrderProgress, now: float) -> None:
         """Merge what another job knows; that may move the id to another group."""
-        known, entry.progress = entry.known, joined(entry.progress, progress)
-        if entry.known != known and not entry.in_flight:
+        before = entry.known, entry.progress.search
+        entry.progress = joined(entry.progress, progress)
+        if (entry.known, entry.progress.search) != before and not entry.in_flight:
             dequeue(entry)
             self._queue([entry], max(now, entry.since), now)
         self._holds.update(entry, now)

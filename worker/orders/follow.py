@@ -370,9 +370,10 @@ def _conclusive(progress: OrderProgress) -> OrderProgress:
 
 
 def _missed(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> OrderProgress:
-    """Note that a read which shows what is open did not show the order."""
+    """Note that a read which should show the order, if it is open, did not."""
     is_whole = not said.more and _follows(said, progress.search.read)
-    if not is_whole or asked.route.life_stage >= ENDED_STAGE:
+    shows_open = asked.route.life_stage < ENDED_STAGE
+    if not is_whole or not shows_open or progress.ord_type not in asked.route.ord_types:
         return progress
     since = progress.missing_since or asked.ended
     return progress._replace(missing_since=since, missing_until=asked.started)
@@ -535,10 +536,16 @@ def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
     hidden_until = progress.missing_since + asked.venue.hidden_s
     if progress.missing_until >= hidden_until:
         return _gone(progress, asked.venue)
-    records = (r.name for r in asked.venue.routes if r.life_stage >= ENDED_STAGE)
-    search = Search(tuple(records), unreadable=progress.search.unreadable)
-    progress = progress._replace(search=search)
-    return NextStep(progress, delay_s=max(0.0, hidden_until - asked.ended))
+    others = (
+        route.name
+        for route in asked.venue.routes
+        if route.life_stage >= ENDED_STAGE or progress.ord_type not in route.ord_types
+    )
+    search = Search(tuple(others), unreadable=progress.search.unreadable)
+    again = progress._replace(search=search)
+    if not _unread_routes(again, asked.venue):
+        return _gone(progress, asked.venue)
+    return NextStep(again, delay_s=max(0.0, hidden_until - asked.ended))
 
 
 def _gone(progress: OrderProgress, venue: Venue) -> FinalWord:

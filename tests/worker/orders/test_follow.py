@@ -629,6 +629,20 @@ def test_a_doubt_of_the_order_itself_is_none_of_the_record(reason: str) -> None:
     assert expire(progress).status is CancelStatus.UNCONFIRMED
 
 
+def test_only_the_lists_of_its_type_can_miss_an_order() -> None:
+    """A list of another type never shows it, hidden or not."""
+    known = at(CONFIRM, ord_type=OrdType.TRAILING_STOP, type_known=True, missing_since=0.0)
+
+    missed = again(step(known, HASTY, ABSENT))
+    other = again(
+        step(missed._replace(search=Search(("open_trailing",))), HASTY, ABSENT, 2000.0)
+    )
+
+    assert next_route(known, HASTY).name == "open_trailing"
+    assert (missed.missing_since, missed.missing_until) == (LATE_S + 0.05, LATE_S)
+    assert other.missing_until == LATE_S
+
+
 def test_the_look_before_the_cancel_goes_on_in_the_next_list_from_its_first_page() -> None:
     progress = new_progress(LIMIT, look_first=True)._replace(search=Search(page=3))
 
