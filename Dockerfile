@@ -13,11 +13,13 @@ COPY venues ./venues
 RUN /opt/venv/bin/pip install --no-build-isolation -c requirements.lock ".[flower,postgres,sandbox]"
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin cancel
+RUN groupadd --gid 10001 cancel \
+ && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin cancel
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY flowerconfig.py ./
-USER cancel
+# By number: Kubernetes (runAsNonRoot) does not believe a name.
+USER 10001:10001
 STOPSIGNAL SIGTERM
 CMD ["celery", "-A", "worker", "worker", "-n", "worker@%h"]

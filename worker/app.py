@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
@@ -180,6 +182,14 @@ def _end(line: str, code: int) -> NoReturn:
 def _say_ready(sender: Any, **_: Any) -> None:
     collect_when_idle()
     structlog.get_logger().info("worker_ready", name=sender.hostname)
+    _tell_systemd(environment().get("NOTIFY_SOCKET", ""))
+
+
+def _tell_systemd(address: str) -> None:
+    """Say that the worker is ready (sd_notify), so that the next one may be restarted."""
+    if address:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"READY=1", address.replace("@", "\0", 1))
 
 
 def _stop_sending(**_: Any) -> None:

@@ -7,6 +7,7 @@ venue wrote: so their number is bounded, and none is a secret.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -23,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from venues.base import Verdict
 from venues.words import AccountState, CancelStatus, Priority
-from worker.jobs.runtime import Runtime
+from worker.jobs.runtime import Pulse, Runtime
 from worker.processes.client import LaneClient
 from worker.settings import Account
 from worker.stats import LaneStats, Observer, VenueCall
@@ -207,6 +208,8 @@ _GAUGES: tuple[tuple[str, str, Callable[[LaneStats], float]], ...] = (
 def serve(runtime: Runtime, address: tuple[str, int]) -> Metrics:
     """Serve the statistics of a worker at `http://address/metrics`; return their keeper.
 
+    `/-/healthy` and `/-/ready` answer 200 or 503, as supervisors ask.
+
     Raises:
         OSError: the address cannot be listened on.
     """
@@ -214,8 +217,24 @@ def serve(runtime: Runtime, address: tuple[str, int]) -> Metrics:
     metrics.registry.register(Lanes(runtime))
     metrics.registry.register(Processes(runtime.processes()))
     host, port = address
-    start_http_server(port, host, metrics.registry)
+    server, _ = start_http_server(port, host, metrics.registry)
+    server.set_app(_with_health(server.get_app(), runtime.pulse))
     return metrics
+
+
+def _with_health(figures: Any, pulse: Pulse) -> Any:
+    asked = {"/-/healthy": pulse.is_healthy, "/-/ready": pulse.is_ready}
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Any:
+        ask = asked.get(environ["PATH_INFO"])
+        if ask is None:
+            return figures(environ, start_response)
+        good = ask(time.monotonic())
+        status = "200 OK" if good else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain")])
+        return [b"yes\n" if good else b"no\n"]
+
+    return answer
 
 
 def _word(text: str) -> str:

@@ -2,7 +2,7 @@
 # Prints the broker's users with their passwords, which come from the environment.
 set -eu
 script=""
-for name in PRODUCER_PASSWORD WORKER_PASSWORD RECORD_PASSWORD MONITOR_PASSWORD; do
+for name in PRODUCER_PASSWORD WORKER_PASSWORD RECORD_PASSWORD OPERATOR_PASSWORD MONITOR_PASSWORD; do
   eval "value=\${$name:-}"
   case "$value" in
     "" | *[!A-Za-z0-9_-]*)

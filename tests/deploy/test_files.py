@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,33 +22,40 @@ SECRETS = re.findall(r"^(\w+_PASSWORD)=", (ROOT / "deploy/env.example").read_tex
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 
 
-def _compose(**env: str) -> subprocess.CompletedProcess[str]:
-    plugin = ["docker", "compose"]
-    has_plugin = (
-        shutil.which("docker")
-        and not subprocess.run(
-            [*plugin, "version"], capture_output=True, check=False
-        ).returncode
-    )
-    alone = shutil.which("docker-compose")
-    need(bool(has_plugin or alone), "docker-compose is missing: apt-get install docker-compose")
-    command = plugin if has_plugin else ["docker-compose"]
-    return subprocess.run(
-        [*command, "--profile", "sandbox", "--profile", "monitoring", "config"],
-        cwd=ROOT, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **env},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def _compose(*files: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Let compose read the files; docker-compose 1 reads them without what it does not know."""
+    command = ["docker", "compose"] if shutil.which("docker") else []
+    if (
+        not command
+        or subprocess.run([*command, "version"], capture_output=True, check=False).returncode
+    ):
+        command = [shutil.which("docker-compose") or ""]
+    need(command != [""], "docker-compose is missing: apt-get install docker-compose")
+    old = len(command) == 1
+    with tempfile.TemporaryDirectory() as folder:
+        for number, name in enumerate(("docker-compose.yml", *files)):
+            text = (ROOT / name).read_text()
+            if old:
+                text = text.replace("        bind: {create_host_path: false}\n", "")
+            copy = Path(folder, f"{number}.yml")
+            copy.write_text(text)
+            command += ["-f", str(copy)]
+        return subprocess.run(
+            [*command, "--project-directory", str(ROOT), "--profile", "monitoring", "config"],
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **env},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
 
 @cache
-def _services() -> dict[str, Any]:
-    done = _compose(**dict.fromkeys(SECRETS, "planted"))
+def _services(*files: str) -> dict[str, Any]:
+    done = _compose(*files, **dict.fromkeys(SECRETS, "planted"))
     assert done.returncode == 0, done.stderr
     return dict(yaml.safe_load(done.stdout)["services"])
 
 
 def test_compose_takes_the_file() -> None:
-    expected = {"rabbitmq", "worker", "record", "postgres", "flower", "sandbox", "prometheus"}
+    expected = {"rabbitmq", "worker", "record", "postgres", "flower", "prometheus"}
 
     assert set(_services()) == expected | {"grafana"}
 
@@ -92,6 +101,34 @@ def test_every_service_is_restarted_and_watched() -> None:
         assert service["healthcheck"]["test"], name
 
 
+def test_what_is_missing_is_no_folder_of_dockers() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    mounts = {mount["target"]: mount for mount in services["worker"]["volumes"]}
+
+    for target in ("/etc/cancel/cancel.toml", "/run/secrets"):
+        assert mounts[target]["bind"] == {"create_host_path": False}
+
+
+def test_the_sandbox_outlives_a_restart_of_the_worker() -> None:
+    """Whose network it is, that one's end takes it from the other."""
+    services = _services("deploy/sandbox.yml")
+
+    assert services["worker"]["network_mode"] == "service:sandbox"
+    assert "network_mode" not in services["sandbox"]
+    assert "worker" in services["sandbox"]["networks"]["default"]["aliases"]
+
+
+def test_one_service_builds_the_image() -> None:
+    assert [name for name, service in _services().items() if "build" in service] == ["worker"]
+
+
+def test_the_worker_is_not_judged_by_its_broker() -> None:
+    check = " ".join(_services()["worker"]["healthcheck"]["test"])
+
+    assert "9464/-/healthy" in check
+    assert "celery" not in check
+
+
 def test_every_port_is_bound_to_loopback() -> None:
     for name, service in _services().items():
         for port in service.get("ports", ()):
@@ -117,9 +154,9 @@ def test_the_image_is_locked_and_does_not_run_as_root() -> None:
 
     assert installs
     assert all("-c requirements.lock" in line for line in installs)
-    assert users == ["cancel"]
+    assert users == ["10001:10001"]
     assert max(i for i, line in enumerate(lines) if line.startswith("FROM")) < lines.index(
-        "USER cancel"
+        "USER 10001:10001"
     )
 
 
@@ -151,4 +188,7 @@ def test_a_unit_runs_as_nobody_special_and_is_restarted(path: Any) -> None:
         "0" if "flower" not in path.name else None
     )
     assert service["RestartPreventExitStatus"] == str(os.EX_CONFIG)
+    assert service["UMask"] == "0077"
+    if "flower" not in path.name:
+        assert service["LogRateLimitIntervalSec"] == "0", "journald drops lines of outcomes"
     assert re.search(r"\.venv/bin/(celery -A worker|cancel-worker) ", service["ExecStart"])

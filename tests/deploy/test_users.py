@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import amqp
 import pytest
+from celery import Celery
 from kombu import Connection
 
 from tests.support.cli import COMMAND, Shell
@@ -24,8 +27,9 @@ from venues.sandbox.client import SandboxClient, start_sandbox
 from worker.amqp import topology
 
 RENDER = ROOT / "deploy/rabbitmq/render.sh"
-USERS = ("PRODUCER", "WORKER", "RECORD", "MONITOR")
+USERS = ("PRODUCER", "WORKER", "RECORD", "OPERATOR", "MONITOR")
 PASSWORDS = {f"{user}_PASSWORD": f"planted-{user}" for user in USERS}
+ORDER = "3fa42833-9508-4061-8d80-000000000001"
 KEY, SECRET = "planted-key-of-users", "planted-secret-of-users"
 
 
@@ -73,19 +77,27 @@ def _wait(what: str, true: bool, give_up: float) -> None:
     time.sleep(0.2)
 
 
-def test_producer_worker_record_and_monitor_work_together(
-    site: Site, box: SandboxClient, tmp_path: Path
-) -> None:
+@pytest.fixture
+def desk(box: SandboxClient, tmp_path: Path) -> dict[str, str]:
+    """The environment of a worker with one account, and an order that rests."""
+    box.seed(
+        [{"venue": "kuna", "api_key": KEY, "symbol": "BTC_USDT", "ord_type": "limit",
+          "id": ORDER, "state": "open"}]
+    )  # fmt: skip
     account = {"venue": "kuna", "key": KEY, "secret": SECRET, "base_url": box.url}
-    env = accounts_file({"desk-9": account}, tmp_path / "cancel.toml")
+    return accounts_file({"desk-9": account}, tmp_path / "cancel.toml")
+
+
+def test_producer_worker_record_and_monitor_work_together(
+    site: Site, desk: dict[str, str], tmp_path: Path
+) -> None:
     database = tmp_path / "record.sqlite3"
     kept = {
         "CANCEL_RECORD_URL": f"sqlite:///{database}",
         "CELERY_BROKER_URL": site.url("record"),
     }
-    orders = ["3fa42833-9508-4061-8d80-000000000001"]
-    job = {"job_id": "j-users", "account": "desk-9", "orders": orders}
-    with WorkerProcess(site.url("worker"), env, tmp_path / "worker.log") as worker:
+    job = {"job_id": "j-users", "account": "desk-9", "orders": [ORDER]}
+    with WorkerProcess(site.url("worker"), desk, tmp_path / "worker.log") as worker:
         record = subprocess.Popen(
             [sys.executable, "-m", "worker.cli", "record"],
             env={**os.environ, **kept, "CANCEL_LOG": "json"}, cwd=ROOT,
@@ -110,7 +122,7 @@ def _see_it_through(
     while told:
         send(site.url("producer"), [("kill.desk-9", job)])
         told = subprocess.run(
-            [*COMMAND, "explain", "3fa42833-9508-4061-8d80-000000000001"],
+            [*COMMAND, "explain", ORDER],
             env={**os.environ, **kept}, cwd=ROOT, capture_output=True, check=False,
         ).returncode  # fmt: skip
         _wait("the record has the id", not told, give_up)
@@ -148,6 +160,68 @@ def test_nobody_publishes_what_is_not_theirs(site: Site, user: str, exchange: st
         with pytest.raises(amqp.exceptions.AccessRefused):
             channel.basic_publish(amqp.Message(b"{}"), exchange, "cancel.desk-9.kill")
             channel.queue_declare("", passive=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("shutdown", {}),
+        ("cancel_consumer", {"queue": "cancel.desk-9.kill"}),
+        ("pool_shrink", {"n": 9999}),
+        ("time_limit", {"task_name": "tasks.cancel_orders", "hard": 1}),
+    ],
+)
+def test_a_monitor_stops_no_kill(
+    site: Site, desk: dict[str, str], tmp_path: Path, command: str, arguments: dict[str, Any]
+) -> None:
+    """The broker cannot tell these commands from those that Flower needs; the worker does."""
+    shell = Shell(tmp_path, {"CELERY_BROKER_URL": site.url("operator")})
+    with WorkerProcess(site.url("worker"), desk, tmp_path / "worker.log") as worker:
+        control = Celery(broker=site.url("monitor")).control
+        [reply] = control.broadcast(command, arguments=arguments, reply=True, limit=1)
+
+        assert "is refused" in next(iter(reply.values()))["error"]
+        assert control.ping(limit=1)
+        done = shell.run("submit", ORDER, "-a", "desk-9", "--kill", "--wait", "--json")
+        assert done.lines[0]["status"] == "canceled", done
+        assert [line["command"] for line in worker.events("control_refused")] == [command]
+
+
+def test_an_operator_submits_waits_and_looks_after_rejected(
+    site: Site, desk: dict[str, str], tmp_path: Path
+) -> None:
+    shell = Shell(tmp_path, {"CELERY_BROKER_URL": site.url("operator")})
+    with WorkerProcess(site.url("worker"), desk, tmp_path / "worker.log"):
+        with shell.start("watch", "--json") as watch:
+            sent = shell.run("submit", ORDER, "-a", "desk-9", "--wait", "--json")
+            assert watch.stdout is not None
+            seen = json.loads(watch.stdout.readline())
+            watch.kill()
+        send(site.url("operator"), [("kill.desk-9", {"account": "desk-9", "orders": 1})])
+        rejected = _listed(shell)
+        replayed = shell.run("rejected", "replay", "1")
+
+    assert sent.lines[0]["status"] == "canceled", sent
+    assert seen["id"] == ORDER
+    assert "bad_orders" in rejected
+    assert replayed.code == 0, replayed
+
+
+def _listed(shell: Shell) -> str:
+    give_up = time.monotonic() + 10
+    while (
+        not (listed := shell.run("rejected", "list").out).strip() or "bad_orders" not in listed
+    ):
+        _wait("the bad job is rejected", False, give_up)
+    return listed
+
+
+def test_a_record_cannot_delete_what_outcomes_go_through(site: Site) -> None:
+    with (
+        connect(site.url("record")) as connection,
+        pytest.raises(amqp.exceptions.AccessRefused),
+    ):
+        connection.channel().exchange_delete("cancel.outcomes")
 
 
 def test_a_producer_declares_nothing(site: Site) -> None:

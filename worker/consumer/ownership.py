@@ -6,6 +6,7 @@ own. Celery's task consumer serves the two queues of a lane once the lane's toke
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -27,6 +28,7 @@ from worker.jobs.runtime import Runtime
 TOKEN_RENEWAL_S = 15.0
 #: A worker that is given a token later than this (seconds) assumes that another one had it.
 FIRST_TOKEN_S = 5.0
+PULSE_S = 1.0
 
 
 class Ownership(ConsumerStep):
@@ -42,7 +44,7 @@ class Ownership(ConsumerStep):
         self._tokens: dict[str, Any] = {}
         self._consumed_before: set[str] = set()
         self._started_at = 0.0
-        self._renewal: Any = None
+        self._timers: list[Any] = []
         self._log = structlog.get_logger()
 
     def start(self, c: Any) -> None:
@@ -58,11 +60,14 @@ class Ownership(ConsumerStep):
             topology.declare_delays(c.connection, accounts)
             self._consumed_before = topology.consumed_accounts(c.connection, accounts)
             self._post_tokens(accounts)
+        pulse = self._runtime.pulse
         if c.hub is not None:
-            self._renewal = c.timer.call_repeatedly(
-                TOKEN_RENEWAL_S, self._post_tokens, (list(accounts),)
-            )
+            self._timers = [
+                c.timer.call_repeatedly(TOKEN_RENEWAL_S, self._post_tokens, (list(accounts),)),
+                c.timer.call_repeatedly(PULSE_S, lambda: pulse.turn(time.monotonic())),
+            ]
         super().start(c)
+        pulse.turn(math.inf if c.hub is None else time.monotonic())
 
     def get_consumers(self, channel: Any) -> list[Consumer]:
         """Return the consumers of this step, each with what takes its messages."""
@@ -88,16 +93,21 @@ class Ownership(ConsumerStep):
 
     def stop(self, c: Any) -> None:
         """Take nothing more. Tokens go back as the channel closes, when all requests ended."""
-        if self._renewal is not None:
-            self._renewal.cancel()
+        self._end_pulse()
         for consumer in self.consumers or ():
             ignore_errors(c, consumer.cancel)
 
     def lose(self) -> None:
         """Stop sending: the connection is lost, and the broker gives the lanes away."""
+        self._end_pulse()
         for name in self._tokens:
             self._runtime.give_up(name)
         self._tokens.clear()
+
+    def _end_pulse(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._runtime.pulse.end()
 
     def _on_token(self, name: str, token: Any) -> None:
         """Own the lane: the broker hands its one token to a single worker at a time."""

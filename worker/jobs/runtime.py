@@ -23,6 +23,33 @@ from worker.stats import NO_OBSERVER, AccountCondition, LaneStats, Observer
 DISOWNED = "disowned"
 
 
+#: An event loop that has not turned for so long is stuck; a burst of messages takes seconds.
+STUCK_S = 30.0
+
+
+class Pulse:
+    """Whether the worker consumes, and its event loop turns meanwhile."""
+
+    def __init__(self) -> None:
+        self._turned_at: float | None = None
+
+    def turn(self, now: float) -> None:
+        """Note that the loop, which consumes, has turned; `inf` where there is no loop."""
+        self._turned_at = now
+
+    def end(self) -> None:
+        """Note that the worker consumes no more, as it stops or has no connection."""
+        self._turned_at = None
+
+    def is_healthy(self, now: float) -> bool:
+        """Say whether nothing is stuck. A worker without a broker waits for it and is well."""
+        return self._turned_at is None or now - self._turned_at < STUCK_S
+
+    def is_ready(self, now: float) -> bool:
+        """Say whether jobs are taken."""
+        return self._turned_at is not None and self.is_healthy(now)
+
+
 class Runtime:
     """The way in to all lanes and the way out of the worker."""
 
@@ -46,6 +73,7 @@ class Runtime:
         #: What the consumer read, for the task that comes of it; each lives with its message.
         self.deliveries: WeakValueDictionary[str, JobDelivery] = WeakValueDictionary()
         self._owned: set[str] = set()
+        self.pulse = Pulse()
 
     def listen(self, write: Callable[[str], object]) -> None:
         """Begin to hear of the lanes; `write` gets the lines of their log."""

@@ -88,7 +88,9 @@ class Recorder:
         channel.basic_qos(0, _PREFETCH, False)
         embedded = connection.transport.driver_type != "amqp"
         queue = record_queue(embedded=embedded)(channel)
-        queue.declare()
+        _find_outcomes(connection)
+        queue.queue_declare()
+        queue.queue_bind()
         consumer = Consumer(channel, [queue], auto_declare=False, on_message=self._inbox.append)
         consumer.consume()
         self._log.info("recording", queue=RECORD, exchange=OUTCOMES)
@@ -132,6 +134,16 @@ class Recorder:
         except ValueError as error:
             self._log.error("outcome_refused", why=str(error), routing_key=message.routing_key)
             self._store.write([unreadable(message, str(error), utc_now())])
+
+
+def _find_outcomes(connection: Connection) -> None:
+    """Declare the exchange only if it is missing: that needs the right to delete it, too."""
+    try:
+        with connection.channel() as channel:
+            OUTCOMES_EXCHANGE(channel).declare(passive=True)
+    except connection.channel_errors:
+        with connection.channel() as channel:
+            OUTCOMES_EXCHANGE(channel).declare()
 
 
 def _library_errors(connect: Callable[[], Connection]) -> tuple[type[BaseException], ...]:

@@ -70,8 +70,13 @@ def proxy(
 
     def relay(client: socket.socket, venue: socket.socket) -> None:
         if inspects:
+            # By one thread, as no two may use one TLS connection at once.
             client = inspects.wrap_socket(client, server_side=True)
             venue = _UNCHECKED.wrap_socket(venue)
+            while part := client.recv(65536):
+                venue.sendall(part)
+                client.sendall(venue.recv(65536))
+            return
         threading.Thread(target=pump, args=(venue, client), daemon=True).start()
         pump(client, venue)
 

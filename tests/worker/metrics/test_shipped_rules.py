@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ MUST_PAGE = (
     "cancel_throttled_total",
     "cancel_lane_owned",
     "cancel_oldest_id_seconds",
+    "rabbitmq_detailed_queue_messages_ready",
 )
 
 
@@ -71,6 +73,40 @@ def test_every_figure_of_ours_stands_on_the_dashboard(run: Run) -> None:
     missing = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in ours} - stems
 
     assert {name for name in missing if f"{name}_total" not in stems} == set()
+
+
+@pytest.mark.parametrize("title", ["Rejected jobs", "Deadline misses"])
+def test_a_panel_shows_the_first_event_of_its_kind(title: str, tmp_path: Path) -> None:
+    """Its row begins with it, and a row that begins shows no increase."""
+    need(
+        shutil.which("promtool") is not None, "promtool is missing: apt-get install prometheus"
+    )
+    [panel] = [panel for panel in _dashboard()["panels"] if panel["title"] == title]
+    [target] = panel["targets"]
+    asked = re.sub(r"\$__\w+", "10m", target["expr"]).replace('"$venue"', '".*"')
+    asked = asked.replace('"$account"', '".*"')
+    name = METRIC.findall(asked)[0]
+    asks = [
+        {"expr": f"sum({asked})", "eval_time": when, "exp_samples": [{"value": value}]}
+        for when, value in (("14m", 0), ("16m", 2), ("40m", 0))
+    ]
+    series = [
+        {"series": f'{name}{{venue="v",account="a",reason="old"}}', "values": "5x300"},
+        {"series": f'{name}{{venue="v",account="a",reason="new"}}', "values": "_x90 2x210"},
+    ]
+    test = {
+        "interval": "10s",
+        "input_series": series,
+        "promql_expr_test": asks,
+    }
+    (tmp_path / "test.yml").write_text(json.dumps({"tests": [test]}))
+
+    done = subprocess.run(
+        ["promtool", "test", "rules", "test.yml"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_must_wake_somebody_does() -> None:
