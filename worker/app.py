@@ -149,7 +149,9 @@ def _embedded(settings: Settings) -> bool:
 def _queues(settings: Settings) -> list[Any]:
     embedded = _embedded(settings)
     return [
-        queue for name in settings.accounts for queue in topology.lane_queues(name, embedded)
+        queue
+        for name in settings.accounts
+        for queue in topology.lane_queues(name, embedded, declared=True)
     ]
 
 
@@ -166,12 +168,15 @@ def _declare(app: Celery, settings: Settings) -> None:
     try:
         with connect(app) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2)
-            topology.declare(connection, settings.accounts, _embedded(settings))
+            older = topology.declare(connection, settings.accounts, _embedded(settings))
     except Exception as error:  # noqa: BLE001 - each transport has its own; all mean the same
         where = connection.as_uri()
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         line = f"{where}: the broker cannot be used ({why}); {advice(why)}"
         _end(line, os.EX_UNAVAILABLE)
+    if older:
+        text = "queues of the version before: after a node's death their lane waits a minute"
+        structlog.get_logger().warning("settings", detail=text, queues=older)
 
 
 def _end(line: str, code: int) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from amqp.exceptions import PreconditionFailed
 from kombu import Connection, Exchange, Queue
 from kombu.transport import native_delayed_delivery
 from kombu.utils.url import parse_url
@@ -46,7 +47,13 @@ _DURABLE_JOBS = {
 }
 #: Where Celery's delayed messages come out again.
 _DELAYED = native_delayed_delivery.CELERY_DELAYED_DELIVERY_EXCHANGE
-_ONE_OWNER = {"x-single-active-consumer": True}
+_DISCONNECTED = "x-consumer-disconnected-timeout"
+_ONE_OWNER = {
+    "x-single-active-consumer": True,
+    # So long (ms) RabbitMQ 4.3 waits for a consumer whose node died before it asks the next
+    # one; a minute by default. Older ones go on at once, and do not know the word.
+    _DISCONNECTED: 1000,
+}
 
 
 def jobs_exchange(embedded: bool) -> Exchange:
@@ -75,14 +82,18 @@ def routing_key(priority: Priority, account: str) -> str:
     return f"{priority}.{account}"
 
 
-def lane_queues(account: str, embedded: bool) -> list[Queue]:
-    """Return an account's two job queues, kill first."""
+def lane_queues(account: str, embedded: bool, *, declared: bool = False) -> list[Queue]:
+    """Return an account's two job queues, kill first.
+
+    `declared`: they stand, perhaps as the version before declared them, and are not again.
+    """
     return [
         Queue(
             lane_queue_name(account, priority),
             jobs_exchange(embedded),
             routing_key=routing_key(priority, account),
             queue_arguments=_arguments(_DURABLE_JOBS | _ONE_OWNER, embedded),
+            no_declare=declared and not embedded,
         )
         for priority in (Priority.KILL, Priority.ROUTINE)
     ]
@@ -144,16 +155,42 @@ def common_queues(embedded: bool) -> list[Queue]:
     return [unrouted_queue(embedded), *([] if embedded else [dead_queue()])]
 
 
-def declare(connection: Connection, accounts: Iterable[str], embedded: bool) -> None:
-    """Declare all exchanges and queues; the broker keeps those that have these arguments."""
+def declare(connection: Connection, accounts: Iterable[str], embedded: bool) -> list[str]:
+    """Declare all exchanges and queues; the broker keeps those that have these arguments.
+
+    Return the names of those that stand there as the version before declared them.
+    """
     with connection.channel() as channel:
         for exchange in (OUTCOMES_EXCHANGE, UNROUTED_EXCHANGE, jobs_exchange(embedded)):
             exchange(channel).declare()
-        for queue in _all_queues(accounts, embedded):
-            queue(channel).declare()
+        found = _declare_queues(connection, _all_queues(accounts, embedded))
         if embedded:
             queue = unrouted_queue(embedded)(channel)
             queue.bind_to(JOBS, routing_key=str(Priority.KILL))
+    return found
+
+
+def _declare_queues(connection: Connection, queues: Iterable[Queue]) -> list[str]:
+    channel, older = connection.channel(), []
+    for queue in queues:
+        try:
+            queue(channel).declare()
+        except PreconditionFailed:  # which closed the channel
+            if _DISCONNECTED not in (queue.queue_arguments or {}):
+                raise
+            channel = connection.channel()
+            as_before(queue)(channel).declare()
+            older.append(queue.name)
+    channel.close()
+    return older
+
+
+def as_before(queue: Queue) -> Queue:
+    """Return a lane's queue as the version before declared it; RabbitMQ 4.3 compares that."""
+    arguments = {k: v for k, v in queue.queue_arguments.items() if k != _DISCONNECTED}
+    return Queue(
+        queue.name, queue.exchange, routing_key=queue.routing_key, queue_arguments=arguments
+    )
 
 
 def declare_delays(connection: Connection, accounts: Iterable[str]) -> None:

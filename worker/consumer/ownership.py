@@ -135,7 +135,7 @@ class Ownership(ConsumerStep):
 
     def _serve(self, name: str) -> None:
         task_consumer = self._consumer.task_consumer
-        for queue in topology.lane_queues(name, self._runtime.embedded):
+        for queue in topology.lane_queues(name, self._runtime.embedded, declared=True):
             task_consumer.add_queue(queue)
         task_consumer.consume()
         self._runtime.own(name)
