@@ -126,10 +126,17 @@ def _planned(
 def _said(venue: Venue, sending: Sending) -> dict[OrderRef, Judgement]:
     """Return the assumed answer to a request."""
     if sending.batch.route.purpose is Purpose.CANCEL:
-        accepted = Judgement(Verdict.ACCEPTED, shown=OrdStatus.CANCELED)
-        return dict.fromkeys(sending.batch.refs, accepted)
+        asked = zip(sending.entries, sending.batch.refs, strict=True)
+        return {ref: _done(item.progress) for item, ref in asked}
     looks = zip(sending.entries, sending.batch.refs, strict=True)
     return {ref: _seen(venue, sending.batch.route, item.progress) for item, ref in looks}
+
+
+def _done(progress: OrderProgress) -> Judgement:
+    """Return the assumed answer to a cancel: an order that is there, and then gone."""
+    if progress.searched:
+        return Judgement(Verdict.UNKNOWN_ORDER)
+    return Judgement(Verdict.ACCEPTED, shown=OrdStatus.CANCELED)
 
 
 def _seen(venue: Venue, route: Route, progress: OrderProgress) -> Judgement:

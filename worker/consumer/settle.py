@@ -30,7 +30,7 @@ from worker.consumer.triage import (
     Republish,
     Settlement,
 )
-from worker.contract.job import SENT_BY_HEADER, InvalidJob
+from worker.contract.job import SENT_BY_HEADER, InvalidJob, job_id_of
 from worker.contract.outcome import utc_now
 from worker.jobs.poison import delay_route, delayed_headers, past_of
 from worker.jobs.report import Report, log_rejected, reject, reject_outcome
@@ -116,6 +116,9 @@ class Settler:
         self, message: Any, error: InvalidJob, also: Sequence[Future[None]] = ()
     ) -> None:
         publisher, body = self._runtime.publisher, body_of(message)
+        # The message id is the name of a job whose body has none.
+        name = message.properties.get("message_id")
+        error.job_id = error.job_id or job_id_of({"job_id": name})
         self._runtime.observer.rejected(error.reason)
         properties, key = properties_of(message), routing_key_of(message)
         letter = reject(self._runtime.forwarder, body, properties, message.headers, key, error)

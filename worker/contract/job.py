@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, NoReturn, Required
 
 from pydantic import (
@@ -152,6 +153,10 @@ class JobMessage(BaseModel):
     )
     venue: Label | None = Field(None, description="If given, must be the account's venue.")
     symbol: Label | None = Field(None, description="For all orders that do not say their own.")
+    kind: Label | None = Field(None, description="For all orders that do not say their own.")
+    ord_type: Label | None = Field(
+        None, description="For all orders that do not say their own."
+    )
     orders: list[_Element] = Field(
         min_length=1, max_length=MOST_ORDERS, description="Ids, or objects with an id."
     )
@@ -219,6 +224,18 @@ def job_id_of(value: Any) -> str:
     found = value.get("job_id") if isinstance(value, dict) else None
     usable = isinstance(found, str) and 0 < len(found) <= 128 and is_text(found)
     return str(found) if usable else ""
+
+
+def may_be_rounded(number: int) -> bool:
+    """Say whether a producer whose JSON numbers are doubles may have rounded an id.
+
+    Beyond 2^53 such a producer writes what the nearest double is, or the fewest digits that are
+    read as that double.
+    """
+    if abs(number) <= 1 << 53:
+        return False
+    nearest = float(number)
+    return number in (int(nearest), int(Decimal(repr(nearest))))
 
 
 def order_id_of(value: Any) -> str:

@@ -44,6 +44,7 @@ class OutcomeMessage(BaseModel):
         description="User who sent the job, as the broker checked it (AMQP user_id); empty "
         "where the producer did not state it.",
     )
+    job_reason: str = Field(default="", description="The `reason` of the job, as it was sent.")
     tags: dict[str, str]
     accepted_at: str
     finished_at: str

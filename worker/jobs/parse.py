@@ -20,6 +20,7 @@ from worker.contract.job import (
     is_label,
     is_text,
     job_id_of,
+    may_be_rounded,
     order_id_of,
     unknown_fields,
     validated,
@@ -65,7 +66,7 @@ def _read_job(
 ) -> ParsedJob:
     message = validated(value)
     account = _account(message, envelope, accounts)
-    venue, asked = account.venue, _asked(message)
+    venue, asked, rounded = account.venue, _asked(message), _rounded(message)
     named = [
         said if isinstance(said, Refusal) else name_order(venue, order_id, said)
         for order_id, said in asked.items()
@@ -75,7 +76,7 @@ def _read_job(
         account=account.name,
         venue=venue.name,
         priority=_priority(envelope.priority),
-        refs=tuple(ref for ref in named if isinstance(ref, OrderRef)),
+        refs=tuple(_marked(ref, rounded) for ref in named if isinstance(ref, OrderRef)),
         accepted_at=now,
         deadline=message.deadline or now + DEFAULT_DEADLINE,
         reason=message.reason or "",
@@ -123,7 +124,7 @@ def _asked(message: JobMessage) -> dict[str, Words | Refusal]:
     can tell which order it names. What names no order goes under its place.
     """
     common = message.symbol or ""
-    nothing = (None, "any", common)
+    nothing = (message.kind, message.ord_type or "any", common)
     asked: dict[str, Words | Refusal] = {}
     for place, item in enumerate(message.orders):
         said: Words | Refusal
@@ -132,13 +133,29 @@ def _asked(message: JobMessage) -> dict[str, Words | Refusal]:
             order_id = said.id
         elif isinstance(item, dict):
             order_id = str(item["id"])
-            said = (item["kind"], item["ord_type"] or "any", item["symbol"] or common)
+            given = item["kind"], item["ord_type"], item["symbol"]
+            said = (given[0] or nothing[0], given[1] or nothing[1], given[2] or common)
         else:
             order_id, said = str(item), nothing
         known = asked.setdefault(order_id, said)
         if known is not said and _contradict(known, said):
             asked[order_id] = _contradictory(order_id)
     return asked
+
+
+def _rounded(message: JobMessage) -> frozenset[str]:
+    """Return the ids that came as numbers which their producer may have rounded."""
+    given = [item["id"] if isinstance(item, dict) else item for item in message.orders]
+    numbers = {str(number) for number in given if _is_rounded(number)}
+    return frozenset(numbers.difference(given)) if numbers else frozenset()
+
+
+def _is_rounded(value: Any) -> bool:
+    return isinstance(value, int) and may_be_rounded(value)
+
+
+def _marked(ref: OrderRef, rounded: frozenset[str]) -> OrderRef:
+    return ref._replace(maybe_rounded=True) if ref.id in rounded else ref
 
 
 def _contradict(one: Words | Refusal, other: Words | Refusal) -> bool:

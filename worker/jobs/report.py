@@ -59,6 +59,7 @@ class Report:
             "account": job.account,
             "requested_by": job.requested_by,
             "sent_by": job.sent_by,
+            "job_reason": job.reason,
             "tags": dict(job.tags),
             "accepted_at": rfc_3339(job.accepted_at),
         }
@@ -98,10 +99,8 @@ class Report:
         self._tell(self._message(outcome, now))
 
     def _tell(self, message: Mapping[str, Any]) -> None:
-        fields = {**message, "job_reason": self._job.reason}
-        fields.pop(
-            "tags", None
-        )  # they stand in `job_accepted`; with each id, they are megabytes
+        # Tags stand in `job_accepted`; with each id, they are megabytes.
+        fields = {name: value for name, value in message.items() if name != "tags"}
         tell = self._log.error if message["status"] in _LOUD else self._log.info
         tell("cancel_outcome", **fields)
         self.counts[message["status"]] += 1
@@ -249,6 +248,7 @@ def reject_outcome(
         "account": account,
         "requested_by": "",
         "sent_by": sent_by,
+        "job_reason": "",
         "tags": {},
         "accepted_at": rfc_3339(now),
         "finished_at": rfc_3339(now),

@@ -34,6 +34,7 @@ from worker.lane.list_all import WholeLists
 from worker.lane.standing import BAN_S, Pause, Standing
 from worker.lane.submission import Result, Submission
 from worker.orders.follow import (
+    FEW,
     FinalWord,
     NextStep,
     ReplyContext,
@@ -343,6 +344,7 @@ class Lane:
             started=sending.started,
             ended=now,
             alone=len(sending.entries) == 1,
+            few=len(sending.entries) <= FEW,
             lists_all=sending.batch.lists_all,
             verify=self._verify,
         )

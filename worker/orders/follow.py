@@ -19,13 +19,15 @@ from venues.words import (
 )
 from worker.orders.judge import Judgement
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase, Read, Search
-from worker.orders.routes import cancel_routes, lookup_routes, unasked_routes
+from worker.orders.routes import cancel_routes, engine_route, hangs_on_symbol, lookup_routes
 
 #: So often an id goes by the same route before it goes by the next one: as a batch once more
 #: before it goes alone, as what was lost once was seldom lost because of the batch.
 TRIES_A_ROUTE = 2
 #: After this many refusals of whole requests an id that can never go alone is refused, too.
 MOST_REFUSALS = 3
+#: So many ids of one look-up may each be asked for alone: what a venue takes in about a second.
+FEW = 10
 #: After this many attempts that left the order open, each further one waits longer.
 QUICK_TRIES = 3
 #: Verdicts that speak of the account, with the reason that its ids carry meanwhile.
@@ -43,6 +45,12 @@ _OF_THE_ORDER = frozenset({"nothing_executed", "unmapped_state"})
 _EDGE_ROWS = 10
 #: After this many look-ups in a row that settled nothing a record is taken to be unreadable.
 _MOST_INCONCLUSIVE = 3
+#: What the producer should look at, where its own word leaves an order unproven.
+_ADVICE = {
+    "maybe_rounded": "no list shows this number, which may be rounded: send ids as strings",
+    "symbol_missing_for_lookup": "not every list could be asked: state the symbol",
+    "symbol_unproven": "no list shows it under the symbol that was stated: look at the symbol",
+}
 #: Verdicts of a list that speak of each id.
 _OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT})
 
@@ -95,8 +103,9 @@ class ReplyContext:
     """The request that was answered: by which route, when it started and ended.
 
     `alone` says that it carried this id only, so that a refusal of the whole request is a
-    refusal of this id. `lists_all` says that it asked for a whole list and named no id.
-    `verify` looks up also what a reply has named.
+    refusal of this id; `few`, that each of its ids may be asked for by itself. `lists_all` says
+    that it asked for a whole list and named no id. `verify` looks up also what a reply has
+    named.
     """
 
     venue: Venue
@@ -104,6 +113,7 @@ class ReplyContext:
     started: float
     ended: float
     alone: bool = False
+    few: bool = False
     lists_all: bool = False
     verify: bool = False
 
@@ -147,7 +157,8 @@ def sent(progress: OrderProgress) -> OrderProgress:
     """Return the progress of an id that leaves in a request now."""
     if progress.phase is not Phase.CANCEL:
         return progress
-    return progress._replace(attempts=progress.attempts + 1, sent_as=progress.ord_type)
+    sent_as = progress.ord_type
+    return progress._replace(attempts=progress.attempts + 1, sent_as=sent_as, disowned=False)
 
 
 def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
@@ -175,12 +186,14 @@ def is_served(said: Judgement) -> bool:
 def follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     """Return what follows from a judgement of the order.
 
-    A final word bears the words of the answer that settled it, not those of an earlier one.
+    A final word bears the words of the answer that settled it, not those of an earlier one; or
+    ours, where a word of the producer leaves it open.
     """
     found = _follow(noted(progress, said), said, asked)
     if isinstance(found, NextStep):
         return found
-    words = found.progress._replace(venue_code=said.venue_code, text=said.text)
+    text = _ADVICE.get(found.reason) or said.text
+    words = found.progress._replace(venue_code=said.venue_code, text=text)
     return found._replace(progress=words)
 
 
@@ -268,6 +281,7 @@ def _to_lookup(progress: OrderProgress, now: float, venue: Venue) -> NextStep:
     progress = progress._replace(
         phase=Phase.HASTY,
         search=Search(),
+        searched=False,
         settled_at=now,
         missing_since=0.0,
         still_open=False,
@@ -321,7 +335,10 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
         # One bad id may have spoiled the others of its batch: each goes alone.
         return NextStep(_by_the_next_route(progress, said.reason))
     if said.verdict is Verdict.UNKNOWN_ORDER:
-        unknown = progress._replace(passed_over=True, misses=0)
+        disowned = asked.route is engine_route(asked.venue, progress.shape)
+        unknown = progress._replace(passed_over=True, misses=0, disowned=disowned)
+        if unknown.searched and disowned:
+            return _gone(unknown, asked)
         return _to_lookup(unknown, asked.ended, asked.venue)
     looked_up = doubted(progress, said.reason or "in_doubt", asked.ended, asked.venue)
     if said.reason == "not_named":
@@ -493,7 +510,7 @@ def _is_over(progress: OrderProgress, why: str, asked: ReplyContext) -> bool:
         and why not in _OF_THE_ORDER
         and (settles_nothing or why == "list_too_long")
         and all(route.life_stage >= ENDED_STAGE for route in unread)
-        and (_type_is_sure(progress) or not unasked_routes(asked.venue, progress.shape))
+        and bool(progress.symbol or not _may_rest_unseen(progress, asked.venue))
     )
 
 
@@ -535,7 +552,7 @@ def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
     """Read what shows open orders once more where the order may only have been hidden."""
     hidden_until = progress.missing_since + asked.venue.hidden_s
     if progress.missing_until >= hidden_until:
-        return _gone(progress, asked.venue)
+        return _gone(progress, asked)
     others = (
         route.name
         for route in asked.venue.routes
@@ -544,13 +561,23 @@ def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
     search = Search(tuple(others), unreadable=progress.search.unreadable)
     again = progress._replace(search=search)
     if not _unread_routes(again, asked.venue):
-        return _gone(progress, asked.venue)
+        return _gone(progress, asked)
     return NextStep(again, delay_s=max(0.0, hidden_until - asked.ended))
 
 
-def _gone(progress: OrderProgress, venue: Venue) -> FinalWord:
-    if unasked_routes(venue, progress.shape) and not _type_is_sure(progress):
-        return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
+def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
+    """Return what follows when no list shows the order."""
+    venue = asked.venue
+    if progress.maybe_rounded and not progress.seen_open:
+        return FinalWord(progress, CancelStatus.UNCONFIRMED, "maybe_rounded")
+    if _may_rest_unseen(progress, venue):
+        engine = engine_route(venue, progress.shape)
+        if engine is not None and asked.few:
+            return NextStep(_ask_the_engine(progress, engine, venue))
+        if not progress.symbol:
+            return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
+        if engine is None:
+            return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_unproven")
     if progress.seen_open:
         reason = "record_unreadable" if progress.search.unreadable else "no_record"
         return FinalWord(progress, CancelStatus.CLOSED, reason, Evidence.LOOKUP)
@@ -560,6 +587,22 @@ def _gone(progress: OrderProgress, venue: Venue) -> FinalWord:
         else "unknown_order"
     )
     return FinalWord(progress, CancelStatus.NOT_FOUND, reason, Evidence.LOOKUP)
+
+
+def _may_rest_unseen(progress: OrderProgress, venue: Venue) -> bool:
+    """Say whether it may rest under another symbol than the job stated, if it stated one."""
+    told = progress.disowned or (progress.symbol and progress.type_known)
+    unsure = not told and not _type_is_sure(progress)
+    return unsure and hangs_on_symbol(venue, progress.shape)
+
+
+def _ask_the_engine(progress: OrderProgress, engine: Route, venue: Venue) -> OrderProgress:
+    """Cancel once more, by the route whose answer is the venue's own word."""
+    place = cancel_routes(venue, progress.shape).index(engine)
+    tried = progress.tried
+    while tried // TRIES_A_ROUTE % len(cancel_routes(venue, progress.shape)) != place:
+        tried += 1
+    return _to_cancel(progress)._replace(tried=tried, searched=True, why="symbol_unproven")
 
 
 _FINAL = {

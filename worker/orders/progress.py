@@ -92,7 +92,8 @@ class OrderProgress(NamedTuple):
     venue_code: str = ""
     text: str = ""
     maybe_rounded: bool = False  # the job's own number may name another order
-    disowned: bool = False  # told so by the last cancel, which no stated symbol could mislead
+    searched: bool = False  # no list shows it; the cancel that is next asks the venue itself
+    disowned: bool = False  # the venue's own word: it knows no such order (`engine_route`)
     other_form: OtherForm | None = None  # the id may be of another kind as well: see `forms`
 
     @property
@@ -157,11 +158,10 @@ def _asked_for_at(progress: OrderProgress, came_at: float) -> OrderProgress:
 def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
     """Return the progress with what another job learned of the same id; its own step stays."""
     learn_type = other.type_known and not progress.type_known
-    saw = other.seen_open and not progress.seen_open
     progress = _asked_for_at(progress, max(progress.came_at, other.came_at))
     return progress._replace(
         # The symbol under which it was seen counts for more than one that a job stated.
-        symbol=(other.symbol if saw else "") or progress.symbol or other.symbol,
+        symbol=(other.symbol if learn_type else "") or progress.symbol or other.symbol,
         ord_type=other.ord_type if learn_type else progress.ord_type,
         type_known=progress.type_known or other.type_known,
         attempts=max(progress.attempts, other.attempts),

@@ -6,7 +6,7 @@ import re
 from functools import cache
 
 from venues.base import Batch, Route, Venue
-from venues.words import IdKind, OrderRef, Purpose, Shape
+from venues.words import IdKind, OrderRef, OrdType, Purpose, Shape
 from worker.orders.progress import OrderProgress
 
 #: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
@@ -49,10 +49,32 @@ def lookup_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
     return tuple(sorted(routes, key=lambda route: order.ord_type not in route.ord_types))
 
 
-def unasked_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
-    """Return the look-up routes that cannot be asked because the symbol is not known."""
+@cache
+def hangs_on_symbol(venue: Venue, order: Shape) -> bool:
+    """Say whether an order may rest unseen because its symbol is not, or wrongly, stated.
+
+    What a list shows of one symbol only is proven absent by a list of all symbols alone.
+    """
     routes = routes_of(venue, Purpose.LOOKUP, order.kind)
-    return tuple(route for route in routes if not can_name(route, order.has_symbol))
+    of_one = [r for r in routes if r.needs_symbol and not any(_covers(o, r) for o in routes)]
+    return any(not order.has_symbol or order.ord_type in route.ord_types for route in of_one)
+
+
+def _covers(other: Route, route: Route) -> bool:
+    """Say whether a list of all symbols shows every open order that another route shows."""
+    types = route.ord_types - {OrdType.ANY}
+    sooner = other.life_stage <= route.life_stage
+    return not other.needs_symbol and sooner and types <= other.ord_types
+
+
+@cache
+def engine_route(venue: Venue, order: Shape) -> Route | None:
+    """Return the cancel route whose answer is the venue's own word on one id.
+
+    It names the id alone: neither a symbol nor a type that a job stated can mislead it.
+    """
+    alone = (r for r in cancel_routes(venue, order) if r.max_ids == 1 and not r.needs_symbol)
+    return next(alone, None)
 
 
 def probe_of(venue: Venue, ref: OrderRef) -> Batch | None:

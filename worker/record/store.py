@@ -139,16 +139,22 @@ def _newest_wins(insert: Any) -> Insert:
     """Return the write of an outcome.
 
     The same status again is a duplicate and changes nothing. A job that was sent again may
-    be answered otherwise: then the later answer stands, with the earlier status beside it.
+    be answered otherwise: then the later answer stands, with the earlier status beside it. But
+    one by which nothing was asked of the venue tells nothing new of the order: it does not
+    replace what the venue has shown.
     """
     table: Table = OUTCOMES
     given = insert.excluded
     changed = {c.name: given[c.name] for c in table.columns if not c.primary_key}
     changed["previous_status"] = table.c.status
+    unasked = (given.status == "rejected") | (given.status == "failed")
+    tells_nothing = unasked & (given.evidence == "none")
     written: Insert = insert.on_conflict_do_update(
         index_elements=list(table.primary_key),
         set_=changed,
-        where=(given.status != table.c.status) & (given.finished_at > table.c.finished_at),
+        where=(given.status != table.c.status)
+        & (given.finished_at > table.c.finished_at)
+        & ~(tells_nothing & (table.c.evidence != "none")),
     )
     return written
 

@@ -64,6 +64,7 @@ OUTCOMES = Table(
     Column("text", String, nullable=False),
     Column("requested_by", String, nullable=False),
     Column("sent_by", String, nullable=False, server_default=""),
+    Column("job_reason", String, nullable=False, server_default=""),
     Column("tags", JSON, nullable=False),
     Column("accepted_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime, nullable=False),
@@ -112,3 +113,4 @@ class Recorded:
     previous_status: str = ""
     cum_qty: str = ""
     sent_by: str = ""
+    job_reason: str = ""

@@ -120,6 +120,18 @@ def test_a_job_that_is_refused_as_a_whole_has_an_outcome(broker: Broker) -> None
     assert rejected.headers["x-reason"] == "too_many_orders"
 
 
+@pytest.mark.parametrize("reason", ["no_orders", "not_json"])
+def test_a_refused_job_without_a_name_is_answered_under_its_message_id(
+    broker: Broker, reason: str
+) -> None:
+    message = delivered(b"{}", message_id="m-1")
+    outcome, rejected = broker.settle(message, Reject(InvalidJob(reason, "no job")))
+
+    assert json.loads(body(outcome))["job_id"] == "m-1"
+    assert outcome.properties["message_id"] == "m-1/"
+    assert rejected.headers["x-reason"] == reason
+
+
 def test_each_id_of_a_buried_job_has_an_outcome(broker: Broker) -> None:
     message = delivered()
     bury = triage_dead(message, ACCOUNTS, utc_now())

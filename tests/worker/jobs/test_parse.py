@@ -267,3 +267,37 @@ def test_a_reason_keeps_the_job_id_that_could_be_read() -> None:
         read({"job_id": "mine", "account": "desk-1", "orders": []})
 
     assert caught.value.job_id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "rounded"),
+    [
+        (33308750270880236, True),  # what the nearest double is
+        (33308750270880240, True),
+        (33308750270880237, False),  # no double is that, so none was made of it
+        (9007199254740992, False),  # every integer up to here is a double
+        (1234567890123456800, True),  # the fewest digits, 1.2345678901234568e18, written out
+        ("33308750270880236", False),
+    ],
+)
+def test_a_number_that_doubles_may_have_rounded_is_marked(
+    given: int | str, rounded: bool
+) -> None:
+    (ref,) = read(job(orders=[{"id": given}])).job.refs
+
+    assert (ref.id, ref.maybe_rounded) == (str(given), rounded)
+
+
+def test_an_id_that_also_came_as_a_string_is_not_marked() -> None:
+    (ref,) = read(job(orders=[33308750270880236, "33308750270880236"])).job.refs
+
+    assert not ref.maybe_rounded
+
+
+def test_kind_and_type_may_stand_on_the_job_and_an_order_says_its_own() -> None:
+    orders = ["1", {"id": "2", "ord_type": "any"}, {"id": "3", "kind": "client_order_id"}]
+    taken = read(job(kind="venue_order_id", ord_type="limit", orders=orders))
+
+    assert [str(ref.ord_type) for ref in taken.job.refs] == ["limit", "any"]
+    assert [outcome.reason for outcome in taken.refused] == ["unsupported_kind"]
+    assert taken.unknown_fields == ()

@@ -16,7 +16,7 @@ from venues.base import Answers, Batch, HttpReply, HttpRequest, Quota, Route, Ve
 from venues.credential import Credential
 from venues.words import IdKind, OrderRef, OrdType, Purpose
 from worker.jobs.resolve import Refusal, Words, name_order
-from worker.orders.routes import batch_key, cancel_routes, lookup_routes, unasked_routes
+from worker.orders.routes import batch_key, cancel_routes, hangs_on_symbol, lookup_routes
 
 PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY})
 BATCH = Route(
@@ -222,31 +222,47 @@ def names(routes: tuple[Route, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("ref", "cancel", "lookup", "unasked"),
+    ("ref", "cancel", "lookup"),
     [
-        (venue_ref(), ["batch"], ["any_list", "trigger_list"], ["symbol_list"]),
+        (venue_ref(), ["batch"], ["any_list", "trigger_list"]),
         (
             venue_ref(symbol="BTC"),
             ["batch", "one"],
             ["any_list", "symbol_list", "trigger_list"],
-            [],
         ),
         (
             venue_ref(symbol="BTC", ord_type="trigger"),
             ["one"],
             ["trigger_list", "symbol_list", "any_list"],
-            [],
         ),
-        (OrderRef("x", IdKind.CLIENT, "BTC"), ["one"], ["symbol_list"], []),
-        (OrderRef("x", IdKind.CLIENT), [], [], ["symbol_list"]),
+        (OrderRef("x", IdKind.CLIENT, "BTC"), ["one"], ["symbol_list"]),
+        (OrderRef("x", IdKind.CLIENT), [], []),
     ],
 )
 def test_routes_are_tried_in_table_order_likely_look_ups_first(
-    ref: OrderRef, cancel: list[str], lookup: list[str], unasked: list[str]
+    ref: OrderRef, cancel: list[str], lookup: list[str]
 ) -> None:
     assert cancel == names(cancel_routes(TOY, ref.shape))
     assert lookup == names(lookup_routes(TOY, ref.shape))
-    assert unasked == names(unasked_routes(TOY, ref.shape))
+
+
+COINW, ZTDX = all_venues()["coinw"], all_venues()["ztdx"]
+
+
+@pytest.mark.parametrize(
+    ("venue", "ord_type", "symbol", "hangs"),
+    [
+        (COINW, "any", "BTC", True),
+        (COINW, "trigger", "BTC", True),
+        (COINW, "limit", "BTC", False),  # no list of one symbol shows it
+        (COINW, "limit", "", True),  # the type is a hint, and one list cannot be asked
+        (ZTDX, "any", "BTCUSDT", False),  # a list of all symbols shows what is open
+    ],
+)
+def test_absence_hangs_on_the_symbol_where_a_list_of_one_symbol_alone_may_show_an_order(
+    venue: Venue, ord_type: str, symbol: str, hangs: bool
+) -> None:
+    assert hangs_on_symbol(venue, venue_ref("1", symbol, ord_type).shape) is hangs
 
 
 def test_the_group_is_what_the_route_says() -> None:

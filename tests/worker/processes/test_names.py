@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from venues import all_venues
-from venues.base import Quota
+from venues.base import Quota, Venue
 from venues.credential import Credential
 from venues.sandbox.client import SandboxClient, start_sandbox
 from venues.words import CancelOutcome
@@ -55,13 +56,20 @@ def seed(sandbox: SandboxClient, venue: str, order_id: str, symbol: str, **more:
     sandbox.seed([order | more])
 
 
+def without_lags(name: str) -> Venue:
+    """Return a venue that is in no way behind, as the sandbox is in none."""
+    venue = copy.copy(all_venues()[name])
+    venue.read_lag_s = venue.birth_lag_s = venue.record_lag_s = 0.05  # type: ignore[misc]
+    return venue
+
+
 def cancel(
     sandbox: SandboxClient, venue: str, priority: str = "kill", **job: Any
 ) -> Mapping[str, CancelOutcome]:
     """Run a job as a worker does; return the outcome of each id."""
     account = Account(
         name="desk",
-        venue=all_venues()[venue],
+        venue=without_lags(venue),
         credential=Credential(KEY, SECRET),
         base_url=sandbox.url,
         quotas=QUOTAS,
@@ -73,7 +81,8 @@ def cancel(
     inbox: Queue[list[Results]] = Queue()
     engine = Engine({"desk": account}, inbox.put, NO_OBSERVER.venue_call, lambda _: None)
     submission = Submission(account="desk", job_id="j", kill=priority == "kill", deadline=NEVER)
-    engine.of("desk").submit(submission, new_cohorts(parsed.job.refs))
+    look_first = account.venue.forgets_canceled and not submission.kill
+    engine.of("desk").submit(submission, new_cohorts(parsed.job.refs, look_first=look_first))
     told: dict[str, CancelOutcome] = {}
     give_up = time.monotonic() + WAIT_S
     while len(told) < len(parsed.job.refs):
@@ -142,3 +151,80 @@ def test_an_order_under_another_symbol_than_stated_is_canceled(
 
     assert sandbox.order("ztdx", UUID).state == "canceled"
     assert (told.status, told.symbol) == ("canceled", "ETHUSDT")
+
+
+TRIGGER_ID, LIMIT_ID = "33308750270880237", "33308750270880238"
+
+
+@pytest.mark.parametrize("stated", [{}, {"ord_type": "trigger"}])
+def test_a_trigger_order_under_another_symbol_than_stated_does_not_rest(
+    sandbox: SandboxClient, stated: Mapping[str, str]
+) -> None:
+    seed(sandbox, "coinw", TRIGGER_ID, "ETH", ord_type="trigger")
+    item = {"id": TRIGGER_ID, **stated}
+
+    told = cancel(sandbox, "coinw", symbol="BTC", orders=[item, LIMIT_ID])
+
+    assert sandbox.order("coinw", TRIGGER_ID).state == "canceled"
+    assert {word.status for word in told.values()} == {"not_found"}
+
+
+@pytest.mark.parametrize("ord_type", ["limit", "any"])
+def test_a_kill_at_coinw_that_states_no_symbol_pages_nobody(
+    sandbox: SandboxClient, ord_type: str
+) -> None:
+    seed(sandbox, "coinw", LIMIT_ID, "BTC", ord_type="limit")
+
+    told = cancel(sandbox, "coinw", orders=[{"id": LIMIT_ID, "ord_type": ord_type}])[LIMIT_ID]
+
+    assert sandbox.order("coinw", LIMIT_ID).state == "canceled"
+    assert (told.status, told.reason) == ("not_found", "no_record_after_cancel")
+
+
+def test_many_ids_without_a_symbol_are_not_asked_for_one_by_one(
+    sandbox: SandboxClient,
+) -> None:
+    ids = [str(33308750270880300 + number) for number in range(30)]
+
+    told = cancel(sandbox, "coinw", orders=ids)
+
+    assert {(w.status, w.reason, w.text) for w in told.values()} == {
+        (
+            "unconfirmed",
+            "symbol_missing_for_lookup",
+            "not every list could be asked: state the symbol",
+        )
+    }
+    assert cancels(sandbox) <= 4
+
+
+def test_many_ids_with_a_symbol_are_believed_to_have_it(sandbox: SandboxClient) -> None:
+    ids = [str(33308750270880300 + number) for number in range(30)]
+
+    told = cancel(sandbox, "coinw", symbol="BTC", orders=ids)
+
+    assert {word.status for word in told.values()} == {"not_found"}
+    assert cancels(sandbox) <= 4
+
+
+def test_a_number_that_doubles_may_have_rounded_is_not_told_as_gone(
+    sandbox: SandboxClient,
+) -> None:
+    seed(sandbox, "coinw", TRIGGER_ID, "BTC")
+    as_a_double = int(float(TRIGGER_ID))
+
+    told = cancel(sandbox, "coinw", symbol="BTC", orders=[as_a_double])[str(as_a_double)]
+
+    assert sandbox.order("coinw", TRIGGER_ID).state == "open"
+    assert (told.status, told.reason) == ("unconfirmed", "maybe_rounded")
+    assert "send ids as strings" in told.text
+
+
+def test_an_honest_number_is_served(sandbox: SandboxClient) -> None:
+    seed(sandbox, "coinw", "33308750270880240", "BTC")
+
+    told = cancel(sandbox, "coinw", "routine", symbol="BTC", orders=[33308750270880240])[
+        "33308750270880240"
+    ]
+
+    assert sandbox.order("coinw", told.id).state == "canceled"

@@ -79,6 +79,37 @@ def test_what_arrives_late_does_not_undo_what_is_newer(store: Store) -> None:
     assert store.of_id("1")[0].status == "canceled"
 
 
+@pytest.mark.parametrize(("status", "reason"), [("rejected", "auth"), ("failed", "deadline")])
+def test_a_later_answer_that_asked_nothing_of_the_venue_leaves_what_is_proven(
+    store: Store, status: str, reason: str
+) -> None:
+    store.write([row(outcome("1"))])
+    before = store.of_id("1")
+
+    again = outcome("1", status=status, reason=reason, evidence="none")
+    store.write([row(again | {"finished_at": "2026-11-21T10:00:00.000Z"})])
+
+    assert store.of_id("1") == before
+
+
+def test_a_later_sight_or_doubt_stands_in_the_place_of_what_was_proven(store: Store) -> None:
+    store.write([row(outcome("1", status="not_found")), row(outcome("2"))])
+
+    later = {"finished_at": "2026-11-21T10:00:00.000Z"}
+    seen = outcome("1", status="failed", reason="still_open", evidence="lookup")
+    doubt = outcome("2", status="unconfirmed", reason="timeout", evidence="none")
+    store.write([row(seen | later), row(doubt | later)])
+
+    told = [(r.status, r.previous_status) for r in store.of_id("1") + store.of_id("2")]
+    assert told == [("failed", "not_found"), ("unconfirmed", "canceled")]
+
+
+def test_the_reason_of_the_job_is_kept_and_may_be_left_out(store: Store) -> None:
+    store.write([row(outcome("1", job_reason="max loss")), row(outcome("2"))])
+
+    assert [r.job_reason for r in store.of_id("1") + store.of_id("2")] == ["max loss", ""]
+
+
 def test_an_id_is_told_through_all_its_jobs_oldest_first(store: Store) -> None:
     times = [f"2026-11-21T09:3{n}:00.000Z" for n in range(3)]
     jobs = [outcome("1", f"job-{n}", finished_at=t) for n, t in enumerate(times)]
