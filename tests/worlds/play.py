@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -27,12 +28,13 @@ from worker.contract.outcome import rfc_3339
 from worker.http.reply_json import read_json
 from worker.http.transport import MOST_BODY_BYTES
 from worker.jobs.parse import read_job
-from worker.jobs.progress_json import Progress, read_progress, track_of, write_progress
-from worker.jobs.run import _ids, _job_json
+from worker.jobs.progress_json import read_progress
+from worker.jobs.report import Report
+from worker.jobs.run import JobRun, _ids
 from worker.lane.entry import is_lookup
 from worker.lane.lane import Lane, Sending
 from worker.lane.submission import Result, Submission
-from worker.orders.follow import expire
+from worker.orders.forms import expire
 from worker.orders.judge import Judgement, hear
 from worker.orders.progress import Cohort
 from worker.orders.retry import Returned, retry_decision
@@ -115,6 +117,22 @@ class _Ears(Driver):
     ) -> None:
         heard = list({id(judgement): judgement for judgement in said.values()}.values())
         self._hear(sending, reply, heard)
+
+
+class _Retry(JobRun):
+    """What a job's run writes into its retry, without the rest of the run."""
+
+    def __init__(self, run: Run) -> None:
+        self.job = run.parsed
+        self.attempt = run.attempt
+        self.report = _NothingTold()
+
+
+class _NothingTold(Report):
+    """A report that counted nothing."""
+
+    def __init__(self) -> None:
+        self.counts = Counter()
 
 
 class Play:
@@ -245,18 +263,7 @@ class Play:
                 again = now + run.plan.again_s
                 self.agenda.at(again, lambda: self._publish(run.plan, 1))
             return
-        progress = Progress(
-            accepted_at=run.parsed.accepted_at,
-            deadline=run.parsed.deadline,
-            attempt=run.attempt + 1,
-            tracks=tuple(track_of(parked.ref, parked.progress) for parked in run.left),
-        )
-        arguments = json.dumps(
-            {
-                "job": _job_json(run.parsed, [parked.ref for parked in run.left]),
-                "progress": write_progress(progress),
-            }
-        )
+        arguments = json.dumps(_Retry(run).retry_arguments(run.left))
         if self.fake.secret in arguments or self.fake.key in arguments:
             self.fake.faults.append("leak: a retry carries a secret")
         self.agenda.at(now + decision.countdown_s, lambda: self._again(run, arguments))
