@@ -12,7 +12,7 @@ import pytest
 from celery import Celery
 
 from tests.chaos.checker import Asked
-from tests.support.producer import send
+from tests.support.producer import connect, send
 from tests.support.rabbitmq import RabbitNode
 from tests.support.world import SYMBOLS, Desk, World
 from venues.sandbox.client import SandboxClient
@@ -49,6 +49,14 @@ def body(desk: Desk, ids: list[str], **fields: Any) -> bytes:
 
 def raw(message: Any) -> bytes:
     return message.body if isinstance(message.body, bytes) else str(message.body).encode()
+
+
+def set_aside(times: int) -> dict[str, Any]:
+    """Say how a message comes back that was set aside so often: only by this exchange."""
+    return {
+        "exchange": "celery_delayed_delivery",
+        "application_headers": {"x-cancel-spells": times},
+    }
 
 
 def statuses(world: World, job_id: str) -> set[str]:
@@ -226,38 +234,45 @@ def test_job_that_kills_its_worker(world: World, rabbit: RabbitNode) -> None:
     assert world.check().clean
 
 
-def test_neighbour_of_a_poisonous_job(desks: World) -> None:
+def die(world: World, queue: str) -> None:
+    """Take a message of a queue and lose the connection, as a worker that dies."""
+    connection, taken = connect(world.url), list[Any]()
+    connection.channel().basic_consume(queue, callback=taken.append)
+    while not taken:
+        connection.drain_events(timeout=10)
+    connection.collect()
+
+
+def test_neighbour_of_a_poisonous_job(world: World) -> None:
     """A job that saw seven workers die waits a while by itself, and is done.
 
     It waited before, in the very queues that it waits in now.
     """
-    desk = desks.desks["neighbour"]
-    (order_id,) = desks.seed(desk, 1)
-    desks.asked.append(Asked("neighbour", desk.venue, order_id))
+    desk = world.desk("neighbour", "ztdx")
+    (order_id,) = world.seed(desk, 1)
+    world.asked.append(Asked("neighbour", desk.venue, order_id))
     waited = [
         {"queue": f"celery_delayed_{n}", "reason": "expired", "count": 1} for n in range(6)
     ]
-    seven = {"x-delivery-count": 7, "x-death": waited}  # as the broker writes it
-    desks.publish(
-        "kill.neighbour", body(desk, [order_id], job_id="neighbour"), application_headers=seven
-    )
-    desks.hear_job("neighbour", 40)
+    job = body(desk, [order_id], job_id="neighbour")
+    world.publish("kill.neighbour", job, application_headers={"x-death": waited})
+    for _ in range(7):
+        die(world, "cancel.neighbour.kill")
+    world.worker().start()
+    world.hear_job("neighbour", 40)
 
-    assert statuses(desks, "neighbour") == {"canceled"}
-    assert len(desks.await_lines("job_set_aside")) == 1
+    assert statuses(world, "neighbour") == {"canceled"}
+    assert len(world.await_lines("job_set_aside")) == 1
 
 
 def test_a_long_job_that_its_worker_survives(desks: World) -> None:
-    """Nineteen died over it; one that lives with it puts it back, and all that is forgotten."""
+    """Fourteen died over it; one that lives with it puts it back, and all that is forgotten."""
     desk = desks.desks["long"]
     desks.sandbox.fault("lying_success", api_key=desk.key, path_contains="cancel", times=2)
     desks.sandbox.fault("slow", api_key=desk.key, delay_s=0.7, times=None)
     (order_id,) = desks.seed(desk, 1)
     desks.asked.append(Asked("long", desk.venue, order_id))
-    nineteen = {"x-delivery-count": 5, "x-cancel-spells": 2}
-    desks.publish(
-        "kill.long", body(desk, [order_id], job_id="long"), application_headers=nineteen
-    )
+    desks.publish("kill.long", body(desk, [order_id], job_id="long"), **set_aside(2))
     desks.hear_job("long", 60)
 
     assert statuses(desks, "long") == {"canceled"}
@@ -270,10 +285,7 @@ def test_job_that_saw_twenty_workers_die(desks: World) -> None:
     desk = desks.desks["neighbour"]
     (order_id,) = desks.seed(desk, 1)
     desks.asked.append(Asked("twenty", desk.venue, order_id))
-    twenty = {"x-delivery-count": 6, "x-cancel-spells": 2}
-    desks.publish(
-        "kill.neighbour", body(desk, [order_id], job_id="twenty"), application_headers=twenty
-    )
+    desks.publish("kill.neighbour", body(desk, [order_id], job_id="twenty"), **set_aside(3))
     desks.hear_job("twenty")
 
     assert statuses(desks, "twenty") == {"unconfirmed"}
@@ -296,8 +308,7 @@ def test_given_up_after_a_part_was_told(desks: World) -> None:
         exchange="cancel.outcomes",
         message_id=f"part/{ids[0]}",
     )
-    twenty = {"x-delivery-count": 6, "x-cancel-spells": 2}
-    desks.publish("kill.neighbour", body(desk, ids, job_id="part"), application_headers=twenty)
+    desks.publish("kill.neighbour", body(desk, ids, job_id="part"), **set_aside(3))
     desks.hear_job("part")
 
     assert {i: o["status"] for i, o in desks.outcomes("part").items()} == {
