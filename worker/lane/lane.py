@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from venues.base import Batch, Route, Venue, Verdict
-from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus
+from venues.words import OPEN_STATES, CancelStatus, IdKind, OrderRef, OrdStatus
 from worker.lane.advisory import AdvisoryLooks
 from worker.lane.entry import (
     Entry,
@@ -46,6 +46,7 @@ from worker.orders.follow import (
     noted,
     sent,
     sighted,
+    still_to_come,
 )
 from worker.orders.forms import doubted, refuse, step
 from worker.orders.judge import Judgement
@@ -170,14 +171,16 @@ class Lane:
         now: float,
     ) -> Entry:
         came_at = min(now, owner.received_at)
-        return Entry(key, ref, progress, {owner: None}, next(self._seq), owner.kill, came_at)
+        return Entry(
+            key, ref, progress, {owner: progress.came_at}, next(self._seq), owner.kill, came_at
+        )
 
     def _share(
         self, entry: Entry, owner: Submission, progress: OrderProgress, now: float
     ) -> None:
         """Another job asks for an id that is here: it may know more, or be in a hurry."""
         self._learn(entry, progress, now)
-        entry.owners[owner] = None
+        entry.owners[owner] = progress.came_at
         if owner.kill and not entry.kill:
             self._hurry(entry, now)
 
@@ -429,6 +432,8 @@ class Lane:
             those = [entry for _, entry in same]
             if isinstance(course, NextStep):
                 self._again(those, course, now)
+            elif course.status is CancelStatus.NOT_FOUND:
+                self._gone(those, course, now)
             else:
                 self._finish(those, course)
 
@@ -654,6 +659,23 @@ class Lane:
             self._give_back(
                 entry, Returned(entry.ref, entry.progress, not_before, entry.progress.why)
             )
+
+    def _gone(self, entries: Sequence[Entry], word: FinalWord, now: float) -> None:
+        """Tell that no such order is found, but only jobs that came long enough ago."""
+        waiting: dict[float, list[Entry]] = {}
+        for entry in entries:
+            for owner, came_at in list(entry.owners.items()):
+                if came_at <= word.progress.came_at:
+                    self._hand(owner, word.outcome(entry.ref.id))
+                    del entry.owners[owner]
+                    self._disown(owner, entry)
+            if entry.owners:
+                waiting.setdefault(min(entry.owners.values()), []).append(entry)
+            else:
+                self._forget(entry)
+        for came_at, late in waiting.items():
+            progress = word.progress._replace(came_at=came_at)
+            self._again(late, still_to_come(progress, now, self.venue), now)
 
     def _finish(self, entries: Sequence[Entry], word: FinalWord) -> None:
         for entry in entries:

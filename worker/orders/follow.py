@@ -304,6 +304,11 @@ def _look_later(progress: OrderProgress, now: float, venue: Venue) -> NextStep:
     return NextStep(confirm, delay_s=max(0.0, proves_from - now))
 
 
+def still_to_come(progress: OrderProgress, now: float, venue: Venue) -> NextStep:
+    """Return what follows for a job that came later, where only earlier ones may be told."""
+    return _look_later(progress, now, venue)
+
+
 def _to_cancel(progress: OrderProgress) -> OrderProgress:
     return progress._replace(phase=Phase.CANCEL, search=Search())
 

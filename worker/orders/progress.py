@@ -80,7 +80,7 @@ class OrderProgress(NamedTuple):
     sent: bool = False  # a cancel may have taken effect; perhaps of a worker that died
     passed_over: bool = False  # the reply to the last cancel did not know or name it
     sent_as: OrdType = OrdType.ANY  # the type that the last cancel named
-    came_at: float = 0.0  # monotonic; when the last job that asks for it came, see `came`
+    came_at: float = 0.0  # monotonic; when a job that asks for it came, see `came`
     settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel
     missing_since: float = 0.0  # end of the first read since then that should show it, and
     missing_until: float = 0.0  # start of the last one, none of which did
@@ -147,6 +147,16 @@ def came(progress: OrderProgress, now: float) -> OrderProgress:
     return _asked_for_at(progress, math.ceil(now / CAME_GRID_S) * CAME_GRID_S)
 
 
+def _came_of_both(progress: OrderProgress, other: OrderProgress) -> float:
+    """Return when an id counts as come that two jobs ask for.
+
+    A venue order id counts from the first job, which is told as soon as that proves it, and the
+    others later (`Lane`). A client order id is shared only until its cancel leaves.
+    """
+    by_venue_id = progress.kind is IdKind.VENUE and progress.other_form is None
+    return (min if by_venue_id else max)(progress.came_at, other.came_at)
+
+
 def _asked_for_at(progress: OrderProgress, came_at: float) -> OrderProgress:
     other = progress.other_form
     if other is not None:
@@ -158,7 +168,7 @@ def _asked_for_at(progress: OrderProgress, came_at: float) -> OrderProgress:
 def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
     """Return the progress with what another job learned of the same id; its own step stays."""
     learn_type = other.type_known and not progress.type_known
-    progress = _asked_for_at(progress, max(progress.came_at, other.came_at))
+    progress = _asked_for_at(progress, _came_of_both(progress, other))
     return progress._replace(
         # The symbol under which it was seen counts for more than one that a job stated.
         symbol=(other.symbol if learn_type else "") or progress.symbol or other.symbol,

@@ -417,13 +417,29 @@ def test_what_waits_for_a_lag_of_the_venue_stays_in_the_lane() -> None:
     assert (lane.take_results(), lane.waiting()) == ([], 1)
 
 
-def test_an_id_counts_from_the_last_job_that_asks_for_it() -> None:
-    lane = lane_of(FAST)
-    lane.add(Task(), orders(*range(20)), 5.01)
-    lane.add(Task(), orders(19), 7.6)
-    by_id = {entry.ref.id: entry.progress.came_at for entry in lane.entries()}
+def test_each_job_for_an_id_is_told_that_it_is_gone_when_it_came_long_enough_ago() -> None:
+    """Else an id for which a new job comes every second would never be answered."""
+    lane, tasks = lane_of(FAST), [Task() for _ in range(10)]
+    told: dict[Task, float] = {}
+    now = 5.0
+    while len(told) < len(tasks) and now < 60.0:
+        for number, task in enumerate(tasks):
+            if now == 5.0 + number:
+                lane.add(task, orders(1), now)
+        while (sending := lane.next(now)) is not None:
+            looks = sending.batch.route.purpose is Purpose.LOOKUP
+            answer(lane, sending, ABSENT if looks else ACCEPTED, now)
+        for owner, result in lane.take_results():
+            assert isinstance(owner, Task)
+            assert isinstance(result, CancelOutcome)
+            assert result.status is CancelStatus.NOT_FOUND
+            told[owner] = now
+        now += 0.25
 
-    assert (by_id["18"], by_id["19"]) == (5.25, 7.75)
+    waits_s = [told[task] - 5.0 - number for number, task in enumerate(tasks)]
+    soonest_s = lane.venue.birth_lag_s + lane.venue.read_lag_s
+    assert min(waits_s) >= soonest_s
+    assert max(waits_s) <= soonest_s + lane.venue.hidden_s
 
 
 def test_ids_of_small_jobs_of_one_moment_share_their_progress() -> None:
