@@ -88,8 +88,10 @@ class Kuna(Venue):
         Rule("FORBIDDEN", Verdict.HALT, "permission"),
         Rule("UNAUTHORIZED", Verdict.HALT, "auth"),
         # Not documented: how an unknown order is answered; after the pattern of BAD_REQUEST. A
-        # wrong URL must not make an order look gone, so the text must speak of the order.
-        Rule("NOT_FOUND", Verdict.UNKNOWN_ORDER, "unknown_order", "Order not found"),
+        # wrong URL must not make an order look gone, so the text must speak of the order, and
+        # name no path, as the framework's "Cannot GET /v4/order/private/..." does.
+        Rule("NOT_FOUND", Verdict.IN_DOUBT, "venue_error", "/"),
+        Rule("NOT_FOUND", Verdict.UNKNOWN_ORDER, "unknown_order", "order"),
     )
     states = {  # https://docs.kuna.io/docs/get-private-orders-history
         "Open": OrdStatus.NEW,

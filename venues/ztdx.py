@@ -163,6 +163,8 @@ class Ztdx(Venue):
     def parse(self, batch: Batch, reply: HttpReply) -> Answers:
         """Return the orders that the reply names, or its error."""
         body = reply.json
+        if batch.route.name == "open_orders" and _is_empty(reply):
+            return Answers()
         if body is None:
             page = reply.text.lstrip().startswith("<")
             return Answers(overall=Answer(text="" if page else reply.text))
@@ -182,6 +184,14 @@ def _named(batch: Batch) -> tuple[str, str]:
     if batch.route.name != "cancel_batch":
         return name, ref.id
     return f"{name}List", json.dumps([ref.id for ref in batch.refs], separators=(",", ":"))
+
+
+def _is_empty(reply: HttpReply) -> bool:
+    """Say whether the venue lists nothing, in whichever way it writes that.
+
+    Nothing but null or `{}` under HTTP 200; which of these the venue may write: not documented.
+    """
+    return reply.status == 200 and reply.text.strip() in ("null", "{}")
 
 
 def _is_order(body: Mapping[str, Any]) -> bool:

@@ -412,7 +412,7 @@ def takes_plain_code(
 ) -> bool:
     """A body that is odd for other venues may be this one's plain yes, or a list of nothing."""
     if judgement.verdict is Verdict.ABSENT and batch.route.name == "open_orders":
-        return bool(reply.status == 200 and reply.json == [])
+        return reply.status == 200 and reply.text in ("[]", "{}", "null")
     accepted = [row.code for row in venue.rules if row.verdict is Verdict.ACCEPTED]
     return (
         judgement.verdict is Verdict.ACCEPTED
