@@ -121,7 +121,8 @@ class ReplyContext:
 def next_route(progress: OrderProgress, venue: Venue) -> Route:
     """Return the route of the next step."""
     if progress.phase is not Phase.CANCEL:
-        return _unread_routes(progress, venue)[0]
+        unread = _unread_routes(progress, venue)
+        return unread[0] if unread else _last_in_doubt(progress, venue)
     routes = cancel_routes(venue, progress.shape)
     return routes[progress.tried // TRIES_A_ROUTE % len(routes)]
 
@@ -129,6 +130,17 @@ def next_route(progress: OrderProgress, venue: Venue) -> Route:
 def _by_the_next_route(progress: OrderProgress, why: str) -> OrderProgress:
     passed = progress.tried // TRIES_A_ROUTE + 1
     return progress._replace(tried=passed * TRIES_A_ROUTE, why=why)
+
+
+def _last_in_doubt(progress: OrderProgress, venue: Venue) -> Route:
+    """Return the route to ask again when all that are likely to show the order do not.
+
+    The others that may show it are not asked for its type, and one of them taught us the type
+    beside a state that says nothing.
+    """
+    routes = lookup_routes(venue, progress.shape)
+    settled = progress.search.absent_from
+    return next((route for route in routes if route.name not in settled), routes[-1])
 
 
 def _unread_routes(progress: OrderProgress, venue: Venue) -> tuple[Route, ...]:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues.base import Page, Route, Venue, Verdict
+from venues.coinw import CoinW
 from venues.words import (
     CancelStatus,
     Evidence,
@@ -13,6 +14,7 @@ from venues.words import (
     OrderRef,
     OrdStatus,
     OrdType,
+    Purpose,
 )
 from worker.orders.follow import (
     MOST_REFUSALS,
@@ -770,3 +772,18 @@ def test_a_halted_account_refuses_what_was_not_sent(
 
 def test_an_id_that_a_worker_that_died_may_have_sent_starts_so() -> None:
     assert [new_progress(REF, sent=known).sent for known in (True, False)] == [True, False]
+
+
+@pytest.mark.parametrize("ord_type", [OrdType.LIMIT, OrdType.MARKET])
+def test_a_list_that_teaches_the_type_beside_an_unknown_state_is_asked_again(
+    ord_type: OrdType,
+) -> None:
+    """All lists of that type had not shown the order, so that none of them would be next."""
+    venue = CoinW()
+    lists = [route.name for route in venue.routes if route.purpose is Purpose.LOOKUP]
+    progress = new_progress(OrderRef("1", IdKind.VENUE, "BTC"))._replace(
+        phase=Phase.CONFIRM, search=Search(tuple(set(lists) - {"archive"}))
+    )
+    odd = Judgement(Verdict.IN_DOUBT, ord_type=ord_type, reason="unmapped_state")
+
+    assert next_route(again(step(progress, venue, odd)), venue).name == "archive"
