@@ -114,6 +114,8 @@ class Route:
     #: An order moves only to lists of a higher stage (waits for its trigger, rests, has ended).
     #: Lists are read from low to high: an order that moves meanwhile is seen in one of them.
     life_stage: int = 0
+    #: It shows open orders only, under whatever symbol.
+    only_open: bool = False
     #: The venue's own word that tells two routes of one path apart.
     venue_word: str = ""
 

@@ -85,7 +85,7 @@ class Ztdx(Venue):
         ),
         Route(  # no symbol: a wrong one must not make an order look gone
             "open_orders", Purpose.LOOKUP, "GET", "/fapi/v1/openOrders", BOTH_KINDS,
-            max_ids=WIDE_IDS, quotas=("lookup", "account"),
+            max_ids=WIDE_IDS, only_open=True, quotas=("lookup", "account"),
         ),
     )  # fmt: skip
     # Limits are not documented: nginx shapes the traffic, at numbers not told. Five a second of

@@ -154,14 +154,26 @@ def _wrong(told: Told, family: list[Order]) -> Find | None:
 def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
     word = told.outcome
     named = word.status is CancelStatus.CLOSED and word.reason not in ("", "no_record")
-    if named or word.status not in (CancelStatus.CLOSED, CancelStatus.NOT_FOUND):
+    if (
+        named
+        or _of_another_symbol(told, family)
+        or word.status not in (CancelStatus.CLOSED, CancelStatus.NOT_FOUND)
+    ):
         return None
     traded = [order for order in family if _executed(order, told.at + AFTER_S)]
     return _find(Class.HIDDEN, told, *traded) if traded else None
 
 
+def _of_another_symbol(told: Told, orders: list[Order]) -> bool:
+    """Say whether a word leaves open what has ended under another symbol, as these have."""
+    of_symbol = told.outcome.reason == "none_of_symbol"
+    return of_symbol and all(order.plan.symbol != told.ask.symbol for order in orders)
+
+
 def _recorded(play: Play, told: Told, orders: list[Order]) -> Find | None:
     if told.outcome.status is not CancelStatus.NOT_FOUND:
+        return None
+    if _of_another_symbol(told, orders):
         return None
     known = [o for o in orders if o.at(told.at) and play.fake.recorded(o)]
     return _find(Class.RECORDED, told, *known) if known else None
@@ -290,9 +302,11 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
     if len(statuses) == 1:
         return False
     forgets = play.world.venue == "coinw"
+    orders = play.fake.candidates(one.ask)
+    if any(_of_another_symbol(told, orders) for told in (one, other)):
+        return False
     if forgets and statuses == {CancelStatus.CLOSED, CancelStatus.NOT_FOUND}:
         return False
-    orders = play.fake.candidates(one.ask)
     # Two words of an id that names two orders may both be true.
     return len(orders) < 2 and not any(order.placed > _arrival(one) for order in orders)
 

@@ -165,6 +165,16 @@ def test_a_fill_that_is_told_as_a_cancel_and_the_reverse_are_found() -> None:
         ]
 
 
+@pytest.mark.parametrize(("symbol", "is_wrong"), [(SYMBOL, True), ("ETHUSDT", False)])
+def test_a_word_of_one_symbol_hides_no_fill_of_another(symbol: str, is_wrong: bool) -> None:
+    where = world(order(Change(-5.0, "fill", QUANTITY)), symbol=symbol)
+    lane = told_as(CancelStatus.NOT_FOUND, "none_of_symbol")
+
+    found = {find.kind for find in finds(Play(where, Parts(lane=lane)).run())}
+
+    assert (Class.HIDDEN in found) == is_wrong
+
+
 def test_an_id_that_is_sent_again_and_again_is_a_flood() -> None:
     found = finds(_Repeating(PLAIN).run())
     assert "id" in {find.key for find in found if find.kind is Class.FLOOD}

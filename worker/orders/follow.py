@@ -19,7 +19,13 @@ from venues.words import (
 )
 from worker.orders.judge import Judgement
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase, Read, Search
-from worker.orders.routes import cancel_routes, engine_route, hangs_on_symbol, lookup_routes
+from worker.orders.routes import (
+    cancel_routes,
+    engine_route,
+    hangs_on_symbol,
+    lookup_routes,
+    record_hangs_on_symbol,
+)
 
 #: So often an id goes by the same route before it goes by the next one: as a batch once more
 #: before it goes alone, as what was lost once was seldom lost because of the batch.
@@ -49,6 +55,8 @@ _MOST_INCONCLUSIVE = 3
 _ADVICE = {
     "maybe_rounded": "no list shows this number, which may be rounded: send ids as strings",
     "symbol_missing_for_lookup": "not every list could be asked: state the symbol",
+    "none_of_symbol": "open under no symbol, nor ended under the one that was stated: "
+    "look at the symbol",
     "symbol_unproven": "no list shows it under the symbol that was stated: look at the symbol",
 }
 #: Verdicts of a list that speak of each id.
@@ -598,11 +606,11 @@ def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
     if progress.seen_open:
         reason = "record_unreadable" if progress.search.unreadable else "no_record"
         return FinalWord(progress, CancelStatus.CLOSED, reason, Evidence.LOOKUP)
-    reason = (
-        "no_record_after_cancel"
-        if progress.sent and venue.forgets_canceled
-        else "unknown_order"
-    )
+    reason = "unknown_order"
+    if record_hangs_on_symbol(venue, progress.shape):
+        reason = "none_of_symbol"
+    if progress.sent and venue.forgets_canceled:
+        reason = "no_record_after_cancel"
     return FinalWord(progress, CancelStatus.NOT_FOUND, reason, Evidence.LOOKUP)
 
 

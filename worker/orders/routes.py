@@ -60,6 +60,13 @@ def hangs_on_symbol(venue: Venue, order: Shape) -> bool:
     return any(not order.has_symbol or order.ord_type in route.ord_types for route in of_one)
 
 
+@cache
+def record_hangs_on_symbol(venue: Venue, order: Shape) -> bool:
+    """Say whether an order that has ended is shown under its own symbol only."""
+    routes = routes_of(venue, Purpose.LOOKUP, order.kind)
+    return all(route.needs_symbol or route.only_open for route in routes)
+
+
 def _covers(other: Route, route: Route) -> bool:
     """Say whether a list of all symbols shows every open order that another route shows."""
     types = route.ord_types - {OrdType.ANY}

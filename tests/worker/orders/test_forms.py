@@ -122,7 +122,7 @@ def test_who_finds_the_order_has_the_word(absent_as: IdKind, found: Judgement) -
 def test_an_id_is_not_found_when_neither_form_is() -> None:
     word = to_the_end(new_progress(EITHER), absent_as=IdKind.VENUE, found=ABSENT)
 
-    assert (word.status, word.reason) == (CancelStatus.NOT_FOUND, "unknown_order")
+    assert (word.status, word.reason) == (CancelStatus.NOT_FOUND, "none_of_symbol")
     assert word.progress.attempts == 2
 
 

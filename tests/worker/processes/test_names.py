@@ -138,7 +138,7 @@ def test_an_id_of_two_orders_stands_for_both_where_the_first_one_is_over(
 def test_an_id_of_no_order_is_not_found_in_either_form(sandbox: SandboxClient) -> None:
     told = cancel(sandbox, "ztdx", symbol="BTCUSDT", orders=[UUID, "1234567890"])
 
-    assert {word.status for word in told.values()} == {"not_found"}
+    assert {(w.status, w.reason) for w in told.values()} == {("not_found", "none_of_symbol")}
 
 
 @pytest.mark.parametrize("item", [UUID, {"id": UUID, "kind": "venue_order_id"}])
