@@ -41,7 +41,7 @@ def test_a_job_that_claims_to_have_killed_workers_is_done(
 
 def test_a_job_that_expired_unseen_has_failed(world: World) -> None:
     """No cancel was sent, so nobody need look at the venue for what became of it."""
-    desk = world.desk("late", "kuna")
+    desk = world.desk("expired-unseen", "kuna")
     ask(world, desk, "late", expiration="50")
     time.sleep(0.5)
     world.worker().start()

@@ -147,7 +147,9 @@ def _rounded(message: JobMessage) -> frozenset[str]:
     """Return the ids that came as numbers which their producer may have rounded."""
     given = [item["id"] if isinstance(item, dict) else item for item in message.orders]
     numbers = {str(number) for number in given if _is_rounded(number)}
-    return frozenset(numbers.difference(given)) if numbers else frozenset()
+    if not numbers:
+        return frozenset()
+    return frozenset(numbers.difference(word for word in given if isinstance(word, str)))
 
 
 def _is_rounded(value: Any) -> bool:

@@ -21,6 +21,8 @@ from venues.sandbox.client import SandboxClient, VenueRequest, start_sandbox
 PLANTED_KEY, PLANTED_SECRET = "planted-key-in-metrics", "planted-secret-in-metrics"
 WRONG_SECRET = "wrong-secret-in-metrics"
 LONG_IDS = 200
+#: Jobs that are refused and answered once, without an id.
+REFUSED_JOBS = 1
 UUID = "3fa42833-9508-4061-8d80-%012d"
 
 
@@ -132,7 +134,7 @@ def run(rabbit: RabbitNode, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             before = wait_for(url, lambda seen: seen.sum("cancel_lane_owned") == 4)
             send(broker_url, _jobs())
             busy = wait_for(url, lambda seen: seen.sum("cancel_waiting_ids") > LONG_IDS / 2)
-            outcomes.wait(LONG_IDS + 1 + 5 + 3 + 5 + 2, 60)
+            outcomes.wait(LONG_IDS + 1 + 5 + 3 + 5 + 2 + REFUSED_JOBS, 60)
             after = wait_for(url, lambda seen: seen.sum("cancel_waiting_ids") == 0)
             yield Run(before, busy, after, outcomes.found, box.requests())
         outcomes.close()
