@@ -624,7 +624,8 @@ class Lane:
         else:
             for entry in entries:
                 pause_s = backoff_s(*again.back_off, self._rng)
-                self._go_on([entry], pause_s, now, at_broker=pause_s > LONGEST_SLEEP_S)
+                at_broker = pause_s > LONGEST_SLEEP_S or again.progress.why in _WAIT_AT_BROKER
+                self._go_on([entry], pause_s, now, at_broker=at_broker)
 
     def _is_refused(self, again: NextStep, now: float) -> bool:
         """Say whether ids that came back to a halted account are refused with it."""
@@ -641,7 +642,7 @@ class Lane:
                 not_before = on_grid(not_before, delay_s)
             if self._leaving:
                 some = self._stay(some, not_before, now)
-            if at_broker or entries[0].progress.why in _WAIT_AT_BROKER:
+            if at_broker:
                 self._park(some, max(not_before, self.standing.quiet_until))
             else:
                 self._queue(some, not_before, now)

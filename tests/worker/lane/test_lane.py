@@ -453,6 +453,22 @@ def test_ids_of_small_jobs_of_one_moment_share_their_progress() -> None:
 def test_a_list_that_must_be_too_long_is_not_asked_for() -> None:
     assert leaves(looking(MOST_ROWS), 5.0).batch.lists_all
     assert not leaves(looking(MOST_ROWS + 1), 5.0).batch.lists_all
+def test_only_what_was_throttled_just_now_waits_at_the_broker() -> None:
+    """There each wait takes a second at least, and other ids would not share its look-ups."""
+    lane = canceled_at(10.0)
+    throttled = leaves(lane, lane.next_at(10.0))
+    now = throttled.started + 0.1
+    answer(lane, throttled, Judgement(Verdict.THROTTLED), now)
+    ((task, parked),) = lane.take_results()
+    assert isinstance(parked, Returned)
+
+    lane.add(task, cohorts([(parked.ref, parked.progress)]), parked.not_before)
+    look = leaves(lane, parked.not_before)
+    answer(lane, look, ABSENT, look.started + 0.1)
+
+    assert (lane.take_results(), lane.waiting()) == ([], 1)
+
+
 
 
 def test_ids_that_were_asked_for_by_id_look_at_the_next_list_from_its_first_page() -> None:
