@@ -50,7 +50,7 @@ from worker.orders.follow import (
 )
 from worker.orders.forms import doubted, refuse, step
 from worker.orders.judge import Judgement
-from worker.orders.progress import Cohort, OrderProgress, Phase, came, joined
+from worker.orders.progress import Cohort, OrderProgress, Phase, came, hurried, joined
 from worker.orders.retry import LONGEST_SLEEP_S, Returned, backoff_s
 from worker.orders.routes import probe_of, single_route
 from worker.pacing.account import Tokens
@@ -194,13 +194,13 @@ class Lane:
         self._holds.update(entry, now)
 
     def _hurry(self, entry: Entry, now: float) -> None:
-        """Turn a waiting routine id into a kill."""
+        """Turn a routine id into a kill, whose cancel waits for no look but one in flight."""
         if entry.in_flight:
             entry.kill = True
             self._holds.update(entry, now)
             return
         dequeue(entry)
-        entry.kill = True
+        entry.kill, entry.progress = True, hurried(entry.progress)
         self._queue([entry], now, now)
 
     def withdraw(self, owner: Submission, why: str, now: float) -> None:
@@ -615,7 +615,7 @@ class Lane:
     def _again(self, entries: Sequence[Entry], again: NextStep, now: float) -> None:
         """Have ids go on that have the same before them."""
         for entry in entries:
-            entry.progress = again.progress
+            entry.progress = hurried(again.progress) if entry.kill else again.progress
         if self.standing.halted and self._is_refused(again, now):
             for entry in entries:
                 self._finish([entry], refuse(entry.progress, self.standing.why(now)))

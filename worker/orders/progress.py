@@ -165,6 +165,13 @@ def _asked_for_at(progress: OrderProgress, came_at: float) -> OrderProgress:
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
+def hurried(progress: OrderProgress) -> OrderProgress:
+    """Return the progress of a kill's id, which is canceled without a look before."""
+    if progress.phase is not Phase.PRECHECK:
+        return progress
+    return progress._replace(phase=Phase.CANCEL, search=Search())
+
+
 def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
     """Return the progress with what another job learned of the same id; its own step stays."""
     learn_type = other.type_known and not progress.type_known

@@ -326,6 +326,26 @@ def add_looking(lane: Lane, first: int, count: int, now: float) -> None:
     lane.add(Task(), new_cohorts(refs, look_first=True), now)
 
 
+def test_a_kill_does_not_wait_for_the_looks_before_a_routine_cancel() -> None:
+    lane, kill = looking(21), new_cohorts([OrderRef("3", IdKind.VENUE, "AAA", OrdType.LIMIT)])
+    lane.add(Task(kill=True), kill, 5.0)
+
+    cancel = leaves(lane, 5.0)
+
+    assert (cancel.batch.route.purpose, ids(cancel)) == (Purpose.CANCEL, ["3"])
+    assert leaves(lane, 5.0).batch.route.purpose is Purpose.LOOKUP, "the others are looked for"
+
+
+def test_a_kill_waits_for_no_look_but_the_one_in_flight() -> None:
+    lane, more = lane_of({}, Mute()), new_cohorts([OrderRef("1", IdKind.VENUE)])
+    lane.add(Task(), new_cohorts([OrderRef("1", IdKind.VENUE)], look_first=True), 5.0)
+    look = leaves(lane, 5.0)
+    lane.add(Task(kill=True), more, 5.05)
+    answer(lane, look, ABSENT, 5.1)
+
+    assert leaves(lane, 5.1).batch.route.purpose is Purpose.CANCEL
+
+
 def test_more_ids_than_can_be_named_are_sought_in_the_whole_list() -> None:
     lane = looking(61)
     first = leaves(lane, 5.0)
