@@ -185,9 +185,13 @@ class Lane:
             self._hurry(entry, now)
 
     def _learn(self, entry: Entry, progress: OrderProgress, now: float) -> None:
-        """Merge what another job knows; that may move the id to another group."""
+        """Merge what another job knows."""
+        self._know(entry, joined(entry.progress, progress), now)
+
+    def _know(self, entry: Entry, progress: OrderProgress, now: float) -> None:
+        """Go on with what is known of an id now; that may move it to another group."""
         before = entry.known, entry.progress.search
-        entry.progress = joined(entry.progress, progress)
+        entry.progress = progress
         if (entry.known, entry.progress.search) != before and not entry.in_flight:
             dequeue(entry)
             self._queue([entry], max(now, entry.since), now)
@@ -358,7 +362,7 @@ class Lane:
         # Most orders share their progress and their judgement: each step is worked out once.
         next_step = cache(lambda progress, judged: step(progress, judged, asked))
         courses = [
-            next_step(entry.progress, self._seen(entry, said[ref]))
+            next_step(entry.progress, self._seen(entry, ref, said[ref]))
             for entry, ref in zip(sending.entries, sending.batch.refs, strict=True)
         ]
         self._follow(sending.entries, courses, now)
@@ -376,7 +380,7 @@ class Lane:
                 continue
             is_open = judged.ord_status in OPEN_STATES
             if is_open:
-                entry.progress = sighted(entry.progress)
+                self._know(entry, sighted(entry.progress, judged.symbol), asked.ended)
             if is_open and judged.ord_status is not OrdStatus.PENDING_CANCEL:
                 entry.sight = asked.started, judged
             looks = entry.progress.phase in (Phase.HASTY, Phase.CONFIRM)
@@ -385,11 +389,16 @@ class Lane:
                 dequeue(entry)
                 self._follow([entry], [next_step(entry.progress, judged)], asked.ended)
 
-    def _seen(self, entry: Entry, judged: Judgement) -> Judgement:
-        """Return what is said of an order; one that another look has just shown is not gone."""
+    def _seen(self, entry: Entry, ref: OrderRef, judged: Judgement) -> Judgement:
+        """Return what is said of an order; one that another look has just shown is not gone.
+
+        Nor is one that was asked for under another symbol than it turned out to have.
+        """
         (started, sight), entry.sight = entry.sight or (-NEVER, judged), None
         absent = judged.verdict is Verdict.ABSENT
-        return sight if absent and is_current(entry.progress, self.venue, started) else judged
+        misplaced = ref.symbol != entry.progress.symbol
+        current = is_current(entry.progress, self.venue, started)
+        return sight if absent and (current or misplaced) else judged
 
     def _looked(self, sending: Sending, said: Mapping[OrderRef, Judgement], now: float) -> None:
         """Learn which orders were seen open; a missing one proves nothing."""
@@ -707,5 +716,5 @@ class Lane:
             self._leaving.discard(owner)
 
 
-#: Ids that were refused for rate wait at the broker, not in a thread.
+#: Ids that were refused for rate just now wait at the broker, not in a thread.
 _WAIT_AT_BROKER = frozenset({"throttled", "banned"})

@@ -241,21 +241,23 @@ def noted(progress: OrderProgress, said: Judgement) -> OrderProgress:
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def sighted(progress: OrderProgress) -> OrderProgress:
-    """Return the progress of an order that a look for others showed open.
+def sighted(progress: OrderProgress, symbol: str) -> OrderProgress:
+    """Return the progress of an order that a look for others showed open, under a symbol.
 
-    Its symbol and type are not learned: that would part it from the others of its batch.
+    Its type is not learned: that would part it from the others of its batch. Lists of another
+    symbol than its own prove nothing.
     """
-    return progress._replace(seen_open=True)
+    misplaced = symbol and progress.symbol not in ("", symbol)
+    return progress._replace(
+        seen_open=True,
+        symbol=symbol or progress.symbol,
+        search=Search() if misplaced else progress.search,
+    )
 
 
 def is_current(progress: OrderProgress, venue: Venue, started: float) -> bool:
-    """Say whether a read that started then shows what followed the last cancel.
-
-    Once absence has counted somewhere, the last cancel is as long ago as that takes.
-    """
-    counted = progress.phase is Phase.CONFIRM and progress.search.absent_from
-    return started >= (progress.settled_at if counted else _current_from(progress, venue))
+    """Say whether a read that started then shows what followed the last cancel."""
+    return started >= _current_from(progress, venue)
 
 
 def not_effective(progress: OrderProgress, why: str, base_s: float = 0.5) -> NextStep:
@@ -303,6 +305,7 @@ def _to_lookup(progress: OrderProgress, now: float, venue: Venue) -> NextStep:
         search=Search(),
         searched=False,
         settled_at=now,
+        left_at=0.0,
         missing_since=0.0,
         still_open=False,
     )
@@ -443,7 +446,7 @@ def _proves_from(progress: OrderProgress, venue: Venue, route: Route) -> float:
     lag_s = venue.read_lag_s
     if _shows_what_is_over(progress, venue, route):
         lag_s = max(lag_s, venue.record_lag_s)
-    return max(there_by, progress.settled_at) + lag_s
+    return max(there_by, progress.settled_at, progress.left_at) + lag_s
 
 
 def _shows_what_is_over(progress: OrderProgress, venue: Venue, route: Route) -> bool:
@@ -498,7 +501,7 @@ def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Tr
         return _missing(progress._replace(still_open=False), asked)
     if unread[0].life_stage > asked.route.life_stage:
         # It may have moved on a moment ago: the next list must not lag behind this one.
-        progress = progress._replace(settled_at=asked.ended)
+        progress = progress._replace(left_at=asked.ended)
     proves_from = _proves_from(progress, asked.venue, unread[0])
     return NextStep(progress, delay_s=max(0.0, proves_from - asked.ended))
 

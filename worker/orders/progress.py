@@ -82,6 +82,7 @@ class OrderProgress(NamedTuple):
     sent_as: OrdType = OrdType.ANY  # the type that the last cancel named
     came_at: float = 0.0  # monotonic; when a job that asks for it came, see `came`
     settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel
+    left_at: float = 0.0  # monotonic; when lists of an earlier stage of life missed it
     missing_since: float = 0.0  # end of the first read since then that should show it, and
     missing_until: float = 0.0  # start of the last one, none of which did
     seen_open: bool = False
@@ -164,7 +165,6 @@ def _asked_for_at(progress: OrderProgress, came_at: float) -> OrderProgress:
     return progress._replace(came_at=came_at, other_form=other)
 
 
-@lru_cache(maxsize=MOST_REMEMBERED)
 def hurried(progress: OrderProgress) -> OrderProgress:
     """Return the progress of a kill's id, which is canceled without a look before."""
     if progress.phase is not Phase.PRECHECK:
@@ -172,6 +172,7 @@ def hurried(progress: OrderProgress) -> OrderProgress:
     return progress._replace(phase=Phase.CANCEL, search=Search())
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
     """Return the progress with what another job learned of the same id; its own step stays."""
     learn_type = other.type_known and not progress.type_known

@@ -23,7 +23,7 @@ from tests.support.lane import (
     orders,
     results,
 )
-from venues.base import Quota, Verdict
+from venues.base import ENDED_STAGE, Quota, Verdict
 from venues.coinw import CoinW
 from venues.words import (
     CancelOutcome,
@@ -437,6 +437,22 @@ def test_what_waits_for_a_lag_of_the_venue_stays_in_the_lane() -> None:
     assert (lane.take_results(), lane.waiting()) == ([], 1)
 
 
+def test_only_what_was_throttled_just_now_waits_at_the_broker() -> None:
+    """There each wait takes a second at least, and other ids would not share its look-ups."""
+    lane = canceled_at(10.0)
+    throttled = leaves(lane, lane.next_at(10.0))
+    now = throttled.started + 0.1
+    answer(lane, throttled, Judgement(Verdict.THROTTLED), now)
+    ((task, parked),) = lane.take_results()
+    assert isinstance(parked, Returned)
+
+    lane.add(task, cohorts([(parked.ref, parked.progress)]), parked.not_before)
+    look = leaves(lane, parked.not_before)
+    answer(lane, look, ABSENT, look.started + 0.1)
+
+    assert (lane.take_results(), lane.waiting()) == ([], 1)
+
+
 def test_each_job_for_an_id_is_told_that_it_is_gone_when_it_came_long_enough_ago() -> None:
     """Else an id for which a new job comes every second would never be answered."""
     lane, tasks = lane_of(FAST), [Task() for _ in range(10)]
@@ -473,22 +489,6 @@ def test_ids_of_small_jobs_of_one_moment_share_their_progress() -> None:
 def test_a_list_that_must_be_too_long_is_not_asked_for() -> None:
     assert leaves(looking(MOST_ROWS), 5.0).batch.lists_all
     assert not leaves(looking(MOST_ROWS + 1), 5.0).batch.lists_all
-def test_only_what_was_throttled_just_now_waits_at_the_broker() -> None:
-    """There each wait takes a second at least, and other ids would not share its look-ups."""
-    lane = canceled_at(10.0)
-    throttled = leaves(lane, lane.next_at(10.0))
-    now = throttled.started + 0.1
-    answer(lane, throttled, Judgement(Verdict.THROTTLED), now)
-    ((task, parked),) = lane.take_results()
-    assert isinstance(parked, Returned)
-
-    lane.add(task, cohorts([(parked.ref, parked.progress)]), parked.not_before)
-    look = leaves(lane, parked.not_before)
-    answer(lane, look, ABSENT, look.started + 0.1)
-
-    assert (lane.take_results(), lane.waiting()) == ([], 1)
-
-
 
 
 def test_ids_that_were_asked_for_by_id_look_at_the_next_list_from_its_first_page() -> None:
@@ -668,6 +668,51 @@ def test_a_look_that_began_before_the_cancel_cancels_nothing_again() -> None:
 
     (entry,) = lane.entries()
     assert (entry.progress.phase, entry.progress.seen_open) == (Phase.CONFIRM, True)
+
+
+def triggers(phase: Phase, settled_at: float) -> tuple[Lane, Sending, Sending]:
+    """Return a lane that reads CoinW's triggers of two symbols, one of them stated wrongly."""
+    lane, sent = lane_of({}, CoinW()), []
+    for order_id, symbol in ("1", "ETH"), ("2", "BTC"):
+        (cohort,) = orders(order_id, symbol=symbol)
+        lists = tuple(
+            route.name
+            for route in CoinW.routes
+            if route.life_stage < ENDED_STAGE and "symbol" not in route.group_by
+        )
+        progress = cohort.progress._replace(
+            phase=phase, search=Search(lists), settled_at=settled_at, sent=True
+        )
+        lane.add(Task(), [cohort._replace(progress=progress)], 5.0)
+        sent.append(leaves(lane, 20.0))
+    return lane, sent[0], sent[1]
+
+
+@pytest.mark.parametrize("first", ["its own look", "the other look"])
+def test_an_order_that_was_seen_under_another_symbol_is_sought_under_that(first: str) -> None:
+    lane, its_own, other = triggers(Phase.HASTY, settled_at=19.0)
+    shown = OPEN._replace(symbol="BTC", ord_type=OrdType.TRIGGER)
+    sight = {(IdKind.VENUE, "1"): shown}
+    if first == "its own look":
+        answer(lane, its_own, ABSENT, 20.1)
+        lane.answered(other, dict.fromkeys(other.batch.refs, ABSENT), 20.2, sight)
+    else:
+        lane.answered(other, dict.fromkeys(other.batch.refs, ABSENT), 20.1, sight)
+        answer(lane, its_own, ABSENT, 20.2)
+
+    (entry,) = (entry for entry in lane.entries() if entry.ref.id == "1")
+    assert (entry.progress.symbol, entry.progress.search.absent_from) == ("BTC", ())
+
+
+def test_a_look_that_began_before_an_order_was_missed_elsewhere_shows_it_open() -> None:
+    """What it shows followed the last cancel all the same, so that it is canceled again."""
+    lane, its_own, other = triggers(Phase.CONFIRM, settled_at=10.0)
+    answer(lane, its_own, ABSENT, 20.1)
+    sight = {(IdKind.VENUE, "1"): OPEN._replace(ord_type=OrdType.TRIGGER)}
+    lane.answered(other, dict.fromkeys(other.batch.refs, ABSENT), 20.2, sight)
+
+    again = leaves(lane, 20.2)
+    assert (again.batch.route.purpose, ids(again)) == (Purpose.CANCEL, ["1"])
 
 
 def test_a_sight_of_an_order_that_is_being_canceled_does_not_outlast_its_absence() -> None:
