@@ -30,7 +30,7 @@ broker_connection_retry = True
 #: The start fails with one line instead (worker/app.py); a supervisor starts it again.
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
-#: After a node's death a queue may have no leader yet. It passes, so dial again.
+#: After a node's death a queue may have no leader yet. It passes, so connect again.
 broker_channel_error_retry = True
 #: A connection that was cut without a word is noticed within two of these (seconds).
 broker_heartbeat = 5

@@ -24,7 +24,7 @@ from venues.credential import Credential
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
 DEFAULT_CONFIG = "./cancel.toml"
 #: By py-amqp's words: certificates of the authorities that count in place of the public ones,
-#: a certificate of our own with its key, and the name in the broker's where it is dialed by
+#: a certificate of our own with its key, and the name in the broker's where it is reached by
 #: another one.
 _BROKER_TLS = {
     "ca_certs": "CANCEL_BROKER_CA_FILE",
@@ -212,7 +212,7 @@ def _is_readable(url: str) -> bool:
 def broker_tls(env: Mapping[str, str]) -> dict[str, Any]:
     """Return how a broker of `amqps://` is known, in the words of Python's `ssl`.
 
-    Its certificate must be of an authority that counts, and for the name by which it is dialed.
+    Its certificate must be of an authority that counts, and for the name it is reached by.
 
     Raises:
         ConfigError: a file of it is not there.

@@ -29,7 +29,7 @@ def test_event_is_not_waited_for(events: UnconfirmedEvents) -> None:
 
 
 def test_cut_connection(events: UnconfirmedEvents) -> None:
-    """A heartbeat says so; what was to be sent is kept, and nobody dials meanwhile."""
+    """A heartbeat says so; what was to be sent is kept, and nobody reconnects meanwhile."""
     events.connection.connection.transport.sock.shutdown(socket.SHUT_RDWR)
     events.send("worker-online", retry=True)
     with pytest.raises(ConnectionResetError, match="events"):

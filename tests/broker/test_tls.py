@@ -22,7 +22,7 @@ ACCOUNTS = {
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Signed:
-    """A certificate of another name than the one by which the broker is dialed."""
+    """A certificate of another name than the one by which the broker is reached."""
     return sign(tmp_path_factory.mktemp("certificates"), NAME)
 
 

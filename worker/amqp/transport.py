@@ -122,7 +122,7 @@ class Transport(pyamqp.Transport):
 
 
 class SSLTransport(pyamqp.SSLTransport):
-    """The same over TLS, to a broker that has a certificate for the name that is dialed."""
+    """The same over TLS, to a broker whose certificate is for the name it is reached by."""
 
     Connection = Connection
 
