@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -40,6 +40,9 @@ class Moment(NamedTuple):
     at_s: float
     state: State
     purged: bool
+    filled: int
+    triggered: bool
+    updated_ms: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,8 +79,29 @@ class Order:
         """Tell the state as of `at_s` (now if None); None where no record is kept."""
         if at_s is None or not self.past:
             return None if self.purged else self.state
-        then = next((m for m in reversed(self.past) if m.at_s <= at_s), self.past[0])
+        then = self._moment(at_s)
         return None if then.purged else then.state
+
+    def as_of(self, at_s: float | None) -> Order:
+        """Return the order as it was at `at_s`; itself if that is None."""
+        if at_s is None or not self.past:
+            return self
+        return replace(
+            self, **{k: v for k, v in self._moment(at_s)._asdict().items() if k != "at_s"}
+        )
+
+    def on_record(self, at_s: float | None) -> bool:
+        """Whether a record that is as old as `at_s` has the end of the order, which is over."""
+        return at_s is None or not self.lives(at_s)
+
+    def _moment(self, at_s: float) -> Moment:
+        return next((m for m in reversed(self.past) if m.at_s <= at_s), self.past[0])
+
+    def _remember(self, at_s: float) -> None:
+        moment = Moment(
+            at_s, self.state, self.purged, self.filled, self.triggered, self.updated_ms
+        )
+        self.past.append(moment)
 
     def become(
         self,
@@ -87,13 +111,15 @@ class Order:
         now_ms: int,
         filled: int | None = None,
         purged: bool = False,
+        triggered: bool | None = None,
     ) -> None:
         """Be something else from now on, and remember what it was."""
         if not self.past:
-            self.past.append(Moment(0.0, self.state, self.purged))
+            self._remember(0.0)
         self.state, self.purged, self.updated_ms = state, purged, now_ms
         self.filled = implied_fill(self, state) if filled is None else filled
-        self.past.append(Moment(now_s, state, purged))
+        self.triggered = self.triggered if triggered is None else triggered
+        self._remember(now_s)
 
     def lives(self, at_s: float | None) -> bool:
         """Whether the order is shown as open at that time."""
@@ -136,7 +162,7 @@ class Shelf:
         Where `types` are named others need not be shown.
         """
         if at_s is not None:
-            return [order for order in self if order.lives(at_s)]
+            return [order.as_of(at_s) for order in self if order.lives(at_s)]
         if not types:
             return self.live.values()
         return [order for ord_type in types for order in self.live_of[ord_type].values()]
@@ -211,9 +237,17 @@ class Book:
         now_ms: int,
         filled: int | None = None,
         purged: bool = False,
+        triggered: bool | None = None,
     ) -> None:
         """Make the order something else, and file it where that belongs."""
-        order.become(state, now_s=now_s, now_ms=now_ms, filled=filled, purged=purged)
+        order.become(
+            state,
+            now_s=now_s,
+            now_ms=now_ms,
+            filled=filled,
+            purged=purged,
+            triggered=triggered,
+        )
         self.shelf(order.venue, order.api_key).put(order)
 
     def cancel(self, order: Order, *, now_s: float, now_ms: int) -> None:

@@ -126,9 +126,12 @@ def page_reply(rows: str, total: int) -> Reply:
     return Reply("ok", f'{head}{rows}],"total":{total}}},"msg":""}}'.encode())
 
 
-def paged(call: Call, orders: Sequence[Order], default: int) -> tuple[Sequence[Order], int]:
+def paged(
+    world: World, call: Call, orders: Sequence[Order], default: int
+) -> tuple[Sequence[Order], int]:
     """Cut the page that the request asks for."""
-    size = call.int_param("pageSize", default, MOST_PAGE)
+    most = world.most_rows(NAME, MOST_PAGE)
+    size = call.int_param("pageSize", min(default, most), most)
     start = (call.int_param("page", 1, 10**9) - 1) * size
     return orders[start : start + size], len(orders)
 
@@ -192,7 +195,7 @@ def shelf_of(world: World, call: Call, words: Collection[str] = ()) -> Collectio
 
 def listed(world: World, call: Call, words: Collection[str]) -> list[Order]:
     """Return the open orders that a list of those words shows."""
-    return shown(call, shelf_of(world, call, words), words)
+    return shown(call, world.listed(call, NAME, shelf_of(world, call, words)), words)
 
 
 def shown(call: Call, orders: Iterable[Order], words: Collection[str]) -> list[Order]:
@@ -227,7 +230,8 @@ def order_information(world: World, call: Call) -> Reply:
 def named(world: World, call: Call, ids: Iterable[str], words: Collection[str]) -> list[Order]:
     """Return the open orders of these ids that a list of those words shows."""
     orders = own_orders(world, call, ids)
-    return shown(call, (o for o in orders if o.lives(call.bend.read_at)), words)
+    at_s = call.bend.read_at
+    return shown(call, (o.as_of(at_s) for o in orders if o.lives(at_s)), words)
 
 
 def query_ids(call: Call) -> list[str]:
@@ -243,7 +247,7 @@ def open_orders(world: World, call: Call) -> Reply:
     if wanted not in ("plan", "execute", "planTrigger", "moveStopProfitLoss"):
         return invalid()
     orders = listed(world, call, leaky(world, wanted))
-    page, total = paged(call, sorted(orders, key=lambda o: -o.created_ms), OPEN_PAGE)
+    page, total = paged(world, call, sorted(orders, key=lambda o: -o.created_ms), OPEN_PAGE)
     return page_reply(open_rows(page), total)
 
 
@@ -272,7 +276,7 @@ def move_tpsl(world: World, call: Call) -> Reply:
 def leaves_a_row(world: World, call: Call, order: Order) -> bool:
     """Whether history has a row of this order."""
     state = order.seen(call.bend.read_at)
-    if state not in (State.FILLED, State.CANCELED):
+    if state not in (State.FILLED, State.CANCELED) or not order.on_record(call.bend.record_at):
         return False
     if order.ord_type in (OrdType.TRAILING_STOP, OrdType.TP_SL):
         return False
@@ -295,7 +299,7 @@ def past_orders(world: World, call: Call, span_ms: int) -> Reply:
         and not call.bend.hides(order.id)
     ]
     orders.sort(key=lambda o: o.updated_ms, reverse=True)
-    page, total = paged(call, orders, HISTORY_PAGE)
+    page, total = paged(world, call, orders, HISTORY_PAGE)
     return page_reply(",".join(map(history_row, page)), total)
 
 

@@ -16,6 +16,7 @@ Query: TypeAlias = Mapping[str, str]
 
 def answer(world: World, method: str, name: str, query: Query, body: bytes) -> tuple[int, Any]:
     """Answer one control request with a status and a JSON value."""
+    world.settle(time.monotonic())
     try:
         return find_answer(world, method, name, query, body)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -90,7 +91,6 @@ def set_state(world: World, venue: str, order_id: str, raw: Any) -> Any:
         raise ValueError(f"no order {order_id} at {venue}")
     if unknown := set(raw) - {"state", "filled", "purged", "triggered"}:
         raise ValueError(f"a state has no field {', '.join(sorted(unknown))}")
-    order.triggered = bool(raw.get("triggered", order.triggered))
     state = State(raw.get("state", order.state))
     if state is State.CANCELED and order.state is not State.CANCELED:
         order.canceled_by = "seed"
@@ -101,6 +101,7 @@ def set_state(world: World, venue: str, order_id: str, raw: Any) -> Any:
         now_ms=world.now_ms(),
         filled=raw.get("filled"),
         purged=bool(raw.get("purged", order.purged)),
+        triggered=bool(raw.get("triggered", order.triggered)),
     )
     return show_order(order)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from .dress import Dress, dressed
 from .faults import MODIFIERS, Fault, Target, bend_of
 from .messages import Call, Reply, gateway_page, reply_json, with_retry_after
 from .venue import Route, Venue
@@ -27,6 +28,7 @@ class Verdict(NamedTuple):
 
 def judge(world: World, venue: Venue, call: Call, received_s: float) -> Verdict:
     """Let a request that has arrived at the venue take its effect; tell what to answer."""
+    world.settle(call.at_s)
     route = venue.route(call.method, call.path)
     call.api_key = venue.api_key(call)
     ids = tuple(route.ids(call)) if route else ()
@@ -58,9 +60,10 @@ def bent(
     """Answer the request as the ordered faults have it."""
     target = Target(venue.name, call.api_key, call.method, call.path, ids)
     faults = world.faults.fire(target)
+    call.bend = bend_of(faults, call.at_s)
+    world.lag(call, venue.name)
     if not faults:
         return Verdict(plain(world, venue, call, route))
-    call.bend = bend_of(faults, call.at_s)
     main = next((f for f in faults if f.kind not in MODIFIERS), None)
     verdict = spoil(world, venue, call, route, main)
     slow = sum(f.number("delay_s", 1.0) for f in faults if f.kind == "slow")
@@ -77,7 +80,7 @@ def plain(world: World, venue: Venue, call: Call, route: Route | None) -> Reply:
         )
         return venue.refuse(world, "unknown_route")
     refused = authenticate(world, venue, call, route) if route.signed else None
-    return refused or route.answer(world, call)
+    return refused or dressed(route.answer(world, call), Dress.of(world, venue.name))
 
 
 def authenticate(world: World, venue: Venue, call: Call, route: Route) -> Reply | None:

@@ -179,6 +179,7 @@ class Bend:
     hide_ids: frozenset[str] = frozenset()
     hide_first: int = 0
     read_at: float | None = None
+    record_at: float | None = None
     _cancels: int = 0
     _shown: int = 0
 

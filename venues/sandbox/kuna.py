@@ -184,9 +184,17 @@ def details(world: World, call: Call) -> Reply:
     if not is_uuid(order_id):
         return spoiled(world, "id must be a UUID")
     order = find(world, call, order_id)
-    if order is None or order.seen(call.bend.read_at) is None:
+    if order is None or not is_shown(call, order):
         return unknown(world)
-    return succeed(world, show(order, call.bend.read_at))
+    return succeed(world, show(order.as_of(call.bend.read_at), call.bend.read_at))
+
+
+def is_shown(call: Call, order: Order) -> bool:
+    """Whether the venue shows the order: open, or over and on record."""
+    at_s = call.bend.read_at
+    if order.seen(at_s) is None:
+        return False
+    return order.lives(at_s) or order.on_record(call.bend.record_at)
 
 
 def active(world: World, call: Call) -> Reply:
@@ -194,7 +202,11 @@ def active(world: World, call: Call) -> Reply:
     at = call.bend.read_at
     start = call.int_param("start", call.now_ms - TWO_WEEKS_MS, 10**15)
     end = call.int_param("end", 10**15, 10**15)
-    orders = [o for o in listed(world, call) if o.lives(at) and start <= o.created_ms <= end]
+    orders = [
+        o
+        for o in world.listed(call, NAME, listed(world, call))
+        if o.lives(at) and start <= o.created_ms <= end
+    ]
     return page(world, call, orders)
 
 
@@ -204,7 +216,7 @@ def history(world: World, call: Call) -> Reply:
     orders = [
         o
         for o in listed(world, call)
-        if o.seen(at) is not None and status in (None, status_word(o, at))
+        if is_shown(call, o) and status in (None, status_word(o, at))
     ]
     return page(world, call, orders)
 
@@ -219,9 +231,11 @@ def listed(world: World, call: Call) -> Sequence[Order]:
 def page(world: World, call: Call, orders: Sequence[Order]) -> Reply:
     """Answer with as many orders as the request asks for, newest first."""
     newest = call.query.get("sort") != "asc"
-    limit = call.int_param("limit", MOST_ROWS, MOST_ROWS)
+    most = world.most_rows(NAME, MOST_ROWS)
+    limit = call.int_param("limit", most, most)
     ordered = sorted(orders, key=lambda o: o.created_ms, reverse=newest)
-    return succeed(world, [show(o, call.bend.read_at) for o in ordered[:limit]])
+    at_s = call.bend.read_at
+    return succeed(world, [show(o.as_of(at_s), at_s) for o in ordered[:limit]])
 
 
 def server_time(world: World, call: Call) -> Reply:

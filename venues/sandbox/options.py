@@ -14,6 +14,8 @@ class Option:
     default: Any
     choices: tuple[Any, ...] = ()
     nullable: bool = False
+    #: what the items of a list are
+    items: tuple[type, ...] = ()
 
     def check(self, name: str, value: Any) -> None:
         """Raise ValueError where the setting may not be that."""
@@ -22,10 +24,12 @@ class Option:
                 raise ValueError(f"{name} must be one of {self.choices}, not {value!r}")
         elif not (value is None and self.nullable) and type(value) not in self._types:
             raise ValueError(f"{name} cannot be {value!r}")
+        elif self.items and any(type(item) not in self.items for item in value):
+            raise ValueError(f"{name} cannot hold all of {value!r}")
 
     @property
     def _types(self) -> tuple[type, ...]:
-        return (dict,) if isinstance(self.default, dict) else (int, float)
+        return (type(self.default),) if isinstance(self.default, dict | list) else (int, float)
 
 
 #: settings of the sandbox itself; a venue's own are named `venue.option`
@@ -38,6 +42,19 @@ GENERAL = {
     "record_ids": Option(True, (False, True)),
     "limits": Option({}),
     "key_limits": Option({}),
+}
+
+#: settings that every venue has: what another venue of its kind might do, and none is known to
+BEHAVIOR = {
+    "read_lags_s": Option([], items=(int, float)),
+    "record_lag_s": Option(0),
+    "lists_hide_s": Option(0),
+    "cancel_lag_s": Option(0),
+    "page_rows": Option(None, nullable=True),
+    "left_out": Option([], items=(str,)),
+    "empty_lists": Option("list", ("list", "null", "object", "missing")),
+    "words": Option({}),
+    "row_fields": Option({}),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from itertools import islice
 from sys import intern
@@ -15,7 +15,7 @@ from .book import Book, Order, OrdType, State
 from .faults import Fault, Faults
 from .limits import Limits
 from .messages import Call
-from .options import GENERAL, Option, check_setting
+from .options import BEHAVIOR, GENERAL, Option, check_setting
 
 #: how many requests are remembered
 MOST_REQUESTS = 500_000
@@ -84,7 +84,7 @@ class World:
         self.options = GENERAL | {
             f"{venue.name}.{name}": option
             for venue in venues.values()
-            for name, option in venue.options.items()
+            for name, option in (BEHAVIOR | dict(venue.options)).items()
         }
         self.reset()
 
@@ -93,6 +93,8 @@ class World:
         self.settings = {name: option.default for name, option in self.options.items()}
         self.accounts: dict[tuple[str, str], Account] = {}
         self.book = Book()
+        #: cancels that are still to take effect: when, and of which order
+        self.on_their_way: list[tuple[float, Order]] = []
         self.limits = Limits({v.name: v.limits for v in self.venues.values()})
         self.limits.watched = {(v.name, n) for v in self.venues.values() for n in v.watched}
         self.faults = Faults()
@@ -175,10 +177,44 @@ class World:
         """Cancel a live order unless a fault bends that; return what the reply may claim."""
         if not order.is_live:
             return False
-        if call.bend.takes_effect():
+        if not call.bend.takes_effect():
+            return call.bend.lies
+        if lag_s := self.setting(order.venue, "cancel_lag_s"):
+            self.on_their_way.append((call.at_s + lag_s, order))
+        else:
             self.book.cancel(order, now_s=call.at_s, now_ms=call.now_ms)
-            return True
-        return call.bend.lies
+        return True
+
+    def settle(self, now_s: float) -> None:
+        """Let the slow cancels that are due take effect, where there is still an order."""
+        due = [one for one in self.on_their_way if one[0] <= now_s]
+        if not due:
+            return
+        self.on_their_way = [one for one in self.on_their_way if one[0] > now_s]
+        for at_s, order in sorted(due, key=lambda one: one[0]):
+            if order.is_live and self.book.get(order.venue, order.id) is order:
+                ago_ms = int((now_s - at_s) * 1000)
+                self.book.cancel(order, now_s=at_s, now_ms=self.now_ms() - ago_ms)
+
+    def lag(self, call: Call, venue: str) -> None:
+        """Set what the request may see of the book; an ordered fault has the first word."""
+        lags_s = self.setting(venue, "read_lags_s")
+        if lags_s and call.bend.read_at is None:
+            call.bend.read_at = call.at_s - self.dice.choice(lags_s)
+        if record_lag_s := self.setting(venue, "record_lag_s"):
+            call.bend.record_at = call.at_s - record_lag_s
+
+    def most_rows(self, venue: str, most: int) -> int:
+        """Tell how many rows a page of the venue has at most."""
+        capped = self.setting(venue, "page_rows")
+        return most if capped is None else min(most, max(1, int(capped)))
+
+    def listed(self, call: Call, venue: str, orders: Collection[Order]) -> Collection[Order]:
+        """Return those of some orders that a list shows already."""
+        hide_s = self.setting(venue, "lists_hide_s")
+        if not hide_s:
+            return orders
+        return [o for o in orders if o.created_ms <= call.now_ms - hide_s * 1000]
 
     def incident(self, kind: str, venue: str, api_key: str, **detail: Any) -> None:
         """Record what must never happen, or what somebody will want to know of."""

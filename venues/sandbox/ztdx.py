@@ -272,8 +272,11 @@ def get_one(world: World, call: Call) -> Reply:
     order = find_one(world, call)
     if isinstance(order, Reply):
         return order
-    state = order.seen(call.bend.read_at)
-    return unknown() if state is None else reply_json(show(order, STATUSES[state]))
+    at_s = call.bend.read_at
+    state = order.seen(at_s)
+    if state is None or not (state in LIVE or order.on_record(call.bend.record_at)):
+        return unknown()
+    return reply_json(show(order.as_of(at_s), STATUSES[state]))
 
 
 def get_open(world: World, call: Call) -> Reply:
@@ -289,7 +292,7 @@ def list_open(world: World, call: Call) -> Reply:
     at_s, symbol = call.bend.read_at, call.query.get("symbol")
     rows = [
         show(order, STATUSES[state])
-        for order in world.book.shelf(NAME, call.api_key).shown(at_s)
+        for order in world.listed(call, NAME, world.book.shelf(NAME, call.api_key).shown(at_s))
         if (state := order.seen(at_s)) is not None
         and state in LIVE
         and symbol in (None, order.symbol)
