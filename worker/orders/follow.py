@@ -596,6 +596,9 @@ def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
 def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
     """Return what follows when no list shows the order."""
     venue = asked.venue
+    if progress.why in _OF_THE_ORDER:
+        # A list has shown it, in a state that says nothing; read on, from the beginning.
+        return doubted(_confirm(progress), progress.why, asked.ended, venue)
     if progress.maybe_rounded and not progress.seen_open:
         return FinalWord(progress, CancelStatus.UNCONFIRMED, "maybe_rounded")
     if _may_rest_unseen(progress, venue):

@@ -787,3 +787,17 @@ def test_a_list_that_teaches_the_type_beside_an_unknown_state_is_asked_again(
     odd = Judgement(Verdict.IN_DOUBT, ord_type=ord_type, reason="unmapped_state")
 
     assert next_route(again(step(progress, venue, odd)), venue).name == "archive"
+
+
+def test_an_order_that_a_list_showed_in_an_unknown_state_is_never_told_as_gone() -> None:
+    """It was there, whatever it was, so that what other lists do not show proves nothing."""
+    lists = [route.name for route in MUTE.routes if route.purpose is Purpose.LOOKUP]
+    last = lists.pop()
+    progress = new_progress(REF)._replace(
+        phase=Phase.CONFIRM, search=Search(tuple(lists)), sent=True, why="unmapped_state"
+    )
+    progress = progress._replace(missing_since=1.0, missing_until=LATE_S)
+    (route,) = (route for route in MUTE.routes if route.name == last)
+    course = follow(progress, ABSENT, asked(MUTE, route))
+
+    assert again(course).why == "unmapped_state"
