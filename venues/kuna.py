@@ -89,8 +89,8 @@ class Kuna(Venue):
         Rule("UNAUTHORIZED", Verdict.HALT, "auth"),
         # Not documented: how an unknown order is answered; after the pattern of BAD_REQUEST. A
         # wrong URL must not make an order look gone, so the text must speak of the order, and
-        # name no path, as the framework's "Cannot GET /v4/order/private/..." does.
-        Rule("NOT_FOUND", Verdict.IN_DOUBT, "venue_error", "/"),
+        # not be the framework's "Cannot GET /v4/order/private/...".
+        Rule("NOT_FOUND", Verdict.IN_DOUBT, "venue_error", "Cannot "),
         Rule("NOT_FOUND", Verdict.UNKNOWN_ORDER, "unknown_order", "order"),
     )
     states = {  # https://docs.kuna.io/docs/get-private-orders-history

@@ -3,8 +3,8 @@
 Where a job does not say the kind and the id has the shape of both, each form is canceled and
 looked up before the final word. The other form's cancel leaves as soon as the first one's is
 answered; only the word waits for both. Once the venue has shown, in its answer to a cancel, an
-order that the id names in one form, the id is of that kind and the other form is left out
-(docs/decisions/0030).
+order that the id names in one form, and none in the other, the id is of that kind and the other
+form is left out (docs/decisions/0030).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Trans
     other = progress.other_form
     if other is None:
         return follow.step(progress, said, asked)
-    if progress.phase is Phase.CANCEL and said.shown in _ALIVE:
+    if progress.phase is Phase.CANCEL and said.shown in _ALIVE and _names_none(other):
         attempts = progress.attempts + other.progress.attempts
         settled = progress._replace(other_form=None, attempts=attempts)
         return follow.step(settled, said, asked)
@@ -48,6 +48,11 @@ def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Trans
         known = follow.noted(progress, said)
         return _turned(progress, FinalWord(known, CancelStatus.REJECTED, said.reason))
     return _turned(progress, follow.step(progress, said, asked), said.verdict)
+
+
+def _names_none(other: OtherForm) -> bool:
+    """Say whether an id names no order in the other form, or was not canceled in it yet."""
+    return other.progress.phase is Phase.CANCEL or other.progress.passed_over
 
 
 def doubted(progress: OrderProgress, why: str, now: float, venue: Venue) -> NextStep:

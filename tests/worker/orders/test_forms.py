@@ -105,6 +105,14 @@ def test_an_order_that_a_cancel_shows_alive_settles_the_kind(said: Judgement) ->
     assert (settled.kind, settled.other_form) == (IdKind.VENUE, None)
 
 
+@pytest.mark.parametrize("reason", ["nothing_executed", "one_answer_for_many", "timeout"])
+def test_an_order_alive_does_not_hide_one_that_the_other_form_may_name(reason: str) -> None:
+    """A trigger that fired, say: what it placed may rest."""
+    both = after(new_progress(EITHER), Judgement(Verdict.IN_DOUBT, reason=reason), CLAIMED)
+
+    assert both.other_form
+
+
 def test_an_order_that_was_over_before_does_not_settle_the_kind() -> None:
     assert stands(after(new_progress(EITHER), FILLED)) == (IdKind.CLIENT, Phase.CANCEL)
 
