@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -164,11 +164,11 @@ SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (
 
 
 def laws_broken(
-    pace_kind: type[Pace], lane_kind: type[Lane], wanted: str, seeds: int
+    pace_kind: type[Pace], lane_kind: type[Lane], wanted: str, seeds: Iterable[int]
 ) -> set[str]:
     """Return which laws break with these parts, until the one that is wanted does."""
     broken: set[str] = set()
-    for seed in range(seeds):
+    for seed in seeds:
         try:
             run_seed(seed, pace_kind, lane_kind)
         except LawBroken as error:
@@ -182,7 +182,7 @@ def laws_broken(
 def test_a_law_notices_what_breaks_it(
     law: str, pace_kind: type[Pace], lane_kind: type[Lane]
 ) -> None:
-    assert law in laws_broken(pace_kind, lane_kind, law, SEEDS_TO_NOTICE)
+    assert law in laws_broken(pace_kind, lane_kind, law, range(SEEDS_TO_NOTICE))
 
 
 def hasty_lane(lag: str) -> type[Lane]:
@@ -197,9 +197,14 @@ def hasty_lane(lag: str) -> type[Lane]:
     return Hasty
 
 
-@pytest.mark.parametrize("lag", ["read_lag_s", "birth_lag_s", "record_lag_s", "hidden_s"])
-def test_without_any_lag_of_the_table_something_untrue_is_told(lag: str) -> None:
-    assert "truth" in laws_broken(Pace, hasty_lane(lag), "truth", 5 * SEEDS_TO_NOTICE)
+#: Of the record's lag only one seed in some 800 tells; the first of these does.
+@pytest.mark.parametrize(
+    ("lag", "first"),
+    [("read_lag_s", 0), ("birth_lag_s", 0), ("record_lag_s", 1466), ("hidden_s", 0)],
+)
+def test_without_any_lag_of_the_table_something_untrue_is_told(lag: str, first: int) -> None:
+    seeds = range(first, first + 5 * SEEDS_TO_NOTICE)
+    assert "truth" in laws_broken(Pace, hasty_lane(lag), "truth", seeds)
 
 
 def test_the_bound_notices_a_late_cancel() -> None:

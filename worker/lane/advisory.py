@@ -38,9 +38,9 @@ class AdvisoryLooks:
         stated = entry.progress.ord_type is not OrdType.ANY
         return stated and bool(lookup_routes(self._venue, entry.progress.shape))
 
-    def group(self) -> Group | None:
+    def group(self, now: float) -> Group | None:
         """Return the first id to look for: the last to be canceled, as it waits longest."""
-        while self._unseen and not _waits_for_its_cancel(self._unseen[-1]):
+        while self._unseen and not _waits_for_its_cancel(self._unseen[-1], now):
             self._unseen.pop()
         if not self._unseen:
             return None
@@ -50,13 +50,13 @@ class AdvisoryLooks:
             route, 1, kills=[(entry.place, entry.version, entry)], size=1, kills_here=1
         )
 
-    def take(self, most: int) -> tuple[Entry, ...]:
+    def take(self, most: int, now: float) -> tuple[Entry, ...]:
         """Return the ids that are looked for together, each once."""
         company = self._company(self._unseen[-1])
         taken: dict[OrderRef, Entry] = {}
         while self._unseen and len(taken) < most:
             entry = self._unseen[-1]
-            if _waits_for_its_cancel(entry):
+            if _waits_for_its_cancel(entry, now):
                 if self._company(entry) != company:
                     break
                 taken.setdefault(entry.known, entry)
@@ -69,6 +69,7 @@ class AdvisoryLooks:
         return route, batch_key(route, look)
 
 
-def _waits_for_its_cancel(entry: Entry) -> bool:
+def _waits_for_its_cancel(entry: Entry, now: float) -> bool:
     group = entry.group
-    return group is not None and not is_lookup(group.route) and not entry.progress.type_known
+    waits = group is not None and not is_lookup(group.route)
+    return waits and not entry.progress.type_known and now < entry.deadline

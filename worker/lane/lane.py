@@ -276,7 +276,7 @@ class Lane:
         """Give the next request of each group, most pressing first, an advisory one last."""
         for group in self._by_priority(now):
             yield self._departure(group, now)
-        advisory = self._advisory_looks.group()
+        advisory = self._advisory_looks.group(now)
         if advisory is not None:
             at = max(self._tokens_at(advisory, now), self._opens_at)
             yield _Departure(at, advisory, self._most_ids(advisory, now), advisory=True)
@@ -323,7 +323,7 @@ class Lane:
     def _look(self, departure: _Departure, now: float) -> Sending:
         """Return an advisory look-up for ids of kills that wait for a token."""
         route = departure.group.route
-        entries = self._advisory_looks.take(departure.most)
+        entries = self._advisory_looks.take(departure.most, now)
         self._tokens.take(route, now)
         self.in_flight += 1
         batch = Batch(route, tuple(entry.known for entry in entries))

@@ -363,7 +363,10 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
         # One bad id may have spoiled the others of its batch: each goes alone.
         return NextStep(_by_the_next_route(progress, said.reason))
     if said.verdict is Verdict.UNKNOWN_ORDER:
-        disowned = asked.route is engine_route(asked.venue, progress.shape)
+        # An order that was on its way when the job came may not have been there yet.
+        all_there = asked.started >= progress.came_at + asked.venue.birth_lag_s
+        by_the_engine = asked.route is engine_route(asked.venue, progress.shape)
+        disowned = by_the_engine and all_there
         unknown = progress._replace(passed_over=True, misses=0, disowned=disowned)
         if unknown.searched and disowned:
             return _gone(unknown, asked)

@@ -801,3 +801,16 @@ def test_an_order_that_a_list_showed_in_an_unknown_state_is_never_told_as_gone()
     course = follow(progress, ABSENT, asked(MUTE, route))
 
     assert again(course).why == "unmapped_state"
+
+
+@pytest.mark.parametrize(("after_s", "counts"), [(0.1, False), (CoinW.birth_lag_s, True)])
+def test_the_engine_disowns_no_order_that_may_be_on_its_way(
+    after_s: float, counts: bool
+) -> None:
+    venue, trigger = CoinW(), OrderRef("1", IdKind.VENUE, "BTC", OrdType.TRIGGER)
+    canceling = came(new_progress(trigger), 100.0)
+    unknown = Judgement(Verdict.UNKNOWN_ORDER)
+    (route,) = (route for route in venue.routes if route.name == "cancel_one")
+    course = follow(sent(canceling), unknown, asked(venue, route, 100.0 + after_s))
+
+    assert again(course).disowned is counts
