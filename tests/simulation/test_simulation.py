@@ -207,6 +207,10 @@ def test_without_any_lag_of_the_table_something_untrue_is_told(lag: str, first: 
     assert "truth" in laws_broken(Pace, hasty_lane(lag), "truth", seeds)
 
 
+def test_no_look_leaves_at_the_very_moment_of_a_deadline() -> None:
+    run_seed(6519)  # two lanes of one address, and a kill whose deadline comes as one answers
+
+
 def test_the_bound_notices_a_late_cancel() -> None:
     worlds = (run_seed(seed) for seed in range(SEEDS_TO_NOTICE))
     world = next(world for world in worlds if ratio_to_bound(world) > 0.5)
