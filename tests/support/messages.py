@@ -29,15 +29,17 @@ def delivered(
     headers: Mapping[str, Any] | None = None,
     redelivered: bool = False,
     exchange: str = "cancel.jobs",
+    consumer_tag: str = "",
     **properties: str,
 ) -> Message:
     """Return a message with a JSON body, or with these bytes."""
+    delivery = {"exchange": exchange, "routing_key": key, "redelivered": redelivered}
     return Message(
         body=body if isinstance(body, bytes) else json.dumps(body).encode(),
         content_type="application/json",
         headers=dict(headers or {}),
         properties=properties,
-        delivery_info={"exchange": exchange, "routing_key": key, "redelivered": redelivered},
+        delivery_info=delivery | {"consumer_tag": consumer_tag},
     )
 
 

@@ -74,6 +74,7 @@ ATTRIBUTES = {
     "amqp.transport:TCPTransport._read_buffer": "worker/amqp/buffered.py",
     "celery.events.dispatcher:EventDispatcher._outbound_buffer": "worker/consumer/events.py",
     "celery.worker.consumer:Consumer.initial_prefetch_count": "worker/consumer/consumer.py",
+    "kombu.messaging:Consumer._active_tags": "worker/consumer/consumer.py",
 }
 
 #: How a function is called, and the file of ours that calls or overrides it.

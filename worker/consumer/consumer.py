@@ -30,6 +30,7 @@ from worker.consumer.triage import (
     Run,
     Settlement,
     triage,
+    triage_copy,
     triage_dead,
     triage_left_out,
     triage_unrouted,
@@ -127,10 +128,13 @@ class CancelConsumer(Consumer):
         return self._on_lane_message
 
     def _on_lane_message(self, message: Any) -> None:
-        received_at = time.monotonic()
+        received_at, accounts = time.monotonic(), self._accounts
         self._read(
             message,
-            lambda: triage(message, self._accounts, state.revoked, received_at, utc_now()),
+            lambda: (
+                triage_copy(message, accounts, self.task_consumer._active_tags)
+                or triage(message, accounts, state.revoked, received_at, utc_now())
+            ),
         )
 
     def on_unrouted(self, message: Any) -> None:

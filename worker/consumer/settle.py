@@ -25,6 +25,7 @@ from worker.consumer.task_message import (
 from worker.consumer.triage import (
     Bury,
     Delay,
+    Drop,
     LeaveToBroker,
     Reject,
     Republish,
@@ -66,11 +67,15 @@ class Settler:
                 self._log.warning("job_set_aside", why="its workers died")
                 exchange, key = delay_route(routing_key_of(message), _DICE)
                 past = past_of(message.headers, message.delivery_info)
-                self._republish(message, exchange, key, delayed_headers(message.headers, past))
+                headers = delayed_headers(without_copies(message.headers), past)
+                self._republish(message, exchange, key, headers)
             case Bury():
                 self._bury(message, settlement)
             case Reject(error):
                 self._reject(message, error)
+            case Drop():
+                self._log.warning("copy_dropped", routing_key=routing_key_of(message))
+                self._acknowledge(message)
             case LeaveToBroker(error):
                 if message.delivery_info.get("exchange") != topology.DEAD:  # else it was said
                     self._runtime.observer.rejected(error.reason)

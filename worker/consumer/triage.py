@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from venues.words import CancelJob
+from venues.words import CancelJob, Priority
 from worker.amqp import topology
 from worker.consumer.task_message import arguments_of, envelope_of, routing_key_of, split_key
 from worker.contract.job import Envelope, InvalidJob
@@ -73,8 +73,13 @@ class LeaveToBroker:
     error: InvalidJob
 
 
-#: What settles a message: something takes its place at the broker.
-Settlement = Republish | Delay | Bury | Reject | LeaveToBroker
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Let the message go: it is a copy of one in the lane that its routing key names."""
+
+
+#: What settles a message: something takes its place at the broker, or has it already.
+Settlement = Republish | Delay | Bury | Reject | LeaveToBroker | Drop
 Accounts = Mapping[str, Account]
 
 
@@ -99,6 +104,21 @@ def triage(
         return _run(message, accounts, received_at, now)
     except InvalidJob as error:
         return Reject(error)
+
+
+def triage_copy(message: Any, accounts: Accounts, tags: Mapping[str, str]) -> Drop | None:
+    """Decide on a message of a lane by the queue that it came from; None if it is no copy.
+
+    The broker copies a message to the keys of its headers CC and BCC, and says of each copy the
+    key of the first. `tags` are the consumer tags by the name of their queue.
+    """
+    priority, account = split_key(routing_key_of(message))
+    names_a_lane = account in accounts and priority in tuple(Priority)
+    if message.delivery_info.get("exchange") != topology.JOBS or not names_a_lane:
+        return None
+    lane = topology.lane_queue_name(account, Priority(priority))
+    tag = message.delivery_info.get("consumer_tag")
+    return Drop() if tag in tags.values() and tag != tags.get(lane) else None
 
 
 def triage_unrouted(message: Any, accounts: Accounts, now: datetime) -> Settlement:

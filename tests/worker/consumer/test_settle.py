@@ -14,7 +14,7 @@ from kombu.message import Message
 from tests.support.messages import ACCOUNTS, IDS, JOB, delivered
 from worker.amqp.topology import JOBS, OUTCOMES, REJECTED
 from worker.consumer.settle import Settler
-from worker.consumer.triage import Bury, Delay, Reject, Republish, Settlement, triage_dead
+from worker.consumer.triage import Bury, Delay, Drop, Reject, Republish, Settlement, triage_dead
 from worker.contract.job import InvalidJob
 from worker.contract.outcome import utc_now
 from worker.jobs.poison import QUARANTINES
@@ -92,14 +92,18 @@ def test_a_name_is_kept(broker: Broker) -> None:
 
 
 def test_a_message_is_held_back_without_its_past(broker: Broker) -> None:
-    headers = {"x-delivery-count": 7, QUARANTINES: 5}
+    headers = {"x-delivery-count": 7, QUARANTINES: 5, "CC": ["kill.desk-2"]}
     message = delivered(key="kill.desk-1", headers=headers, redelivered=True)
     (delayed,) = broker.settle(message, Delay())
 
     assert delayed.delivery_info["exchange"] == DELAYED
     assert delayed.delivery_info["routing_key"].endswith(".kill.desk-1")
     assert delayed.headers[QUARANTINES] == 1
-    assert "x-delivery-count" not in delayed.headers
+    assert delayed.headers.keys().isdisjoint({"x-delivery-count", "CC"})
+
+
+def test_a_copy_is_let_go_and_nothing_takes_its_place(broker: Broker) -> None:
+    assert broker.settle(delivered(), Drop()) == []
 
 
 def test_what_is_no_job_is_rejected_byte_for_byte(broker: Broker) -> None:

@@ -12,11 +12,13 @@ from tests.support.messages import ACCOUNTS, JOB, celery_task, delivered
 from worker.consumer.triage import (
     Bury,
     Delay,
+    Drop,
     Reject,
     Republish,
     Run,
     Settlement,
     triage,
+    triage_copy,
     triage_dead,
     triage_unrouted,
 )
@@ -81,6 +83,37 @@ def said(decision: Run | Settlement) -> tuple[Any, ...]:
 )
 def test_a_message_of_a_lane(message: Message, decision: tuple[Any, ...]) -> None:
     assert said(decide(message)) == decision
+
+
+#: As kombu has them: of the queues of lanes that this worker serves.
+TAGS = {"cancel.desk-1.kill": "t1", "cancel.desk-1.routine": "t2", "cancel.desk-9.kill": "t3"}
+
+
+@pytest.mark.parametrize(
+    ("message", "decision"),
+    [
+        (delivered(key="kill.desk-1", consumer_tag="t1"), None),
+        (delivered(key="kill.desk-1", consumer_tag="t2"), Drop()),
+        (delivered(key="routine.desk-1", consumer_tag="t3"), Drop()),
+        # Nothing says that the first is anywhere.
+        (delivered(key="soon.desk-1", consumer_tag="t1"), None),
+        (delivered(key="kill.desk-2", consumer_tag="t1"), None),
+        (delivered(key="kill.desk-1", consumer_tag="t3", exchange="theirs"), None),
+        (delivered(key="0.1.0.kill.desk-1", consumer_tag="t1", exchange=ASIDE), None),
+        (delivered(key="kill.desk-1", consumer_tag="t7"), None),
+        (delivered(key="kill.desk-1"), None),
+    ],
+)
+def test_a_copy_is_dropped_where_the_first_is_in_its_lane(
+    message: Message, decision: Drop | None
+) -> None:
+    assert triage_copy(message, ACCOUNTS, TAGS) == decision
+
+
+def test_a_copy_is_known_in_a_worker_that_does_not_serve_its_lane() -> None:
+    message = delivered(key="kill.desk-1", consumer_tag="t3")
+
+    assert triage_copy(message, ACCOUNTS, {"cancel.desk-9.kill": "t3"}) == Drop()
 
 
 def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
