@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Any, ClassVar, Literal
 
-from venues.credential import Credential
+from venues.credential import Credential, Part
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
 
@@ -221,6 +221,8 @@ class Venue(ABC):
 
     name: ClassVar[str]
     base_url: ClassVar[str]
+    #: What authenticates; by the first one the venue knows the key.
+    parts: ClassVar[Sequence[Part]] = (Part("api_key"), Part("api_secret"))
     routes: ClassVar[Sequence[Route]]
     quotas: ClassVar[Mapping[str, Quota]]
     rules: ClassVar[Sequence[Rule]]
@@ -247,8 +249,6 @@ class Venue(ABC):
     #: The venue keeps no record of (all) canceled orders: afterwards only somebody who saw an
     #: order before its cancel can know that there was one.
     forgets_canceled: ClassVar[bool] = False
-    #: The venue knows a mode in which the key alone, with no secret, authenticates.
-    secret_optional: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, batch: Batch) -> HttpRequest:

@@ -190,10 +190,10 @@ class CoinW(Venue):
         """Sign timestamp, method, target and body: Base64 of HMAC-SHA256."""
         payload = f"{now_ms}{request.method}{request.target}".encode() + request.body
         # Not `hmac.digest`: that gives the interpreter away, and waits to have it back.
-        mac = hmac.new(credential.api_secret.encode(), payload, hashlib.sha256).digest()
+        mac = hmac.new(credential["api_secret"].encode(), payload, hashlib.sha256).digest()
         signed = {
             "sign": base64.b64encode(mac).decode(),
-            "api_key": credential.api_key,
+            "api_key": credential["api_key"],
             "timestamp": str(now_ms),
         }
         return replace(request, headers={**request.headers, **signed})

@@ -1,4 +1,4 @@
-"""A venue key, and how it is kept out of what a venue says of it."""
+"""A venue key of any shape, and how it is kept out of what a venue says of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote, unquote
 
@@ -20,22 +20,49 @@ _MOST_LAYERS = 4
 _JSON_ESCAPE = re.compile(r"\\+[ux](?:00)?([0-9a-fA-F]{2})")
 
 
-# Without slots: what is worked out once is kept in the object, as secret as the key.
-@dataclass(frozen=True)
-class Credential:
-    """A venue key; the only object that ever holds a secret, so its repr and pickle hide it."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a venue key; an account names it by `<name>_env` or `<name>_file`."""
 
-    api_key: str = field(repr=False)
-    api_secret: str = field(repr=False, default="")
+    name: str
+    #: What a whole value looks like, as far as it is known before the venue is asked.
+    shape: re.Pattern[str] = re.compile(r".+")
+    #: The shape in words, for whoever has to mend a value: "Base64 of 64 bytes".
+    form: str = ""
+    #: The venue knows a mode that does without it; then its value is "".
+    optional: bool = False
+
+
+class Credential:
+    """A venue key in all its parts; the only object that ever holds one.
+
+    Every part is hidden: where it is shown, nothing is, and it can be neither pickled nor
+    copied. The first part is what the venue knows the key by. Raises KeyError for a part that
+    the venue did not name.
+    """
+
+    def __init__(self, **parts: str) -> None:
+        self._parts = parts
+
+    def __getitem__(self, name: str) -> str:
+        return self._parts[name]
+
+    def __repr__(self) -> str:
+        return f"Credential({', '.join(self._parts)})"
 
     def __reduce__(self) -> str | tuple[object, ...]:
         """Refuse to travel: a credential stays in the process that read it."""
         raise TypeError("a Credential is never serialised")
 
-    def scrub(self, text: str) -> str:
-        """Return the text with key and secret hidden, however they are spelled in it.
+    @property
+    def given(self) -> dict[str, str]:
+        """All parts that are there, by name; whoever reads them keeps them hidden."""
+        return {name: value for name, value in self._parts.items() if value}
 
-        Where one of them shows only once the text is unescaped, all of the text is hidden.
+    def scrub(self, text: str) -> str:
+        """Return the text with every part hidden, however it is spelled in it.
+
+        Where one shows only once the text is unescaped, all of the text is hidden.
         """
         clean = self._spelled.sub(HIDDEN, text)
         plain = clean.casefold()
@@ -50,12 +77,12 @@ class Credential:
 
     def has_key_of(self, other: Credential) -> bool:
         """Say whether another credential is of the same key."""
-        return hmac.compare_digest(self.api_key.encode(), other.api_key.encode())
+        ours, theirs = (next(iter(each._parts.values())) for each in (self, other))
+        return hmac.compare_digest(ours.encode(), theirs.encode())
 
     @cached_property
     def _spelled(self) -> re.Pattern[str]:
-        words = [word for word in (self.api_key, self.api_secret) if word]
-        forms = {form for word in words for form in _forms(word)}
+        forms = {form for word in self.given.values() for form in _forms(word)}
         longest_first = sorted(forms, key=len, reverse=True)
         return re.compile("|".join(longest_first) or "(?!)", re.IGNORECASE)
 
@@ -65,7 +92,7 @@ def _forms(word: str) -> Iterator[str]:
     if len(word) < _SHORT:
         yield rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])"
         return
-    for form in (word, quote(word, safe=""), json.dumps(word)[1:-1]):
+    for form in (word, quote(word, safe=""), json.dumps(word)[1:-1], html.escape(word)):
         yield re.escape(form)
     for offset in range(3):
         yield re.escape(_in_base64(word, offset))

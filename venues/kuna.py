@@ -35,7 +35,7 @@ from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
 from venues.base import Quota, Route, Rule, Venue, Verdict
-from venues.credential import Credential
+from venues.credential import Credential, Part
 from venues.words import IdKind, OrdStatus, Purpose
 
 
@@ -49,7 +49,7 @@ class Kuna(Venue):
 
     name = "kuna"
     base_url = "https://api.kuna.io"  # https://docs.kuna.io/docs/general-api-information-1
-    secret_optional = True  # page Authorizing requests
+    parts = (Part("api_key"), Part("api_secret", optional=True))  # page Authorizing requests
     id_shapes = {  # page Cancel multiple orders
         IdKind.VENUE: re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
     }
@@ -134,14 +134,14 @@ class Kuna(Venue):
 
 
 def _auth(request: HttpRequest, credential: Credential, now_ms: int) -> dict[str, str]:
-    if not credential.api_secret:
-        return {"api-key": credential.api_key}
+    if not credential["api_secret"]:
+        return {"api-key": credential["api_key"]}
     payload = f"{request.target}{now_ms}".encode() + request.body
     return {
-        "public-key": credential.api_key,
+        "public-key": credential["api_key"],
         "nonce": str(now_ms),
         "signature": hmac.new(
-            credential.api_secret.encode(), payload, hashlib.sha384
+            credential["api_secret"].encode(), payload, hashlib.sha384
         ).hexdigest(),
         "account": "pro",  # page Authorizing requests: PRO accounts add it
     }

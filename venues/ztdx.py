@@ -156,8 +156,8 @@ class Ztdx(Venue):
         """Sign the query with its timestamp: hex of HMAC-SHA256, appended last."""
         target = f"{request.target}&timestamp={now_ms}"
         payload = target.partition("?")[2].encode()
-        mac = hmac.new(credential.api_secret.encode(), payload, hashlib.sha256).hexdigest()
-        headers = {**request.headers, "X-MBX-APIKEY": credential.api_key}
+        mac = hmac.new(credential["api_secret"].encode(), payload, hashlib.sha256).hexdigest()
+        headers = {**request.headers, "X-MBX-APIKEY": credential["api_key"]}
         return replace(request, target=f"{target}&signature={mac}", headers=headers)
 
     def parse(self, batch: Batch, reply: HttpReply) -> Answers:

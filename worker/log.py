@@ -20,7 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from venues.credential import Credential
 
-_SIGNED = re.compile(r"(?i)\b(signature|sign|api[-_]?key|api[-_]?secret)=[^\s&\"']+")
+_SIGNED = re.compile(r"(?i)\b(signature|sign|api[-_]?(?:key|secret|passphrase))=[^\s&\"']+")
 _HIDDEN = "[hidden]"
 #: Docker cuts a longer line into pieces that are no JSON.
 MOST_LINE_BYTES = 16 << 10
@@ -108,7 +108,7 @@ class Scrub:
 
     def __init__(self, credentials: Iterable[Credential], render: Processor) -> None:
         self._render = render
-        words = {w for c in credentials for w in (c.api_key, c.api_secret) if w}
+        words = {word for each in credentials for word in each.given.values()}
         # As they stand in a text, in an object's repr, and in either within a line of JSON.
         shown = words | {repr(word)[1:-1] for word in words}
         escaped = {

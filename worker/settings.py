@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from venues import all_venues
 from venues.base import Quota, Venue
-from venues.credential import Credential
+from venues.credential import Credential, Part
 
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
 DEFAULT_CONFIG = "./cancel.toml"
@@ -38,6 +38,8 @@ _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s"
 MOST_LANE_PROCESSES = 4
 #: Variables that tell other programs how requests leave, and what does so here.
 _NOT_USED = {"HTTPS_PROXY": "proxy", "ALL_PROXY": "proxy", "REQUESTS_CA_BUNDLE": "ca_file"}
+#: How the accounts file says where a secret is: in a variable or in a file.
+_HOW = ("env", "file")
 NO_ACCOUNT_NAME = "is no account name (letters, digits, _ and -, at most 64)"
 AccountName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -47,15 +49,15 @@ class ConfigError(Exception):
 
 
 class _Account(BaseModel):
-    """One `[accounts.NAME]` table of the accounts file."""
+    """One `[accounts.NAME]` table of the accounts file.
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    Beside these keys it has `<part>_env` or `<part>_file` for the parts that its venue names.
+    """
 
-    venue: str
-    api_key_env: str | None = None
-    api_key_file: str | None = None
-    api_secret_env: str | None = None
-    api_secret_file: str | None = None
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, Any] = Field(init=False)
+
+    venue: str = ""
     base_url: str | None = None
     timeout: float = Field(default=5.0, gt=0, le=60)
     connect_timeout: float = Field(default=1.0, gt=0, le=60)
@@ -177,7 +179,9 @@ def _of_its_own(account: Account, others: Iterable[Account], path: str) -> Accou
     Nonces of one key must rise, too, and only one lane can see to that.
     """
     for other in others:
-        if account.venue is other.venue and account.credential.has_key_of(other.credential):
+        if account.venue.name == other.venue.name and account.credential.has_key_of(
+            other.credential
+        ):
             where = f"{path}: accounts.{account.name}"
             raise ConfigError(
                 f"{where}: the same key as accounts.{other.name}, whose quotas hold once for "
@@ -243,31 +247,47 @@ def _read(path: Path) -> _File:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     try:
-        return _File.model_validate(raw)
+        tables = _File.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first(error)}") from None
+    for name, table in tables.accounts.items():
+        parts = _parts_at(table.venue)
+        known = [*_Account.model_fields, *(f"{part}_{how}" for part in parts for how in _HOW)]
+        for key, value in table.__pydantic_extra__.items():
+            where = f"{path}: accounts.{name}.{key}"
+            if key not in known:
+                raise ConfigError(f"{where}: {_unknown_key(key, known, parts)}")
+            if not isinstance(value, str):
+                raise ConfigError(f"{where}: input should be a valid string")
+    return tables
+
+
+def _parts_at(venue_name: str) -> list[str]:
+    """Return the names of what authenticates at a venue, or at any if there is none such."""
+    venue = all_venues().get(venue_name)
+    venues = [venue] if venue else all_venues().values()
+    return list(dict.fromkeys(part.name for each in venues for part in each.parts))
 
 
 def _first(error: ValidationError) -> str:
     """Return the fault that explains most, without the offending value: it might be a key."""
     faults = error.errors(include_input=False, include_url=False)
-    # A key that is misspelt is often missing under its right name, too.
+    # A table that is misspelt is missing under its right name, too.
     fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
     where = [str(part) for part in fault["loc"]] or ["accounts"]
     if where[-1] == "[key]":
         return f'accounts: "{where[1]}" {NO_ACCOUNT_NAME}'
     place = ".".join(where)
     if fault["type"] == "extra_forbidden":
-        known = _File if len(where) == 1 else _Account
-        return f"{place}: {_unknown_key(where[-1], known.model_fields)}"
+        return f"{place}: {_unknown_key(where[-1], _File.model_fields)}"
     return f"{place}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
-def _unknown_key(key: str, known: Iterable[str]) -> str:
-    for what in ("key", "secret"):
-        if key.lower() in (what, f"api_{what}", f"api{what}"):
-            use = f"use api_{what}_env or api_{what}_file"
-            return f"a {what} does not belong in this file; {use}"
+def _unknown_key(key: str, known: Iterable[str], parts: Iterable[str] = ()) -> str:
+    for part in parts:
+        what = _called(part)
+        if key.lower() in (what, part, part.replace("_", "")):
+            return f"a {what} does not belong in this file; use {part}_env or {part}_file"
     near = get_close_matches(key, known, 1)
     return f"no such key; did you mean {near[0]}?" if near else "no such key"
 
@@ -280,17 +300,13 @@ def _account(
     if venue is None:
         known = ", ".join(sorted(all_venues()))
         raise ConfigError(f"{where}.venue: no venue {table.venue!r}; known are {known}")
-    key = _secret(where, "api_key", table.api_key_env, table.api_key_file, env)
-    if not key:
-        raise ConfigError(f"{where}: no key; set api_key_env or api_key_file")
-    secret = _secret(where, "api_secret", table.api_secret_env, table.api_secret_file, env)
-    if not secret and not venue.secret_optional:
-        raise ConfigError(f"{where}: no secret; set api_secret_env or api_secret_file")
+    given = table.__pydantic_extra__
+    parts = {part.name: _part(where, part, given, env) for part in venue.parts}
     base_url = _base_url(where, table.base_url or venue.base_url)
     return Account(
         name=name,
         venue=venue,
-        credential=Credential(key, secret),
+        credential=Credential(**parts),
         base_url=base_url,
         timeout_s=table.timeout,
         egress=_egress(where, table, base_url, env),
@@ -298,6 +314,23 @@ def _account(
         verify=table.verify == "always",
         quotas=_quotas(where, venue, table.quotas, warnings),
     )
+
+
+def _part(where: str, part: Part, given: Mapping[str, str], env: Mapping[str, str]) -> str:
+    """Return one part of the key; "" where the venue can do without."""
+    variable, file = (given.get(f"{part.name}_{how}") for how in _HOW)
+    value = _secret(where, part.name, variable, file, env)
+    if not value and not part.optional:
+        set_it = f"set {part.name}_env or {part.name}_file"
+        raise ConfigError(f"{where}: no {_called(part.name)}; {set_it}")
+    if value and not part.shape.fullmatch(value):
+        raise ConfigError(f"{where}: the {_called(part.name)} is not {part.form}")
+    return value
+
+
+def _called(part: str) -> str:
+    """Return what people call a part of a key: "secret" for `api_secret`."""
+    return part.removeprefix("api_").replace("_", " ")
 
 
 def _secret(

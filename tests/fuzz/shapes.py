@@ -15,7 +15,7 @@ ACCOUNTS = {
     name: Account(
         name=name,
         venue=venue,
-        credential=Credential("key", "secret"),
+        credential=Credential(api_key="key", api_secret="secret"),
         base_url="http://127.0.0.1:1",
     )
     for name, venue in all_venues().items()

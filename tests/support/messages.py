@@ -15,7 +15,10 @@ from worker.settings import Account
 VENUE = all_venues()["coinw"]
 ACCOUNTS = {
     "desk-1": Account(
-        name="desk-1", venue=VENUE, credential=Credential("k", "s"), base_url=VENUE.base_url
+        name="desk-1",
+        venue=VENUE,
+        credential=Credential(api_key="k", api_secret="s"),
+        base_url=VENUE.base_url,
     )
 }
 IDS = ["33308750270880236", "33308750270880237"]

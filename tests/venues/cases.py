@@ -50,7 +50,7 @@ class Case:
 
     @property
     def credential(self) -> Credential:
-        return Credential(self.file["key"], self.said.get("secret", self.file["secret"]))
+        return Credential(**self.file["credential"] | self.said.get("credential", {}))
 
     @property
     def reply(self) -> HttpReply:

@@ -300,15 +300,34 @@ def test_signing_is_repeatable_and_changes_nothing_else(case: Case) -> None:
     assert unsigned.headers.items() <= first.headers.items()
 
 
+@every_venue
+def test_a_fixture_has_a_credential_in_all_its_parts(venue: Venue) -> None:
+    """Each of the form that the venue demands, and long enough to be found wherever it is."""
+    file = fixture_of(venue)
+    parts = {part.name: part for part in venue.parts}
+
+    assert list(file["credential"]) == list(parts)
+    assert set(file["sent"]) < set(parts), "what is sent proves nothing"
+    for name, value in file["credential"].items():
+        assert re.fullmatch("[a-z][a-z0-9_]*", name)
+        assert parts[name].shape.fullmatch(value)
+        assert len(value) > 5
+        assert parts[name].form or parts[name].shape.fullmatch("!"), "a form has its words"
+
+
 @pytest.mark.parametrize("case", cases("requests"))
 def test_no_secret_shows(case: Case) -> None:
-    secret, key = "a-secret-that-shows", "a-key-that-shows"
-    signed = case.venue.sign(case.venue.build(case.batch), Credential(key, secret), 1)
-    added = set(signed.headers.values()) - set(case.venue.build(case.batch).headers.values())
+    """No part leaves but those that the venue is told, and a request shows none at all."""
+    unsigned = case.venue.build(case.batch)
+    signed = case.venue.sign(unsigned, case.credential, 1)
+    added = set(signed.headers.values()) - set(unsigned.headers.values())
+    kept = {k: v for k, v in case.credential.given.items() if k not in case.file["sent"]}
 
-    assert secret not in f"{signed.target}{signed.body!r}{dict(signed.headers)}"
+    sent = f"{signed.target} {signed.body!r} {dict(signed.headers)}"
+    assert Credential(**kept).scrub(sent) == sent
     shown = repr(signed)
-    assert not [value for value in {secret, key, *added} if len(value) > 9 and value in shown]
+    assert case.credential.scrub(shown) == shown
+    assert not [value for value in added if len(value) > 9 and value in shown]
     assert "signature" not in shown
 
 

@@ -17,7 +17,11 @@ import structlog
 from venues.credential import Credential
 from worker.log import MOST_LINES_AT_ONCE, MOST_LINES_WAITING, Lines, Scrub, _renderer
 
-KEYS = [Credential("key-of-desk", 'se"cr\\et'), Credential("schlüssel", "key-of-desk-2")]
+KEYS = [
+    Credential(api_key="key-of-desk", api_secret='se"cr\\et', api_passphrase="pass phrase"),
+    Credential(account_address="schlüssel", private_key="key-of-desk-2"),
+]
+WORDS = [word for key in KEYS for word in key.given.values()]
 
 
 def written(**event: Any) -> str:
@@ -29,7 +33,7 @@ def text_of(**event: Any) -> str:
     return Scrub(KEYS, _renderer("json"))(None, "info", event)
 
 
-@pytest.mark.parametrize("word", ["key-of-desk", 'se"cr\\et', "schlüssel", "key-of-desk-2"])
+@pytest.mark.parametrize("word", WORDS)
 @pytest.mark.parametrize(
     "wrap", [str, lambda w: [{"deep": w}], lambda w: ("a", f"<{w}>"), KeyError]
 )
@@ -43,7 +47,9 @@ def test_no_secret_is_written(word: str, wrap: Any) -> None:
     assert json.loads(line)["event"] == "odd"
 
 
-@pytest.mark.parametrize("word", ["signature", "Sign", "api_key", "API-SECRET", "apikey"])
+@pytest.mark.parametrize(
+    "word", ["signature", "Sign", "api_key", "API-SECRET", "apikey", "api_passphrase"]
+)
 def test_no_signature_is_written(word: str) -> None:
     line = written(event="odd", url=f"https://venue/x?a=1&{word}=deadbeef&b=2")
 

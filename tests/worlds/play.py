@@ -149,7 +149,7 @@ class Play:
         self.account = Account(
             name=ACCOUNT,
             venue=self.venue,
-            credential=Credential(self.fake.key, self.fake.secret),
+            credential=Credential(api_key=self.fake.key, api_secret=self.fake.secret),
             base_url="",
             verify=world.verify,
             quotas=self.venue.quotas,

@@ -101,9 +101,10 @@ def _accounts(usable: dict[str, Account]) -> Iterator[Finding]:
 
 
 def _in_force(account: Account) -> str:
-    secret = "key and secret" if account.credential.api_secret else "key alone"
+    parts = [name.removeprefix("api_") for name in account.credential.given]
+    key = " and ".join(parts) if len(parts) > 1 else f"{parts[0]} alone"
     quotas = ", ".join(f"{name} {rate(quota)}" for name, quota in account.quotas.items())
-    return f"{account.venue.name}, {secret}; {quotas}"
+    return f"{account.venue.name}, {key}; {quotas}"
 
 
 # -- broker ------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import typer
 
 from venues import all_venues
 from venues.base import Route, Venue
+from venues.credential import Part
 from venues.words import OrdType
 from worker.cli.accounts import rate
 from worker.cli.output import AsJson, Output, Problem
@@ -36,7 +37,13 @@ def _show(output: Output, venue: Venue) -> None:
     output.table(columns, (_row(route) for route in venue.routes))
     quotas = ", ".join(f"{n} {rate(q)} per {q.scope}" for n, q in venue.quotas.items())
     output.line(f"quotas: {quotas}")
+    output.line(f"credential: {', '.join(map(_part, venue.parts))}")
     output.line()
+
+
+def _part(part: Part) -> str:
+    form = f" ({part.form})" if part.form else ""
+    return f"{part.name}{form}{', optional' if part.optional else ''}"
 
 
 def _proof(venue: Venue) -> str:
@@ -71,7 +78,8 @@ def _as_json(venue: Venue) -> dict[str, Any]:
         "base_url": venue.base_url,
         "id_kinds": list(venue.id_shapes),
         "looks_first": venue.forgets_canceled,
-        "secret_optional": venue.secret_optional,
+        "secret_optional": any(part.optional for part in venue.parts),
+        "credential": [part.name for part in venue.parts],
         "quotas": quotas,
         "routes": [_route_json(route) for route in venue.routes],
     }

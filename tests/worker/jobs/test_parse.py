@@ -19,7 +19,10 @@ NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 VENUE = all_venues()["coinw"]
 ACCOUNTS = {
     "desk-1": Account(
-        name="desk-1", venue=VENUE, credential=Credential("k", "s"), base_url=VENUE.base_url
+        name="desk-1",
+        venue=VENUE,
+        credential=Credential(api_key="k", api_secret="s"),
+        base_url=VENUE.base_url,
     )
 }
 ENVELOPE = Envelope(priority="kill", account="desk-1", message_id="m-1")

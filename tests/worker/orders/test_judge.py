@@ -307,7 +307,7 @@ def test_a_symbol_that_could_be_syntax_is_not_learned() -> None:
 
 
 def test_a_secret_that_the_venue_says_is_hidden_and_judged_as_it_was_said() -> None:
-    scrub = Credential("bad", "BTCUSDT").scrub
+    scrub = Credential(api_key="bad", api_secret="BTCUSDT").scrub
     answer = Answer(code="bad", text="key bad, symbol BTCUSDT", symbol="BTCUSDT")
     said = judge(TOY, Batch(CANCEL, (A,)), reply(Answers(by_id={"a": answer})), scrub)[A]
 
@@ -317,7 +317,7 @@ def test_a_secret_that_the_venue_says_is_hidden_and_judged_as_it_was_said() -> N
 
 
 def test_a_secret_at_the_end_of_what_is_kept_shows_none_of_itself() -> None:
-    scrub = Credential("0123456789-abcdef", "").scrub
+    scrub = Credential(api_key="0123456789-abcdef").scrub
     for before in (180, 190, 199, 1990):
         text = ("+ " * 1000)[:before] + "0123456789-abcdef"
         said = judge(TOY, Batch(CANCEL, (A,)), reply(whole("bad", text)), scrub)[A]

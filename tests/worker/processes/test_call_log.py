@@ -19,7 +19,7 @@ from worker.stats import VenueCall
 ACCOUNT = Account(
     name="desk",
     venue=all_venues()["coinw"],
-    credential=Credential("key", "secret"),
+    credential=Credential(api_key="key", api_secret="secret"),
     base_url="http://127.0.0.1:1",
 )
 ACCEPTED = Judgement(Verdict.ACCEPTED, venue_code="0")

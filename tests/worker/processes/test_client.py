@@ -35,7 +35,7 @@ def account(
     return Account(
         name=name,
         venue=all_venues()["coinw"],
-        credential=Credential(f"key-{name}", f"secret-{name}"),
+        credential=Credential(api_key=f"key-{name}", api_secret=f"secret-{name}"),
         base_url=base_url,
         quotas=quotas,
     )

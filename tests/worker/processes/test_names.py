@@ -70,7 +70,7 @@ def cancel(
     account = Account(
         name="desk",
         venue=without_lags(venue),
-        credential=Credential(KEY, SECRET),
+        credential=Credential(api_key=KEY, api_secret=SECRET),
         base_url=sandbox.url,
         quotas=QUOTAS,
     )

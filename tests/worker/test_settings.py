@@ -1,0 +1,141 @@
+"""Keys of any shape in the accounts file: each part is read, looked at, and never shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.simulation.toys import TOY_QUOTAS, Toy
+from venues import all_venues
+from venues.credential import Part
+from worker.settings import Account, ConfigError, load, load_each
+
+BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+
+class Shaped(Toy):
+    """A venue whose key has more parts than two, of forms of their own."""
+
+    name = "shaped"
+    routes = ()
+    quotas = TOY_QUOTAS
+    parts = (
+        Part("api_key"),
+        Part("api_secret", BASE64, "Base64"),
+        Part("private_key", re.compile(r"0x[0-9a-f]{64}"), "0x and 64 hex digits"),
+        Part("api_passphrase", optional=True),
+    )
+
+
+GOOD = {
+    "KEY": "planted-key",
+    "SECRET": "cGxhbnRlZC1zZWNyZXQ=",
+    "PRIVATE": "0x" + "ab" * 32,
+    "PASSPHRASE": "planted-passphrase",
+}
+LINES = """
+[accounts.desk-1]
+venue = "shaped"
+api_key_env = "KEY"
+api_secret_env = "SECRET"
+private_key_env = "PRIVATE"
+"""
+
+
+@pytest.fixture(autouse=True)
+def shaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(all_venues(), "shaped", Shaped())
+
+
+def read(folder: Path, lines: str, **values: str) -> dict[str, Account | ConfigError]:
+    path = folder / "cancel.toml"
+    path.write_text(lines)
+    return load_each({"CANCEL_CONFIG": str(path), **GOOD, **values})
+
+
+def refused(folder: Path, lines: str, **values: str) -> str:
+    """Return why an accounts file stops the start: one line."""
+    with pytest.raises(ConfigError) as fault:
+        path = folder / "cancel.toml"
+        path.write_text(lines)
+        load({"CANCEL_CONFIG": str(path), **GOOD, **values})
+    line = str(fault.value)
+    assert "\n" not in line
+    return line
+
+
+def test_every_part_is_read_from_a_variable_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "phrase").write_text("planted-passphrase\n")
+    lines = LINES + f'api_passphrase_file = "{tmp_path}/phrase"\n'
+
+    account = read(tmp_path, lines)["desk-1"]
+
+    assert isinstance(account, Account)
+    assert account.credential.given == {
+        "api_key": GOOD["KEY"],
+        "api_secret": GOOD["SECRET"],
+        "private_key": GOOD["PRIVATE"],
+        "api_passphrase": GOOD["PASSPHRASE"],
+    }
+    assert not [value for value in GOOD.values() if value in repr(account)]
+
+
+def test_a_part_that_is_optional_may_be_left_out(tmp_path: Path) -> None:
+    account = read(tmp_path, LINES)["desk-1"]
+
+    assert isinstance(account, Account)
+    assert account.credential["api_passphrase"] == ""
+
+
+@pytest.mark.parametrize(
+    ("lines", "values", "said"),
+    [
+        (
+            LINES.replace('private_key_env = "PRIVATE"', ""),
+            {},
+            "accounts.desk-1: no private key; set private_key_env or private_key_file",
+        ),
+        (LINES, {"PRIVATE": ""}, "accounts.desk-1.private_key_env: variable PRIVATE is empty"),
+        (LINES, {"SECRET": "planted-secret"}, "accounts.desk-1: the secret is not Base64"),
+        (
+            LINES,
+            {"PRIVATE": "0x" + "AB" * 32},
+            "accounts.desk-1: the private key is not 0x and 64 hex digits",
+        ),
+        (LINES + 'api_passphrase = "x"', {}, "a passphrase does not belong in this file"),
+        (LINES + 'privatekey = "x"', {}, "a private key does not belong in this file"),
+        (LINES + 'privat_key_env = "X"', {}, "no such key; did you mean private_key_env?"),
+        (LINES + "api_passphrase_env = 5", {}, "api_passphrase_env: input should be a valid"),
+        (LINES.replace("shaped", "coinw"), {}, "private_key_env: no such key"),
+        (LINES.replace("venue =", "venu ="), {}, "venu: no such key; did you mean venue?"),
+        (LINES.replace('venue = "shaped"', ""), {}, "accounts.desk-1.venue: no venue ''"),
+    ],
+)
+def test_a_wrong_part_stops_the_start(
+    tmp_path: Path, lines: str, values: dict[str, str], said: str
+) -> None:
+    line = refused(tmp_path, lines, **values)
+
+    assert said in line
+    assert not [value for value in (GOOD | values).values() if value and value in line]
+
+
+@given(st.sampled_from(sorted(GOOD)), st.text(st.characters(codec="ascii"), min_size=12))
+def test_no_value_of_any_part_is_ever_told(
+    tmp_path_factory: pytest.TempPathFactory, part: str, value: str
+) -> None:
+    """Whatever is wrong with it, and whichever part it is."""
+    lines = LINES + 'api_passphrase_env = "PASSPHRASE"\n'
+    found = read(tmp_path_factory.getbasetemp(), lines, **{part: value})["desk-1"]
+
+    assert value not in repr(found) + str(found)
+
+
+def test_two_accounts_of_one_key_stop_the_start(tmp_path: Path) -> None:
+    line = refused(tmp_path, LINES + LINES.replace("desk-1", "desk-2"))
+
+    assert "accounts.desk-2: the same key as accounts.desk-1" in line
