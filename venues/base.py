@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import product
+from types import MappingProxyType
 from typing import NamedTuple, Any, ClassVar, Literal
 
 from venues.credential import Credential, Part
@@ -46,6 +48,16 @@ class Rule:
     reason: str = ""
     contains: str = ""
     ord_status: OrdStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What an account says of itself once, as neither its key nor an id tells it: a word."""
+
+    name: str
+    values: tuple[str, ...]
+    #: What is meant where the account says nothing; "": it has to say.
+    default: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,38 +229,53 @@ class Answers:
 
 
 class Venue(ABC):
-    """A trading venue. Subclass once, never twice; the file's docstring lists its quirks."""
+    """A trading venue. Subclass once, never twice; the file's docstring lists its quirks.
+
+    Called with an account's options, the class gives the venue as this account needs it: then
+    `chosen` holds a value for every option, and what depends on it is set in `__init__`.
+    """
 
     name: ClassVar[str]
-    base_url: ClassVar[str]
+    #: What an account chooses, for all its orders.
+    options: ClassVar[Sequence[Option]] = ()
+    base_url: str
     #: What authenticates; by the first one the venue knows the key.
     parts: ClassVar[Sequence[Part]] = (Part("api_key"), Part("api_secret"))
-    routes: ClassVar[Sequence[Route]]
-    quotas: ClassVar[Mapping[str, Quota]]
-    rules: ClassVar[Sequence[Rule]]
+    routes: Sequence[Route]
+    quotas: Mapping[str, Quota]
+    rules: Sequence[Rule]
     #: Words of states, each in one spelling: case, spaces, `_`, `-` and the second `l` of
     #: "cancelled" make no difference.
-    states: ClassVar[Mapping[str, OrdStatus]]
+    states: Mapping[str, OrdStatus]
     #: Shapes of ids, tried in this order where a job does not say the kind.
-    id_shapes: ClassVar[Mapping[IdKind, re.Pattern[str]]]
+    id_shapes: Mapping[IdKind, re.Pattern[str]]
     #: How it asks for quiet.
-    quiet: ClassVar[Quiet] = Quiet()
+    quiet: Quiet = Quiet()
     #: How long reads may lag behind effects: what shows an order open may be as old as that,
     #: and absence counts only after it. Not documented anywhere: a careful number, until
     #: somebody measures (replicas of a database are half a second to two seconds behind).
-    read_lag_s: ClassVar[float] = 2.0
+    read_lag_s: float = 2.0
     #: How long after a job an order that it names may come to be: a kill is sent just when
     #: orders are on their way. Not documented anywhere: a careful number.
-    birth_lag_s: ClassVar[float] = 3.0
+    birth_lag_s: float = 3.0
     #: How long after its end an order may be missing from the records of what is over. Not
     #: documented anywhere: a careful number.
-    record_lag_s: ClassVar[float] = 3.0
+    record_lag_s: float = 3.0
     #: For how long a list may hide an order that is there. Not documented anywhere; seen for
     #: seconds at several venues: absence must have lasted for so long.
-    hidden_s: ClassVar[float] = 3.0
+    hidden_s: float = 3.0
     #: The venue keeps no record of (all) canceled orders: afterwards only somebody who saw an
     #: order before its cancel can know that there was one.
-    forgets_canceled: ClassVar[bool] = False
+    forgets_canceled: bool = False
+
+    def __init__(self, chosen: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.chosen = {each.name: each.values[0] for each in self.options} | dict(chosen)
+
+    def variants(self) -> list[Venue]:
+        """Return this venue as it is under every choice of options."""
+        names = [each.name for each in self.options]
+        choices = product(*(each.values for each in self.options))
+        return [type(self)(dict(zip(names, values, strict=True))) for values in choices]
 
     @abstractmethod
     def build(self, batch: Batch) -> HttpRequest:

@@ -70,6 +70,7 @@ class _Account(BaseModel):
     source_address: str | None = None
     verify: Literal["when_needed", "always"] = "when_needed"
     quotas: dict[str, str] = {}
+    options: dict[str, str] = {}
 
 
 class _File(BaseModel):
@@ -302,6 +303,8 @@ def _account(
         raise ConfigError(f"{where}.venue: no venue {table.venue!r}; known are {known}")
     given = table.__pydantic_extra__
     parts = {part.name: _part(where, part, given, env) for part in venue.parts}
+    if chosen := _options(f"{where}.options", venue, table.options):
+        venue = type(venue)(chosen)
     base_url = _base_url(where, table.base_url or venue.base_url)
     return Account(
         name=name,
@@ -314,6 +317,21 @@ def _account(
         verify=table.verify == "always",
         quotas=_quotas(where, venue, table.quotas, warnings),
     )
+
+
+def _options(where: str, venue: Venue, given: Mapping[str, str]) -> dict[str, str]:
+    """Return a value for every option of the venue."""
+    chosen = {each.name: given.get(each.name, each.default) for each in venue.options}
+    for name in given:
+        if name not in chosen:
+            known = f"known are {', '.join(chosen)}" if chosen else "it has none"
+            raise ConfigError(f"{where}.{name}: {venue.name} has no such option; {known}")
+    for option in venue.options:
+        if (value := chosen[option.name]) not in option.values:
+            fault = f"no {option.name} {value!r}" if value else f"{venue.name} needs it"
+            known = ", ".join(option.values)
+            raise ConfigError(f"{where}.{option.name}: {fault}; write one of {known}")
+    return chosen
 
 
 def _part(where: str, part: Part, given: Mapping[str, str], env: Mapping[str, str]) -> str:

@@ -79,7 +79,7 @@ def requests(venue: Venue, route: Route, refs: Iterable[OrderRef]) -> list[Batch
     """Return the requests in which orders travel by a route that names them, with no quota."""
     others = [other for other in venue.routes if other.purpose is not route.purpose]
     alone = copy.copy(venue)
-    alone.routes = [*others, replace(route, list_all_ids=0)]  # type: ignore[misc]
+    alone.routes = [*others, replace(route, list_all_ids=0)]
     lane = lane_of({}, alone)
     lane.add(Task(), new_cohorts(refs, look_first=route.purpose is Purpose.LOOKUP), 5.0)
     return [sending.batch for sending in iter(lambda: lane.next(5.0), None) if sending]

@@ -16,7 +16,8 @@ from venues.credential import Credential
 from venues.words import IdKind, OrderRef, OrdType
 
 FOLDER = Path(__file__).parent
-VENUES = tuple(all_venues().values())
+#: Each venue under every choice of its options.
+VENUES = tuple(each for venue in all_venues().values() for each in venue.variants())
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Case:
         return HttpReply(said["status"], said.get("headers", {}), body, text)
 
 
+def called(venue: Venue) -> str:
+    """Return a venue's name, with what was chosen of its options."""
+    return " ".join([venue.name, *venue.chosen.values()])
+
+
 def kind_of(venue: Venue, order_id: str) -> IdKind:
     return next(kind for kind, shape in venue.id_shapes.items() if shape.fullmatch(order_id))
 
@@ -94,13 +100,20 @@ def cases(section: str) -> list[Any]:
     A venue without a file has none here; a test of its own says so.
     """
     return [
-        pytest.param(Case(venue, fixture_of(venue), said), id=f"{venue.name}: {said['name']}")
+        pytest.param(
+            Case(venue, fixture_of(venue), said), id=f"{called(venue)}: {said['name']}"
+        )
         for venue in VENUES
         if fixture_path(venue).exists()
-        for said in fixture_of(venue)[section]
+        for said in entries(venue, section)
     ]
 
 
+def entries(venue: Venue, section: str) -> list[dict[str, Any]]:
+    """Return what a section says of a venue as its account chose it to be."""
+    said = fixture_of(venue)[section]
+    return [each for each in said if each.get("options", {}).items() <= venue.chosen.items()]
+
+
 def replies_of(venue: Venue) -> list[Case]:
-    file = fixture_of(venue)
-    return [Case(venue, file, said) for said in file["replies"]]
+    return [Case(venue, fixture_of(venue), said) for said in entries(venue, "replies")]

@@ -15,7 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.lane import requests
-from tests.venues.cases import VENUES, Case, cases, fixture_of, fixture_path, replies_of
+from tests.venues.cases import (
+    VENUES,
+    Case,
+    called,
+    cases,
+    entries,
+    fixture_of,
+    fixture_path,
+    replies_of,
+)
 from venues import base as base_module
 from venues.base import Answer, Answers, Batch, HttpReply, Route, Rule, Venue, Verdict
 from venues.credential import Credential
@@ -62,7 +71,7 @@ UNKNOWING = {
     Verdict.REFUSED,
 }
 
-every_venue = pytest.mark.parametrize("venue", VENUES, ids=lambda venue: venue.name)
+every_venue = pytest.mark.parametrize("venue", VENUES, ids=called)
 
 
 @every_venue
@@ -88,7 +97,7 @@ def test_a_request_is_reproduced_to_the_byte(case: Case) -> None:
 
 @every_venue
 def test_every_route_has_a_recorded_request(venue: Venue) -> None:
-    recorded = {said["route"] for said in fixture_of(venue)["requests"]}
+    recorded = {said["route"] for said in entries(venue, "requests")}
 
     assert {route.name for route in venue.routes} == recorded
 
@@ -250,8 +259,7 @@ def path_fits(path: str, allowed: str) -> bool:
 
 
 def request_cases(venue: Venue) -> list[Case]:
-    file = fixture_of(venue)
-    return [Case(venue, file, said) for said in file["requests"]]
+    return [Case(venue, fixture_of(venue), said) for said in entries(venue, "requests")]
 
 
 # --- the file

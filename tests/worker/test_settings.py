@@ -1,9 +1,11 @@
-"""Keys of any shape in the accounts file: each part is read, looked at, and never shown."""
+"""Keys of any shape in the accounts file, and options: each is read, and looked at in time."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.simulation.toys import TOY_QUOTAS, Toy
 from venues import all_venues
+from venues.base import Option
 from venues.credential import Part
 from worker.settings import Account, ConfigError, load, load_each
 
@@ -31,6 +34,23 @@ class Shaped(Toy):
     )
 
 
+class Choosy(Toy):
+    """A venue whose address and routes hang on what an account chooses."""
+
+    name = "choosy"
+    routes = ()
+    quotas = TOY_QUOTAS
+    parts = (Part("api_key"),)
+    options = (
+        Option("category", ("linear", "inverse", "spot")),
+        Option("network", ("main", "test"), default="main"),
+    )
+
+    def __init__(self, chosen: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(chosen)
+        self.base_url = f"https://{self.chosen['network']}.invalid"
+
+
 GOOD = {
     "KEY": "planted-key",
     "SECRET": "cGxhbnRlZC1zZWNyZXQ=",
@@ -49,6 +69,7 @@ private_key_env = "PRIVATE"
 @pytest.fixture(autouse=True)
 def shaped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(all_venues(), "shaped", Shaped())
+    monkeypatch.setitem(all_venues(), "choosy", Choosy())
 
 
 def read(folder: Path, lines: str, **values: str) -> dict[str, Account | ConfigError]:
@@ -139,3 +160,78 @@ def test_two_accounts_of_one_key_stop_the_start(tmp_path: Path) -> None:
     line = refused(tmp_path, LINES + LINES.replace("desk-1", "desk-2"))
 
     assert "accounts.desk-2: the same key as accounts.desk-1" in line
+
+
+CHOOSY = """
+[accounts.desk-1]
+venue = "choosy"
+api_key_env = "KEY"
+"""
+
+
+def test_an_account_says_which_venue_it_needs(tmp_path: Path) -> None:
+    """What it leaves out is as the venue's file says, and all that hangs on it follows."""
+    lines = CHOOSY + '[accounts.desk-1.options]\ncategory = "spot"\nnetwork = "test"\n'
+    more = lines.replace("desk-1", "desk-2").replace('network = "test"', "")
+    found = read(tmp_path, lines + more.replace("KEY", "SECRET"))
+
+    accounts = [each for each in found.values() if isinstance(each, Account)]
+    assert [account.venue.chosen for account in accounts] == [
+        {"category": "spot", "network": "test"},
+        {"category": "spot", "network": "main"},
+    ]
+    assert [each.base_url for each in accounts] == [
+        "https://test.invalid",
+        "https://main.invalid",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", "options.category: choosy needs it; write one of linear, inverse, spot"),
+        (
+            'options.category = "Spot"',
+            "options.category: no category 'Spot'; write one of linear, inverse, spot",
+        ),
+        ('options.category = ""', "options.category: choosy needs it; write one of linear,"),
+        ("options.category = 2", "options.category: input should be a valid string"),
+        (
+            'options = {category = "spot", settle = "usdt"}',
+            "options.settle: choosy has no such option; known are category, network",
+        ),
+        (
+            'options = {category = "spot", network = "dev"}',
+            "options.network: no network 'dev'; write one of main, test",
+        ),
+        ('option.category = "spot"', "option: no such key; did you mean options?"),
+    ],
+)
+def test_a_wrong_option_stops_the_start(tmp_path: Path, lines: str, said: str) -> None:
+    assert f"accounts.desk-1.{said}" in refused(tmp_path, CHOOSY + lines)
+
+
+def test_an_option_at_a_venue_without_any_stops_the_start(tmp_path: Path) -> None:
+    line = refused(tmp_path, LINES + '[accounts.desk-1.options]\ncategory = "spot"\n')
+
+    assert "options.category: shaped has no such option; it has none" in line
+
+
+def test_two_accounts_of_one_key_stop_the_start_whatever_they_choose(tmp_path: Path) -> None:
+    lines = CHOOSY + 'options.category = "spot"\n'
+
+    line = refused(
+        tmp_path, lines + lines.replace("desk-1", "desk-2").replace("spot", "linear")
+    )
+
+    assert "accounts.desk-2: the same key as accounts.desk-1" in line
+
+
+def test_a_venue_has_a_variant_for_every_choice() -> None:
+    chosen = [tuple(venue.chosen.values()) for venue in Choosy().variants()]
+
+    assert chosen == [
+        (category, network)
+        for category in ("linear", "inverse", "spot")
+        for network in ("main", "test")
+    ]

@@ -104,7 +104,8 @@ def _in_force(account: Account) -> str:
     parts = [name.removeprefix("api_") for name in account.credential.given]
     key = " and ".join(parts) if len(parts) > 1 else f"{parts[0]} alone"
     quotas = ", ".join(f"{name} {rate(quota)}" for name, quota in account.quotas.items())
-    return f"{account.venue.name}, {key}; {quotas}"
+    chosen = [f"{name} {value}" for name, value in account.venue.chosen.items()]
+    return f"{', '.join([account.venue.name, *chosen, key])}; {quotas}"
 
 
 # -- broker ------------------------------------------------------------------------------

@@ -23,15 +23,17 @@ def venues(name: Name = "", *, as_json: AsJson = False) -> None:
     if name and name not in known:
         raise Problem(f"no venue {name!r}; known are {', '.join(sorted(known))}", 2)
     output = Output(as_json=as_json)
-    for venue in (known[word] for word in ([name] if name else sorted(known))):
-        if as_json:
-            output.emit(_as_json(venue))
-        else:
-            _show(output, venue)
+    for word in [name] if name else sorted(known):
+        for venue in known[word].variants():
+            if as_json:
+                output.emit(_as_json(venue))
+            else:
+                _show(output, venue)
 
 
 def _show(output: Output, venue: Venue) -> None:
-    output.line(f"{venue.name}  {venue.base_url}", "bold")
+    chosen = "".join(f", {name} {value}" for name, value in venue.chosen.items())
+    output.line(f"{venue.name}{chosen}  {venue.base_url}", "bold")
     output.line(f"ids: {', '.join(venue.id_shapes)}; {_proof(venue)}")
     columns = ("route", "for", "request", "ids", "id kinds", "order types", "shares", "quotas")
     output.table(columns, (_row(route) for route in venue.routes))
@@ -42,8 +44,8 @@ def _show(output: Output, venue: Venue) -> None:
 
 
 def _part(part: Part) -> str:
-    form = f" ({part.form})" if part.form else ""
-    return f"{part.name}{form}{', optional' if part.optional else ''}"
+    notes = [note for note in (part.form, "optional" if part.optional else "") if note]
+    return f"{part.name} ({', '.join(notes)})" if notes else part.name
 
 
 def _proof(venue: Venue) -> str:
@@ -80,6 +82,7 @@ def _as_json(venue: Venue) -> dict[str, Any]:
         "looks_first": venue.forgets_canceled,
         "secret_optional": any(part.optional for part in venue.parts),
         "credential": [part.name for part in venue.parts],
+        "options": venue.chosen,
         "quotas": quotas,
         "routes": [_route_json(route) for route in venue.routes],
     }

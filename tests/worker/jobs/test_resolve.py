@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -66,7 +65,7 @@ class Toy(Venue):
         IdKind.VENUE: re.compile("[0-9]+"),
         IdKind.CLIENT: re.compile("[a-z0-9]+"),
     }
-    routes: ClassVar[Sequence[Route]] = (BATCH, ONE, ANY_LIST, TRIGGER_LIST, SYMBOL_LIST)
+    routes: Sequence[Route] = (BATCH, ONE, ANY_LIST, TRIGGER_LIST, SYMBOL_LIST)
     quotas = {"account": Quota(1, 1.0)}
     rules = ()
     states = {}

@@ -59,7 +59,7 @@ def seed(sandbox: SandboxClient, venue: str, order_id: str, symbol: str, **more:
 def without_lags(name: str) -> Venue:
     """Return a venue that is in no way behind, as the sandbox is in none."""
     venue = copy.copy(all_venues()[name])
-    venue.read_lag_s = venue.birth_lag_s = venue.record_lag_s = 0.05  # type: ignore[misc]
+    venue.read_lag_s = venue.birth_lag_s = venue.record_lag_s = 0.05
     return venue
 
 
