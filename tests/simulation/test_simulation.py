@@ -211,6 +211,11 @@ def test_no_look_leaves_at_the_very_moment_of_a_deadline() -> None:
     run_seed(6519)  # two lanes of one address, and a kill whose deadline comes as one answers
 
 
+@pytest.mark.parametrize("seed", [2662, 2903, 4407])
+def test_some_faults_in_a_row_do_not_hide_what_the_record_names(seed: int) -> None:
+    run_seed(seed)
+
+
 def test_the_bound_notices_a_late_cancel() -> None:
     worlds = (run_seed(seed) for seed in range(SEEDS_TO_NOTICE))
     world = next(world for world in worlds if ratio_to_bound(world) > 0.5)

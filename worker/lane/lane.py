@@ -633,7 +633,9 @@ class Lane:
         else:
             for entry in entries:
                 pause_s = backoff_s(*again.back_off, self._rng)
-                at_broker = pause_s > LONGEST_SLEEP_S or again.progress.why in _WAIT_AT_BROKER
+                # Since when an order is missing from the open lists is known here only.
+                too_long = pause_s > LONGEST_SLEEP_S and not again.progress.left_at
+                at_broker = too_long or again.progress.why in _WAIT_AT_BROKER
                 self._go_on([entry], pause_s, now, at_broker=at_broker)
 
     def _is_refused(self, again: NextStep, now: float) -> bool:

@@ -49,8 +49,9 @@ _FROM_THE_TOP = frozenset({"list_too_long", "list_changes"})
 _OF_THE_ORDER = frozenset({"nothing_executed", "unmapped_state"})
 #: Rows of a page by which the next one is proven to follow it.
 _EDGE_ROWS = 10
-#: After this many look-ups in a row that settled nothing a record is taken to be unreadable.
-_MOST_INCONCLUSIVE = 3
+#: A record is taken to be unreadable after this many look-ups in a row that settled nothing,
+#: and not before it was sought for so many seconds: what befell a few requests soon passes.
+_MOST_INCONCLUSIVE, _UNREADABLE_S = 3, 30.0
 #: What the producer should look at, where its own word leaves an order unproven.
 _ADVICE = {
     "maybe_rounded": "no list shows this number, which may be rounded: send ids as strings",
@@ -531,7 +532,9 @@ def _is_over(progress: OrderProgress, why: str, asked: ReplyContext) -> bool:
 
     It was open once, and every list of open orders has proven that it is there no more.
     """
+    sought_s = asked.ended - max(progress.left_at, progress.came_at)
     settles_nothing = progress.search.inconclusive + 1 >= _MOST_INCONCLUSIVE
+    settles_nothing = settles_nothing and sought_s >= _UNREADABLE_S
     is_record = asked.route.life_stage >= ENDED_STAGE
     unread = _unread_routes(progress, asked.venue)
     return (

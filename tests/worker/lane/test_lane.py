@@ -627,6 +627,21 @@ def test_an_order_that_another_page_shows_open_meanwhile_is_not_gone() -> None:
     assert (again.batch.route.purpose, ids(again)) == (Purpose.CANCEL, ["a"])
 
 
+def test_what_only_the_record_can_name_waits_for_it_here() -> None:
+    """The broker would not know since when no list of open orders has shown it."""
+    lane, task = lane_of({}, Hasty()), Task()
+    progress = looked()._replace(left_at=10.0)
+    lane.add(task, [c._replace(progress=progress) for c in orders("a")], 20.0)
+    now = 20.0
+    for _ in range(6):
+        now = max(now, lane.next_at(now))
+        look = leaves(lane, now)
+        assert look.batch.route.name == "history"
+        lane.in_doubt(look, "timeout", now + 0.1)
+
+    assert results(lane, task) == []
+
+
 def looked() -> OrderProgress:
     """Return what is known of an order that was canceled long ago and is in no open list."""
     (entry,) = confirming("b")[0].entries()

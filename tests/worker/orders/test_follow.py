@@ -622,6 +622,17 @@ def test_a_record_that_settles_nothing_three_times_closes_what_was_seen() -> Non
     assert final(step(progress, HASTY, IN_DOUBT)) == (CancelStatus.CLOSED, "record_unreadable")
 
 
+def test_a_record_that_settles_nothing_for_a_moment_is_read_on() -> None:
+    """What befell three requests says nothing of the record, which may name a fill."""
+    progress = in_the_record(seen_open=True, left_at=LATE_S)
+    for passed_s in range(30):
+        progress = again(step(progress, HASTY, IN_DOUBT, LATE_S + passed_s - 0.1))
+
+    assert where(step(progress, HASTY, FILLED, LATE_S + 30)) is CancelStatus.FILLED
+    word = step(progress, HASTY, IN_DOUBT, LATE_S + 30)
+    assert final(word) == (CancelStatus.CLOSED, "record_unreadable")
+
+
 @pytest.mark.parametrize("reason", ["nothing_executed", "unmapped_state"])
 def test_a_doubt_of_the_order_itself_is_none_of_the_record(reason: str) -> None:
     progress = in_the_record(seen_open=True)
