@@ -15,17 +15,24 @@ from venues.sandbox.client import BookOrder
 OPEN = frozenset({"open", "partially_filled"})
 #: What may still be so, or nobody knows: allowed of any order, but counted.
 UNPROVEN = frozenset({"rejected", "failed", "unconfirmed"})
+#: What a producer writes where only the broker's word counts; no outcome may bear it.
+FORGED = "forged"
 #: Venues that keep a record of every order: one that is on their book was never "not found".
 KEEPS_RECORDS = frozenset({"kuna", "ztdx"})
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One id of one job that went in."""
+    """One id of one job that went in; a place (`orders[3]`) is of an element that has none."""
 
     job_id: str
     venue: str
     id: str
+
+    @property
+    def is_place(self) -> bool:
+        """Say whether no order is meant."""
+        return self.id.startswith("orders[")
 
     @property
     def message_id(self) -> str:
@@ -106,8 +113,12 @@ def _check_one(
     findings.statuses.update([first.status])
     if len(statuses) > 1:
         findings.contradictory.append(f"{first.message_id} {' and '.join(statuses)}")
+    if any(one.body["sent_by"] == FORGED for one in outcomes):
+        findings.false.append(f"{first.message_id}: sent_by is what its producer wrote")
     for status in statuses:
         why = falsehood(status, order(asked.venue, asked.id))
+        if asked.is_place and status != "rejected":
+            why = "no order is meant"
         if why:
             findings.false.append(f"{first.message_id} {status}: {why}")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.checker import Findings
+from tests.chaos.draw import behavior, birth_s, forged, with_bad_elements
 from tests.support.rabbitmq import RabbitNode
 from tests.support.worker import WorkerProcess
-from tests.support.world import Desk, World, new_id
+from tests.support.world import SYMBOLS, Desk, World, new_id
 from venues.sandbox.client import SandboxClient
 
 VENUES = ("coinw", "ztdx", "kuna")
@@ -30,7 +33,12 @@ DEADLINE = timedelta(hours=1)
 CALM_S = 900.0
 #: The sandbox's own limits, so that a request too many is refused and counted.
 FAST = "quotas = {account = '10/1s', cancel_batch = '10/1s', lookup = '10/1s'}"
-STATES = ("open", "open", "open", "partially_filled", "filled", "canceled", "expired", "absent")
+STATES = (
+    *("open", "open", "open", "partially_filled", "filled", "canceled", "expired"),
+    *("absent", "late"),
+)
+#: How long a message may live, in ms: no longer than this it waits for a worker here.
+EXPIRATION = "3600000"
 CANCEL_PATHS = {"coinw": "batchOrders", "ztdx": "batchOrders", "kuna": "cancel"}
 #: Faults of any request. Three refusals of the key in a row halt an account, which resumes.
 FAULTS: dict[str, dict[str, Any]] = {
@@ -78,6 +86,7 @@ class Storm:
     _dice: random.Random = field(init=False)
     _world: World = field(init=False)
     _desks: list[Desk] = field(init=False)
+    _behavior: dict[str, Any] = field(default_factory=dict)
     _alive: list[WorkerProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,6 +96,9 @@ class Storm:
         # Owners die every few seconds here. Who takes over trusts that the ban threshold was
         # used evenly (worker/pacing/pace.py), which is not so after a burst of kills.
         self.sandbox.settings({"rtt_ms": 10, "jitter_ms": 10, "coinw.escalation": "off"})
+        for venue in VENUES:
+            self._behavior |= behavior(self._dice, venue)
+        self.sandbox.settings(self._behavior)
         self._desks = [
             self._world.desk(f"{venue}-{number}", venue, *_lines(venue))
             for venue in VENUES
@@ -129,20 +141,49 @@ class Storm:
     def _send_job(self) -> None:
         desk = self._dice.choice(self._desks)
         count = min(self._dice.randint(1, MOST_IDS_PER_JOB), self.ids - self.sent)
-        ids = self._orders(desk, count)
+        orders: list[Any] = list(self._orders(desk, count))
+        if self._dice.random() < 0.2:
+            orders = with_bad_elements(self._dice, orders)
         self.jobs += 1
         self.sent += count
         job_id = f"job-{self.jobs}"
-        priority = self._dice.choice(("routine", "routine", "kill"))
-        deadline = (datetime.now(UTC) + DEADLINE).isoformat()
+        self._world.ask(desk, job_id, orders)
+        job = {
+            "job_id": job_id,
+            "account": desk.name,
+            "symbol": SYMBOLS[desk.venue],
+            "orders": orders,
+            "deadline": (datetime.now(UTC) + DEADLINE).isoformat(),
+        }
+        properties = self._odd_properties(job)
+        key = f"{self._dice.choice(('routine', 'routine', 'kill'))}.{desk.name}"
         for _ in range(self._dice.choice((1, 1, 1, 1, 2))):  # some come twice
-            self._world.send(desk, ids, job_id=job_id, priority=priority, deadline=deadline)
+            self._world.publish(key, json.dumps(job).encode(), **properties)
+
+    def _odd_properties(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Return AMQP properties that say what is not so, or what a worker must write anew."""
+        properties: dict[str, Any] = {}
+        if self._dice.random() < 0.3:
+            lanes = [f"{p}.{d.name}" for d in self._desks for p in ("kill", "routine")]
+            properties["application_headers"] = forged(self._dice, lanes)
+        if self._dice.random() < 0.1:
+            properties["expiration"] = EXPIRATION
+        if self._dice.random() < 0.1:
+            properties["message_id"] = job.pop("job_id")
+        return properties
 
     def _orders(self, desk: Desk, count: int) -> list[str]:
         state = self._dice.choice(STATES)
-        if state == "absent":
-            return [new_id(desk.venue) for _ in range(count)]
-        return self._world.seed(desk, count, state=state)
+        if state not in ("absent", "late"):
+            return self._world.seed(desk, count, state=state)
+        ids = [new_id(desk.venue) for _ in range(count)]
+        if state == "late":
+            common = {"venue": desk.venue, "api_key": desk.key, "symbol": SYMBOLS[desk.venue]}
+            orders = [common | {"id": order_id} for order_id in ids]
+            sandbox = SandboxClient(self.sandbox.url)  # of the other thread alone
+            timer = threading.Timer(birth_s(self._dice, desk.venue), sandbox.seed, [orders])
+            timer.start()
+        return ids
 
     def _order_faults(self) -> None:
         desk = self._dice.choice(self._desks)
@@ -212,6 +253,7 @@ class Storm:
             f"seed {self.seed}, {self.jobs} jobs, {self.sent} ids, "
             f"{time.monotonic() - self.began:.0f} s",
             ", ".join(f"{what} {count}" for what, count in sorted(self.done.items())),
+            f"venues: {json.dumps(self._behavior)}",
             f"venue faults fired: {sum(fired.values())} "
             f"({', '.join(f'{kind} {count}' for kind, count in sorted(fired.items()))})",
             f"venue requests {sum(use.requests for use in uses if use.limit == 'account')}, "

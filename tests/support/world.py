@@ -38,6 +38,12 @@ def new_id(venue: str) -> str:
     return f"3fa42833-9508-4061-8d80-{number:012d}"
 
 
+def _name(element: Any) -> str:
+    """Return the id of an element of a job's orders; "" if it has none."""
+    given = element.get("id") if isinstance(element, Mapping) else element
+    return given if isinstance(given, str) and len(given) <= 100 else ""
+
+
 def until_taken(do: Callable[..., None], *args: Any) -> None:
     """Ask something of the broker again until it does it: it may be away, or very busy."""
     last: BaseException | None = None
@@ -164,10 +170,14 @@ class World:
         job_id = job_id or f"{desk.name}-{next(_numbers)}"
         job = {"job_id": job_id, "account": desk.name, "orders": list(ids)} | fields
         job.setdefault("symbol", SYMBOLS[desk.venue])
-        names = [item if isinstance(item, str) else item["id"] for item in ids]
-        self.asked += [Asked(job_id, desk.venue, name) for name in dict.fromkeys(names)]
+        self.ask(desk, job_id, ids)
         self.publish(f"{priority}.{desk.name}", json.dumps(job).encode())
         return job_id
+
+    def ask(self, desk: Desk, job_id: str, orders: Sequence[Any]) -> None:
+        """Keep in mind what a job must be answered for: each id, and each place without one."""
+        names = [_name(item) or f"orders[{place}]" for place, item in enumerate(orders)]
+        self.asked += [Asked(job_id, desk.venue, name) for name in dict.fromkeys(names)]
 
     def publish(
         self,
