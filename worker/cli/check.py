@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -20,7 +18,9 @@ from worker.cli.accounts import rate
 from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, queue_size
 from worker.cli.conditions import ask_workers, is_troubled, told
 from worker.cli.deep import PATIENCE_S, played
+from worker.cli.findings import Finding, State
 from worker.cli.output import AsJson, Output, Problem
+from worker.cli.rules import rules
 from worker.http.transport import InDoubt, NotSent, Transport
 from worker.settings import (
     Account,
@@ -42,23 +42,6 @@ Deep = Annotated[
     bool,
     typer.Option("--deep", help="Send a test job through each lane and wait for its outcome."),
 ]
-
-
-class State(StrEnum):
-    """How one thing is; a note does not stop a worker."""
-
-    OK = "ok"
-    NOTE = "note"
-    BAD = "not ok"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the answer: what was looked at, how it is, and the figure or the mend."""
-
-    what: str
-    state: State
-    detail: str = ""
 
 
 def check(
@@ -122,6 +105,7 @@ def _broker(
             else:
                 yield from _queues(connection, accounts)
                 yield from _conditions(connection, accounts)
+                yield from _rules(connection, timeout_s)
                 if deep:
                     yield from map(_answered, played(connection, accounts, timeout_s))
     except Problem as problem:
@@ -154,6 +138,13 @@ def _queues(connection: Connection, accounts: Mapping[str, Account]) -> Iterator
         yield _served(connection, owner_queue_name(account))
         for priority in (Priority.KILL, Priority.ROUTINE):
             yield _served(connection, lane_queue_name(account, priority))
+
+
+def _rules(connection: Connection, timeout_s: float) -> Iterator[Finding]:
+    """Look at what was set for the queues, where the management API is named."""
+    env, vhost = environment(), connection.virtual_host or "/"
+    url, ca_file = env.get("CANCEL_MANAGEMENT_URL", ""), env.get("CANCEL_BROKER_CA_FILE")
+    yield from rules(url, ca_file or None, vhost, timeout_s)
 
 
 def _conditions(connection: Connection, accounts: Mapping[str, Account]) -> Iterator[Finding]:

@@ -9,8 +9,9 @@ import pytest
 
 from tests.support.cli import Shell
 from venues.words import AccountState
-from worker.cli.check import State, _how_bad
+from worker.cli.check import _how_bad
 from worker.cli.conditions import _read, as_json, told
+from worker.cli.findings import State
 from worker.stats import AccountCondition
 
 NOW = 1795253400.0  # 2026-11-21T09:30:00Z
