@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     start_http_server,
@@ -214,6 +215,11 @@ def serve(runtime: Runtime, address: tuple[str, int]) -> Metrics:
         OSError: the address cannot be listened on.
     """
     metrics = Metrics(runtime.settings.accounts.values())
+    Gauge(
+        "cancel_oldest_unconfirmed_seconds",
+        "Age of the oldest outcome or other message that the broker has not confirmed.",
+        registry=metrics.registry,
+    ).set_function(lambda: runtime.unconfirmed_s(time.monotonic()))
     metrics.registry.register(Lanes(runtime))
     metrics.registry.register(Processes(runtime.processes()))
     host, port = address

@@ -125,6 +125,7 @@ class Publisher:
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._posted: SimpleQueue[Publication | None] = SimpleQueue()
+        self._posted_at: dict[Future[None], float] = {}  # of all that are not done, in order
         self._waiting: deque[Publication] = deque()  # to be published, first or again
         self._unconfirmed = Unconfirmed()
         self._open = True
@@ -139,8 +140,18 @@ class Publisher:
 
         The future raises Unroutable, or NotConfirmed where the worker stops meanwhile.
         """
+        self._posted_at[publication.done] = publication.posted_at
+        publication.done.add_done_callback(self._posted_at.pop)
         self._posted.put(publication)
         return publication.done
+
+    def waited_s(self, now: float) -> float:
+        """Return for how long (seconds) the oldest message waits for the broker; 0: none does.
+
+        Any thread may ask.
+        """
+        # A copy, as other threads add and remove meanwhile.
+        return now - next(iter(list(self._posted_at.values())), now)
 
     def stop(self) -> None:
         """Go on, but wait at most `PATIENCE_S` for a broker that confirms nothing."""

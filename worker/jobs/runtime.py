@@ -95,6 +95,10 @@ class Runtime:
             found |= process.stats()
         return found
 
+    def unconfirmed_s(self, now: float) -> float:
+        """Return for how long (seconds) the broker has not taken what was published; 0: all."""
+        return max(self.publisher.waited_s(now), self.forwarder.waited_s(now))
+
     def conditions(self) -> dict[str, AccountCondition]:
         """Return how the venue serves each account whose lane is this worker's."""
         return {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kombu import Connection
 
-from worker.amqp.publisher import Publication, Unconfirmed, Unroutable
+from worker.amqp.publisher import Publication, Publisher, Unconfirmed, Unroutable
 
 
 def publication(message_id: str = "", key: str = "key", exchange: str = "") -> Publication:
@@ -93,3 +96,24 @@ def test_a_confirmed_message_is_done() -> None:
     assert kept.done.result(0) is None
     with pytest.raises(Unroutable, match="key"):
         lost.done.result(0)
+
+
+def test_it_is_told_for_how_long_the_oldest_message_waits() -> None:
+    """Also while the broker is away, and the thread is busy with dialing it."""
+    dialed = threading.Event()
+
+    def connect() -> Connection:
+        dialed.wait(10)
+        return Connection("memory://")
+
+    publisher = Publisher(connect)
+    first, second = publication(key="waits"), publication(key="waits")
+    before = publisher.waited_s(first.posted_at)
+    for each in (first, second):
+        publisher.publish(each)
+    waited = publisher.waited_s(first.posted_at + 7.0)
+    dialed.set()
+    publisher.close()
+    after = publisher.waited_s(first.posted_at + 9.0)
+
+    assert (before, waited, after) == (0.0, 7.0, 0.0)

@@ -29,6 +29,7 @@ MUST_PAGE = (
     "cancel_throttled_total",
     "cancel_lane_owned",
     "cancel_oldest_id_seconds",
+    "cancel_oldest_unconfirmed_seconds",
     "rabbitmq_detailed_queue_messages_ready",
 )
 
