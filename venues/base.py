@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import product
 from types import MappingProxyType
@@ -26,6 +26,7 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"  #: taken, not proven: look it up
     UNKNOWN_ORDER = "unknown_order"  #: the venue does not know the id: look it up
     ABSENT = "absent"  #: a look-up was answered in full and does not hold the id
+    SYMBOL_DEMANDED = "symbol_demanded"  #: a look-up, refused as it names no symbol
     REFUSED = "refused"  #: definite and final, `reason` says why
     IN_DOUBT = "in_doubt"  #: may have happened: look it up
     NOT_DONE = "not_done"  #: surely not done, worth another attempt (maintenance)
@@ -118,6 +119,8 @@ class Route:
     group_by: tuple[Literal["symbol", "ord_type", "kind"], ...] = ()
     #: The request cannot be built for an id whose symbol is unknown.
     needs_symbol: bool = False
+    #: The list takes a symbol, too, and with this code the venue may demand one. "": never.
+    symbol_demanded: str = ""
     quotas: tuple[str, ...] = ()
     #: False: known to claim what did not happen, so its claims only count as accepted.
     trusted: bool = True
@@ -130,6 +133,11 @@ class Route:
     only_open: bool = False
     #: The venue's own word that tells two routes of one path apart.
     venue_word: str = ""
+
+    def by_symbol(self) -> Route:
+        """Return the same list as it is asked for where the venue demands a symbol."""
+        group_by = (*self.group_by, "symbol")
+        return replace(self, needs_symbol=True, group_by=group_by, symbol_demanded="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ Quirks
     - No look-up by id shows a closed order. One list per type shows the open ones (`execute`
       may show `plan` ones, too); history shows 7 days, archive 3 months, and of canceled orders
       only those that had traded. Trailing and TP/SL orders leave no record at all.
+    - Lists take `instrument`, which the pages call optional; a venue that demands it says 402.
     - An unknown *order* is answered with 9012 "Position not found."
     - A trigger order has no documented `posType`, so it goes by the single route.
     - Ids exceed 2^53; open rows have them as JSON numbers, history rows as strings.
@@ -70,6 +71,9 @@ WIDE_IDS = 500
 #: Not documented: numbers that a list is likely to be cut at, if it is cut.
 USUAL_LIMITS = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 500, 1000, 2000})
 SHARED = ("account", "escalation", "address")
+#: The code for a parameter that is missing. Lists do without `instrument` by the pages, and the
+#: venue may demand it all the same.
+PARAM_REQUIRED = "402"
 #: Routes that show what is over, and no open order.
 RECORDS = frozenset({"history", "archive"})
 #: What is looked at in a row of an open order (page Get Order Information), and in the record,
@@ -91,6 +95,7 @@ def _open(word: str, ord_type: OrdType) -> Route:
         max_ids=20, list_all_ids=WIDE_IDS,
         overlaps="open_limit" if ord_type is OrdType.MARKET else "",
         life_stage=1 if ord_type in (OrdType.LIMIT, OrdType.MARKET) else 0,
+        only_open=True, symbol_demanded=PARAM_REQUIRED,
     )  # fmt: skip
 
 
@@ -123,6 +128,7 @@ class CoinW(Venue):
             ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.TRIGGER, OrdType.ANY}),
             # The list has no filter by id, so any number may be sought in it.
             max_ids=WIDE_IDS, max_pages=MAX_PAGES, quotas=("history", *SHARED), life_stage=2,
+            symbol_demanded=PARAM_REQUIRED,
         ),
         _open("execute", OrdType.MARKET),
         _open("moveStop", OrdType.TRAILING_STOP),
@@ -136,7 +142,7 @@ class CoinW(Venue):
         Route(  # three months; asked last, of ids that are nowhere else
             "archive", Purpose.LOOKUP, "GET", "/v1/perpum/orders/archive",
             ord_types=frozenset(), max_ids=WIDE_IDS, max_pages=MAX_PAGES,
-            quotas=("history", *SHARED), life_stage=2,
+            quotas=("history", *SHARED), life_stage=2, symbol_demanded=PARAM_REQUIRED,
         ),
     )  # fmt: skip
     quotas = {
@@ -154,9 +160,11 @@ class CoinW(Venue):
     rules = (  # page Error Codes, and where noted CoinWErrors.cs of CoinW.Net
         Rule("0", Verdict.ACCEPTED),
         Rule("9012", Verdict.UNKNOWN_ORDER, "unknown_order"),  # page Cancel an Order
+        # Not documented: a code of its own for an order, should the venue come to have one.
+        Rule("9013", Verdict.UNKNOWN_ORDER, "unknown_order", "order"),
         Rule("29001", Verdict.THROTTLED, "throttled"),  # precautions
         Rule("429", Verdict.THROTTLED, "throttled"),  # CoinWErrors.cs
-        Rule("402", Verdict.REFUSED, "bad_request"),
+        Rule(PARAM_REQUIRED, Verdict.REFUSED, "bad_request"),
         Rule("1", Verdict.REFUSED, "bad_request"),  # CoinWErrors.cs
         Rule("500", Verdict.IN_DOUBT, "venue_error"),  # "usually a wrong URL": no plain refusal
         Rule("9111", Verdict.IN_DOUBT, "symbol_not_tradable"),  # CoinWErrors.cs
@@ -229,13 +237,15 @@ def _cancel_body(batch: Batch) -> dict[str, Any]:
 def _query(batch: Batch) -> str:
     number, size = place_of(batch)
     page = f"page={number}&pageSize={size}"
-    if batch.route.name in RECORDS:
-        return page
-    if batch.route.needs_symbol:
-        return f"instrument={batch.refs[0].symbol}&positionType={batch.route.venue_word}&{page}"
+    route = batch.route
+    of_symbol = f"instrument={batch.refs[0].symbol}&" if route.needs_symbol else ""
+    if route.name in RECORDS:
+        return f"{of_symbol}{page}"
+    if route.max_pages > 1:
+        return f"{of_symbol}positionType={route.venue_word}&{page}"
     ids = ",".join(ref.id for ref in batch.refs)
     named = "" if batch.lists_all else f"&sourceIds={ids}"
-    return f"positionType={batch.route.venue_word}{named}"
+    return f"{of_symbol}positionType={route.venue_word}{named}"
 
 
 def place_of(batch: Batch) -> tuple[int, int]:

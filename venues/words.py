@@ -93,6 +93,8 @@ class Shape(NamedTuple):
     kind: IdKind
     ord_type: OrdType
     has_symbol: bool
+    #: Paths of lists at which the venue has demanded a symbol.
+    by_symbol: frozenset[str] = frozenset()
 
 
 class OrderRef(NamedTuple):

@@ -111,6 +111,8 @@ class Ztdx(Venue):
         Rule("-2011", Verdict.IN_DOUBT, "trigger_fired", "fired"),
         Rule("-2011", Verdict.IN_DOUBT, "trigger_fired", "already executed"),
         Rule("-2011", Verdict.IN_DOUBT, "not_in_engine", "not in matching engine"),
+        # Not documented: Binance's text of this code, which names no state.
+        Rule("-2011", Verdict.UNKNOWN_ORDER, "unknown_order", "Unknown order sent"),
         Rule("-2011", Verdict.IN_DOUBT, "not_cancelable"),
         Rule("-2013", Verdict.UNKNOWN_ORDER, "unknown_order"),
         # Not documented: Binance's codes of its limits, with whatever HTTP status they come.

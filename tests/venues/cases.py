@@ -30,7 +30,8 @@ class Case:
 
     @property
     def route(self) -> Route:
-        return route_of(self.venue, self.said["route"])
+        route = route_of(self.venue, self.said["route"])
+        return route.by_symbol() if self.said.get("by_symbol") else route
 
     @property
     def batch(self) -> Batch:

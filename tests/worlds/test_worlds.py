@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from tests.worlds.draw import draw
 from tests.worlds.hunt import NEVER_MAY, hunt, play, story
 
 SEEDS = range(150)
+#: Worlds in which somebody was sent to look at what the venue had shown all the time.
+ONCE_NEEDLESS = {
+    "lists that demand a symbol": (600045, 600230, 600373, 600381),
+    "a code of its own for an unknown order": (600034, 600422),
+    "an unknown order under a code of cancels": (600994, 601049),
+}
 
 
 def test_nothing_is_found_that_may_never_be_in_the_first_worlds() -> None:
@@ -16,6 +24,12 @@ def test_nothing_is_found_that_may_never_be_in_the_first_worlds() -> None:
     found = {key: seeds for key, seeds in tally.seeds.items() if key[0] in NEVER_MAY}
     assert found == {}
     assert tally.ids > 1000
+
+
+@pytest.mark.parametrize("why", ONCE_NEEDLESS)
+def test_nobody_is_sent_to_look_at_what_the_venue_shows(why: str) -> None:
+    for seed in ONCE_NEEDLESS[why]:
+        assert play(draw(seed))[1] == []
 
 
 def test_a_seed_is_the_same_world_and_plays_the_same_way() -> None:

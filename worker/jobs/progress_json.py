@@ -140,7 +140,7 @@ class OtherTrack:
 class Progress:
     """What a job that goes back to the broker takes along.
 
-    The version before reads neither `other_forms` nor `maybe_rounded`, and goes on without.
+    The version before does not read `other_forms` and what comes after it, and goes on without.
     """
 
     accepted_at: Deadline
@@ -152,6 +152,7 @@ class Progress:
     tracks: tuple[NamedTrack, ...] = ()
     other_forms: dict[str, OtherTrack] = field(default_factory=dict)  # by id
     maybe_rounded: frozenset[str] = frozenset()
+    by_symbol: frozenset[str] = frozenset()  # what any of the orders has learned of the venue
 
     def orders(self) -> dict[str, tuple[OrderRef, OrderProgress]]:
         """Return the reference and progress of each order, by its id."""
@@ -160,13 +161,14 @@ class Progress:
     def _progress_of(self, track: Track) -> OrderProgress:
         rounded = track.ref.id in self.maybe_rounded
         other = self.other_forms.get(track.ref.id)
-        return track.progress._replace(
-            maybe_rounded=rounded, other_form=_form(other, rounded) if other else None
-        )
+        known = track.progress._replace(maybe_rounded=rounded, by_symbol=self.by_symbol)
+        return known._replace(other_form=_form(other, known) if other else None)
 
 
-def _form(other: OtherTrack, rounded: bool) -> OtherForm:
-    progress = other.track.progress._replace(maybe_rounded=rounded)
+def _form(other: OtherTrack, known: OrderProgress) -> OtherForm:
+    progress = other.track.progress._replace(
+        maybe_rounded=known.maybe_rounded, by_symbol=known.by_symbol
+    )
     if other.word is None:
         return OtherForm(progress)
     word = _WORD.validate_python({**other.word, "progress": progress})
@@ -181,8 +183,14 @@ def carried(left: Sequence[Returned]) -> dict[str, Any]:
         if parked.progress.other_form
     }
     rounded = frozenset(parked.ref.id for parked in left if parked.progress.maybe_rounded)
+    by_symbol = frozenset[str]().union(*(parked.progress.by_symbol for parked in left))
     tracks = tuple(track_of(parked.ref, parked.progress) for parked in left)
-    return {"tracks": tracks, "other_forms": forms, "maybe_rounded": rounded}
+    return {
+        "tracks": tracks,
+        "other_forms": forms,
+        "maybe_rounded": rounded,
+        "by_symbol": by_symbol,
+    }
 
 
 def _written_form(ref: OrderRef, other: OtherForm) -> OtherTrack:
@@ -193,7 +201,7 @@ def _written_form(ref: OrderRef, other: OtherForm) -> OtherTrack:
 
 _WORD = TypeAdapter(FinalWord)
 #: Keys that are written only where they say something.
-_ADDED = frozenset({"other_forms", "maybe_rounded"})
+_ADDED = frozenset({"other_forms", "maybe_rounded", "by_symbol"})
 _PROGRESS = TypeAdapter(Progress)
 
 

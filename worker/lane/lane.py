@@ -39,6 +39,7 @@ from worker.orders.follow import (
     NextStep,
     ReplyContext,
     Transition,
+    by_symbol,
     inconclusive_list,
     is_current,
     is_served,
@@ -404,10 +405,17 @@ class Lane:
         """Learn which orders were seen open; a missing one proves nothing."""
         if not sending.entries:
             return
+        again: list[Entry] = []
         for entry, ref in zip(sending.entries, sending.batch.refs, strict=True):
-            seen = said[ref].ord_status in OPEN_STATES
-            if seen and self._entries.get(entry.key) is entry:
-                self._learn(entry, noted(entry.progress, said[ref]), now)
+            judged = said[ref]
+            if self._entries.get(entry.key) is not entry:
+                continue
+            if judged.ord_status in OPEN_STATES:
+                self._learn(entry, noted(entry.progress, judged), now)
+            elif judged.verdict is Verdict.SYMBOL_DEMANDED and entry.progress.symbol:
+                self._know(entry, by_symbol(entry.progress, sending.batch.route), now)
+                again.append(entry)
+        self._advisory_looks.add(reversed(again))
 
     def not_sent(self, sending: Sending, why: str, now: float) -> None:
         """The request surely never reached the venue."""

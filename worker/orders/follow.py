@@ -61,7 +61,7 @@ _ADVICE = {
     "symbol_unproven": "no list shows it under the symbol that was stated: look at the symbol",
 }
 #: Verdicts of a list that speak of each id.
-_OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT})
+_OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT, Verdict.SYMBOL_DEMANDED})
 
 
 class NextStep(NamedTuple):
@@ -219,6 +219,8 @@ def follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Tra
 
 
 def _follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
+    if said.verdict is Verdict.SYMBOL_DEMANDED:
+        return _ask_by_symbol(progress, asked)
     if progress.phase is Phase.PRECHECK:
         return _after_precheck(progress, said, asked)
     if said.verdict is Verdict.NOT_DONE:
@@ -254,6 +256,12 @@ def sighted(progress: OrderProgress, symbol: str) -> OrderProgress:
         symbol=symbol or progress.symbol,
         search=Search() if misplaced else progress.search,
     )
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def by_symbol(progress: OrderProgress, route: Route) -> OrderProgress:
+    """Return the progress of an order that a list shows only to who names the symbol."""
+    return progress._replace(by_symbol=progress.by_symbol | {route.path})
 
 
 def is_current(progress: OrderProgress, venue: Venue, started: float) -> bool:
@@ -335,6 +343,15 @@ def still_to_come(progress: OrderProgress, now: float, venue: Venue) -> NextStep
 
 def _to_cancel(progress: OrderProgress) -> OrderProgress:
     return progress._replace(phase=Phase.CANCEL, search=Search())
+
+
+def _ask_by_symbol(progress: OrderProgress, asked: ReplyContext) -> Transition:
+    """Ask the list again, under the order's symbol; without one it cannot be asked at all."""
+    if progress.symbol:
+        return NextStep(by_symbol(progress, asked.route))
+    if progress.phase is Phase.PRECHECK:
+        return NextStep(_to_cancel(progress))
+    return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
 
 
 def _after_precheck(
@@ -613,16 +630,16 @@ def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
             return NextStep(_ask_the_engine(progress, engine, venue))
         if not progress.symbol:
             return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
-        if engine is None:
+        if engine is None or progress.by_symbol:
             return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_unproven")
     if progress.seen_open:
         reason = "record_unreadable" if progress.search.unreadable else "no_record"
         return FinalWord(progress, CancelStatus.CLOSED, reason, Evidence.LOOKUP)
     reason = "unknown_order"
-    if record_hangs_on_symbol(venue, progress.shape):
-        reason = "none_of_symbol"
     if progress.sent and venue.forgets_canceled:
         reason = "no_record_after_cancel"
+    if record_hangs_on_symbol(venue, progress.shape):
+        reason = "none_of_symbol"
     return FinalWord(progress, CancelStatus.NOT_FOUND, reason, Evidence.LOOKUP)
 
 

@@ -226,6 +226,8 @@ def _for_purpose(batch: Batch, judgement: Judgement) -> Judgement:
     """Weigh a verdict by what was asked: a look-up, or a cancel that may be boasting."""
     verdict = judgement.verdict
     if batch.route.purpose is Purpose.LOOKUP:
+        if judgement.venue_code and judgement.venue_code == batch.route.symbol_demanded:
+            return judgement._replace(verdict=Verdict.SYMBOL_DEMANDED)
         if verdict is Verdict.UNKNOWN_ORDER:
             return judgement._replace(verdict=Verdict.ABSENT)
         return _in_doubt(judgement, "odd_answer") if verdict is Verdict.ACCEPTED else judgement

@@ -95,12 +95,14 @@ class OrderProgress(NamedTuple):
     maybe_rounded: bool = False  # the job's own number may name another order
     searched: bool = False  # no list shows it; the cancel that is next asks the venue itself
     disowned: bool = False  # the venue's own word: it knows no such order (`engine_route`)
+    by_symbol: frozenset[str] = frozenset()  # paths of lists that demand a symbol
     other_form: OtherForm | None = None  # the id may be of another kind as well: see `forms`
 
     @property
     def shape(self) -> Shape:
         """What decides the routes, with what the venue taught us of the order."""
-        return Shape(self.kind, self.ord_type, bool(self.symbol))
+        by_symbol = self.by_symbol if self.symbol else frozenset()
+        return Shape(self.kind, self.ord_type, bool(self.symbol), by_symbol)
 
     def known(self, ref: OrderRef) -> OrderRef:
         """Return an order's reference with what the venue taught us of the order."""
@@ -193,6 +195,7 @@ def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
         ord_status=progress.ord_status or other.ord_status,
         why=progress.why or other.why,
         maybe_rounded=progress.maybe_rounded or other.maybe_rounded,
+        by_symbol=progress.by_symbol | other.by_symbol,
     )
 
 

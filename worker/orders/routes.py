@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from venues.base import Batch, Route, Venue
+from venues.base import ENDED_STAGE, Batch, Route, Venue
 from venues.words import IdKind, OrderRef, OrdType, Purpose, Shape
 from worker.orders.progress import OrderProgress
 
@@ -16,6 +16,13 @@ SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
 def routes_of(venue: Venue, purpose: Purpose, kind: IdKind) -> list[Route]:
     """Return the venue's routes of a purpose that take an id kind."""
     return [r for r in venue.routes if r.purpose is purpose and kind in r.id_kinds]
+
+
+@cache
+def _looks(venue: Venue, order: Shape) -> tuple[Route, ...]:
+    """Return the look-ups that take an id, by symbol where the venue demands one."""
+    routes = routes_of(venue, Purpose.LOOKUP, order.kind)
+    return tuple(r.by_symbol() if r.path in order.by_symbol else r for r in routes)
 
 
 def can_name(route: Route, has_symbol: bool) -> bool:
@@ -44,8 +51,8 @@ def lookup_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
 
     A stated type is a hint: the routes of other types come last, but they come.
     """
-    of_kind = routes_of(venue, Purpose.LOOKUP, order.kind)
-    routes = (route for route in of_kind if can_name(route, order.has_symbol))
+    looks = _looks(venue, order)
+    routes = (route for route in looks if can_name(route, order.has_symbol))
     return tuple(sorted(routes, key=lambda route: order.ord_type not in route.ord_types))
 
 
@@ -55,7 +62,7 @@ def hangs_on_symbol(venue: Venue, order: Shape) -> bool:
 
     What a list shows of one symbol only is proven absent by a list of all symbols alone.
     """
-    routes = routes_of(venue, Purpose.LOOKUP, order.kind)
+    routes = [route for route in _looks(venue, order) if route.life_stage < ENDED_STAGE]
     of_one = [r for r in routes if r.needs_symbol and not any(_covers(o, r) for o in routes)]
     return any(not order.has_symbol or order.ord_type in route.ord_types for route in of_one)
 
@@ -63,7 +70,7 @@ def hangs_on_symbol(venue: Venue, order: Shape) -> bool:
 @cache
 def record_hangs_on_symbol(venue: Venue, order: Shape) -> bool:
     """Say whether an order that has ended is shown under its own symbol only."""
-    routes = routes_of(venue, Purpose.LOOKUP, order.kind)
+    routes = _looks(venue, order)
     return all(route.needs_symbol or route.only_open for route in routes)
 
 

@@ -220,3 +220,23 @@ def test_the_version_before_reads_what_is_written_of_an_id_of_two_forms() -> Non
     assert list(written["tracks"][0]) == list(NEW)
     assert list(written["tracks"][0]["ref"]) == ["id", "kind", "symbol", "ord_type"]
     assert written.keys() - PROGRESS.keys() == {"other_forms", "maybe_rounded"}
+
+
+def test_lists_that_demand_a_symbol_are_known_to_the_next_worker() -> None:
+    """One order's knowledge of the venue counts for all; it is not written for each."""
+    lists, other = frozenset({"/orders", "/record"}), REF._replace(id="2")
+    left = [
+        Returned(REF, new_progress(REF)._replace(by_symbol=lists), 0.0, "timeout"),
+        Returned(other, new_progress(other), 0.0, "timeout"),
+    ]
+    progress = Progress(
+        accepted_at=datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC),
+        deadline=datetime(2026, 5, 4, 3, 12, 1, tzinfo=UTC),
+        **carried(left),
+    )
+    written = json.loads(json.dumps(write_progress(progress)))
+    read = read_progress(written)
+
+    assert read is not None
+    assert [known.by_symbol for _, known in read.orders().values()] == [lists, lists]
+    assert list(written["tracks"][0]) == list(NEW)  # as the version before reads it

@@ -16,6 +16,7 @@ from tests.support.lane import (
     results,
 )
 from venues.base import Quota, Venue, Verdict
+from venues.coinw import CoinW
 from venues.words import CancelOutcome, CancelStatus, IdKind, OrderRef, OrdStatus, OrdType
 from worker.lane.lane import Lane, Sending
 from worker.orders.judge import Judgement
@@ -171,3 +172,20 @@ def test_a_look_leaves_the_tokens_to_cancels() -> None:
 
     assert not leaves(lane, 5.0).advisory
     assert lane.next(5.0) is None
+
+
+def test_a_look_that_must_name_a_symbol_is_repeated_with_it() -> None:
+    lane = lane_of({"cancel_batch": Quota(1, 1.0)}, CoinW())
+    task = Task(kill=True)
+    lane.add(task, limit_orders(40), 5.0)
+    leaves(lane, 5.0)
+    first = leaves(lane, 5.0)
+    answer(lane, first, Judgement(Verdict.SYMBOL_DEMANDED), 5.05)
+    again = leaves(lane, 5.05)
+
+    assert (first.advisory, first.batch.route.needs_symbol) == (True, False)
+    assert (again.advisory, again.batch.route.needs_symbol) == (True, True)
+    assert ids(again) == ids(first)
+    answer(lane, again, OPEN, 5.1)
+    seen = [entry.progress.seen_open for entry in again.entries]
+    assert (len(seen), set(seen)) == (20, {True})

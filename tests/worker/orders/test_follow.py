@@ -825,3 +825,107 @@ def test_the_engine_disowns_no_order_that_may_be_on_its_way(
     course = follow(sent(canceling), unknown, asked(venue, route, 100.0 + after_s))
 
     assert again(course).disowned is counts
+
+
+DEMANDED = Judgement(Verdict.SYMBOL_DEMANDED, reason="bad_request")
+#: Of CoinW, whose lists may demand a symbol.
+COINW_LIMIT = OrderRef("1", IdKind.VENUE, "BTC", OrdType.LIMIT)
+
+
+def asked_at_coinw(progress: OrderProgress, said: Judgement, **more: bool) -> Transition:
+    return step(progress, CoinW(), said, **more)
+
+
+@pytest.mark.parametrize("phase", [Phase.PRECHECK, Phase.HASTY, Phase.CONFIRM])
+@pytest.mark.parametrize("lists_all", [False, True])
+def test_a_list_that_demands_a_symbol_is_asked_again_with_the_orders_own(
+    phase: Phase, lists_all: bool
+) -> None:
+    looking = new_progress(COINW_LIMIT)._replace(phase=phase)
+    route = next_route(looking, CoinW())
+    demanding = again(any_step(looking, DEMANDED, asked(CoinW(), route, lists_all=lists_all)))
+    anew = next_route(demanding, CoinW())
+
+    assert (demanding.phase, demanding.search) == (phase, looking.search)
+    assert (anew.name, anew.needs_symbol, anew.group_by) == (route.name, True, ("symbol",))
+    assert not next_route(demanding, CoinW()).symbol_demanded  # it is not asked for ever
+
+
+def test_lists_of_one_path_demand_alike_and_others_are_asked_first() -> None:
+    looking = new_progress(COINW_LIMIT)._replace(phase=Phase.CONFIRM)
+    demanding = again(asked_at_coinw(looking, DEMANDED))
+    trailing = demanding._replace(ord_type=OrdType.TRAILING_STOP, phase=Phase.HASTY)
+    record = demanding._replace(search=Search(("open_limit",)), phase=Phase.HASTY)
+
+    assert next_route(trailing, CoinW()).needs_symbol
+    assert next_route(record, CoinW()).name == "history"
+    assert not next_route(record, CoinW()).needs_symbol
+
+
+def test_a_list_that_demands_a_symbol_which_nobody_stated_settles_nothing() -> None:
+    looking = new_progress(COINW_LIMIT._replace(symbol=""))._replace(sent=True)
+    precheck = looking._replace(phase=Phase.PRECHECK)
+    word = asked_at_coinw(looking._replace(phase=Phase.CONFIRM), DEMANDED)
+
+    assert again(asked_at_coinw(precheck, DEMANDED)).phase is Phase.CANCEL
+    assert final(word) == (CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
+    assert isinstance(word, FinalWord)
+    assert word.outcome("1").text == "not every list could be asked: state the symbol"
+
+
+#: Paths of all lists of CoinW that do without a symbol.
+DEMANDING = frozenset(route.path for route in CoinW.routes if route.symbol_demanded)
+
+
+def nowhere(**known: object) -> OrderProgress:
+    """Return an order of CoinW that every list but the last one has not shown."""
+    lists = [
+        r.name for r in CoinW.routes if r.purpose is Purpose.LOOKUP and r.name != "archive"
+    ]
+    progress = new_progress(COINW_LIMIT)._replace(
+        phase=Phase.CONFIRM,
+        search=Search(tuple(lists)),
+        sent=True,
+        missing_since=10.0,
+        missing_until=100.0,
+        by_symbol=DEMANDING,
+    )
+    return progress._replace(**known)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("known", "word"),
+    [
+        # Whether it rests under another symbol only the engine knows, which few are asked of.
+        ({}, (CancelStatus.UNCONFIRMED, "symbol_unproven")),
+        ({"disowned": True}, (CancelStatus.NOT_FOUND, "none_of_symbol")),
+        # A row of the venue told symbol and type.
+        (
+            {"seen_open": True, "type_known": True, "ord_type": OrdType.TRIGGER},
+            (CancelStatus.CLOSED, "no_record"),
+        ),
+        # Open lists that show all symbols prove it, whatever the record demands.
+        (
+            {"by_symbol": DEMANDING - {"/v1/perpum/order"}},
+            (CancelStatus.NOT_FOUND, "none_of_symbol"),
+        ),
+        ({"by_symbol": frozenset()}, (CancelStatus.NOT_FOUND, "no_record_after_cancel")),
+    ],
+)
+def test_absence_under_a_symbol_that_was_stated_is_no_absence(
+    known: dict[str, object], word: tuple[CancelStatus, str]
+) -> None:
+    assert final(asked_at_coinw(nowhere(**known), ABSENT)) == word
+
+
+def test_the_engine_is_asked_for_few_orders_that_lists_show_by_symbol_only() -> None:
+    asking = again(asked_at_coinw(nowhere(), ABSENT, few=True))
+
+    assert (asking.phase, asking.searched) == (Phase.CANCEL, True)
+    assert next_route(asking, CoinW()).name == "cancel_one"
+
+
+def test_what_one_job_learned_of_the_lists_another_need_not() -> None:
+    looking = new_progress(COINW_LIMIT)
+
+    assert joined(looking, looking._replace(by_symbol=DEMANDING)).by_symbol == DEMANDING
