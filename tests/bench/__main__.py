@@ -11,6 +11,7 @@ from rich.console import Console
 
 from tests.bench import against, latency, load, pace, report
 from tests.bench.calm import Case, Measured, measure, told
+from tests.bench.unlimited import unlimited
 from tests.support.rabbitmq import installed
 
 CASES: dict[str, Case] = {
@@ -25,10 +26,14 @@ CASES: dict[str, Case] = {
     "loop-1000": partial(against.chunks, ids=1000),
     "many": partial(load.many, accounts=40, ids=500, plays=3),
     "backlog": partial(latency.backlog, waiting=50_000, samples=240, bulks=3),
-    "unlimited-1": partial(load.unlimited, ids=4_000, per_job=1),
-    "unlimited-100": partial(load.unlimited, ids=10_000, per_job=100),
-    "memory": partial(load.memory, ids=100_000),
+    "unlimited": partial(unlimited, ids=10_000, peer_ids=4_000),
+    "memory": partial(load.memory, ids=100_000, per_job=10_000),
+    "memory-1": partial(load.memory, ids=100_000, per_job=1, most_kib=2.0),
     "routine-5000": partial(pace.routine, ids=5000),
+    "merge-5000": partial(pace.merge, ids=5000),
+    "merge-kill-3000": partial(pace.merge, ids=3000, kill=True),
+    "merge-kill-3000-record": partial(pace.merge, ids=3000, kill=True, old_rows=5000),
+    "many-merge": partial(load.many_merge, accounts=40, ids=200),
 }
 #: Small forms of all that takes long; their figures are no proof.
 QUICK: dict[str, Case] = {
@@ -40,9 +45,11 @@ QUICK: dict[str, Case] = {
     "loop-200": partial(against.chunks, ids=200),
     "many": partial(load.many, accounts=10, ids=100, plays=1),
     "backlog": partial(latency.backlog, waiting=2_000, samples=10, bulks=1),
-    "unlimited-1": partial(load.unlimited, ids=500, per_job=1),
-    "unlimited-100": partial(load.unlimited, ids=2_000, per_job=100),
-    "memory": partial(load.memory, ids=10_000),
+    "unlimited": partial(unlimited, ids=1_000, peer_ids=500),
+    "memory": partial(load.memory, ids=10_000, per_job=1_000),
+    "memory-1": partial(load.memory, ids=10_000, per_job=1, most_kib=2.0),
+    "merge-kill-200-record": partial(pace.merge, ids=200, kill=True, old_rows=500),
+    "many-merge": partial(load.many_merge, accounts=10, ids=40),
 }
 
 

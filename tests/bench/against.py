@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import amqp
 
 from tests.bench.bounds import RTT_S, even_s
 from tests.bench.figure import Figure, Findings, Point
-from tests.bench.peers import loop
+from tests.bench.peers import fair, loop
 from tests.bench.stage import Stage, time_to_cancel_s
 from tests.support.worker import ROOT
 from venues.sandbox.client import VenueRequest
@@ -23,7 +28,8 @@ def per_id(stage: Stage, ids: int) -> Findings:
     """A Celery task per id."""
     case = f"per-id-{ids}"
     orders = _furnish(stage, case, ids)
-    with _peer_worker(stage, case) as env:
+    # Celery as it comes, with its prefork pool.
+    with _peer_worker(stage, case, "per_id", ["-c", "8"]) as (_, env):
         command = "import sys; from tests.bench.peers.per_id import cancel_order as c\n"
         command += "for order in sys.argv[1:]: c.delay(order)"
         subprocess.run([sys.executable, "-c", command, *orders], env=env, cwd=ROOT, check=True)
@@ -45,25 +51,51 @@ def _furnish(stage: Stage, case: str, ids: int) -> Sequence[str]:
 
 
 @contextmanager
-def _peer_worker(stage: Stage, case: str) -> Iterator[dict[str, str]]:
-    """Run Celery as it comes, with its prefork pool, in an environment of its own."""
-    own = {"PEER_BROKER": stage.url, "PEER_URL": stage.box.url}
-    own |= {"PEER_KEY": f"key-{case}", "PEER_SECRET": f"secret-{case}"}
+def fair_worker(stage: Stage, account: str) -> Iterator[int]:
+    """Run Celery with a pool of threads for `peers.fair`; give its id when it is ready."""
+    options = ["-P", "threads", "-c", str(fair.THREADS), "-l", "warning"]
+    with _peer_worker(stage, account, "fair", options) as (pid, _):
+        log = stage.folder / f"{account}.log"
+        give_up = time.monotonic() + _PATIENCE_S
+        while b'"ready"' not in log.read_bytes():
+            if time.monotonic() > give_up:
+                raise RuntimeError(f"the peer did not start:\n{log.read_text()}")
+            time.sleep(0.05)
+        yield pid
+
+
+def fair_tasks(orders: Sequence[str]) -> list[tuple[str, Any]]:
+    """Return the messages of a task for each order, as `delay` would publish them."""
+    made = []
+    for order in orders:
+        task = fair.app.amqp.as_task_v2(str(uuid4()), fair.cancel_order.name, [order])
+        message = amqp.Message(
+            json.dumps(task.body),
+            content_type="application/json",
+            content_encoding="utf-8",
+            application_headers=task.headers,
+            delivery_mode=2,
+            **task.properties,
+        )
+        made.append((fair.app.conf.task_default_queue, message))
+    return made
+
+
+@contextmanager
+def _peer_worker(
+    stage: Stage, account: str, peer: str, options: Sequence[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Run Celery for a peer, in an environment of its own."""
+    own = {"PEER_BROKER": stage.url, "PEER_URL": stage.box.url, "PEER_ACCOUNT": account}
+    own |= {"PEER_KEY": f"key-{account}", "PEER_SECRET": f"secret-{account}"}
     env = {**os.environ, **own}
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        "tests.bench.peers.per_id",
-        "worker",
-        "-c",
-        "8",
-    ]
-    with (stage.folder / f"{case}.log").open("wb") as log:
-        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=log)
+    command = [sys.executable, "-m", "celery", "-A", f"tests.bench.peers.{peer}", "worker"]
+    with (stage.folder / f"{account}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, *options], env=env, cwd=ROOT, stdout=log, stderr=log
+        )
         try:
-            yield env
+            yield process.pid, env
         finally:
             process.terminate()
             try:

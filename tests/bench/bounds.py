@@ -16,6 +16,11 @@ RTT_S = 0.05
 #: does.
 LAG_S = CoinW.birth_lag_s + 2 * CoinW.read_lag_s + CoinW.record_lag_s
 LONG_LISTS, SHORT_LISTS, CLOSED_LISTS = 2, 3, 2
+#: The same of an order that a look-up showed open: missing from the list it was in, once reads
+#: are current, and then from the record.
+SEEN_LAG_S = CoinW.read_lag_s + CoinW.record_lag_s
+#: CoinW's record, as the sandbox enforces it: requests, seconds, rows of one page.
+RECORD_LIMIT, RECORD_WINDOW_S, RECORD_ROWS = 5, 2.0, 100
 
 
 def requests_for(ids: int) -> int:
@@ -43,6 +48,19 @@ def proven_s(ids: int) -> float:
     lookups = LONG_LISTS * requests_for(ids) + SHORT_LISTS
     in_turn = (lookups - 1) * WINDOW_S / LIMIT + RTT_S
     return in_turn + LAG_S + CLOSED_LISTS * RTT_S
+
+
+def last_proof_s(cancel_s: float, on_record: int = 0) -> float:
+    """Return the bound from the last cancel's response to the last id's final status.
+
+    A look-up can have shown the orders open before they were canceled. Then one list of open
+    orders is asked after the read lag, and the record after its own. A record that has a row of
+    each order canceled (`on_record` of them) is read page by page from the first cancel on;
+    what its quota does not let through in the `cancel_s` until the last one comes on top.
+    """
+    rounds = ceil(ceil(on_record / RECORD_ROWS) / RECORD_LIMIT)
+    reading_s = RECORD_WINDOW_S * max(0, rounds - 1)
+    return SEEN_LAG_S + 2 * RTT_S + max(0.0, reading_s - cancel_s)
 
 
 def percentile(values: list[float], percent: float) -> float:

@@ -8,16 +8,20 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One row of the table; `must` is the most that it may be, None where nothing is asked."""
+    """One row of the table.
+
+    `must` is the most that it may be, `least` the least; None where nothing is asked.
+    """
 
     case: str
     name: str
     value: float
     unit: Literal[
-        "s", "ms", "ratio", "requests", "answers", "ids/s", "MiB", "KiB", "ids", "ms/id"
+        "s", "ms", "ratio", "requests", "answers", "ids/s", "MiB", "KiB", "ids", "jobs", "ms/id"
     ]
     bound: float | None = None
     must: float | None = None
+    least: float | None = None
     note: str = ""
 
     @property
@@ -28,6 +32,8 @@ class Figure:
     @property
     def reached(self) -> bool | None:
         """Whether the figure is as good as it must be; None where nothing is asked of it."""
+        if self.least is not None:
+            return self.value >= self.least
         if self.must is None:
             return None
         measured = self.ratio if self.ratio is not None and self.unit == "s" else self.value

@@ -37,28 +37,42 @@ class Stamper:
         self._connection.close()
 
 
-def flood(url: str, posts: Sequence[Post], producers: int = 8) -> None:
-    """Publish jobs from so many open connections at once; return when the broker has them."""
-    shares = [share for n in range(producers) if (share := posts[n::producers])]
+def flood(url: str, posts: Sequence[Post]) -> None:
+    """Publish jobs from eight open connections at once; return when the broker has them."""
+    pour(url, "cancel.jobs", [(key, _message(body)) for key, body in posts])
+
+
+def pour(
+    url: str, exchange: str, messages: Sequence[tuple[str, Any]], producers: int = 8
+) -> None:
+    """Publish messages, each with its routing key, as `flood` does jobs."""
+    shares = [share for n in range(producers) if (share := messages[n::producers])]
     connected = threading.Barrier(len(shares))
-    threads = [threading.Thread(target=_pour, args=(url, share, connected)) for share in shares]
+    threads = [
+        threading.Thread(target=_pour, args=(url, exchange, share, connected))
+        for share in shares
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
 
-def _pour(url: str, posts: Sequence[Post], connected: threading.Barrier) -> None:
+def _pour(
+    url: str,
+    exchange: str,
+    messages: Sequence[tuple[str, Any]],
+    connected: threading.Barrier,
+) -> None:
     with connect(url) as connection:
         connection.confirm_publish = False
         channel = connection.channel()
         channel.confirm_select()
-        confirmed = _Confirmed(len(posts))
+        confirmed = _Confirmed(len(messages))
         channel.events["basic_ack"].add(confirmed)
-        messages = [(key, _message(body)) for key, body in posts]
         connected.wait(_CONNECT_TIMEOUT_S)
         for key, message in messages:
-            channel.basic_publish(message, "cancel.jobs", key)
+            channel.basic_publish(message, exchange, key)
         while confirmed.left:
             connection.drain_events(timeout=30)
 

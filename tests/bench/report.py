@@ -28,12 +28,18 @@ _HEAD = ("case", "figure", "measured", "bound", "ratio", "must reach", "")
 _MARKS = {True: "reached", False: "MISSED", None: ""}
 
 
-def show(console: Console, figures: Iterable[Figure]) -> None:
+def show(console: Console, figures: Sequence[Figure]) -> None:
     """Print figures as they come."""
     table = Table(*_HEAD)
     for figure in figures:
         table.add_row(*_cells(figure))
     console.print(table)
+    for note in _notes(figures):
+        console.print(note)
+
+
+def _notes(figures: Iterable[Figure]) -> list[str]:
+    return [f"- {f.case}, {f.name}: {f.note}" for f in figures if f.note]
 
 
 def additions_s() -> float:
@@ -62,7 +68,7 @@ def write(folder: Path, tried: Sequence[Measured], before: Machine, after: Machi
     """Write RESULTS.md and the picture."""
     findings = [measured.findings for measured in tried]
     figures = [figure for found in findings for figure in found.figures]
-    notes = [f"- {f.case}, {f.name}: {f.note}" for f in figures if f.note]
+    notes = _notes(figures)
     profiles = [line for found in findings for line in [*found.profile, ""] if found.profile]
     text = [
         "# Results", "",
@@ -90,6 +96,7 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     ratio = f"{figure.ratio:.3f}" if figure.ratio is not None else ""
     bound = _number(figure.bound, figure.unit) if figure.bound is not None else ""
     must = f"≤ {figure.must:g}" if figure.must is not None else ""
+    must = f"≥ {figure.least:g}" if figure.least is not None else must
     value = _number(figure.value, figure.unit)
     return figure.case, figure.name, value, bound, ratio, must, _MARKS[figure.reached]
 

@@ -14,12 +14,15 @@ from typing import Any
 import psutil
 
 from tests.bench.bounds import RTT_S
+from tests.bench.producers import Post
 from tests.support.producer import Outcomes
 from tests.support.rabbitmq import RabbitNode
 from tests.support.worker import WorkerProcess, accounts_file
 from venues.sandbox.client import SandboxClient, VenueRequest, start_sandbox
 
 SYMBOL = "BTC"
+#: Between the ends of two old orders, in milliseconds: history goes back seven days.
+_OLD_GAP_MS = 60_000
 _FIRST_ID = 33_308_750_270_000_000
 #: The ban guard allows 5.5 requests a second over all interfaces; README.md says why it is off.
 PACED = ('quotas = { escalation = "off", address = "off" }',)
@@ -80,6 +83,18 @@ class Stage:
             self.box.seed({**common, "id": order} for order in ids[at : at + 20_000])
         return ids
 
+    def old_orders(self, account: str, count: int) -> None:
+        """Put so many orders on the account's book that were canceled long ago."""
+        now_ms = int(time.time() * 1000)
+        common = {"venue": "coinw", "api_key": f"key-{account}", "symbol": SYMBOL}
+        ends_ms = [now_ms - number * _OLD_GAP_MS for number in range(count, 0, -1)]
+        self.box.seed(
+            common
+            | {"id": str(next(self._ids)), "state": "canceled"}
+            | {"created_ms": end_ms, "updated_ms": end_ms}
+            for end_ms in ends_ms
+        )
+
     @contextmanager
     def outcomes(self, account: str = "*") -> Iterator[Outcomes]:
         """Listen to what becomes of the ids."""
@@ -94,6 +109,11 @@ class Stage:
         key = f"key-{account}"
         found = [r for r in self.box.requests() if r.api_key == key]
         return sorted(found, key=lambda request: request.received_s)
+
+    def unacknowledged(self, queue: str) -> int:
+        """Return how many messages of a queue the worker holds, as of some seconds ago."""
+        found = self.node.manage("GET", f"queues/%2F/{queue}")
+        return int(found.get("messages_unacknowledged", 0))
 
     def throttled(self, accounts: Sequence[str]) -> int:
         """Return how many requests of these accounts the venue refused for rate."""
@@ -118,6 +138,13 @@ def job(account: str, ids: Sequence[str], job_id: str = "") -> dict[str, Any]:
     orders = [{"id": order, "ord_type": "limit"} for order in ids]
     named = {"job_id": job_id or f"{account}-{ids[0]}"}
     return {**named, "account": account, "symbol": SYMBOL, "orders": orders}
+
+
+def jobs(priority: str, account: str, ids: Sequence[str], per_job: int) -> list[Post]:
+    """Return jobs of so many ids each, ready to be published."""
+    starts = range(0, len(ids), per_job)
+    key = f"{priority}.{account}"
+    return [(key, job(account, ids[at : at + per_job])) for at in starts]
 
 
 def cancels(requests: Sequence[VenueRequest]) -> list[VenueRequest]:

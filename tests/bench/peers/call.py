@@ -1,4 +1,4 @@
-"""One cancel call to the venue, as short as a user would write it."""
+"""One call to the venue, as short as a user would write it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from typing import Any
 
 import requests
 
-_SESSION = requests.Session()
-_SESSION.trust_env = False
-
 
 class Throttled(Exception):
     """The venue refused for rate."""
+
+
+def session() -> requests.Session:
+    """Return a session of its own."""
+    made = requests.Session()
+    made.trust_env = False
+    return made
+
+
+_SESSION = session()
 
 
 def cancel(base_url: str, key: str, secret: str, path: str, body: dict[str, Any]) -> None:
@@ -25,14 +32,36 @@ def cancel(base_url: str, key: str, secret: str, path: str, body: dict[str, Any]
     Raises:
         Throttled: the venue refused for rate.
     """
-    raw, now_ms = json.dumps(body, separators=(",", ":")), str(int(time.time() * 1000))
-    mac = hmac.digest(secret.encode(), f"{now_ms}DELETE{path}{raw}".encode(), hashlib.sha256)
+    raw = json.dumps(body, separators=(",", ":"))
+    call(_SESSION, base_url, key, secret, "DELETE", path, raw)
+
+
+def call(
+    session: requests.Session,
+    base_url: str,
+    key: str,
+    secret: str,
+    method: str,
+    target: str,
+    raw: str = "",
+) -> Any:
+    """Send one signed request and return its JSON.
+
+    Raises:
+        Throttled: the venue refused for rate.
+    """
+    now_ms = str(int(time.time() * 1000))
+    mac = hmac.digest(
+        secret.encode(), f"{now_ms}{method}{target}{raw}".encode(), hashlib.sha256
+    )
     headers = {
         "sign": base64.b64encode(mac).decode(),
         "api_key": key,
         "timestamp": now_ms,
         "Content-Type": "application/json",
     }
-    reply = _SESSION.delete(base_url + path, data=raw, headers=headers, timeout=5)
-    if reply.json()["code"] == 29001:
+    reply = session.request(method, base_url + target, data=raw, headers=headers, timeout=5)
+    body = reply.json()
+    if body["code"] == 29001:
         raise Throttled
+    return body
