@@ -1,4 +1,5 @@
-"""A test job through each lane: whether a worker takes it, and its outcome comes back."""
+"""A test job through each lane: whether a worker takes it, its lane's process answers, and its
+outcome comes back."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def played(
 ) -> Iterator[tuple[str, float | None]]:
     """Yield the key of each lane that is served, and after how long its job was answered.
 
-    None: it was not. The job names no order, so it ends as rejected and no venue hears of it.
+    None: it was not. The job names no order, so no venue hears of it, and it ends as rejected,
+    once the process that drives the lane has answered.
     A lane that nobody serves is left out: there the job would wait.
     """
     lanes = {

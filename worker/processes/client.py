@@ -127,6 +127,14 @@ class LaneClient:
 
     def stats(self) -> Mapping[str, LaneStats]:
         """Return how each lane that was used stands; nothing if the process is too busy."""
+        return self._ask() or {}
+
+    def wait(self) -> None:
+        """Wait until the process answers, and every lane in it."""
+        while self._ask() is None:
+            pass
+
+    def _ask(self) -> Mapping[str, LaneStats] | None:
         number, answer = next(self._numbers), Future[Mapping[str, LaneStats]]()
         self._asked[number] = answer
         self._pipe.send(GetStats(number))
@@ -134,7 +142,7 @@ class LaneClient:
             return answer.result(_STATS_TIMEOUT_S)
         except NoAnswer:
             self._asked.pop(number, None)
-            return {}
+            return None
 
     def close(self) -> None:
         """End the process; jobs that still wait get nothing more."""

@@ -14,6 +14,7 @@ from kombu import Connection
 from tests.support.cli import Done, Shell
 from tests.support.producer import connect
 from tests.support.rabbitmq import RabbitNode
+from tests.support.worker import WorkerProcess
 from tests.worker.cli.conftest import KEY, SECRET
 from venues.sandbox.client import SandboxClient
 from worker.amqp import topology
@@ -75,6 +76,25 @@ def test_a_lane_whose_worker_stands_still_is_not_ok(shell: Shell, rabbit: Rabbit
         "detail": "no outcome within 5 s; see the worker's log",
     }
     assert "test job to kill.desk-c" not in found(done)
+
+
+def test_a_lane_whose_process_stands_still_is_not_ok(
+    shell: Shell, worker: WorkerProcess
+) -> None:
+    """Its worker takes messages, answers questions and looks well."""
+    still = worker.lane_processes()[0]
+    still.suspend()
+    try:
+        done = shell.run("check", "--deep", "--json")
+    finally:
+        still.resume()
+
+    lanes = {f["state"] for what, f in found(done).items() if what.startswith("test job to ")}
+    assert done.code == 1
+    assert "not ok" in lanes
+    assert {
+        f["state"] for what, f in found(done).items() if what.startswith("queue cancel.desk")
+    } == {"ok"}
 
 
 def test_each_fault_is_told_with_its_mend(offline: Shell) -> None:
