@@ -176,7 +176,7 @@ class _Drawing:
         if plan.placed_s > -10:
             return
         over = any(
-            change.at_s < 0 and (change.executed == QUANTITY or change.what in _OTHER_ENDS)
+            change.at_s < 0 and (_fills(change) or change.what in _OTHER_ENDS)
             for change in plan.changes
         )
         # A client order id names its newest order.
@@ -257,6 +257,10 @@ class _Drawing:
         at_s = round(rng.choice((rng.uniform(0, 1), rng.uniform(0, 6))), 2)
         second = JobPlan("j2", tuple(some), at_s, self.chance(0.6), deadline_s)
         return first, second
+
+
+def _fills(change: Change) -> bool:
+    return change.what == "fill" and change.executed == QUANTITY
 
 
 def _between(low: float, high: float) -> Callable[[Random], float]:

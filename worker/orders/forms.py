@@ -16,7 +16,7 @@ from venues.words import OPEN_STATES, CancelStatus, Evidence, IdKind, OrdStatus
 from worker.orders import follow
 from worker.orders.follow import FinalWord, NextStep, ReplyContext, Transition
 from worker.orders.judge import Judgement
-from worker.orders.progress import OrderProgress, OtherForm, Phase
+from worker.orders.progress import OrderProgress, OtherForm, Phase, Search
 
 #: An order in one of these was open when the venue was asked to cancel it, or still is.
 _ALIVE = OPEN_STATES | {OrdStatus.CANCELED}
@@ -39,7 +39,11 @@ def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Trans
     other = progress.other_form
     if other is None:
         return follow.step(progress, said, asked)
-    if progress.phase is Phase.CANCEL and said.shown in _ALIVE and _names_none(other):
+    if (
+        progress.phase is Phase.CANCEL
+        and said.shown in _ALIVE
+        and _names_none(other, progress.symbol)
+    ):
         attempts = progress.attempts + other.progress.attempts
         settled = progress._replace(other_form=None, attempts=attempts)
         return follow.step(settled, said, asked)
@@ -50,9 +54,10 @@ def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Trans
     return _turned(progress, follow.step(progress, said, asked), said.verdict)
 
 
-def _names_none(other: OtherForm) -> bool:
-    """Say whether an id names no order in the other form, or was not canceled in it yet."""
-    return other.progress.phase is Phase.CANCEL or other.progress.passed_over
+def _names_none(other: OtherForm, symbol: str) -> bool:
+    """Say whether an id names no order of a symbol in the other form, or was not asked yet."""
+    passed_over = other.progress.passed_over and other.progress.symbol == symbol
+    return other.progress.phase is Phase.CANCEL or passed_over
 
 
 def doubted(progress: OrderProgress, why: str, now: float, venue: Venue) -> NextStep:
@@ -83,10 +88,23 @@ def _turned(
         due = _cancel_is_due(before, course, refused=verdict is Verdict.REFUSED)
         return _swapped(course, other) if due else course
     mine = course._replace(progress=course.progress._replace(other_form=None))
+    other = _of_symbol(other, mine.progress.symbol)
     if other.word is None:
         asked_for = OtherForm(mine.progress, tuple(mine[1:]))
         return NextStep(other.progress._replace(other_form=asked_for))
     return weighed(FinalWord(other.progress, *other.word), mine)
+
+
+def _of_symbol(other: OtherForm, symbol: str) -> OtherForm:
+    """Ask a form anew that found nothing, where the venue showed another symbol than stated."""
+    progress, nothing = (
+        other.progress,
+        not other.word or other.word[0] is CancelStatus.NOT_FOUND,
+    )
+    if progress.seen_open or progress.symbol == symbol or not nothing:
+        return other
+    anew = progress._replace(symbol=symbol, phase=Phase.CANCEL, search=Search())
+    return OtherForm(anew)
 
 
 def _cancel_is_due(before: OrderProgress, course: NextStep, *, refused: bool = False) -> bool:

@@ -113,6 +113,21 @@ def test_an_order_alive_does_not_hide_one_that_the_other_form_may_name(reason: s
     assert both.other_form
 
 
+def test_a_form_that_was_asked_under_the_wrong_symbol_is_asked_under_the_right_one() -> None:
+    """The stated symbol misled both: what the id names in the other form may rest, too."""
+    both = after(new_progress(EITHER), NOT_NAMED, NOT_NAMED)
+    elsewhere = is_now(OrdStatus.NEW)._replace(symbol="ETHUSDT")
+    assert both.kind is IdKind.CLIENT
+    other = after(both, elsewhere, CANCELED)
+
+    assert (stands(other), other.symbol) == ((IdKind.VENUE, Phase.CANCEL), "ETHUSDT")
+    fired = Judgement(Verdict.IN_DOUBT, reason="trigger_fired")
+    assert expire(after(other, fired)).status is CancelStatus.UNCONFIRMED
+    # Where it is not there either, it is not asked for ever.
+    word = to_the_end(after(other, NOT_NAMED), absent_as=IdKind.VENUE, found=CANCELED)
+    assert (word.status, word.progress.kind) == (CancelStatus.CANCELED, IdKind.CLIENT)
+
+
 def test_an_order_that_was_over_before_does_not_settle_the_kind() -> None:
     assert stands(after(new_progress(EITHER), FILLED)) == (IdKind.CLIENT, Phase.CANCEL)
 
