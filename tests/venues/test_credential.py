@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from venues.credential import HIDDEN, Credential
@@ -89,6 +89,7 @@ def test_other_text_stays_as_it_is() -> None:
     assert Credential(api_key=KEY).scrub("") == ""
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.from_regex(r"[a-z_]{1,12}", fullmatch=True),

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.toys import TOY_QUOTAS, Toy
@@ -145,6 +145,7 @@ def test_a_wrong_part_stops_the_start(
     assert not [value for value in (GOOD | values).values() if value and value in line]
 
 
+@settings(derandomize=True, deadline=None, database=None)
 @given(st.sampled_from(sorted(GOOD)), st.text(st.characters(codec="ascii"), min_size=12))
 def test_no_value_of_any_part_is_ever_told(
     tmp_path_factory: pytest.TempPathFactory, part: str, value: str
