@@ -63,11 +63,24 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """At most `limit` requests in any `window_s` seconds, per account or per address."""
+    """At most `limit` tokens in any `window_s` seconds, per account or per address.
+
+    A request takes one, unless its route has a `Cost`. A venue that counts in fixed windows
+    is kept to as well: no window of any place holds more.
+    """
 
     limit: int
     window_s: float
     scope: Literal["account", "address"] = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request takes of a quota, where that is not one token: for itself, and an id."""
+
+    quota: str
+    per_request: int = 0
+    per_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,8 @@ class Route:
     #: The list takes a symbol, too, and with this code the venue may demand one. "": never.
     symbol_demanded: str = ""
     quotas: tuple[str, ...] = ()
+    #: For quotas of which a request takes more than one token, or some for each id.
+    costs: tuple[Cost, ...] = ()
     #: False: known to claim what did not happen, so its claims only count as accepted.
     trusted: bool = True
     #: Most pages of a list that are read; an id not seen by then is not proven absent.
@@ -138,6 +153,15 @@ class Route:
         """Return the same list as it is asked for where the venue demands a symbol."""
         group_by = (*self.group_by, "symbol")
         return replace(self, needs_symbol=True, group_by=group_by, symbol_demanded="")
+
+    def cost_of(self, quota: str) -> Cost:
+        """Return what a request takes of a quota."""
+        return next((cost for cost in self.costs if cost.quota == quota), Cost(quota, 1))
+
+    def tokens(self, quota: str, ids: int) -> int:
+        """Return how many tokens of a quota a request for so many ids takes."""
+        cost = self.cost_of(quota)
+        return cost.per_request + cost.per_id * ids
 
 
 @dataclass(frozen=True, slots=True)

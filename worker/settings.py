@@ -472,8 +472,20 @@ def _quotas(
             del quotas[name]
         else:
             limit, window_s = given
+            if limit < (dearest := _dearest(venue, name)):
+                fault = f"one request takes {dearest} of it; allow at least as many"
+                raise ConfigError(f"{where}.quotas.{name}: {fault}")
             quotas[name] = Quota(limit, window_s, venue.quotas[name].scope)
     return quotas
+
+
+def _dearest(venue: Venue, quota: str) -> int:
+    """Return the most tokens of a quota that a request needs before it can leave."""
+    return max(
+        route.tokens(quota, route.max_ids if route.cost_of(quota).per_request else 1)
+        for route in venue.routes
+        if quota in route.quotas
+    )
 
 
 def quota_names() -> set[str]:

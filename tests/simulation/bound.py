@@ -35,6 +35,8 @@ def ratio_to_bound(world: World) -> float:
 
 
 def _ratio(world: World, job: SimJob) -> float:
+    if any(route.costs for route in world.scenario.venue.routes):
+        return 0.0  # its requests are not all alike; tests/worker/lane measures it
     if world.scenario.venue.forgets_canceled and not job.kill:
         return 0.0  # its cancels wait for look-ups, which have quotas of their own
     # Of so few tokens none can be kept for cancels, and look-ups take turns with them: of one,

@@ -8,7 +8,8 @@ from random import Random
 from tests.simulation.book import SimOrder
 from tests.simulation.laws import LawBroken
 from tests.simulation.meters import METERS, Meter
-from tests.simulation.scenario import TOYS, Fault, Scenario
+from tests.simulation.scenario import Fault, Scenario
+from tests.simulation.toys import Toy
 from tests.simulation.voices import VOICES, Before, View, ok
 from venues.base import Answer, Answers, Batch, HttpReply, Route
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
@@ -43,7 +44,7 @@ class Exchange:
 
     def serve(self, account: str, batch: Batch, fault: Fault, now: float) -> HttpReply:
         """Take a request in: count it, do it or not, and answer."""
-        self._count(account, batch.route, now)
+        self._count(account, batch, now)
         self.taken = set()
         refused = _refusal(fault, self._rng)
         if refused is not None:
@@ -51,8 +52,8 @@ class Exchange:
         reply = self._done(batch, fault, now)
         return HttpReply(502, {}, None, "<html>") if fault is Fault.ERROR_AFTER else reply
 
-    def _count(self, account: str, route: Route, now: float) -> None:
-        for name in route.quotas:
+    def _count(self, account: str, batch: Batch, now: float) -> None:
+        for name in batch.route.quotas:
             quota = self._scenario.quotas.get(name)
             if quota is None:
                 continue
@@ -60,14 +61,14 @@ class Exchange:
             if key not in self._meters:
                 kind = METERS[self._scenario.kinds[name]]
                 self._meters[key] = kind(quota, quota.window_s <= EVEN_WINDOW_S)
-            if not self._meters[key].hit(now):
+            if not self._meters[key].hit(now, batch.route.tokens(name, len(batch.refs))):
                 raise LawBroken("limit", f"{name} of {account} is over {quota}", now)
 
     def _done(self, batch: Batch, fault: Fault, now: float) -> HttpReply:
         if batch.route.purpose is Purpose.LOOKUP:
             return self._look(batch, fault, now)
         if any(ref.id in self._scenario.bad_ids for ref in batch.refs):
-            if self._scenario.venue in TOYS:
+            if isinstance(self._scenario.venue, Toy):
                 return ok(Answers(overall=Answer(code="bad")))
             return HttpReply(500, {}, None, "a bad id")
         before: dict[str, OrdStatus | None] = {}

@@ -19,6 +19,8 @@ from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S
 #: What could leave waits for others, which it may go with or which are in a hurry, for at most
 #: so many seconds. A cancel waits for nobody while the process keeps up.
 KILL_WAITS_S = 2.0
+#: Routine requests that may as well be smaller take no more of a short window than its tenth.
+STEPS_A_WINDOW = 10
 ROUTINE_WAITS_S = 3.0
 
 #: The groups of a lane that have ids, each with its most pressing one.
@@ -42,42 +44,54 @@ class Ledger:
     quota: Quota
     blind_until: float = 0.0  # it took over and does not know what was sent before
     in_flight: int = 0
-    last_sent: float = -float("inf")
-    last_cancel: float = -float("inf")
+    #: Until when the next one keeps its distance: from what was sent last, from a cancel.
+    after_sent: float = -float("inf")
+    after_cancel: float = -float("inf")
     used_since: float = float("inf")
     ended: deque[float] = field(default_factory=deque)
 
-    def sent(self, route: Route, now: float) -> None:
+    def sent(self, route: Route, now: float, tokens: int) -> None:
         if self.free(now) == self.quota.limit:
             self.used_since = now
-        self.in_flight += 1
-        self.last_sent = now
+        self.in_flight += tokens
+        self.after_sent = now + tokens * self.gap_s
         if route.purpose is Purpose.CANCEL:
-            self.last_cancel = now
+            self.after_cancel = self.after_sent
 
-    def landed(self, now: float) -> None:
-        self.in_flight -= 1
-        self.ended.append(now)
+    def landed(self, now: float, tokens: int) -> None:
+        self.in_flight -= tokens
+        self.ended.extend([now] * tokens)
+
+    @property
+    def gap_s(self) -> float:
+        """How far routine requests of one token are apart."""
+        return self.quota.window_s / self.quota.limit
 
     def free(self, now: float) -> int:
-        """Return how many requests may start now."""
+        """Return how many tokens may be taken now."""
         while self.ended and self.ended[0] + self.quota.window_s <= now - EPSILON_S:
             self.ended.popleft()
         return self.quota.limit - self.in_flight - len(self.ended)
 
-    def open_to(self, route: Route, kill: bool, now: float) -> bool:
+    def kept(self, kill: bool, now: float) -> int:
+        """Return how many tokens a request leaves to a kill."""
+        if kill:
+            return 0
+        if self.is_long:
+            return int(self.quota.limit * KILL_SHARE)
+        return int(now - self.used_since >= LONG_USE_S - EPSILON_S)
+
+    @property
+    def is_long(self) -> bool:
+        return self.quota.window_s > EVEN_WINDOW_S
+
+    def open_to(self, route: Route, kill: bool, now: float, tokens: int) -> bool:
         """Return whether a request may start now, if it has nothing to leave to others."""
         if self.blind_until > now:
             return False
-        if kill:
-            return self.free(now) > 0
-        limit, window_s = self.quota.limit, self.quota.window_s
-        if window_s > EVEN_WINDOW_S:
-            return self.free(now) > int(limit * KILL_SHARE)
-        last = self.last_cancel if route.purpose is Purpose.CANCEL else self.last_sent
-        long_use = now - self.used_since >= LONG_USE_S - EPSILON_S
-        left_to_a_kill = min(limit - 1, int(long_use))
-        return self.free(now) > left_to_a_kill and now - last >= window_s / limit + EPSILON_S
+        after = self.after_cancel if route.purpose is Purpose.CANCEL else self.after_sent
+        spaced = kill or self.is_long or now >= after + EPSILON_S
+        return spaced and self.free(now) >= min(tokens + self.kept(kill, now), self.quota.limit)
 
 
 @dataclass(slots=True)
@@ -100,8 +114,7 @@ class Watch:
         if self.asking and (now < self.refused_at + ASK_AGAIN_S or self.lane.in_flight > 1):
             raise LawBroken("quiet", f"the key was refused at {self.refused_at:.6f}", now)
         if sending.is_probe:
-            for ledger in self._drawn(sending.batch.route):
-                ledger.sent(sending.batch.route, now)
+            self._count(sending, now)
             return
         self._check_ids(sending, now)
         self._check_filled(sending, now)
@@ -109,16 +122,22 @@ class Watch:
             self._check_kill_first(now)
         if sending.batch.route.purpose is Purpose.LOOKUP:
             self._check_cancels_first(sending, now)
-        for ledger in self._drawn(sending.batch.route):
-            ledger.sent(sending.batch.route, now)
+        self._count(sending, now)
+        planned, ids = self._planned(sending), len(sending.batch.refs)
         if sending.batch.route.purpose is Purpose.CANCEL:
-            for ledger in self._drawn(self._planned(sending)):
-                ledger.last_cancel = now
+            for name, ledger in self._drawn(planned):
+                ledger.after_cancel = now + planned.tokens(name, ids) * ledger.gap_s
+
+    def _count(self, sending: Sending, now: float) -> None:
+        route, ids = sending.batch.route, len(sending.batch.refs)
+        for name, ledger in self._drawn(route):
+            ledger.sent(route, now, route.tokens(name, ids))
 
     def landed(self, sending: Sending, now: float) -> None:
         """Count the end of a request."""
-        for ledger in self._drawn(sending.batch.route):
-            ledger.landed(now)
+        route, ids = sending.batch.route, len(sending.batch.refs)
+        for name, ledger in self._drawn(route):
+            ledger.landed(now, route.tokens(name, ids))
 
     def refused(self, sending: Sending, now: float) -> None:
         """Count a refusal of the key; what left before the last one came is one with it."""
@@ -131,11 +150,28 @@ class Watch:
         if sending.started >= self.refused_at:
             self.asking = False
 
-    def _drawn(self, route: Route) -> Iterable[Ledger]:
-        return [self.ledgers[name] for name in route.quotas if name in self.ledgers]
+    def _drawn(self, route: Route) -> Iterable[tuple[str, Ledger]]:
+        return [(name, self.ledgers[name]) for name in route.quotas if name in self.ledgers]
 
-    def _open_to(self, route: Route, kill: bool, now: float) -> bool:
-        return all(ledger.open_to(route, kill, now) for ledger in self._drawn(route))
+    def _open_to(self, route: Route, kill: bool, now: float, ids: int) -> bool:
+        """Say whether a request for so many ids may start; where only ids cost, for one."""
+        least = {name: ids if route.cost_of(name).per_request else 1 for name in route.quotas}
+        return all(
+            ledger.open_to(route, kill, now, route.tokens(name, least[name]))
+            for name, ledger in self._drawn(route)
+        )
+
+    def _reach(self, route: Route, kill: bool, now: float) -> int:
+        """Return for how many ids a request may be as far as the tokens go."""
+        most = route.max_ids
+        for name, ledger in self._drawn(route):
+            cost = route.cost_of(name)
+            if cost.per_id:
+                free = ledger.free(now) - ledger.kept(kill, now)
+                if not (kill or cost.per_request or ledger.is_long):
+                    free = min(free, -(-ledger.quota.limit // STEPS_A_WINDOW))
+                most = min(most, (free - cost.per_request) // cost.per_id)
+        return max(1, most)
 
     def _check_ids(self, sending: Sending, now: float) -> None:
         refs, route = sending.batch.refs, sending.batch.route
@@ -156,10 +192,10 @@ class Watch:
         if planned is not batch.route and batch.route is not self._alone(sending):
             raise LawBroken("batch", f"{batch.route.name} in place of {planned.name}", now)
         kill = sending.entries[0].kill
-        if kill and planned is not batch.route and not self._open_to(planned, True, now):
-            return  # it begins with one, as no token is there for many
         # After a whole list that proved nothing, a lane may ask by id.
         if len(batch.refs) in (planned.max_ids, planned.list_all_ids):
+            return
+        if len(batch.refs) >= self._reach(planned, kill, now):
             return
         refs = {entry.ref for entry in sending.entries}
         mates = [
@@ -167,6 +203,9 @@ class Watch:
             for entry in self._waiting(now)
             if entry.ref not in refs and self._fits(entry, sending)
         ]
+        ids = min(1 + len(mates), planned.max_ids)
+        if kill and planned is not batch.route and not self._open_to(planned, True, now, ids):
+            return  # it begins with one, as no token is there for many
         if mates:
             raise LawBroken("filled", f"{len(batch.refs)} leave, {len(mates)} could too", now)
 
@@ -218,7 +257,11 @@ class Watch:
         if group.route.purpose is Purpose.LOOKUP:
             return False
         may_wait = not head.kill and now < self.load.busy_until
-        return not may_wait and self._open_to(group.route, head.kill, now)
+        return not may_wait and self._open(group, head, now)
+
+    def _open(self, group: Group, head: Entry, now: float) -> bool:
+        ids = min(group.size, group.route.max_ids)
+        return self._open_to(group.route, head.kill, now, ids)
 
     def at_rest(self, now: float) -> None:
         """Check that nothing is lost, nothing oversleeps, and nothing waits for too long."""
@@ -243,7 +286,7 @@ class Watch:
     ) -> None:
         """Nothing waits for others for longer than is promised; a look-up waits for cancels."""
         for group, head in heads:
-            if not self._open_to(group.route, head.kill, now):
+            if not self._open(group, head, now):
                 continue
             waiter = head, head.kill  # one that a kill asks for, too, waits anew
             since = self._able_since[waiter] = able_since.get(waiter, now)

@@ -19,8 +19,8 @@ class Kind(StrEnum):
 
 
 class Meter(Protocol):
-    def hit(self, now: float) -> bool:
-        """Count a request; return whether it is within the limit."""
+    def hit(self, now: float, tokens: int) -> bool:
+        """Count a request that takes so many tokens; return whether it is within the limit."""
 
     def change_owner(self, now: float) -> None:
         """Somebody else sends from now on, who knows nothing of what was sent before."""
@@ -35,11 +35,11 @@ class Rolling:
         self._hits: deque[float] = deque()
         self._owner_since = -float("inf")
 
-    def hit(self, now: float) -> bool:
+    def hit(self, now: float, tokens: int) -> bool:
         start = now - self._quota.window_s + EPSILON_S
         while self._hits and self._hits[0] <= start:
             self._hits.popleft()
-        self._hits.append(now)
+        self._hits.extend([now] * tokens)
         return len(self._hits) <= _allowed(self._quota, start, self._owner_since, self._short)
 
     def change_owner(self, now: float) -> None:
@@ -56,11 +56,11 @@ class Fixed:
         self._hits = 0
         self._owner_since = -float("inf")
 
-    def hit(self, now: float) -> bool:
+    def hit(self, now: float, tokens: int) -> bool:
         window = int(now / self._quota.window_s)
         if window != self._window:
             self._window, self._hits = window, 0
-        self._hits += 1
+        self._hits += tokens
         start = window * self._quota.window_s
         return self._hits <= _allowed(self._quota, start, self._owner_since, self._short)
 
@@ -77,9 +77,9 @@ class Bucket:
         self._tokens = float(quota.limit)
         self._filled = 0.0
 
-    def hit(self, now: float) -> bool:
+    def hit(self, now: float, tokens: int) -> bool:
         gained = (now - self._filled) * self._quota.limit / self._quota.window_s
-        self._tokens = min(self._quota.limit, self._tokens + gained) - 1
+        self._tokens = min(self._quota.limit, self._tokens + gained) - tokens
         self._filled = now
         return self._tokens >= -EPSILON_S * self._quota.limit / self._quota.window_s
 

@@ -9,12 +9,13 @@ from random import Random
 
 from tests.simulation.book import NEVER, SimOrder
 from tests.simulation.meters import Kind
-from tests.simulation.toys import Boast, Hasty, Mute, Plain
+from tests.simulation.toys import Boast, Hasty, Metered, Mute, Plain, Toy
 from venues import all_venues
 from venues.base import Quota, Venue
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
 TOYS: tuple[Venue, ...] = (Plain(), Mute(), Hasty(), Boast())
+METERED = Metered()
 #: Where the clock starts: not at zero, which means "long ago" to a track.
 START_S = 1000.0
 #: How much of the lags that a venue's table admits there really is.
@@ -87,11 +88,13 @@ class Scenario:
     late: tuple[float, ...] = field(default=())  # when a cancel of some lane leaves late
 
 
-def draw(seed: int) -> Scenario:
-    """Return the scenario of a seed."""
+def draw(seed: int, *, metered: bool = False) -> Scenario:
+    """Return the scenario of a seed; `metered`: at the venue that counts more than requests."""
     rng = Random(seed)
     calm = rng.random() < 0.2
     venue = rng.choice([*TOYS, *TOYS, *all_venues().values()])
+    if metered:
+        venue = METERED
     quotas = _quotas(venue, rng)
     accounts = tuple(f"desk-{k}" for k in range(1, rng.choice((1, 1, 2, 3)) + 1))
     slowest = rng.uniform(0.005, 0.3)
@@ -125,7 +128,7 @@ def draw(seed: int) -> Scenario:
 
 
 def _quotas(venue: Venue, rng: Random) -> dict[str, Quota]:
-    if venue not in TOYS and rng.random() < 0.5:
+    if not isinstance(venue, Toy) and rng.random() < 0.5:
         return dict(venue.quotas)
     return {
         name: _quota(venue.quotas[name], rng)
@@ -233,7 +236,7 @@ def _older(order: SimOrder, rng: Random) -> SimOrder:
 
 
 def _id(venue: Venue, number: int, kind: IdKind) -> str:
-    if venue in TOYS:
+    if isinstance(venue, Toy):
         return f"{'c' if kind is IdKind.CLIENT else 'o'}{number}"
     if kind is IdKind.CLIENT:
         return f"mine-{number}"

@@ -13,17 +13,25 @@ from worker.lane.lane import Lane
 from worker.pacing.pace import Pace
 
 
-def run_seed(seed: int, pace_kind: type[Pace] = Pace, lane_kind: type[Lane] = Lane) -> World:
+def run_seed(
+    seed: int,
+    pace_kind: type[Pace] = Pace,
+    lane_kind: type[Lane] = Lane,
+    *,
+    metered: bool = False,
+) -> World:
     """Run one seed with these parts, the real ones unless a test spoils one.
 
     Raises:
         LawBroken: with a note that says how to replay it.
     """
     try:
-        world = World(draw(seed), pace_kind, lane_kind).run()
+        world = World(draw(seed, metered=metered), pace_kind, lane_kind).run()
         check_bound(world)
     except Exception as error:
-        error.add_note(f"replay: python -m tests.simulation --seed {seed}")
+        error.add_note(
+            f"replay: python -m tests.simulation --seed {seed}{' --metered' if metered else ''}"
+        )
         raise
     return world
 

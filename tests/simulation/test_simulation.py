@@ -24,6 +24,8 @@ from worker.pacing.pace import NEVER, Pace
 #: Seeds of an ordinary run; `python -m tests.simulation --seeds 10000` runs more.
 SEEDS = 2000
 SEEDS_A_TEST = 200
+#: Seeds at a venue that counts more than requests.
+METERED_SEEDS = 600
 #: A spoiled part is noticed within so many seeds.
 SEEDS_TO_NOTICE = 200
 
@@ -32,6 +34,12 @@ SEEDS_TO_NOTICE = 200
 def test_the_laws_hold(first: int) -> None:
     for seed in range(first, first + SEEDS_A_TEST):
         run_seed(seed)
+
+
+@pytest.mark.parametrize("first", range(0, METERED_SEEDS, SEEDS_A_TEST))
+def test_the_laws_hold_where_requests_and_ids_have_a_price(first: int) -> None:
+    for seed in range(first, first + SEEDS_A_TEST):
+        run_seed(seed, metered=True)
 
 
 def test_a_seed_replays_the_same_run() -> None:
@@ -49,19 +57,33 @@ class PaceFromSend(Pace):
         super().__init__(quota)
         self._sent: deque[float] = deque()
 
-    def take(self, now: float, *, lookup: bool = False, since: float = NEVER) -> None:
-        super().take(now, lookup=lookup, since=since)
+    def take(
+        self, now: float, *, lookup: bool = False, since: float = NEVER, tokens: int = 1
+    ) -> None:
+        super().take(now, lookup=lookup, since=since, tokens=tokens)
         self._sent.append(now)
 
-    def release(self, now: float) -> None:
-        super().release(self._sent.popleft())
+    def release(self, now: float, tokens: int = 1) -> None:
+        super().release(self._sent.popleft(), tokens)
 
 
 class SlowPace(Pace):
     """Keeps a request back for longer than it must."""
 
-    def release(self, now: float) -> None:
-        super().release(now + 0.3)
+    def release(self, now: float, tokens: int = 1) -> None:
+        super().release(now + 0.3, tokens)
+
+
+class OnePricePace(Pace):
+    """Takes one token of a request, whatever it costs."""
+
+    def take(
+        self, now: float, *, lookup: bool = False, since: float = NEVER, tokens: int = 1
+    ) -> None:
+        super().take(now, lookup=lookup, since=since)
+
+    def release(self, now: float, tokens: int = 1) -> None:
+        super().release(now)
 
 
 class ForgetfulPace(Pace):
@@ -164,13 +186,18 @@ SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (
 
 
 def laws_broken(
-    pace_kind: type[Pace], lane_kind: type[Lane], wanted: str, seeds: Iterable[int]
+    pace_kind: type[Pace],
+    lane_kind: type[Lane],
+    wanted: str,
+    seeds: Iterable[int],
+    *,
+    metered: bool = False,
 ) -> set[str]:
     """Return which laws break with these parts, until the one that is wanted does."""
     broken: set[str] = set()
     for seed in seeds:
         try:
-            run_seed(seed, pace_kind, lane_kind)
+            run_seed(seed, pace_kind, lane_kind, metered=metered)
         except LawBroken as error:
             broken.add(error.law)
         if wanted in broken:
@@ -183,6 +210,21 @@ def test_a_law_notices_what_breaks_it(
     law: str, pace_kind: type[Pace], lane_kind: type[Lane]
 ) -> None:
     assert law in laws_broken(pace_kind, lane_kind, law, range(SEEDS_TO_NOTICE))
+
+
+@pytest.mark.parametrize(
+    ("law", "pace_kind", "lane_kind"),
+    [
+        ("limit", OnePricePace, Lane),
+        ("progress", SlowPace, Lane),
+        ("filled", Pace, SmallRequests),
+    ],
+)
+def test_a_law_notices_a_wrong_price(
+    law: str, pace_kind: type[Pace], lane_kind: type[Lane]
+) -> None:
+    seeds = range(SEEDS_TO_NOTICE)
+    assert law in laws_broken(pace_kind, lane_kind, law, seeds, metered=True)
 
 
 def hasty_lane(lag: str) -> type[Lane]:

@@ -10,6 +10,7 @@ from venues.base import (
     Answer,
     Answers,
     Batch,
+    Cost,
     HttpReply,
     HttpRequest,
     Quota,
@@ -141,6 +142,20 @@ class Boast(Toy):
         _lookup("lookup", 1),
     )
     quotas = TOY_QUOTAS
+
+
+class Metered(Plain):
+    """Counts ids by one of its quotas, by another requests and ids, and weighs look-ups."""
+
+    name = "metered"
+    routes = (
+        replace(
+            Plain.routes[0],
+            costs=(Cost("cancel_batch", per_id=1), Cost("escalation", per_request=4, per_id=1)),
+        ),
+        replace(Plain.routes[1], costs=(Cost("escalation", per_request=5),)),
+        replace(Plain.routes[2], costs=(Cost("address", per_request=3),)),
+    )
 
 
 def answer(status: OrdStatus | None, code: str = "unknown") -> Answer:

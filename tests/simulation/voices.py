@@ -240,6 +240,7 @@ class KunaVoice(PlainVoice):
 
 VOICES: dict[str, Voice] = {
     "plain": PlainVoice(),
+    "metered": PlainVoice(),
     "boast": BoastVoice(),
     "mute": MuteVoice(),
     "hasty": MuteVoice(),

@@ -219,6 +219,18 @@ def test_quotas_and_routes_name_each_other(venue: Venue) -> None:
 
 
 @every_venue
+def test_what_a_request_costs_fits_into_its_quota(venue: Venue) -> None:
+    for route in venue.routes:
+        names = [cost.quota for cost in route.costs]
+        assert len(set(names)) == len(names)
+        assert set(names) <= set(route.quotas)
+        for cost in route.costs:
+            least = route.tokens(cost.quota, route.max_ids if cost.per_request else 1)
+            assert min(cost.per_request, cost.per_id) >= 0
+            assert 1 <= least <= venue.quotas[cost.quota].limit
+
+
+@every_venue
 def test_routes_are_told_apart_and_each_kind_can_be_looked_up(venue: Venue) -> None:
     names = [route.name for route in venue.routes]
     canceled = kinds(venue, Purpose.CANCEL)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.simulation.toys import TOY_QUOTAS, Toy
+from tests.simulation.toys import TOY_QUOTAS, Metered, Toy
 from venues import all_venues
 from venues.base import Option
 from venues.credential import Part
@@ -38,7 +38,7 @@ class Choosy(Toy):
     """A venue whose address and routes hang on what an account chooses."""
 
     name = "choosy"
-    routes = ()
+    routes = Metered.routes
     quotas = TOY_QUOTAS
     parts = (Part("api_key"),)
     options = (
@@ -236,3 +236,20 @@ def test_a_venue_has_a_variant_for_every_choice() -> None:
         for category in ("linear", "inverse", "spot")
         for network in ("main", "test")
     ]
+
+
+@pytest.mark.parametrize(
+    ("quota", "limit", "said"),
+    [
+        ("escalation", 11, "quotas.escalation: one request takes 12 of it; allow at least"),
+        ("escalation", 12, ""),  # eight ids and four for the request
+        ("cancel_batch", 1, ""),  # a request for one id leaves, too
+    ],
+)
+def test_a_quota_holds_what_a_request_needs(
+    tmp_path: Path, quota: str, limit: int, said: str
+) -> None:
+    lines = CHOOSY + f'options.category = "spot"\nquotas.{quota} = "{limit}/1s"\n'
+    found = read(tmp_path, lines)["desk-1"]
+
+    assert (f"accounts.desk-1.{said}" in str(found)) if said else isinstance(found, Account)

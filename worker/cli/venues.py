@@ -65,8 +65,16 @@ def _row(route: Route) -> tuple[object, ...]:
         " ".join(sorted(route.id_kinds)),
         "all" if route.ord_types >= set(OrdType) else " ".join(_in_order(route)),
         " ".join(route.group_by) or "-",
-        " ".join(route.quotas),
+        " ".join(_price(route, quota) for quota in route.quotas),
     )
+
+
+def _price(route: Route, quota: str) -> str:
+    """Return a quota with what a request takes of it: "orders (1 an id)"."""
+    cost = route.cost_of(quota)
+    each = [str(cost.per_request)] if cost.per_request else []
+    each += [f"{cost.per_id} an id"] if cost.per_id else []
+    return f"{quota} ({' + '.join(each)})" if cost in route.costs else quota
 
 
 def _in_order(route: Route) -> Iterator[OrdType]:
@@ -101,4 +109,7 @@ def _route_json(route: Route) -> dict[str, Any]:
         "shares": list(route.group_by),
         "needs_symbol": route.needs_symbol,
         "quotas": list(route.quotas),
+        "costs": {
+            cost.quota: {"request": cost.per_request, "id": cost.per_id} for cost in route.costs
+        },
     }

@@ -36,9 +36,9 @@ class Groups:
         return self._later[0][0] if self._later else NEVER
 
     def cancels(self, *, urgent: bool) -> list[tuple[Route, int]]:
-        """Return routes with their number of waiting cancel requests; `urgent`: of kills."""
+        """Return routes with their number of ids that wait for a cancel; `urgent`: of kills."""
         return [
-            (group.route, -(-group.size // group.route.max_ids))
+            (group.route, group.size)
             for group in self._groups.values()
             if not is_lookup(group.route) and (not urgent or is_urgent(group))
         ]

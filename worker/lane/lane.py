@@ -317,7 +317,7 @@ class Lane:
 
     def _ask(self, batch: Batch, now: float) -> Sending:
         """Return the read that asks whether the key is refused still."""
-        self._tokens.take(batch.route, now)
+        self._tokens.take(batch.route, now, ids=len(batch.refs))
         self.in_flight += 1
         return Sending(batch, (), now, 0.0, advisory=True)
 
@@ -325,7 +325,7 @@ class Lane:
         """Return an advisory look-up for ids of kills that wait for a token."""
         route = departure.group.route
         entries = self._advisory_looks.take(departure.most, now)
-        self._tokens.take(route, now)
+        self._tokens.take(route, now, ids=len(entries))
         self.in_flight += 1
         batch = Batch(route, tuple(entry.known for entry in entries))
         return Sending(batch, entries, now, 0.0, advisory=True)
@@ -532,7 +532,10 @@ class Lane:
         urgent = is_urgent(group)
         spare = self._groups.cancels(urgent=urgent) if is_lookup(group.route) else ()
         since = full_since(group)
-        return self._tokens.ready_at(group.route, now, urgent=urgent, since=since, spare=spare)
+        ids = min(group.size, group.route.max_ids)
+        return self._tokens.ready_at(
+            group.route, now, urgent=urgent, since=since, spare=spare, ids=ids
+        )
 
     def _begins_with_one(self, group: Group, now: float) -> bool:
         """Say whether a kill that finds no token for many begins with one id, by its route."""
@@ -573,7 +576,8 @@ class Lane:
                 route = alone
         if head.kill and not is_lookup(route):
             self._kill_left_at = now
-        self._tokens.take(route, now, NEVER if head.kill else head.received_at, planned)
+        since = NEVER if head.kill else head.received_at
+        self._tokens.take(route, now, since, planned, count)
         if not is_lookup(route) and self._tokens.keeps_pace(route, now):
             self._load.caught_up(self)
         return route
@@ -598,12 +602,12 @@ class Lane:
         return entries
 
     def _most_ids(self, group: Group, now: float) -> int:
-        """Return how many ids of a group one request may be for."""
-        route = group.route
-        if not route.list_all_ids:
-            return route.max_ids
-        open_orders, urgent = self._open_orders(group), is_urgent(group)
-        return self._lists.most_ids(route, group.page, open_orders, now, urgent=urgent)
+        """Return how many ids of a group one request may be for now, as far as tokens reach."""
+        route, urgent, most = group.route, is_urgent(group), group.route.max_ids
+        if route.list_all_ids:
+            orders = self._open_orders(group)
+            most = self._lists.most_ids(route, group.page, orders, now, urgent=urgent)
+        return self._tokens.reach(route, most, now, urgent=urgent)
 
     def _open_orders(self, asked: Group) -> int:
         """Return how many orders a whole list shows at least: those still to be canceled."""
@@ -620,7 +624,7 @@ class Lane:
 
     def _land(self, sending: Sending, now: float) -> None:
         self.in_flight -= 1
-        self._tokens.release(sending.batch.route, now)
+        self._tokens.release(sending.batch.route, now, len(sending.batch.refs))
         if sending.is_probe:
             self.standing.probed(now)
         if sending.advisory:

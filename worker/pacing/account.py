@@ -24,10 +24,12 @@ class Tokens:
         urgent: bool,
         since: float = NEVER,
         spare: Collection[tuple[Route, int]] = (),
+        ids: int = 1,
     ) -> float:
         """Return when a request of the route may leave; see `Pace.ready_at`.
 
-        `spare` holds routes with their number of waiting requests, to which it leaves tokens.
+        `spare` holds routes with their number of waiting ids, to which it leaves tokens. A
+        request for `ids` may leave for fewer where that costs no more an id: see `reach`.
         """
         lookup = _is_lookup(route)
         times = (
@@ -37,15 +39,27 @@ class Tokens:
                 lookup=lookup,
                 spare=self._spare(name, spare),
                 since=since,
+                tokens=route.tokens(name, ids if route.cost_of(name).per_request else 1),
             )
             for name, pace in self._drawn(route)
         )
         return max(times, default=now)
 
+    def reach(self, route: Route, most: int, now: float, *, urgent: bool) -> int:
+        """Return for how many ids a request may leave now that may leave: 1 to `most`."""
+        for name, pace in self._drawn(route):
+            cost = route.cost_of(name)
+            if cost.per_id:
+                tokens = pace.to_spend(now, urgent=urgent, evenly=not cost.per_request)
+                most = min(most, (tokens - cost.per_request) // cost.per_id)
+        return max(1, most)
+
     def one_may_leave(self, route: Route, now: float, *, urgent: bool) -> bool:
         """Say whether a cancel of one id may leave by this route now."""
-        paces = (pace for _, pace in self._drawn(route))
-        return all(pace.ready_at(now, urgent=urgent) <= now for pace in paces)
+        return all(
+            pace.ready_at(now, urgent=urgent, tokens=route.tokens(name, 1)) <= now
+            for name, pace in self._drawn(route)
+        )
 
     def catch_up_limit(self, route: Route) -> float:
         """Return the latest start of a cancel that its lane can still make up for."""
@@ -57,7 +71,7 @@ class Tokens:
 
     def slow(self, route: Route) -> bool:
         """Say whether tokens of the route come back slowly."""
-        return any(pace.slow for _, pace in self._drawn(route))
+        return any(pace.slow(route.tokens(name, 1)) for name, pace in self._drawn(route))
 
     def half_free_at(self, route: Route, now: float) -> float:
         """Return when more than half of the tokens of each of its quotas are free."""
@@ -65,27 +79,37 @@ class Tokens:
 
     def spare_at(self, route: Route, requests: int, now: float) -> float:
         """Return when a request may leave and leave tokens for `requests` others to come."""
-        paces = (pace for _, pace in self._drawn(route))
-        return max((pace.spare_at(now, requests) for pace in paces), default=-NEVER)
+        times = (
+            pace.spare_at(now, requests, route.tokens(name, route.max_ids))
+            for name, pace in self._drawn(route)
+        )
+        return max(times, default=-NEVER)
 
     def take(
-        self, route: Route, now: float, since: float = NEVER, planned: Route | None = None
+        self,
+        route: Route,
+        now: float,
+        since: float = NEVER,
+        planned: Route | None = None,
+        ids: int = 1,
     ) -> None:
-        """Count a request of the route that starts; its first id is here since `since`.
+        """Count a request for `ids` that starts; its first id is here since `since`.
 
         Where it was `planned` by another route, the next one there keeps its distance, too:
         two routes are no reason for twice the requests.
         """
-        for _, pace in self._drawn(route):
-            pace.take(now, lookup=_is_lookup(route), since=since)
-        for name, pace in self._drawn(planned or route):
-            if name not in route.quotas:
-                pace.passed(now, since)
+        for name, pace in self._drawn(route):
+            tokens = route.tokens(name, ids)
+            pace.take(now, lookup=_is_lookup(route), since=since, tokens=tokens)
+        if planned is not None:
+            for name, pace in self._drawn(planned):
+                if name not in route.quotas:
+                    pace.passed(now, since, planned.tokens(name, ids))
 
-    def release(self, route: Route, now: float) -> None:
+    def release(self, route: Route, now: float, ids: int = 1) -> None:
         """Count its response, or its time-out."""
-        for _, pace in self._drawn(route):
-            pace.release(now)
+        for name, pace in self._drawn(route):
+            pace.release(now, route.tokens(name, ids))
 
     def assume_spent(self, now: float) -> None:
         """Take over from an owner whose last requests nobody knows."""
@@ -96,18 +120,23 @@ class Tokens:
         return ((name, self._paces[name]) for name in route.quotas if name in self._paces)
 
     def _spare(self, quota: str, waiting: Collection[tuple[Route, int]]) -> int:
-        """Return how many tokens of a quota the waiting requests can use."""
+        """Return how many tokens of a quota the waiting ids can use."""
         return sum(
-            min(requests, self._could_use(route, quota))
-            for route, requests in waiting
+            min(-(-ids // route.max_ids), self._could_use(route, quota))
+            * route.tokens(quota, min(ids, route.max_ids))
+            for route, ids in waiting
             if quota in route.quotas
         )
 
     def _could_use(self, route: Route, quota: str) -> int:
         """Return how many requests the route's other quotas allow in this quota's window."""
         window_s = self._paces[quota].quota.window_s
-        others = (pace.quota for name, pace in self._drawn(route) if name != quota)
-        return min((_fits(other, window_s) for other in others), default=1 << 30)
+        fit = (
+            max(1, _fits(pace.quota, window_s) // route.tokens(name, route.max_ids))
+            for name, pace in self._drawn(route)
+            if name != quota
+        )
+        return min(fit, default=1 << 30)
 
 
 def _is_lookup(route: Route) -> bool:
@@ -115,5 +144,5 @@ def _is_lookup(route: Route) -> bool:
 
 
 def _fits(quota: Quota, window_s: float) -> int:
-    """Return how many requests a quota with all tokens free allows in a window of seconds."""
+    """Return how many tokens a quota that is all free has in a window of seconds."""
     return quota.limit * math.ceil(window_s / quota.window_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from venues.base import Quota
@@ -11,6 +12,9 @@ from venues.base import Quota
 EVEN_WINDOW_S = 2.0
 #: The share of a long window's tokens that routine requests leave to a kill.
 KILL_SHARE = 0.2
+#: The share of a short window's tokens that one routine request for several ids takes at most,
+#: where it may as well be for fewer: a kill waits no longer for a token than that.
+STEP_SHARE = 0.1
 #: After this long (seconds) without a rest routine requests leave one token of a short window.
 #: It costs a long backlog a tenth of its pace, and a shorter one nothing.
 LONG_USE_S = 30.0
@@ -56,8 +60,9 @@ class Pace:
         lookup: bool = False,
         spare: int = 0,
         since: float = NEVER,
+        tokens: int = 1,
     ) -> float:
-        """Return when a token may be taken (now or later; NEVER: not before a response).
+        """Return when tokens may be taken (now or later; NEVER: not before a response).
 
         `urgent` takes any free token; otherwise requests are evenly spaced, or leave a share.
         Look-ups keep their distance from cancels, not cancels from look-ups, and `spare`
@@ -67,7 +72,14 @@ class Pace:
         """
         kept = spare + (0 if urgent else self._kept_for_a_kill(now))
         even_at = now if urgent else max(now, self._even_at(now, since, lookup=lookup))
-        return max(even_at, self._free_at(now, min(kept, self.quota.limit - 1) + 1))
+        return max(even_at, self._free_at(now, min(kept + tokens, self.quota.limit)))
+
+    def to_spend(self, now: float, *, urgent: bool, evenly: bool) -> int:
+        """Return how many tokens one request may take now; `evenly`: no more than a step."""
+        free = self.free(now) - (0 if urgent else self._kept_for_a_kill(now))
+        if urgent or not evenly or not self._gap_s:
+            return free
+        return min(free, math.ceil(self.quota.limit * STEP_SHARE))
 
     def _even_at(self, now: float, since: float, *, lookup: bool) -> float:
         if lookup:
@@ -91,18 +103,20 @@ class Pace:
             return -NEVER
         return self._due + MOST_BEHIND * self.quota.window_s
 
-    @property
-    def slow(self) -> bool:
-        """Whether its tokens come back slowly."""
-        return self._gap_s >= SLOW_GAP_S
+    def slow(self, tokens: int = 1) -> bool:
+        """Say whether so many of its tokens come back slowly."""
+        return self._gap_s * tokens >= SLOW_GAP_S
 
     def half_free_at(self, now: float) -> float:
         """Return when more than half of the tokens are free."""
         return self._free_at(now, self.quota.limit // 2 + 1)
 
-    def spare_at(self, now: float, requests: int) -> float:
-        """Return when a token beside those that `requests` need is free, or every token."""
-        return self._free_at(now, min(requests + 1, self.quota.limit))
+    def spare_at(self, now: float, requests: int, tokens: int = 1) -> float:
+        """Return when there are tokens beside those of `requests`, or every token is free.
+
+        Each request takes `tokens`.
+        """
+        return self._free_at(now, min((requests + 1) * tokens, self.quota.limit))
 
     def _kept_for_a_kill(self, now: float) -> int:
         return self._kept or int(now - self._used_since >= LONG_USE_S)
@@ -113,24 +127,30 @@ class Pace:
             return now
         return self._back_at[missing - 1] if missing <= len(self._back_at) else NEVER
 
-    def take(self, now: float, *, lookup: bool = False, since: float = NEVER) -> None:
+    def take(
+        self, now: float, *, lookup: bool = False, since: float = NEVER, tokens: int = 1
+    ) -> None:
         """Count a request that starts; see `ready_at` for `since`."""
         if self.free(now) == self.quota.limit:
             self._used_since = now
-        self._in_flight += 1
-        self._last_sent = now
+        self._in_flight += tokens
+        self._last_sent = now + self._further_s(tokens)
         if not lookup:
-            self.passed(now, since)
+            self.passed(now, since, tokens)
 
-    def passed(self, now: float, since: float = NEVER) -> None:
+    def passed(self, now: float, since: float = NEVER, tokens: int = 1) -> None:
         """Count a cancel, maybe by another route: the next one keeps its distance."""
-        self._last_cancel = now
-        self._due = min(now, self._due_at(now, since))
+        self._last_cancel = now + self._further_s(tokens)
+        self._due = min(now, self._due_at(now, since)) + self._further_s(tokens)
 
-    def release(self, now: float) -> None:
-        """Count a response, or its time-out: the token returns one window later."""
-        self._in_flight -= 1
-        self._back_at.append(now + self.quota.window_s)
+    def _further_s(self, tokens: int) -> float:
+        """Return how much further the next request keeps away than from one of one token."""
+        return (tokens - 1) * self._gap_s
+
+    def release(self, now: float, tokens: int = 1) -> None:
+        """Count a response, or its time-out: its tokens return one window later."""
+        self._in_flight -= tokens
+        self._back_at.extend([now + self.quota.window_s] * tokens)
 
     def assume_spent(self, now: float) -> None:
         """Take over from an owner whose last requests nobody knows.

@@ -167,7 +167,7 @@ def test_a_group_is_forgotten_after_its_turn_when_it_is_empty() -> None:
     assert list(queues.each()) == []
 
 
-def test_cancels_that_wait_are_counted_in_requests_and_those_of_kills_apart() -> None:
+def test_ids_that_wait_for_a_cancel_are_counted_and_those_of_kills_apart() -> None:
     queues = Groups(Plain())
     for same in (
         entries(*(f"{n}" for n in range(33))),
@@ -176,7 +176,7 @@ def test_cancels_that_wait_are_counted_in_requests_and_those_of_kills_apart() ->
     ):
         queues.put(same, 5.0, 5.0)
 
-    assert [count for _, count in queues.cancels(urgent=False)] == [5, 1]
+    assert [count for _, count in queues.cancels(urgent=False)] == [33, 1]
     assert [count for _, count in queues.cancels(urgent=True)] == [1]
 
 

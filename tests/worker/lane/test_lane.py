@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from tests.simulation.toys import Boast, Hasty, Mute
+from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from tests.support.lane import (
     ABSENT,
     ACCEPTED,
@@ -23,7 +24,7 @@ from tests.support.lane import (
     orders,
     results,
 )
-from venues.base import ENDED_STAGE, Quota, Verdict
+from venues.base import ENDED_STAGE, Cost, Quota, Venue, Verdict
 from venues.coinw import CoinW
 from venues.words import (
     CancelOutcome,
@@ -748,3 +749,101 @@ def test_a_sight_of_an_order_that_is_being_canceled_does_not_outlast_its_absence
 
     told = {id_of(r): r.status for r in results(lane, task) if isinstance(r, CancelOutcome)}
     assert told == {"a": CancelStatus.CLOSED, "b": CancelStatus.CANCELED}
+
+
+def priced(*costs: Cost, most: int = 20) -> Venue:
+    """Return a venue whose one cancel takes this of its quotas."""
+    venue: Venue = Plain()
+    batch, look_up = venue.routes[0], venue.routes[2]
+    venue.routes = (replace(batch, costs=costs, max_ids=most, group_by=()), look_up)
+    return venue
+
+
+def cancels(lane: Lane, count: int, rtt_s: float, *, kill: bool) -> list[tuple[float, int]]:
+    """Have so many ids canceled; return when each request left, and for how many ids."""
+    lane.add(Task(kill=kill), orders(*range(count)), 5.0)
+    left: list[tuple[float, int]] = []
+    under_way: list[tuple[float, Sending]] = []
+    now = 5.0
+    while lane.waiting() or under_way:
+        while sending := lane.next(now):
+            left.append((now - 5.0, len(sending.batch.refs)))
+            under_way.append((now + rtt_s, sending))
+        now = min([lane.quiet_until, *(until for until, _ in under_way)])
+        while under_way and under_way[0][0] <= now:
+            answer(lane, under_way.pop(0)[1], CANCELED, now)
+    return left
+
+
+#: Costs of a request, its quota, ids, and how soon the limit lets the last of them go.
+PRICES = [
+    # Ids cost: ten a second (Bybit), 300 in two seconds (OKX).
+    ((Cost("cancel_batch", per_id=1),), Quota(10, 1.0), 200, 19.0, 19.9),
+    ((Cost("cancel_batch", per_id=1),), Quota(300, 2.0), 1500, 8.0, 9.9),
+    # Both do: 9 + n of 500 in ten seconds, so at most 17 full requests (Kraken Futures).
+    ((Cost("cancel_batch", per_request=9, per_id=1),), Quota(500, 10.0), 680, 10.0, 20.0),
+    # Requests cost: 20 of 2000 in 30 seconds (KuCoin); routine leaves a fifth to a kill.
+    ((Cost("cancel_batch", per_request=20),), Quota(2000, 30.0), 4000, 30.0, 60.0),
+]
+
+
+@pytest.mark.parametrize("kill", [True, False])
+@pytest.mark.parametrize(("costs", "quota", "count", "kill_s", "routine_s"), PRICES)
+def test_ids_leave_as_soon_as_their_tokens_allow(
+    costs: tuple[Cost, ...],
+    quota: Quota,
+    count: int,
+    kill_s: float,
+    routine_s: float,
+    *,
+    kill: bool,
+) -> None:
+    left = cancels(lane_of({"cancel_batch": quota}, priced(*costs)), count, 0.05, kill=kill)
+
+    assert sum(ids for _, ids in left) == count
+    assert left[-1][0] <= 1.08 * (kill_s if kill else routine_s)
+
+
+def test_a_request_is_for_as_many_ids_as_there_are_tokens_for() -> None:
+    lane = lane_of({"cancel_batch": Quota(10, 1.0)}, priced(Cost("cancel_batch", per_id=1)))
+    lane.add(Task(kill=True), orders(*range(4)), 5.0)
+    first = leaves(lane, 5.0)
+    lane.add(Task(kill=True), orders(*range(10, 30)), 5.0)
+
+    second = leaves(lane, 5.0)
+    assert [len(ids(sending)) for sending in (first, second)] == [4, 6]
+    assert lane.next(5.0) is None
+
+    answer(lane, first, CANCELED, 5.2)
+    assert lane.next(6.1) is None
+    assert len(ids(leaves(lane, 6.2))) == 4
+
+
+def test_a_kill_waits_for_no_more_of_routines_ids_than_a_tenth_of_the_window() -> None:
+    lane = lane_of(
+        {"cancel_batch": Quota(300, 2.0)}, priced(Cost("cancel_batch", per_id=1), most=99)
+    )
+    lane.add(Task(), orders(*range(1000)), 5.0)
+
+    assert len(ids(leaves(lane, 5.0))) == 30
+    assert lane.next(5.19) is None
+    assert len(ids(leaves(lane, 5.21))) == 30
+
+    lane.add(Task(kill=True), orders("k"), 5.21)
+    assert "k" in ids(leaves(lane, 5.21))
+
+
+def test_where_a_request_itself_costs_it_waits_to_be_full() -> None:
+    """Ten tokens for one id would be half of what is needed for ten."""
+    lane = lane_of(
+        {"cancel_batch": Quota(30, 10.0)},
+        priced(Cost("cancel_batch", per_request=9, per_id=1), most=10),
+    )
+    lane.add(Task(kill=True), orders(*range(20)), 5.0)
+
+    first = leaves(lane, 5.0)
+    assert len(ids(first)) == 10
+    assert lane.next(5.0) is None  # eleven are left
+
+    answer(lane, first, CANCELED, 5.1)
+    assert len(ids(leaves(lane, 15.1))) == 10

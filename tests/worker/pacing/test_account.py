@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.simulation.toys import Plain
-from venues.base import Quota, Route
+from venues.base import Cost, Quota, Route
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
 
@@ -38,7 +40,7 @@ def test_a_look_up_leaves_the_tokens_that_waiting_cancels_can_use(
     own: Quota | None, requests: int, left: int
 ) -> None:
     quotas = {"account": TEN} | ({"cancel_batch": own} if own else {})
-    spare = [(BATCH, requests)]
+    spare = [(BATCH, requests * BATCH.max_ids)]
     for free, ready_at in ((left + 1, 5.0), (left, NEVER)):
         tokens = tokens_of(**quotas)
         spend(tokens, TEN.limit - free)
@@ -49,7 +51,7 @@ def test_a_look_up_leaves_the_tokens_that_waiting_cancels_can_use(
 def test_a_look_up_leaves_nothing_to_cancels_that_draw_from_another_quota() -> None:
     tokens = tokens_of(lookup=Quota(1, 1.0), cancel_batch=TEN)
 
-    assert tokens.ready_at(LOOKUP, 5.0, urgent=False, spare=[(BATCH, 10)]) == 5.0
+    assert tokens.ready_at(LOOKUP, 5.0, urgent=False, spare=[(BATCH, 80)]) == 5.0
 
 
 @pytest.mark.parametrize(("since", "ready_at"), [(5.0, 5.3), (NEVER, 5.3 + GAP_S)])
@@ -98,3 +100,62 @@ def test_a_route_without_a_quota_waits_for_nothing() -> None:
     assert not tokens.slow(LOOKUP)
     for at in tokens.catch_up_limit(BATCH), tokens.half_free_at(LOOKUP, 5.0):
         assert at == -NEVER
+
+
+def priced(**cost: int) -> Route:
+    """Return a batch that takes this of its quota in place of one token."""
+    return replace(BATCH, costs=(Cost("cancel_batch", **cost),))
+
+
+@pytest.mark.parametrize(
+    ("route", "urgent", "ids", "reached"),
+    [
+        (BATCH, True, 8, 8),  # a request is a token, whatever it holds
+        (priced(per_id=1), True, 8, 4),
+        (priced(per_id=2), True, 8, 2),
+        (priced(per_id=1), False, 8, 1),  # a tenth of ten, and a kill finds the rest
+        (priced(per_request=1, per_id=1), True, 3, 3),
+        (priced(per_request=1, per_id=1), False, 3, 3),  # less would cost more an id
+    ],
+)
+def test_a_request_reaches_as_far_as_its_tokens(
+    route: Route, urgent: bool, ids: int, reached: int
+) -> None:
+    tokens = tokens_of(cancel_batch=TEN)
+    tokens.take(priced(per_id=1), 4.0, ids=6)
+
+    assert tokens.ready_at(route, 5.0, urgent=urgent, ids=ids) == 5.0
+    assert tokens.reach(route, ids, 5.0, urgent=urgent) == reached
+
+
+def test_all_tokens_of_a_request_come_back_one_window_after_its_response() -> None:
+    tokens, route = tokens_of(cancel_batch=TEN), priced(per_request=2, per_id=1)
+    tokens.take(route, 5.0, ids=8)
+    assert tokens.ready_at(route, 5.0, urgent=True, ids=1) == NEVER
+
+    tokens.release(route, 5.5, ids=8)
+    assert tokens.ready_at(route, 6.0, urgent=True, ids=1) == 6.5
+    assert tokens.reach(route, 8, 6.5, urgent=True) == 8
+
+
+def test_the_next_routine_request_keeps_the_distance_of_all_tokens_of_the_one_before() -> None:
+    tokens, route = tokens_of(cancel_batch=TEN), priced(per_id=1)
+    tokens.take(route, 5.0, ids=3)
+
+    assert tokens.ready_at(route, 5.0, urgent=False) == pytest.approx(5.0 + 3 * GAP_S)
+    assert tokens.ready_at(route, 5.0, urgent=True) == 5.0
+
+
+def test_a_look_up_leaves_the_tokens_that_waiting_ids_cost() -> None:
+    tokens, route = tokens_of(account=TEN), replace(BATCH, costs=(Cost("account", per_id=1),))
+    spend(tokens, 6)
+
+    assert tokens.ready_at(LOOKUP, 5.0, urgent=False, spare=[(route, 3)]) == 5.0
+    assert tokens.ready_at(LOOKUP, 5.0, urgent=False, spare=[(route, 4)]) == NEVER
+
+
+def test_a_request_that_costs_much_is_slow_where_a_token_is_not() -> None:
+    tokens = tokens_of(lookup=TEN)
+
+    assert not tokens.slow(LOOKUP)
+    assert tokens.slow(replace(LOOKUP, costs=(Cost("lookup", per_request=3),)))
