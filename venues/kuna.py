@@ -92,6 +92,7 @@ class Kuna(Venue):
         # not be the framework's "Cannot GET /v4/order/private/...".
         Rule("NOT_FOUND", Verdict.IN_DOUBT, "venue_error", "Cannot "),
         Rule("NOT_FOUND", Verdict.UNKNOWN_ORDER, "unknown_order", "order"),
+        Rule("ORDER_NOT_FOUND", Verdict.UNKNOWN_ORDER, "unknown_order"),
     )
     states = {  # https://docs.kuna.io/docs/get-private-orders-history
         "Open": OrdStatus.NEW,

@@ -126,6 +126,9 @@ def _of_outcome(play: Play, told: Told) -> Find | None:
 
 def _open(play: Play, told: Told, family: list[Order]) -> Find | None:
     came = _arrival(told)
+    if _of_another_symbol(told, play.fake.candidates(told.ask)):
+        # What a trigger of that symbol left behind when it fired: docs/evidence.md.
+        family = [order for order in family if order.plan in play.world.orders]
     # Whoever named an order that was open when the job came did not mean one yet to come.
     meant = any((was := order.at(came)) and was.live for order in family)
     for order in family:

@@ -175,6 +175,23 @@ def test_a_word_of_one_symbol_hides_no_fill_of_another(symbol: str, is_wrong: bo
     assert (Class.HIDDEN in found) == is_wrong
 
 
+@pytest.mark.parametrize(("symbol", "is_wrong"), [(SYMBOL, True), ("ETHUSDT", False)])
+def test_a_word_of_one_symbol_hides_no_child_of_another(symbol: str, is_wrong: bool) -> None:
+    fired = replace(order(Change(-5.0, "fire")), ord_type="trigger", child="rests")
+    lane = told_as(CancelStatus.NOT_FOUND, "none_of_symbol")
+
+    found = {f.kind for f in finds(Play(world(fired, symbol=symbol), Parts(lane=lane)).run())}
+
+    assert (Class.OPEN in found) == is_wrong
+
+
+def test_a_word_of_one_symbol_hides_no_open_order_of_another() -> None:
+    where = world(order(swallowed=99), symbol="ETHUSDT")
+    lane = told_as(CancelStatus.NOT_FOUND, "none_of_symbol")
+
+    assert Class.OPEN in {f.kind for f in finds(Play(where, Parts(lane=lane)).run())}
+
+
 def test_an_id_that_is_sent_again_and_again_is_a_flood() -> None:
     found = finds(_Repeating(PLAIN).run())
     assert "id" in {find.key for find in found if find.kind is Class.FLOOD}
