@@ -12,7 +12,7 @@ from venues.sandbox.client import start_sandbox
 
 
 def main() -> int:
-    """Run once; return 0 if nothing was lost, contradictory or false, and no limit broken."""
+    """Run once; return 0 if nothing was lost, false or secret, and no limit was broken."""
     # So that what was started is ended, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     asked = _arguments()
@@ -31,7 +31,7 @@ def main() -> int:
         findings = storm.blow()
         within = not storm.over_limit() and not sandbox.incidents()
         print(*storm.figures(), findings.summary(), sep="\n")
-    for name in ("lost", "contradictory", "false", "unasked"):
+    for name in ("lost", "contradictory", "false", "unasked", "leaked"):
         for line in getattr(findings, name)[:20]:
             print(f"{name}: {line}")
     return 0 if findings.clean and within else 1

@@ -61,13 +61,15 @@ class Findings:
     contradictory: list[str] = field(default_factory=list)
     false: list[str] = field(default_factory=list)
     unasked: list[str] = field(default_factory=list)
+    leaked: list[str] = field(default_factory=list)
     duplicates: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
 
     @property
     def clean(self) -> bool:
-        """Say whether nothing was lost, contradictory, false or unasked for."""
-        return not (self.lost or self.contradictory or self.false or self.unasked)
+        """Say whether nothing was lost, contradictory, false, unasked for or secret."""
+        wrong = self.lost, self.contradictory, self.false, self.unasked, self.leaked
+        return not any(wrong)
 
     def summary(self) -> str:
         """Return the figures in one line."""
@@ -75,7 +77,7 @@ class Findings:
         return (
             f"lost {len(self.lost)}, contradictory {len(self.contradictory)}, "
             f"false {len(self.false)}, unasked {len(self.unasked)}, "
-            f"duplicates {self.duplicates}; {counts}"
+            f"leaked {len(self.leaked)}, duplicates {self.duplicates}; {counts}"
         )
 
 

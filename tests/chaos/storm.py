@@ -20,6 +20,7 @@ from tests.support.rabbitmq import RabbitNode
 from tests.support.worker import WorkerProcess
 from tests.support.world import SYMBOLS, Desk, World, new_id
 from venues.sandbox.client import SandboxClient
+from venues.sandbox.engine import SPELLINGS
 
 VENUES = ("coinw", "ztdx", "kuna")
 DESKS_PER_VENUE = 3
@@ -124,7 +125,23 @@ class Storm:
             self._world.hear_all(CALM_S)
         finally:
             self._world.close()
-        return self._world.check()
+        findings = self._world.check()
+        findings.leaked += self._leaks()
+        return findings
+
+    def _leaks(self) -> list[str]:
+        """Return whose key or secret stands, as a venue may spell it, in outcomes or logs."""
+        said = [str(value) for told in self._world.told for value in told.body.values()]
+        for worker in self._world.workers:
+            said += [str(value) for line in worker.lines() for value in line.values()]
+            said.append(worker.errors())
+        everything = "\n".join(said)
+        return [
+            f"{desk.name}, spelled {how}"
+            for desk in self._desks
+            for how, spell in SPELLINGS.items()
+            if spell(desk.key) in everything or spell(desk.secret) in everything
+        ]
 
     # -- what goes in --------------------------------------------------------------------
 
@@ -193,6 +210,8 @@ class Storm:
         where: dict[str, Any] = {"path_contains": CANCEL_PATHS[desk.venue]} if of_batch else {}
         if kind == "html":
             where["status"] = self._dice.choice(PAGES)
+        if kind == "echo_key":
+            where["spelled"] = self._dice.choice(sorted(SPELLINGS))
         times = self._dice.randint(1, 3)
         self.sandbox.fault(kind, api_key=desk.key, times=times, **where, **table[kind])
 
