@@ -260,6 +260,10 @@ class Answers:
     page: Page | None = None
 
 
+#: What an account chooses that says nothing of itself.
+NOTHING_CHOSEN: Mapping[str, str] = MappingProxyType({})
+
+
 class Venue(ABC):
     """A trading venue. Subclass once, never twice; the file's docstring lists its quirks.
 
@@ -300,7 +304,7 @@ class Venue(ABC):
     #: order before its cancel can know that there was one.
     forgets_canceled: bool = False
 
-    def __init__(self, chosen: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, chosen: Mapping[str, str] = NOTHING_CHOSEN) -> None:
         self.chosen = {each.name: each.values[0] for each in self.options} | dict(chosen)
 
     def variants(self) -> list[Venue]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.simulation.toys import TOY_QUOTAS, Metered, Toy
 from venues import all_venues
-from venues.base import Option
+from venues.base import NOTHING_CHOSEN, Option
 from venues.credential import Part
 from worker.settings import Account, ConfigError, load, load_each
 
@@ -46,7 +45,7 @@ class Choosy(Toy):
         Option("network", ("main", "test"), default="main"),
     )
 
-    def __init__(self, chosen: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, chosen: Mapping[str, str] = NOTHING_CHOSEN) -> None:
         super().__init__(chosen)
         self.base_url = f"https://{self.chosen['network']}.invalid"
 
