@@ -214,10 +214,16 @@ def leaky(world: World, word: str) -> tuple[str, ...]:
     return ("execute", "plan") if leaks else (word,)
 
 
+def lacks_instrument(world: World, call: Call) -> bool:
+    """Whether a list is asked for without the instrument that the pages call optional."""
+    demanded = world.setting(NAME, "instrument") == "demanded"
+    return demanded and not call.query.get("instrument")
+
+
 def order_information(world: World, call: Call) -> Reply:
     """GET /v1/perpum/order."""
     wanted = call.query.get("positionType")
-    if not wanted:
+    if not wanted or lacks_instrument(world, call):
         return missing()
     ids = query_ids(call)
     if wanted not in POS_TYPES | {"moveStopProfitLoss"} or len(ids) > MOST_IDS:
@@ -285,6 +291,8 @@ def leaves_a_row(world: World, call: Call, order: Order) -> bool:
 
 def past_orders(world: World, call: Call, span_ms: int) -> Reply:
     """Answer a page of history, newest first; every parameter is optional."""
+    if lacks_instrument(world, call):
+        return missing()
     origin = call.query.get("originType")
     instrument = call.query.get("instrument", "").upper()
     if origin not in (None, "plan", "planTrigger", "execute"):
@@ -386,6 +394,7 @@ VENUE = Venue(
         "bad_id": Option("refused", ("refused", "ignored")),
         "history": Option("executed_only", ("executed_only", "all")),
         "leaky_filter": Option(True, (True, False)),
+        "instrument": Option("optional", ("optional", "demanded")),
         #: permitted clock skew in seconds: not documented; null accepts any time
         "skew_s": Option(60, nullable=True),
         "escalation": Option("on", ("on", "off")),

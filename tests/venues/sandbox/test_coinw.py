@@ -254,6 +254,20 @@ def test_history_is_newest_first_ten_a_page_and_filters(sandbox: SandboxClient) 
     assert [row["id"] for row in other["rows"]] == [eth]
 
 
+@pytest.mark.parametrize(
+    "target", ["order?positionType=plan", "orders/history?page=1", "orders/archive?page=1"]
+)
+def test_lists_may_demand_an_instrument(sandbox: SandboxClient, target: str) -> None:
+    free = coinw(sandbox, "GET", target).json["code"]
+    sandbox.settings({"coinw.instrument": "demanded"})
+
+    codes = [
+        coinw(sandbox, "GET", f"{target}{more}").json["code"]
+        for more in ("", "&instrument=BTC")
+    ]
+    assert (free, codes) == (0, [402, 0])
+
+
 def test_history_forgets_after_a_week_and_the_archive_after_three_months(
     sandbox: SandboxClient,
 ) -> None:
