@@ -15,6 +15,7 @@ from worker.lane.submission import Submission
 from worker.orders.progress import Cohort
 from worker.orders.retry import Returned
 from worker.pacing.pace import NEVER, Pace
+from worker.pacing.shared import SharedPace
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -51,7 +52,9 @@ def make_worker(
 ) -> dict[str, Desk]:
     """Return the lanes of a worker; quotas of the address are shared by them."""
     shared = {n: q for n, q in scenario.quotas.items() if q.scope == "address"}
-    paces = {name: pace_kind(quota) for name, quota in shared.items()}
+    spoils_it = issubclass(pace_kind, SharedPace)
+    shared_kind = pace_kind if spoils_it else type("Shared", (SharedPace, pace_kind), {})
+    paces: dict[str, Pace] = {name: shared_kind(quota) for name, quota in shared.items()}
     ledgers = {name: Ledger(quota) for name, quota in shared.items()}
     own = {n: q for n, q in scenario.quotas.items() if q.scope == "account"}
     desks: dict[str, Desk] = {}

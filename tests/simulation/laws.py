@@ -13,8 +13,10 @@ from worker.lane.holds import Load
 from worker.lane.lane import Entry, Group, Lane, Sending
 from worker.lane.standing import ASK_AGAIN_S
 from worker.orders.follow import next_route
+from worker.orders.progress import Phase
 from worker.orders.routes import batch_key, single_route
-from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S
+from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S, NEVER
+from worker.pacing.shared import BEGINS
 
 #: What could leave waits for others, which it may go with or which are in a hurry, for at most
 #: so many seconds. A cancel waits for nobody while the process keeps up.
@@ -22,6 +24,8 @@ KILL_WAITS_S = 2.0
 #: Routine requests that may as well be smaller take no more of a short window than its tenth.
 STEPS_A_WINDOW = 10
 ROUTINE_WAITS_S = 3.0
+#: A lane that begins has a token of the quotas that it shares after so many seconds.
+BEGINS_WITHIN_S = 1.5
 
 #: The groups of a lane that have ids, each with its most pressing one.
 Heads = Sequence[tuple[Group, Entry]]
@@ -49,8 +53,11 @@ class Ledger:
     after_cancel: float = -float("inf")
     used_since: float = float("inf")
     ended: deque[float] = field(default_factory=deque)
+    sent_at: dict[object, deque[float]] = field(default_factory=dict)  # of each lane
+    ids_at: dict[object, float] = field(default_factory=dict)  # when a lane last had some
 
-    def sent(self, route: Route, now: float, tokens: int) -> None:
+    def sent(self, lane: object, route: Route, now: float, tokens: int) -> None:
+        self.sent_at.setdefault(lane, deque()).extend([now] * tokens)
         if self.free(now) == self.quota.limit:
             self.used_since = now
         self.in_flight += tokens
@@ -85,16 +92,34 @@ class Ledger:
     def is_long(self) -> bool:
         return self.quota.window_s > EVEN_WINDOW_S
 
-    def open_to(self, route: Route, kill: bool, now: float, tokens: int) -> bool:
-        """Return whether a request may start now, if it has nothing to leave to others."""
+    def had(self, lane: object, now: float) -> int:
+        """Return how many tokens a lane took in the last window."""
+        sent_at = self.sent_at.get(lane, deque())
+        while sent_at and sent_at[0] <= now - self.quota.window_s - EPSILON_S:
+            sent_at.popleft()
+        return len(sent_at)
+
+    def first_sent_at(self, now: float) -> list[float]:
+        """Return when each lane took the first of its tokens of the last window."""
+        return [self.sent_at[lane][0] for lane in self.sent_at if self.had(lane, now)]
+
+    def left_to_lanes(self, lane: object, now: float) -> int:
+        """Return how many tokens at most a lane leaves to others: none, if it is alone."""
+        since = now - self.quota.window_s - EPSILON_S
+        others = sum(other is not lane and at >= since for other, at in self.ids_at.items())
+        return others and others + -(-self.had(lane, now) // BEGINS)
+
+    def open_to(self, lane: object, route: Route, kill: bool, now: float, tokens: int) -> bool:
+        """Return whether a request may start now, if its lane has nothing else to leave."""
         if self.blind_until > now:
             return False
         after = self.after_cancel if route.purpose is Purpose.CANCEL else self.after_sent
         spaced = kill or self.is_long or now >= after + EPSILON_S
-        return spaced and self.free(now) >= min(tokens + self.kept(kill, now), self.quota.limit)
+        left = self.kept(kill, now) + self.left_to_lanes(lane, now)
+        return spaced and self.free(now) >= min(tokens + left, self.quota.limit)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Watch:
     """Watches one lane of one worker."""
 
@@ -106,6 +131,7 @@ class Watch:
     refused_at: float = 0.0  # the last one
     asking: bool = False  # nobody was answered since
     _able_since: dict[Waiter, float] = field(default_factory=dict)  # what could leave, by now
+    _begins_since: float = float("inf")  # could leave but for others of its address, at last
 
     def before_send(self, sending: Sending, now: float) -> None:
         """Check a request that is about to leave, then count it."""
@@ -122,6 +148,7 @@ class Watch:
             self._check_kill_first(now)
         if sending.batch.route.purpose is Purpose.LOOKUP:
             self._check_cancels_first(sending, now)
+        self._check_beginning(now)
         self._count(sending, now)
         planned, ids = self._planned(sending), len(sending.batch.refs)
         if sending.batch.route.purpose is Purpose.CANCEL:
@@ -131,7 +158,7 @@ class Watch:
     def _count(self, sending: Sending, now: float) -> None:
         route, ids = sending.batch.route, len(sending.batch.refs)
         for name, ledger in self._drawn(route):
-            ledger.sent(route, now, route.tokens(name, ids))
+            ledger.sent(self, route, now, route.tokens(name, ids))
 
     def landed(self, sending: Sending, now: float) -> None:
         """Count the end of a request."""
@@ -157,7 +184,7 @@ class Watch:
         """Say whether a request for so many ids may start; where only ids cost, for one."""
         least = {name: ids if route.cost_of(name).per_request else 1 for name in route.quotas}
         return all(
-            ledger.open_to(route, kill, now, route.tokens(name, least[name]))
+            ledger.open_to(self, route, kill, now, route.tokens(name, least[name]))
             for name, ledger in self._drawn(route)
         )
 
@@ -266,6 +293,10 @@ class Watch:
     def at_rest(self, now: float) -> None:
         """Check that nothing is lost, nothing oversleeps, and nothing waits for too long."""
         able_since, self._able_since = self._able_since, {}
+        if self.lane.entries():
+            for ledger in self.ledgers.values():
+                ledger.ids_at[self] = now
+        self._check_beginning(now)
         if self.lane.standing.shut:
             return
         lost = [entry for entry in self._waiting(now) if entry.group is None]
@@ -293,3 +324,47 @@ class Watch:
             if now - since > (KILL_WAITS_S if head.kill else ROUTINE_WAITS_S) + EPSILON_S:
                 seen = f"{group.route.name} could leave since {since:.6f}"
                 raise LawBroken("patience", seen, now)
+
+    def _check_beginning(self, now: float) -> None:
+        """A lane that had no token of late has one soon, whatever the others of its address do.
+
+        That is so after another one that begins has had its own; and not where one lane alone
+        took every token, which nobody kept it from.
+        """
+        waits = [ledger for ledger in self._shared() if self._begins(ledger, now)]
+        if not waits:
+            self._begins_since = NEVER
+            return
+        self._begins_since = min(self._begins_since, now)
+        first_ones = [at for ledger in waits for at in ledger.first_sent_at(now)]
+        since = max([self._begins_since, *first_ones])
+        if now - since > BEGINS_WITHIN_S + EPSILON_S:
+            raise LawBroken("begins", f"it has waited since {self._begins_since:.6f}", now)
+
+    def _shared(self) -> list[Ledger]:
+        return [ledger for ledger in self.ledgers.values() if ledger.quota.scope == "address"]
+
+    def _begins(self, ledger: Ledger, now: float) -> bool:
+        """Say whether the lane had nothing of a shared quota, and could leave but for it."""
+        lane = self.lane
+        busy = now < self.load.busy_until or ledger.blind_until > now
+        quiet = lane.standing.shut or now < lane.standing.quiet_until
+        if busy or quiet or lane.in_flight or ledger.had(self, now):
+            return False
+        alone = sum(ledger.had(other, now) > 0 for other in ledger.sent_at) < 2
+        if alone and not ledger.free(now):
+            return False
+        return any(
+            head.progress.phase is not Phase.CONFIRM
+            and self._open_but_for(ledger, group, head, now)
+            for group, head in self._heads(now)
+        )
+
+    def _open_but_for(self, shared: Ledger, group: Group, head: Entry, now: float) -> bool:
+        route, ids = group.route, min(group.size, group.route.max_ids)
+        drawn = dict(self._drawn(route))
+        return shared in drawn.values() and all(
+            ledger is shared
+            or ledger.open_to(self, route, head.kill, now, route.tokens(name, ids))
+            for name, ledger in drawn.items()
+        )

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.simulation import laws
 from tests.simulation.bound import check_bound, ratio_to_bound
+from tests.simulation.crowd import draw_crowd
 from tests.simulation.laws import LawBroken
 from tests.simulation.seeds import run_seed
+from tests.simulation.world import World
 from tests.support.lane import id_of
 from venues.base import Quota, Venue
 from venues.words import CancelOutcome, CancelStatus
@@ -20,10 +23,13 @@ from worker.lane.holds import Load
 from worker.lane.lane import Entry, Group, Lane, Pause, Sending
 from worker.lane.submission import Result, Submission
 from worker.pacing.pace import NEVER, Pace
+from worker.pacing.shared import SharedPace
 
 #: Seeds of an ordinary run; `python -m tests.simulation --seeds 10000` runs more.
 SEEDS = 2000
 SEEDS_A_TEST = 200
+#: Seeds of many lanes at one address, each with some 300 requests.
+CROWDS = 40
 #: Seeds at a venue that counts more than requests.
 METERED_SEEDS = 600
 #: A spoiled part is noticed within so many seeds.
@@ -57,10 +63,8 @@ class PaceFromSend(Pace):
         super().__init__(quota)
         self._sent: deque[float] = deque()
 
-    def take(
-        self, now: float, *, lookup: bool = False, since: float = NEVER, tokens: int = 1
-    ) -> None:
-        super().take(now, lookup=lookup, since=since, tokens=tokens)
+    def take(self, now: float, **more: Any) -> None:
+        super().take(now, **more)
         self._sent.append(now)
 
     def release(self, now: float, tokens: int = 1) -> None:
@@ -77,10 +81,8 @@ class SlowPace(Pace):
 class OnePricePace(Pace):
     """Takes one token of a request, whatever it costs."""
 
-    def take(
-        self, now: float, *, lookup: bool = False, since: float = NEVER, tokens: int = 1
-    ) -> None:
-        super().take(now, lookup=lookup, since=since)
+    def take(self, now: float, **more: Any) -> None:
+        super().take(now, **more | {"tokens": 1})
 
     def release(self, now: float, tokens: int = 1) -> None:
         super().release(now)
@@ -256,6 +258,46 @@ def test_no_look_leaves_at_the_very_moment_of_a_deadline() -> None:
 @pytest.mark.parametrize("seed", [2662, 2903, 4407])
 def test_some_faults_in_a_row_do_not_hide_what_the_record_names(seed: int) -> None:
     run_seed(seed)
+
+
+class Unfair(SharedPace):
+    """Gives the tokens of an address to whoever comes first."""
+
+    def ready_at(self, now: float, *, lane: object = None, **more: Any) -> float:
+        return Pace.ready_at(self, now, **more)
+
+
+def test_lanes_of_one_address_share_it() -> None:
+    for seed in range(CROWDS):
+        World(draw_crowd(seed)).run()
+
+
+def test_the_law_of_lanes_that_begin_notices_that_nothing_is_left_to_them() -> None:
+    with pytest.raises(LawBroken, match="begins"):
+        for seed in range(CROWDS):
+            World(draw_crowd(seed), Unfair).run()
+
+
+def test_the_first_kill_of_a_lane_is_no_later_than_without_fairness(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many kills of one lane may be: the last of them leave a token to others."""
+    monkeypatch.setattr(laws, "BEGINS_WITHIN_S", NEVER)
+    for seed in range(CROWDS // 2):
+        scenario = draw_crowd(seed)
+        fair, unfair = (first_kills(World(scenario, kind).run()) for kind in (Pace, Unfair))
+        for account, found in fair.items():
+            assert found <= unfair[account] + scenario.rtt_s[1]  # as no two runs are the same
+
+
+def first_kills(world: World) -> dict[str, float]:
+    """Return when the first kill of each account left."""
+    firsts: dict[str, float] = {}
+    for job in world.scenario.jobs:
+        if job.kill:
+            left = min(world.first_cancels[job.job_id, ref] for ref in job.refs)
+            firsts[job.account] = min(left, firsts.get(job.account, NEVER))
+    return firsts
 
 
 def test_the_bound_notices_a_late_cancel() -> None:

@@ -577,7 +577,7 @@ class Lane:
         if head.kill and not is_lookup(route):
             self._kill_left_at = now
         since = NEVER if head.kill else head.received_at
-        self._tokens.take(route, now, since, planned, count)
+        self._tokens.take(route, now, since, planned, count, urgent=head.kill)
         if not is_lookup(route) and self._tokens.keeps_pace(route, now):
             self._load.caught_up(self)
         return route

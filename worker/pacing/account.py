@@ -31,19 +31,20 @@ class Tokens:
         `spare` holds routes with their number of waiting ids, to which it leaves tokens. A
         request for `ids` may leave for fewer where that costs no more an id: see `reach`.
         """
-        lookup = _is_lookup(route)
-        times = (
-            pace.ready_at(
+        lookup, ready_at = _is_lookup(route), now
+        for name, pace in self._drawn(route):
+            at = pace.ready_at(
                 now,
                 urgent=urgent,
                 lookup=lookup,
                 spare=self._spare(name, spare),
                 since=since,
                 tokens=route.tokens(name, ids if route.cost_of(name).per_request else 1),
+                lane=self,
             )
-            for name, pace in self._drawn(route)
-        )
-        return max(times, default=now)
+            pace.asked(self, now, urgent=urgent, ready_at=at)
+            ready_at = max(ready_at, at)
+        return ready_at
 
     def reach(self, route: Route, most: int, now: float, *, urgent: bool) -> int:
         """Return for how many ids a request may leave now that may leave: 1 to `most`."""
@@ -57,7 +58,7 @@ class Tokens:
     def one_may_leave(self, route: Route, now: float, *, urgent: bool) -> bool:
         """Say whether a cancel of one id may leave by this route now."""
         return all(
-            pace.ready_at(now, urgent=urgent, tokens=route.tokens(name, 1)) <= now
+            pace.ready_at(now, urgent=urgent, tokens=route.tokens(name, 1), lane=self) <= now
             for name, pace in self._drawn(route)
         )
 
@@ -92,15 +93,18 @@ class Tokens:
         since: float = NEVER,
         planned: Route | None = None,
         ids: int = 1,
+        *,
+        urgent: bool = True,
     ) -> None:
         """Count a request for `ids` that starts; its first id is here since `since`.
 
         Where it was `planned` by another route, the next one there keeps its distance, too:
         two routes are no reason for twice the requests.
         """
+        lookup = _is_lookup(route)
         for name, pace in self._drawn(route):
             tokens = route.tokens(name, ids)
-            pace.take(now, lookup=_is_lookup(route), since=since, tokens=tokens)
+            pace.take(now, lookup=lookup, since=since, tokens=tokens, lane=self, urgent=urgent)
         if planned is not None:
             for name, pace in self._drawn(planned):
                 if name not in route.quotas:

@@ -61,6 +61,7 @@ class Pace:
         spare: int = 0,
         since: float = NEVER,
         tokens: int = 1,
+        lane: object = None,  # noqa: ARG002 - as where lanes share: see `SharedPace`
     ) -> float:
         """Return when tokens may be taken (now or later; NEVER: not before a response).
 
@@ -68,7 +69,8 @@ class Pace:
         Look-ups keep their distance from cancels, not cancels from look-ups, and `spare`
         tokens more must stay free (a look-up leaves them to waiting cancels). A cancel that
         gains nothing by waiting, as it is full, says `since` when its ids are here: then it
-        only has to keep its distance from when the one before was due.
+        only has to keep its distance from when the one before was due. Which `lane` asks is of
+        no account where lanes do not share.
         """
         kept = spare + (0 if urgent else self._kept_for_a_kill(now))
         even_at = now if urgent else max(now, self._even_at(now, since, lookup=lookup))
@@ -127,8 +129,18 @@ class Pace:
             return now
         return self._back_at[missing - 1] if missing <= len(self._back_at) else NEVER
 
+    def asked(self, lane: object, now: float, *, urgent: bool, ready_at: float) -> None:
+        """Note what a lane was told by `ready_at`."""
+
     def take(
-        self, now: float, *, lookup: bool = False, since: float = NEVER, tokens: int = 1
+        self,
+        now: float,
+        *,
+        lookup: bool = False,
+        since: float = NEVER,
+        tokens: int = 1,
+        lane: object = None,  # noqa: ARG002
+        urgent: bool = False,  # noqa: ARG002
     ) -> None:
         """Count a request that starts; see `ready_at` for `since`."""
         if self.free(now) == self.quota.limit:

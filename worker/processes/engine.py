@@ -13,6 +13,7 @@ from worker.http.transport import InDoubt, NotSent, Transport
 from worker.lane.holds import Load
 from worker.lane.lane import MOST_IN_FLIGHT
 from worker.pacing.pace import Pace
+from worker.pacing.shared import SharedPace
 from worker.processes.driver import Deliver, Driver
 from worker.processes.protocol import AccountChanged
 from worker.settings import Account, Egress
@@ -42,12 +43,12 @@ class _Host:
     """What all accounts at one base URL share."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
-    address_paces: dict[str, Pace] = field(default_factory=dict)
+    address_paces: dict[str, SharedPace] = field(default_factory=dict)
 
     def paces(self, quotas: Mapping[str, Quota]) -> dict[str, Pace]:
         """Return the pace of each quota: those of the address are shared."""
         return {
-            name: self.address_paces.setdefault(name, Pace(quota))
+            name: self.address_paces.setdefault(name, SharedPace(quota))
             if quota.scope == "address"
             else Pace(quota)
             for name, quota in quotas.items()
