@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,36 @@ def test_broker_goes_and_comes_back(
     owned = len(shaky.lines("lane_owned", account=desk.name))
     lost = sum("Connection to broker lost" in line["event"] for line in worker.lines())
     assert 2 <= owned <= 1 + lost
+
+
+#: Milliseconds: longer than a token is held, and shorter than it takes to cancel all below.
+CONSUMER_TIMEOUT_MS = 20_000
+
+
+def test_a_consumer_timeout_is_learned_from_the_first_loss(
+    shaky: World, broken_rabbit: RabbitNode
+) -> None:
+    """The broker takes a job back once; from then on it is given back in time."""
+    for name, value in (
+        ("consumer_timeout", CONSUMER_TIMEOUT_MS),
+        ("channel_tick_interval", 1000),
+    ):
+        broken_rabbit.control("eval", f"application:set_env(rabbit, {name}, {value}).")
+    slow = 'quotas = {account = "1/2s", cancel_batch = "1/2s", lookup = "1/2s"}'
+    desk = shaky.desk("timed", "kuna", slow)
+    worker = shaky.worker().start(ready="lane_owned")
+    until = datetime.now(UTC) + timedelta(seconds=50)
+    shaky.send(desk, shaky.seed(desk, 60), deadline=until.isoformat())
+    shaky.hear_all(80)
+    for name, value in (("consumer_timeout", 1_800_000), ("channel_tick_interval", 60_000)):
+        broken_rabbit.control("eval", f"application:set_env(rabbit, {name}, {value}).")
+
+    assert shaky.check().clean, shaky.check()
+    lost = [line for line in worker.lines() if "Connection to broker lost" in line["event"]]
+    assert len(lost) == 1, lost
+    (told,) = worker.events("consumer_timeout_too_short")
+    assert told["hold_s"] == pytest.approx(CONSUMER_TIMEOUT_MS / 3000, abs=0.1)
+    assert shaky.lines("cancel_retry", why="held_long")
 
 
 def test_told_to_stop_while_the_broker_is_away(shaky: World, broken_rabbit: RabbitNode) -> None:

@@ -36,6 +36,7 @@ from worker.consumer.triage import (
     triage_unrouted,
 )
 from worker.contract.outcome import utc_now
+from worker.jobs.poison import allowed_hold_s
 from worker.jobs.runtime import Runtime
 from worker.jobs.submit import JobDelivery, begin, fresh_ids, is_due
 
@@ -118,6 +119,10 @@ class CancelConsumer(Consumer):
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Stop sending: the broker gives the lanes to another worker now."""
         self.ownership.lose()
+        hold_s = allowed_hold_s(exc, self.runtime.longest_hold_s)
+        if hold_s < self.runtime.longest_hold_s:
+            self._log.error("consumer_timeout_too_short", hold_s=round(hold_s, 1))
+            self.runtime.longest_hold_s = hold_s
         super().on_connection_error_after_connected(exc)
 
     # -- messages ------------------------------------------------------------------------

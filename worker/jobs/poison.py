@@ -11,6 +11,7 @@ forgotten: an innocent job that takes long would otherwise be given up, and be p
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -28,6 +29,8 @@ DELIVERED_IN_VAIN = "delivery_limit"
 _DEATH = ("exchange", "queue", "reason")
 #: A task holds its message no longer: the broker takes a message back after 30 minutes.
 LONGEST_HOLD_S = 900.0
+#: What the broker says where its `consumer_timeout` is shorter than that (RabbitMQ 3.10.8).
+_TAKEN_BACK = re.compile(r"delivery acknowledgement .*timed out. Timeout value used: (\d+) ms")
 #: A worker that holds a quarantined message for this long has survived it.
 SUSPECT_HOLD_S = 3.0
 #: How often a message was set aside; its count at the broker begins anew each time.
@@ -86,12 +89,23 @@ def disposition(past: Past) -> Disposition:
     return Disposition.DELAY if past.vain >= TRIES else Disposition.RUN
 
 
-def longest_hold_s(*, quarantined: bool, attempt: int) -> float:
+def longest_hold_s(*, quarantined: bool, attempt: int, most_s: float = LONGEST_HOLD_S) -> float:
     """Return for how long a task holds its message before it goes back with what is done.
 
-    `attempt` counts from 1; a job that kills slowly is not acquitted without end.
+    `attempt` counts from 1; a job that kills slowly is not acquitted without end. `most_s` is
+    what the broker allows.
     """
-    return SUSPECT_HOLD_S if quarantined and attempt <= DELIVERY_LIMIT else LONGEST_HOLD_S
+    suspect = quarantined and attempt <= DELIVERY_LIMIT
+    return min(SUSPECT_HOLD_S, most_s) if suspect else most_s
+
+
+def allowed_hold_s(error: Exception, before_s: float) -> float:
+    """Return for how long a message may be held, in seconds, by what ended a connection.
+
+    The broker names its limit only then. A third of it leaves time for a job's begin and end.
+    """
+    said = _TAKEN_BACK.search(str(error))
+    return min(before_s, int(said[1]) / 3000) if said else before_s
 
 
 def delayed_headers(headers: Mapping[str, Any], past: Past) -> dict[str, Any]:

@@ -43,7 +43,11 @@ class JobRun:
         self.attempt = progress.attempt if progress else 1
         self._came_at = math.inf if progress else delivery.parsed.came_at
         self._pending = delivery.pending
-        self._hold_s = longest_hold_s(quarantined=delivery.quarantined, attempt=self.attempt)
+        self._hold_s = longest_hold_s(
+            quarantined=delivery.quarantined,
+            attempt=self.attempt,
+            most_s=runtime.longest_hold_s,
+        )
         self.report = Report(
             runtime.publisher,
             self.job,

@@ -14,6 +14,7 @@ from worker.amqp.outcome_stream import OutcomeStream
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import is_embedded, user_of
 from worker.contract.outcome import message_id
+from worker.jobs.poison import LONGEST_HOLD_S
 from worker.jobs.submit import JobDelivery
 from worker.processes.client import LaneClient
 from worker.settings import Settings
@@ -74,6 +75,8 @@ class Runtime:
         self.deliveries: WeakValueDictionary[str, JobDelivery] = WeakValueDictionary()
         self._owned: set[str] = set()
         self.pulse = Pulse()
+        #: For how long (seconds) the broker lets a worker hold a message, as far as is known.
+        self.longest_hold_s = LONGEST_HOLD_S
 
     def listen(self, write: Callable[[str], object]) -> None:
         """Begin to hear of the lanes; `write` gets the lines of their log."""

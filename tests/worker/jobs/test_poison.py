@@ -9,11 +9,13 @@ import pytest
 
 from worker.amqp.topology import DELIVERY_LIMIT
 from worker.jobs.poison import (
+    LONGEST_HOLD_S,
     LONGEST_S,
     QUARANTINES,
     TRIES,
     Disposition,
     Past,
+    allowed_hold_s,
     delay_route,
     delayed_headers,
     disposition,
@@ -144,3 +146,29 @@ def test_the_way_aside_leads_back() -> None:
 
     assert waits <= set(range(1, LONGEST_S + 1))
     assert len(waits) > 10
+
+
+@pytest.mark.parametrize(
+    ("error", "before_s", "allowed_s"),
+    [
+        (
+            "PRECONDITION_FAILED - delivery acknowledgement on channel 3 timed out. "
+            "Timeout value used: 60000 ms. This timeout value can be configured",
+            LONGEST_HOLD_S,
+            20.0,
+        ),
+        ("delivery acknowledgement timed out. Timeout value used: 60000 ms", 10.0, 10.0),
+        ("PRECONDITION_FAILED - unknown delivery tag 7", LONGEST_HOLD_S, LONGEST_HOLD_S),
+    ],
+)
+def test_the_broker_says_for_how_long_a_message_may_be_held(
+    error: str, before_s: float, allowed_s: float
+) -> None:
+    assert allowed_hold_s(OSError(error), before_s) == allowed_s
+
+
+@pytest.mark.parametrize(("quarantined", "hold_s"), [(False, 2.0), (True, 2.0)])
+def test_no_message_is_held_for_longer_than_the_broker_allows(
+    quarantined: bool, hold_s: float
+) -> None:
+    assert longest_hold_s(quarantined=quarantined, attempt=1, most_s=2.0) == hold_s
