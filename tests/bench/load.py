@@ -79,7 +79,8 @@ def many_merge(stage: Stage, accounts: int, ids: int) -> Findings:
                    bound=least, must=1.1 * least,
                    note=f"{split.requests} requests with look-ups"),
             throttled(case, refused),
-            Figure(case=case, name="all answers final", value=split.final_s, unit="s"),
+            Figure(case=case, name="all answers final", value=split.final_s, unit="s",
+                   note=f"{split.missing} ids had no answer by then"),
             *proofs(case, split.cancel_s, split.final_s, split.unproven),
         ]
     )  # fmt: skip

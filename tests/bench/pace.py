@@ -78,19 +78,23 @@ class _Run:
             self.requests: list[VenueRequest] = stage.requests(case)
             self.throttled = stage.throttled([case])
             self.unproven = ids - proven(outcomes.found)
-            if len(outcomes.found) < ids:
+            self.missing = ids - len(outcomes.found)
+            if self.missing > 0:
                 worker.kill()  # it would wait for them before it ends
         self.cancel_s = time_to_cancel_s(self.requests)
         self.final_s = self.final_at - self.requests[0].received_s
 
     def findings(self, *, must: float | None, who: str) -> Findings:
         """Return time to cancel against the bound, throttled answers, and time to be final."""
+        note = f"{len(self.requests)} requests with look-ups"
+        if self.missing > 0:
+            note += f"; {self.missing} ids had no answer when nobody waited any more"
         rows = [
             Figure(case=self.case, name="time to cancel", value=self.cancel_s, unit="s",
                    bound=self.bound_s, must=must),
             throttled(self.case, self.throttled),
             Figure(case=self.case, name="all answers final", value=self.final_s, unit="s",
-                   note=f"{len(self.requests)} requests with look-ups"),
+                   note=note),
         ]  # fmt: skip
         points = [Point(who, self.ids, self.cancel_s)] if who else []
         return Findings(rows, points)
