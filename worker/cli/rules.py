@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from venues.base import HttpRequest
 from worker.amqp import topology
@@ -118,11 +118,12 @@ def _get(url: str, ca_file: str | None, name: str, timeout_s: float) -> Any:
     """Return what the API says.
 
     Raises:
-        Unreadable: it does not, or not to this user.
+        Unreadable: it does not, or not to this user. Its text holds nothing of the URL, as a
+            password may stand where a host should.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Unreadable("CANCEL_MANAGEMENT_URL is no URL")
+    if not _is_readable(parts):
+        raise Unreadable("CANCEL_MANAGEMENT_URL is no URL; percent-encode the password")
     login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}".encode()
     headers = {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
     base_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
@@ -130,9 +131,16 @@ def _get(url: str, ca_file: str | None, name: str, timeout_s: float) -> Any:
     try:
         reply = transport.send(HttpRequest("GET", f"/api/{name}", b"", headers), timeout_s)
     except (NotSent, InDoubt) as error:
-        raise Unreadable(f"{base_url}: {error}") from None
+        raise Unreadable(str(error)) from None
     finally:
         transport.close()
     if reply.status != 200 or not isinstance(reply.json, list):
-        raise Unreadable(f"{base_url}: HTTP {reply.status}")
+        raise Unreadable(f"HTTP {reply.status}")
     return reply.json
+
+
+def _is_readable(parts: SplitResult) -> bool:
+    try:
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no number stands where a port should
+        return False

@@ -91,7 +91,13 @@ def test_a_flag_that_queues_need() -> None:
     assert (finding.what, finding.state) == ("feature flag stream_queue", State.BAD)
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://", "http://a:planted@127.0.0.1:9"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("nonsense", "http://", "http://a:planted@127.0.0.1:9"),
+        *("http://a:planted/x@127.0.0.1:9", "http://a:9/planted@127.0.0.1:9"),
+    ],
+)
 def test_what_cannot_be_read_is_said_with_what_reads_it_by_hand(url: str) -> None:
     *unread, _ = rules(url, None, "/", 1.0)
 
