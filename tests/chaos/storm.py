@@ -32,6 +32,8 @@ MOST_WAITING = 500
 DEADLINE = timedelta(hours=1)
 #: How long the last ids may take once nothing dies any more, in seconds.
 CALM_S = 900.0
+#: Why the broker gives a job up; here none waits, or sees deaths, for so long.
+GIVEN_UP = frozenset({"delivery_limit", "expired"})
 #: The sandbox's own limits, so that a request too many is refused and counted.
 FAST = "quotas = {account = '10/1s', cancel_batch = '10/1s', lookup = '10/1s'}"
 STATES = (
@@ -88,6 +90,7 @@ class Storm:
     _world: World = field(init=False)
     _desks: list[Desk] = field(init=False)
     _behavior: dict[str, Any] = field(default_factory=dict)
+    _forged: set[str] = field(default_factory=set)
     _alive: list[WorkerProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -127,6 +130,11 @@ class Storm:
             self._world.close()
         findings = self._world.check()
         findings.leaked += self._leaks()
+        findings.false += [
+            f"{told.message_id} {told.status}: given up for what its producer wrote"
+            for told in self._world.told
+            if told.body["job_id"] in self._forged and told.body["reason"] in GIVEN_UP
+        ]
         return findings
 
     def _leaks(self) -> list[str]:
@@ -183,6 +191,7 @@ class Storm:
         if self._dice.random() < 0.3:
             lanes = [f"{p}.{d.name}" for d in self._desks for p in ("kill", "routine")]
             properties["application_headers"] = forged(self._dice, lanes)
+            self._forged.add(job["job_id"])
         if self._dice.random() < 0.1:
             properties["expiration"] = EXPIRATION
         if self._dice.random() < 0.1:
