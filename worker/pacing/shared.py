@@ -55,7 +55,7 @@ class SharedPace(Pace):
     ) -> float:
         """Return as `Pace` does, with tokens left to lanes that go first or may begin."""
         me = self._lanes[lane]
-        spare += sum(self._goes_first(other, me, now, urgent) for other in self._waiting(now))
+        spare += self._before(me, now, urgent=urgent)
         kept = spare + (0 if urgent else self._kept_for_a_kill(now))
         at = max(
             super().ready_at(
@@ -63,8 +63,9 @@ class SharedPace(Pace):
             ),
             self._beside_others_at(me, now, kept + tokens),
         )
-        lent_at = max(now, self._lends_at(me, now), self._free_at(now, tokens))
-        return at if urgent else min(at, lent_at)
+        if urgent or at <= now:
+            return at
+        return min(at, max(now, self._lends_at(me, now), self._free_at(now, tokens)))
 
     def asked(self, lane: object, now: float, *, urgent: bool, ready_at: float) -> None:
         """Note that a lane asked: where it was not `ready_at` once, it waits."""
@@ -103,16 +104,26 @@ class SharedPace(Pace):
         return lane.waits_since < NEVER and now - lane.asked_at <= self.quota.window_s
 
     def _waiting(self, now: float) -> Iterator[_Lane]:
-        return (lane for lane in self._lanes.values() if self._waits(lane, now))
+        since = now - self.quota.window_s
+        return (
+            lane
+            for lane in self._lanes.values()
+            if lane.waits_since < NEVER and lane.asked_at >= since
+        )
 
-    def _goes_first(self, other: _Lane, me: _Lane, now: float, urgent: bool) -> bool:
-        """Say whether a lane that waits goes before me: with a kill, or as it has had less."""
-        if other is me:
-            return False
-        if other.kill and not urgent:
-            return True
-        had_less = self._had(other, now) < self._had(me, now)
-        return had_less and (other.kill is urgent or self._lends_at(other, now) <= now)
+    def _before(self, me: _Lane, now: float, *, urgent: bool) -> int:
+        """Return how many lanes that wait go before me: with a kill, or as they had less."""
+        mine = self._had(me, now)
+        return sum(
+            (other.kill and not urgent)
+            or (self._had(other, now) < mine and self._may_go_first(other, now, urgent=urgent))
+            for other in self._waiting(now)
+            if other is not me
+        )
+
+    def _may_go_first(self, other: _Lane, now: float, *, urgent: bool) -> bool:
+        """Say whether a lane is as urgent as one that is, or not, or may borrow by now."""
+        return other.kill is urgent or self._lends_at(other, now) <= now
 
     def _beside_others_at(self, me: _Lane, now: float, needed: int) -> float:
         """Return when enough tokens are left, or come back, for lanes that may begin."""
@@ -133,10 +144,10 @@ class SharedPace(Pace):
     def _lends_at(self, lane: _Lane, now: float) -> float:
         """Return when a lane of routine ids may take of what is kept for a kill."""
         had = self._had(lane, now)
+        if lane.kill or had >= BEGINS or not self._kept:
+            return NEVER
         others_had_more = any(self._had(other, now) > had for other in self._lanes.values())
-        less_waits = any(self._had(other, now) < had for other in self._waiting(now))
-        fits = self._kept and had < BEGINS and others_had_more
-        if not fits or less_waits or lane.kill:
+        if not others_had_more or any(self._had(o, now) < had for o in self._waiting(now)):
             return NEVER
         asked_since = lane.waits_since if self._waits(lane, now) else now
         return max(asked_since, self._lent_at) + PATIENCE_S
