@@ -1,45 +1,55 @@
-"""The task of this worker: cancel the orders of one job and say what became of each."""
+"""The task of this worker: cancel the orders of some jobs and say what became of each."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery import shared_task
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Retry
 
-from worker.amqp.publisher import NotConfirmed
 from worker.amqp.topology import lane_queue_name
 from worker.consumer.task_message import TASK
 from worker.contract.job import SENT_BY_HEADER
-from worker.contract.outcome import utc_now
-from worker.jobs.run import JobRun, OwnershipLost
+from worker.jobs.run import BundleRun, JobRun
 
 
 @shared_task(
     name=TASK, bind=True, max_retries=None, Request="worker.consumer.request:KeptRequest"
 )
 def cancel_orders(self: Any, **_: Any) -> dict[str, int]:
-    """Cancel what a job names; return how many ids ended in which status.
+    """Cancel what the jobs of a bundle name; return how many ids ended in which status.
 
-    The consumer has read the arguments `job` and `progress`; the task finds what it read.
+    The consumer has read the arguments `job` and `progress` of each; the task finds what it
+    read. What Celery does at the end is for who watches: each job's message was let go by then.
     """
     runtime = self.app.runtime
-    run = JobRun(runtime, runtime.deliveries[self.request.cancel_delivery])
-    try:
-        decision, left = run.run()
-    except OwnershipLost:
-        raise Ignore from None
-    except NotConfirmed as error:
-        run.report.kept(type(error).__name__)
-        raise Reject(error, requeue=True) from None
-    if decision is not None:
-        run.report.retry(len(left), decision.countdown_s, run.attempt, decision.why)
-        raise self.retry(
-            kwargs=run.retry_arguments(left),
-            countdown=decision.countdown_s,
-            queue=lane_queue_name(run.job.account, run.job.priority),
-            headers={**run.job.trace, SENT_BY_HEADER: run.job.sent_by},
-            **({"user_id": runtime.user} if runtime.user else {}),
-        )
-    run.report.done(utc_now())
-    return dict(run.report.counts)
+    bundle = runtime.bundles[self.request.cancel_bundle]
+    jobs = len(bundle.deliveries)
+    run = BundleRun(
+        runtime, bundle, partial(_retry, self, self.request.id if jobs == 1 else None)
+    )
+    run.run()
+    if run.failed is not None:
+        raise run.failed
+    if run.kept == jobs:
+        raise Ignore
+    if run.retried is not None and jobs == 1:
+        raise Retry(when=run.retried.countdown_s)
+    return dict(run.counts)
+
+
+def _retry(task: Any, alone_as: str | None, run: JobRun) -> None:
+    """Publish the task that goes on with what is left of a job, under the id it is known by."""
+    runtime, job, delivery = task.app.runtime, run.job, run.delivery
+    assert run.decision is not None  # noqa: S101 - that is why it is called
+    task.apply_async(
+        kwargs=run.retry_arguments(run.left),
+        task_id=delivery.task_id or alone_as,
+        root_id=delivery.root_id or delivery.task_id or alone_as,
+        retries=delivery.retries + 1,
+        countdown=run.decision.countdown_s,
+        queue=lane_queue_name(job.account, job.priority),
+        headers={**job.trace, SENT_BY_HEADER: job.sent_by},
+        **({"user_id": runtime.user} if runtime.user else {}),
+    )

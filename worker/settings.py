@@ -33,6 +33,10 @@ _BROKER_TLS = {
     "server_hostname": "CANCEL_BROKER_SERVER_NAME",
 }
 _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s")
+#: Ids and MiB of messages that wait in a lane process, unless the environment says otherwise: a
+#: minute's work of eight accounts that cancel 200 ids a second, and some 200 MB of memory. What
+#: is beyond waits at the broker, where it costs nothing and merges with nothing.
+HELD_IDS, HELD_MIB = 100_000, 64
 #: More do not help: Celery's process, which publishes the outcomes, is then the bottleneck.
 #: Start another worker.
 MOST_LANE_PROCESSES = 4
@@ -126,6 +130,9 @@ class Settings:
     broker_url: str
     accounts: Mapping[str, Account]
     warnings: tuple[str, ...] = ()
+    #: What waits in one lane process at most, of kills and of routine jobs each.
+    held_ids: int = HELD_IDS
+    held_bytes: int = HELD_MIB << 20
 
 
 def load(env: Mapping[str, str]) -> Settings:
@@ -143,7 +150,13 @@ def load(env: Mapping[str, str]) -> Settings:
         accounts[name] = _of_its_own(account, accounts.values(), str(path))
     leave = [each.egress for each in accounts.values() if each.base_url.startswith("https:")]
     warnings += dict.fromkeys(note for egress in leave for note in not_used(env, egress))
-    return Settings(broker_url=broker_url(env), accounts=accounts, warnings=tuple(warnings))
+    return Settings(
+        broker_url=broker_url(env),
+        accounts=accounts,
+        warnings=tuple(warnings),
+        held_ids=_number(env, "CANCEL_HELD_IDS", HELD_IDS, 10_000_000),
+        held_bytes=_number(env, "CANCEL_HELD_MIB", HELD_MIB, 1 << 16) << 20,
+    )
 
 
 def load_each(env: Mapping[str, str]) -> dict[str, Account | ConfigError]:
@@ -523,11 +536,16 @@ def lane_processes(env: Mapping[str, str], cores: int) -> int:
     Raises:
         ConfigError: `CANCEL_LANE_PROCESSES` is no number of processes.
     """
-    asked = env.get("CANCEL_LANE_PROCESSES", "")
+    default = max(1, min(cores, MOST_LANE_PROCESSES))
+    return _number(env, "CANCEL_LANE_PROCESSES", default, 64)
+
+
+def _number(env: Mapping[str, str], name: str, default: int, most: int) -> int:
+    asked = env.get(name, "")
     if not asked:
-        return max(1, min(cores, MOST_LANE_PROCESSES))
-    if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked) <= 64:
-        raise ConfigError(f"CANCEL_LANE_PROCESSES: {asked!r} is no number from 1 to 64")
+        return default
+    if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked) <= most:
+        raise ConfigError(f"{name}: {asked!r} is no number from 1 to {most}")
     return int(asked)
 
 

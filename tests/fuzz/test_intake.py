@@ -20,10 +20,12 @@ from worker.consumer.task_message import (
     properties_of,
     split_key,
     to_task_message,
+    usable_id,
 )
 from worker.contract.job import Envelope, InvalidJob, read_json
 from worker.contract.outcome import message_id, rfc_3339
 from worker.jobs.parse import ParsedJob, read_job
+from worker.jobs.submit import Bundle, JobDelivery
 from worker.orders.routes import SYMBOL_SHAPE
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -146,6 +148,13 @@ def test_any_celery_message(body: bytes, headers: dict[str, Any], encoding: str 
         assert body_of(message) == body
         assert "content_type" in properties_of(message)
     else:
-        task_message = to_task_message(message, parsed.job, 1, key="7")
+        found = message.headers
+        delivery = JobDelivery(
+            parsed=parsed,
+            task_id=usable_id(found.get("id")),
+            root_id=usable_id(found.get("root_id")),
+        )
+        bundle = Bundle(parsed.job.account, parsed.job.priority, 0.0, [delivery])
+        task_message = to_task_message(bundle, parsed.job.venue, key="7")
         assert task_message.decode()[:2] == [[], {}]
         assert body_of(message) == body

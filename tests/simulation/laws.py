@@ -26,6 +26,8 @@ STEPS_A_WINDOW = 10
 ROUTINE_WAITS_S = 3.0
 #: A lane that begins has a token of the quotas that it shares after so many seconds.
 BEGINS_WITHIN_S = 1.5
+#: A kill's cancel that is not full leaves at least so long after the one before.
+STREAM_S = 0.02
 
 #: The groups of a lane that have ids, each with its most pressing one.
 Heads = Sequence[tuple[Group, Entry]]
@@ -130,6 +132,7 @@ class Watch:
     refusals: int = 0  # of the key
     refused_at: float = 0.0  # the last one
     asking: bool = False  # nobody was answered since
+    _kill_left_at: float = -float("inf")  # a kill's last cancel
     _able_since: dict[Waiter, float] = field(default_factory=dict)  # what could leave, by now
     _begins_since: float = float("inf")  # could leave but for others of its address, at last
 
@@ -152,6 +155,8 @@ class Watch:
         self._count(sending, now)
         planned, ids = self._planned(sending), len(sending.batch.refs)
         if sending.batch.route.purpose is Purpose.CANCEL:
+            if sending.entries[0].kill:
+                self._kill_left_at = now
             for name, ledger in self._drawn(planned):
                 ledger.after_cancel = now + planned.tokens(name, ids) * ledger.gap_s
 
@@ -307,6 +312,9 @@ class Watch:
             return
         heads = self._heads(now)
         for group, head in heads:
+            streams = head.kill and group.size < group.route.max_ids
+            if streams and now < self._kill_left_at + STREAM_S:
+                continue  # one more kill may come in a moment; nothing else leaves meanwhile
             if self._must_leave(group, head, now):
                 raise LawBroken("progress", f"{group.route.name} could leave and stays", now)
         cancels = [heading for heading in heads if heading[0].route.purpose is Purpose.CANCEL]

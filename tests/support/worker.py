@@ -78,6 +78,10 @@ class WorkerProcess:
             raise RuntimeError(f"the worker did not get {ready}:\n{self.errors()}")
         return self
 
+    def set(self, name: str, value: str) -> None:
+        """Set a variable of its environment, before it starts."""
+        self._env[name] = value
+
     def errors(self) -> str:
         """Return the end of what it wrote on standard error and output."""
         err = self.log.with_suffix(".err").read_text(errors="replace")

@@ -83,20 +83,27 @@ def routing_key(priority: Priority, account: str) -> str:
 
 
 def lane_queues(account: str, embedded: bool, *, declared: bool = False) -> list[Queue]:
-    """Return an account's two job queues, kill first.
-
-    `declared`: they stand, perhaps as the version before declared them, and are not again.
-    """
+    """Return an account's two job queues, kill first."""
     return [
-        Queue(
-            lane_queue_name(account, priority),
-            jobs_exchange(embedded),
-            routing_key=routing_key(priority, account),
-            queue_arguments=_arguments(_DURABLE_JOBS | _ONE_OWNER, embedded),
-            no_declare=declared and not embedded,
-        )
+        lane_queue(account, priority, embedded, declared=declared)
         for priority in (Priority.KILL, Priority.ROUTINE)
     ]
+
+
+def lane_queue(
+    account: str, priority: Priority, embedded: bool, *, declared: bool = False
+) -> Queue:
+    """Return a job queue.
+
+    `declared`: it stands, perhaps as the version before declared it, and is not again.
+    """
+    return Queue(
+        lane_queue_name(account, priority),
+        jobs_exchange(embedded),
+        routing_key=routing_key(priority, account),
+        queue_arguments=_arguments(_DURABLE_JOBS | _ONE_OWNER, embedded),
+        no_declare=declared and not embedded,
+    )
 
 
 def owner_queue(account: str) -> Queue:

@@ -7,9 +7,10 @@ with the same delivery tag, so acknowledging the task acknowledges the producer'
 from __future__ import annotations
 
 import itertools
+import sys
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,14 @@ from celery.bootsteps import RUN
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
+from venues.words import CancelJob, Priority
+from worker.consumer.bundles import Bundles
 from worker.consumer.dispatch import Dispatcher
+from worker.consumer.intake import Bounds, LaneIntake, Load
+from worker.consumer.lane_message import LaneMessage
 from worker.consumer.settle import Settler
 from worker.consumer.task_message import (
     routing_key_of,
-    sender_of,
     split_key,
     to_task_message,
 )
@@ -38,13 +42,14 @@ from worker.consumer.triage import (
 from worker.contract.outcome import utc_now
 from worker.jobs.poison import allowed_hold_s
 from worker.jobs.runtime import Runtime
-from worker.jobs.submit import JobDelivery, begin, fresh_ids, is_due
+from worker.jobs.submit import Bundle, JobDelivery, fresh_ids, is_due
 
-#: At most this many unacknowledged messages of one queue. A canceled id stays until it is
-#: proven, and venues are asked for proof more slowly than for cancels: with 192, a thousand
-#: one-id jobs took twice the time and a fifth more requests.
-MOST_PREFETCH = 1024
-LEAST_PREFETCH = 8
+#: Messages of all lanes that may be on their way to here, and of each lane at least: a kill
+#: waits behind them (`worker.consumer.intake`).
+MOST_ON_THE_WAY = 2048
+LEAST_PREFETCH = 256
+#: Submissions of a lane that go to it together at most: the first one waits for the others.
+MOST_TOGETHER = 16
 
 _STEPS = [
     step for step in Consumer.Blueprint.default_steps if not step.endswith(":DelayedDelivery")
@@ -69,6 +74,8 @@ class CancelConsumer(Consumer):
 
     ownership: Any  # set by that step
     _dispatcher: Dispatcher
+    _bundles: Bundles
+    _intakes: dict[tuple[str, Priority], LaneIntake]
     _start_task: Callable[[Any], None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -79,16 +86,14 @@ class CancelConsumer(Consumer):
         self.initial_prefetch_count = self._prefetch()
         self._keys = itertools.count()
         self._log = structlog.get_logger()
+        self._ended: deque[tuple[LaneMessage, Callable[[], None]]] = deque()
+        self._settles = False  # the event loop will do so
         self._settler = Settler(self.runtime, self._acknowledge, self._dead_letter)
 
     def _prefetch(self) -> int:
-        """Return how many messages of one queue may be here at once.
-
-        A waiting task holds a thread, so all lanes together must fit into the pool: then no
-        busy lane can keep another one waiting for a thread.
-        """
+        """Return how many messages of one queue may be handed to one consumer."""
         queues = 2 * len(self._accounts)
-        return int(max(LEAST_PREFETCH, min(MOST_PREFETCH, self.pool.num_processes // queues)))
+        return int(max(LEAST_PREFETCH, MOST_ON_THE_WAY // queues))
 
     def _acknowledge(self, message: Any) -> None:
         self.call_soon_ack(message.ack_log_error, self._log, self.connection_errors)
@@ -96,13 +101,72 @@ class CancelConsumer(Consumer):
     def _dead_letter(self, message: Any) -> None:
         self.call_soon_ack(message.reject_log_error, self._log, self.connection_errors)
 
+    # -- what is here --------------------------------------------------------------------
+
+    def _new_intakes(self) -> dict[tuple[str, Priority], LaneIntake]:
+        """Return the count of each lane, of which none has a message yet."""
+        runtime, settings, found = self.runtime, self.runtime.settings, {}
+        for process in runtime.processes():
+            accounts = [name for name in self._accounts if runtime.lanes(name) is process]
+            for priority in Priority:
+                bounds = Bounds(settings.held_ids, settings.held_bytes, len(accounts))
+                of_all = Load()
+                for name in accounts:
+                    intake = LaneIntake(self.initial_prefetch_count, bounds, of_all)
+                    found[name, priority] = intake
+        return found
+
+    def _hold(self, message: Any, job: CancelJob) -> LaneMessage:
+        """Return what is kept of a job's message, and count it."""
+        held = LaneMessage(
+            self._intakes[job.account, job.priority],
+            len(job.refs),
+            len(message.body),
+            sys.intern(str(message.delivery_info.get("consumer_tag"))),
+            message.channel,
+            message.delivery_tag,
+            self._let_go,
+        )
+        held.count_in()
+        self._take_more(job.account, job.priority)
+        return held
+
+    def _let_go(self, held: LaneMessage, act: Callable[[], None]) -> None:
+        """Settle a message soon: only the event loop writes to its connection."""
+        self._ended.append((held, act))
+        if not self._settles:
+            self._settles = True
+            self.call_soon_ack(self._settle_ended)
+
+    def _settle_ended(self) -> None:
+        self._settles = False
+        while self._ended:
+            held, act = self._ended.popleft()
+            held.count_out()
+            try:
+                act()
+            except self.connection_errors as error:  # the broker gives it to the next owner
+                self._log.warning("message_kept", why=type(error).__name__)
+        for lane in self._intakes:
+            self._take_more(*lane)
+
+    def _take_more(self, account: str, priority: Priority) -> None:
+        """Consume a lane anew if its consumer is nearly used up and there is room."""
+        intake = self._intakes[account, priority]
+        if intake.wants_more():
+            intake.renewed()
+            # Later, as this may run while the worker waits for the broker's answer.
+            self.call_soon(self.ownership.renew, account, priority)
+
     # -- start and connection loss -------------------------------------------------------
 
     def connect(self) -> Any:
         """Connect, with a new dispatcher: what came over another connection is not ours."""
         connection = super().connect()
         is_open = partial(self._is_open, connection)
-        self._dispatcher = Dispatcher(self.hub, connection.connection, is_open)
+        self._dispatcher = Dispatcher(self.hub, connection.connection, is_open, self._follow_up)
+        self._bundles = Bundles(self._start_bundle)
+        self._intakes = self._new_intakes()
         return connection
 
     def _is_open(self, connection: Any) -> bool:
@@ -137,8 +201,10 @@ class CancelConsumer(Consumer):
         self._read(
             message,
             lambda: (
-                triage_copy(message, accounts, self.task_consumer._active_tags)
-                or triage(message, accounts, state.revoked, received_at, utc_now())
+                triage_copy(message, accounts, self.ownership.queues)
+                or triage(
+                    message, accounts, state.revoked, received_at, utc_now(), self.runtime.user
+                )
             ),
         )
 
@@ -148,41 +214,56 @@ class CancelConsumer(Consumer):
 
     def on_dead(self, message: Any) -> None:
         """Take a message that the broker gave up."""
-        self._read(message, lambda: triage_dead(message, self._accounts, utc_now()))
+        self._read(
+            message, lambda: triage_dead(message, self._accounts, utc_now(), self.runtime.user)
+        )
 
     def _read(self, message: Any, decide: Callable[[], Run | Settlement]) -> None:
         """Decide on a message when it is its turn, and act."""
-        dispatcher, whose = self._dispatcher, split_key(routing_key_of(message))
+        priority, account = split_key(routing_key_of(message))
 
         def act() -> None:
+            if priority != Priority.KILL:
+                self._hand_in_kills()
             decision = triage_left_out(message) or decide()
             if isinstance(decision, Run):
-                task_message = self._accept(message, decision)
-                dispatcher.start(partial(self._start_task, task_message), *whose)
+                self._accept(message, decision.delivery)
             else:
                 self._settler.settle(message, decision)
 
-        dispatcher.read(act, *whose)
+        self._dispatcher.read(act, priority, account)
 
-    def _accept(self, message: Any, run: Run) -> Any:
-        """Submit the job's ids, if it is due, and return the message of its task."""
-        delivery = run.delivery
-        sent_by = sender_of(message, self.runtime.user)
-        parsed = replace(delivery.parsed, job=replace(delivery.parsed.job, sent_by=sent_by))
-        delivery.parsed = parsed
+    def _accept(self, message: Any, delivery: JobDelivery) -> None:
+        """Put a job into its lane's bundle, and have its ids go to the lane if it is due."""
+        parsed, job = delivery.parsed, delivery.parsed.job
         if parsed.unknown_fields:
-            self._log.warning(
-                "unknown_fields", job_id=parsed.job.job_id, fields=list(parsed.unknown_fields)
-            )
-        if is_due(message, parsed) and not delivery.may_be_started:
-            self._submit(delivery)
+            fields = list(parsed.unknown_fields)
+            self._log.warning("unknown_fields", job_id=job.job_id, fields=fields)
+        delivery.message = self._hold(message, job)
+        bundle = self._bundles.of(job.account, job.priority, time.monotonic())
+        bundle.deliveries.append(delivery)
+        if is_due(delivery) and not delivery.may_be_started:
+            ids = fresh_ids(job, self.runtime.settings, redelivered=False)
+            bundle.submit(delivery, ids, parsed.came_at)
+            if len(bundle.waiting) >= MOST_TOGETHER:
+                bundle.hand_in(self.runtime.lanes(job.account))
+
+    def _follow_up(self, now: float, reads_on: bool) -> float:
+        """Hand in what waits, and start the tasks whose time has come."""
+        for bundle in self._bundles.gathering():
+            bundle.hand_in(self.runtime.lanes(bundle.account))
+        return self._bundles.start_due(now, reads_on=reads_on)
+
+    def _hand_in_kills(self) -> None:
+        """Hand in the kills that wait for others, before anything else is read."""
+        for bundle in self._bundles.gathering():
+            if bundle.priority is Priority.KILL:
+                bundle.hand_in(self.runtime.lanes(bundle.account))
+
+    def _start_bundle(self, bundle: Bundle) -> None:
         # A key of our own: a producer may give two messages one id.
         key, embedded = str(next(self._keys)), self.runtime.embedded
-        found = to_task_message(message, parsed.job, run.orders, key=key, embedded=embedded)
-        self.runtime.deliveries[key] = found.delivery = delivery  # as long as the message lives
-        return found
-
-    def _submit(self, delivery: JobDelivery) -> None:
-        job, came_at = delivery.parsed.job, delivery.parsed.came_at
-        ids = fresh_ids(job, self.runtime.settings, redelivered=False)
-        delivery.pending = begin(self.runtime.lanes(job.account), job, ids, came_at)
+        venue = self._accounts[bundle.account].venue.name
+        message = to_task_message(bundle, venue, key=key, embedded=embedded)
+        self.runtime.bundles[key] = message.bundle = bundle  # as long as the message lives
+        self._start_task(message)

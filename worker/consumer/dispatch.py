@@ -2,11 +2,12 @@
 
 All messages that have come are read before the first task is started. So a job waits neither
 for jobs that came just before it on the connection and are less urgent, nor for a task
-(docs/decisions/0016, 0019).
+(docs/decisions/0016, 0019, 0039).
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -62,31 +63,35 @@ class FairQueue(Generic[Item]):
 class Dispatcher:
     """Runs what is to be done for the messages of one connection, in fair order."""
 
-    def __init__(self, hub: Any, connection: Any, is_open: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        hub: Any,
+        connection: Any,
+        is_open: Callable[[], bool],
+        follow_up: Callable[[float, bool], float],
+    ) -> None:
         """Prepare. Once `is_open` says no, what is left is the broker's, for another worker.
 
+        `follow_up` does what is to be done when the loop has to turn. It is given the time, and
+        whether messages wait, and returns when it is to be called again (monotonic seconds).
         Without an event loop (`hub` is None) each action is run at once.
         """
         self._hub = hub
         self._connection = connection
         self._is_open = is_open
+        self._follow_up = follow_up
+        self._timer: Any = None
         self._queue: FairQueue[Action] = FairQueue()
         self._asked = False  # the event loop will call
 
     def read(self, action: Action, priority: str, account: str) -> None:
         """Have a message read that has come."""
-        self._put(action, False, priority, account)
-        self._ask()
-
-    def start(self, action: Action, priority: str, account: str) -> None:
-        """Have a task started, once no message waits to be read."""
-        self._put(action, True, priority, account)
-
-    def _put(self, action: Action, is_start: bool, priority: str, account: str) -> None:
         if self._hub is None:
             action()
+            self._follow_up(time.monotonic(), False)
         else:
-            self._queue.put(action, (is_start, priority != Priority.KILL), account)
+            self._queue.put(action, (priority != Priority.KILL,), account)
+            self._ask()
 
     def _ask(self, after_s: float = 0.0) -> None:
         """Have the event loop call: here somebody may wait for the broker's answer."""
@@ -104,5 +109,17 @@ class Dispatcher:
                 drain(self._connection, MOST_READ_AT_ONCE)
         finally:
             self._asked = False
+        self._follow()
         if self._queue:
             self._ask(AFTER_POLL_S)
+
+    def _follow(self) -> None:
+        """Follow up, and once more when that is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._is_open():
+            now = time.monotonic()
+            next_at = self._follow_up(now, bool(self._queue))
+            if next_at != math.inf:
+                self._timer = self._hub.call_later(next_at - now, self._follow)

@@ -17,6 +17,7 @@ from celery.bootsteps import ConsumerStep
 from kombu import Consumer
 from kombu.common import ignore_errors
 
+from venues.words import Priority
 from worker.amqp import topology
 from worker.amqp.publisher import Publication
 from worker.jobs.runtime import Runtime
@@ -44,6 +45,8 @@ class Ownership(ConsumerStep):
         self._tokens: dict[str, Any] = {}
         self._consumed_before: set[str] = set()
         self._started_at = 0.0
+        #: The lane queue of each consumer of this connection, by its tag.
+        self.queues: dict[str, str] = {}
         self._timers: list[Any] = []
         self._log = structlog.get_logger()
 
@@ -51,6 +54,7 @@ class Ownership(ConsumerStep):
         """Declare everything and consume what every worker serves."""
         accounts, embedded = self._runtime.settings.accounts, self._runtime.embedded
         self._tokens.clear()
+        self.queues.clear()
         self._started_at = time.monotonic()
         topology.declare(c.connection, accounts, embedded)
         if embedded:
@@ -137,8 +141,22 @@ class Ownership(ConsumerStep):
         task_consumer = self._consumer.task_consumer
         for queue in topology.lane_queues(name, self._runtime.embedded, declared=True):
             task_consumer.add_queue(queue)
-        task_consumer.consume()
+        self._consume(task_consumer)
         self._runtime.own(name)
+
+    def _consume(self, task_consumer: Any) -> None:
+        task_consumer.consume()
+        self.queues |= {tag: name for name, tag in task_consumer._active_tags.items()}
+
+    def renew(self, account: str, priority: Priority) -> None:
+        """Consume a lane's queue by a new consumer; what the old one was handed stays here."""
+        embedded = self._runtime.embedded
+        if not embedded and account in self._tokens:
+            task_consumer = self._consumer.task_consumer
+            queue = topology.lane_queue(account, priority, embedded, declared=True)
+            task_consumer.cancel_by_queue(queue)
+            task_consumer.add_queue(queue)
+            self._consume(task_consumer)
 
     def _post_tokens(self, accounts: Iterable[str]) -> None:
         for name in accounts:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -101,8 +100,7 @@ class Settler:
         self._acknowledge_after(message, [self._runtime.forwarder.publish(publication)])
 
     def _bury(self, message: Any, bury: Bury) -> None:
-        sent_by = sender_of(message, self._runtime.user)
-        job, error = replace(bury.job, sent_by=sent_by), bury.error
+        job, error = bury.job, bury.error
 
         def publish(earlier: Future[list[bytes]]) -> None:
             if earlier.exception() is not None:

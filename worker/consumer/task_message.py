@@ -1,4 +1,4 @@
-"""Reads what a message of a queue holds, and turns a job's message into that of its task."""
+"""Reads what a message of a queue holds, and makes the message of a bundle's task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from kombu.message import Message
 
-from venues.words import CancelJob, Priority
+from venues.words import Priority
 from worker.amqp.decoding import MOST_KEPT_OF_TASKS
 from worker.contract.job import (
     MOST_BYTES,
@@ -20,6 +20,7 @@ from worker.contract.job import (
     read_json,
 )
 from worker.jobs.poison import QUARANTINES
+from worker.jobs.submit import Bundle
 
 TASK = "tasks.cancel_orders"
 #: AMQP properties that are copied when a message is published again.
@@ -44,6 +45,8 @@ _NEEDED_HEADERS = (
     "tracestate",
 )
 _MOST_HEADER = 512
+#: Of so many jobs of a bundle Flower shows the names.
+MOST_NAMES = 10
 
 #: Largest message of a task that goes on with a job: what is known of 10,000 ids takes some
 #: 6 MiB.
@@ -71,14 +74,18 @@ def split_key(key: str) -> tuple[str, str]:
     return priority, account
 
 
-def envelope_of(message: Any, priority: str, account: str) -> Envelope:
-    """Return what surrounds a job: the words of its key, and what its message says of it."""
+def envelope_of(message: Any, priority: str, account: str, own_user: str = "") -> Envelope:
+    """Return what surrounds a job: the words of its key, and what its message says of it.
+
+    `own_user` is as whom workers publish (`sender_of`).
+    """
     return Envelope(
         priority=priority,
         account=account,
         content_encoding=_encoding(message),
         message_id=message.properties.get("message_id") or "",
         headers=message.headers,
+        sent_by=sender_of(message, own_user),
     )
 
 
@@ -185,45 +192,69 @@ def celery_arguments(message: Any) -> TaskArguments:
     return TaskArguments(**kwargs)
 
 
-def _usable_id(given: Any, otherwise: str) -> str:
-    """Return an id that Celery uses as a key; a producer may have put anything there."""
+def usable_id(given: Any) -> str:
+    """Return an id that Celery may use as a key, or ""; a producer may put anything there."""
     usable = isinstance(given, str) and 0 < len(given.encode("utf-8", "replace")) <= 255
-    return given if usable else otherwise
+    return str(given) if usable else ""
+
+
+class TaskMessage(Message):
+    """The message of a task. The broker knows none such: the jobs of it have messages."""
+
+    def ack_log_error(self, *_: Any, **__: Any) -> None:
+        """Do nothing: the message of each job was let go when that ended."""
+
+    def reject_log_error(self, *_: Any, **__: Any) -> None:
+        """Do nothing: the message of each job was let go when that ended."""
 
 
 def to_task_message(
-    message: Any, job: CancelJob, orders: int, *, key: str, embedded: bool = False
-) -> Message:
-    """Return the message of the task that runs a job; it stands for the job's at the broker.
+    bundle: Bundle, venue: str, *, key: str, embedded: bool = False
+) -> TaskMessage:
+    """Return the message of the task that runs the jobs of a bundle.
 
-    Its body is empty, as the task finds the job by `key`: Celery would read it twice. Flower
-    shows the headers, so they hold no payload. The embedded broker leaves a retry's countdown
-    to Celery.
+    Its body is empty, as the task finds the jobs by `key`. Flower shows the headers, so they
+    hold no payload. A job that is alone keeps the id that its producer knows the task by. The
+    embedded broker leaves a retry's countdown to Celery.
     """
-    headers = message.headers
-    task_id, retries = _usable_id(headers.get("id"), str(uuid4())), headers.get("retries")
-    kind = "kill" if job.priority is Priority.KILL else "cancel"
-    return Message(
+    found = bundle.deliveries
+    first, alone = found[0], len(found) == 1
+    task_id = (alone and first.task_id) or str(uuid4())
+    return TaskMessage(
         _NO_ARGUMENTS,
-        channel=message.channel,
-        delivery_tag=message.delivery_tag,
-        delivery_info=message.delivery_info,
+        delivery_info={"routing_key": f"{bundle.priority}.{bundle.account}"},
         content_type="application/json",
         content_encoding="utf-8",
-        accept=message.accept,
-        properties={**message.properties, "correlation_id": task_id},
+        accept={"application/json"},
+        properties={"correlation_id": task_id},
         headers={
-            **({"eta": headers.get("eta")} if embedded else {}),
-            **job.trace,
+            **({"eta": first.eta} if embedded else {}),
+            **(first.parsed.job.trace if alone else {}),
             "lang": "py",
             "task": TASK,
             "id": task_id,
-            "root_id": _usable_id(headers.get("root_id"), task_id),
-            "retries": retries if isinstance(retries, int) and 0 <= retries < 1 << 31 else 0,
-            "shadow": f"{kind} {orders} @ {job.venue}/{job.account}",
+            "root_id": (alone and first.root_id) or task_id,
+            "retries": first.retries if alone else 0,
+            "shadow": f"{_what(bundle)} @ {venue}/{bundle.account}",
             "argsrepr": "()",
-            "kwargsrepr": f"{{'job_id': {job.job_id!r}}}",
-            "cancel_delivery": key,
+            "kwargsrepr": _names(bundle),
+            "cancel_bundle": key,
             "ignore_result": True,
         },
     )
+
+
+def _what(bundle: Bundle) -> str:
+    kind = "kill" if bundle.priority is Priority.KILL else "cancel"
+    ids = sum(delivery.orders for delivery in bundle.deliveries)
+    jobs = len(bundle.deliveries)
+    return f"{kind} {ids}" if jobs == 1 else f"{kind} {jobs} jobs, {ids} ids"
+
+
+def _names(bundle: Bundle) -> str:
+    """Return the first names of the jobs, as Celery's tools show arguments."""
+    names = [delivery.parsed.job.job_id for delivery in bundle.deliveries]
+    if len(names) == 1:
+        return f"{{'job_id': {names[0]!r}}}"
+    more = ", ..." if len(names) > MOST_NAMES else ""
+    return f"{{'job_ids': [{', '.join(map(repr, names[:MOST_NAMES]))}{more}]}}"

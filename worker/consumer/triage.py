@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from venues.words import CancelJob, Priority
 from worker.amqp import topology
-from worker.consumer.task_message import arguments_of, envelope_of, routing_key_of, split_key
+from worker.consumer.task_message import (
+    TaskArguments,
+    arguments_of,
+    envelope_of,
+    routing_key_of,
+    split_key,
+    usable_id,
+)
 from worker.contract.job import Envelope, InvalidJob
 from worker.jobs.parse import read_job
 from worker.jobs.poison import (
@@ -20,16 +28,15 @@ from worker.jobs.poison import (
     may_be_begun,
     past_of,
 )
-from worker.jobs.submit import JobDelivery, read
+from worker.jobs.submit import JobDelivery
 from worker.settings import Account
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Run the job in its lane; `orders` is how many its message names, some perhaps twice."""
+    """Run the job in its lane."""
 
     delivery: JobDelivery
-    orders: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,41 +91,49 @@ Accounts = Mapping[str, Account]
 
 
 def triage(
-    message: Any, accounts: Accounts, revoked: Container[str], received_at: float, now: datetime
+    message: Any,
+    accounts: Accounts,
+    revoked: Container[str],
+    received_at: float,
+    now: datetime,
+    own_user: str = "",
 ) -> Run | Settlement:
     """Decide on a message of a lane that was received at a time (monotonic seconds).
 
-    `revoked` are the ids of tasks that somebody revoked (`celery control revoke`).
+    `revoked` are the ids of tasks that somebody revoked (`celery control revoke`), `own_user`
+    is as whom workers publish.
     """
+    reader = _Reader(accounts, now, own_user, received_at)
     judged = disposition(past_of(message.headers, message.delivery_info))
     if judged is Disposition.DELAY:
         return Delay()
     if judged is Disposition.BURY:
-        return _buried(message, DELIVERED_IN_VAIN, accounts, now)
+        return _buried(message, DELIVERED_IN_VAIN, reader)
     try:
         if str(message.headers.get("id")) in revoked:
-            return _revoked(_run(message, accounts, received_at, now).delivery)
-        if message.properties.get("expiration") or _has_no_name(message):
+            return _revoked(reader.run(message, arguments_of(message)).delivery)
+        arguments = arguments_of(message)
+        if message.properties.get("expiration") or _has_no_name(message, arguments.job):
             # Begun as it is, it could expire after its worker's death, as if never begun.
             return Republish(routing_key_of(message))
-        return _run(message, accounts, received_at, now)
+        return reader.run(message, arguments)
     except InvalidJob as error:
         return Reject(error)
 
 
-def triage_copy(message: Any, accounts: Accounts, tags: Mapping[str, str]) -> Drop | None:
+def triage_copy(message: Any, accounts: Accounts, queues: Mapping[str, str]) -> Drop | None:
     """Decide on a message of a lane by the queue that it came from; None if it is no copy.
 
     The broker copies a message to the keys of its headers CC and BCC, and says of each copy the
-    key of the first. `tags` are the consumer tags by the name of their queue.
+    key of the first. `queues` are the names of queues by the tags of their consumers.
     """
     priority, account = split_key(routing_key_of(message))
     names_a_lane = account in accounts and priority in tuple(Priority)
     if message.delivery_info.get("exchange") != topology.JOBS or not names_a_lane:
         return None
+    queue = queues.get(str(message.delivery_info.get("consumer_tag")))
     lane = topology.lane_queue_name(account, Priority(priority))
-    tag = message.delivery_info.get("consumer_tag")
-    return Drop() if tag in tags.values() and tag != tags.get(lane) else None
+    return Drop() if queue not in (None, lane) else None
 
 
 def triage_unrouted(message: Any, accounts: Accounts, now: datetime) -> Settlement:
@@ -134,10 +149,12 @@ def triage_unrouted(message: Any, accounts: Accounts, now: datetime) -> Settleme
     return Republish(topology.routing_key(job.priority, job.account))
 
 
-def triage_dead(message: Any, accounts: Accounts, now: datetime) -> Settlement:
+def triage_dead(
+    message: Any, accounts: Accounts, now: datetime, own_user: str = ""
+) -> Settlement:
     """Decide on a message that the broker gave up."""
-    headers = message.headers
-    return _buried(message, last_death(headers), accounts, now, may_be_begun(headers))
+    headers, reader = message.headers, _Reader(accounts, now, own_user)
+    return _buried(message, last_death(headers), reader, may_be_begun(headers))
 
 
 def triage_left_out(message: Any) -> LeaveToBroker | None:
@@ -146,18 +163,41 @@ def triage_left_out(message: Any) -> LeaveToBroker | None:
     return LeaveToBroker(InvalidJob("too_large", f"{size} bytes; not read")) if size else None
 
 
-def _has_no_name(message: Any) -> bool:
-    job = arguments_of(message).job
+def _has_no_name(message: Any, job: Any) -> bool:
     named = message.properties.get("message_id")
     return isinstance(job, dict) and job.get("job_id") is None and not named
 
 
-def _run(message: Any, accounts: Accounts, received_at: float, now: datetime) -> Run:
-    priority, account = split_key(routing_key_of(message))
-    arguments = arguments_of(message)
-    parsed = read_job(arguments.job, envelope_of(message, priority, account), accounts, now)
-    parsed = replace(parsed, came_at=received_at)
-    return Run(read(message, parsed, arguments.progress), len(arguments.job["orders"]))
+class _Reader(NamedTuple):
+    """Reads the job of a lane's message."""
+
+    accounts: Accounts
+    now: datetime
+    own_user: str
+    received_at: float = math.inf
+
+    def run(self, message: Any, arguments: TaskArguments) -> Run:
+        """Return the job as it was delivered.
+
+        Raises:
+            InvalidJob: it is none.
+        """
+        envelope = envelope_of(message, *split_key(routing_key_of(message)), self.own_user)
+        parsed = read_job(arguments.job, envelope, self.accounts, self.now, self.received_at)
+        headers, info = message.headers, message.delivery_info
+        retries = headers.get("retries")
+        delivery = JobDelivery(
+            parsed=parsed,
+            orders=len(arguments.job["orders"]),
+            task_id=usable_id(headers.get("id")),
+            root_id=usable_id(headers.get("root_id")),
+            retries=retries if isinstance(retries, int) and 0 <= retries < 1 << 31 else 0,
+            eta=headers.get("eta"),
+            progress=arguments.progress,
+            redelivered=bool(info.get("redelivered")),
+            quarantined=past_of(headers, info).quarantines > 0,
+        )
+        return Run(delivery)
 
 
 def _revoked(delivery: JobDelivery) -> Settlement:
@@ -168,11 +208,9 @@ def _revoked(delivery: JobDelivery) -> Settlement:
     return Reject(InvalidJob("revoked", "revoked before anything was sent", job.job_id))
 
 
-def _buried(
-    message: Any, reason: str, accounts: Accounts, now: datetime, begun: bool = True
-) -> Settlement:
+def _buried(message: Any, reason: str, reader: _Reader, begun: bool = True) -> Settlement:
     try:
-        job = _run(message, accounts, 0.0, now).delivery.parsed.job
+        job = reader.run(message, arguments_of(message)).delivery.parsed.job
     except InvalidJob as error:
         return Reject(_given_up(reason, error.job_id, begun))
     return Bury(job, _given_up(reason, job.job_id, begun), begun)

@@ -184,6 +184,7 @@ class Envelope:
     content_encoding: str = ""
     message_id: str = ""
     headers: Mapping[str, Any] | None = None
+    sent_by: str = ""  # the user who sent it, as the broker checked it
 
 
 def read_json(body: bytes, content_encoding: str = "", most_bytes: int = MOST_BYTES) -> Any:
@@ -197,9 +198,7 @@ def read_json(body: bytes, content_encoding: str = "", most_bytes: int = MOST_BY
     if (content_encoding or "").lower() not in _ENCODINGS:
         raise InvalidJob("content_encoding", "only UTF-8 without compression is read")
     try:
-        return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_no_constant
-        )
+        return _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise InvalidJob("not_json", "the body is not UTF-8") from None
     except RecursionError:
@@ -217,6 +216,10 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON number")
+
+
+#: Made once: to make one for each job takes as long as to read it.
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
 
 
 def job_id_of(value: Any) -> str:
@@ -280,10 +283,12 @@ def _code(where: tuple[int | str, ...], fault: str) -> str:
     return words.get((field, fault), f"bad_{field}") if len(where) == 1 else f"bad_{field}"
 
 
+_KNOWN = frozenset(JobMessage.model_fields)
+_KNOWN_OF_ORDERS = frozenset(OrderItem.__annotations__)
+
+
 def unknown_fields(value: dict[str, Any]) -> tuple[str, ...]:
     """Return at most 16 names of fields of a valid message that mean nothing here."""
-    known = set(JobMessage.model_fields)
-    inner = set(OrderItem.__annotations__)
     items = (item for item in value["orders"] if isinstance(item, dict))
-    strange = {f"orders.{key}" for key in set[str]().union(*items) - inner}
-    return tuple(sorted((value.keys() - known) | strange))[:16]
+    strange = {f"orders.{key}" for key in set[str]().union(*items) - _KNOWN_OF_ORDERS}
+    return tuple(sorted((value.keys() - _KNOWN) | strange))[:16]

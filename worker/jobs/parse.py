@@ -47,22 +47,30 @@ class ParsedJob:
 
 
 def read_job(
-    value: Any, envelope: Envelope, accounts: Mapping[str, Account], now: datetime
+    value: Any,
+    envelope: Envelope,
+    accounts: Mapping[str, Account],
+    now: datetime,
+    came_at: float = math.inf,
 ) -> ParsedJob:
-    """Return the job in a JSON value.
+    """Return the job in a JSON value; its message came at a time (monotonic seconds).
 
     Raises:
         InvalidJob: with the reason, and the job_id if it could be read.
     """
     try:
-        return _read_job(value, envelope, accounts, now)
+        return _read_job(value, envelope, accounts, now, came_at)
     except InvalidJob as error:
         error.job_id = error.job_id or job_id_of(value)
         raise
 
 
 def _read_job(
-    value: Any, envelope: Envelope, accounts: Mapping[str, Account], now: datetime
+    value: Any,
+    envelope: Envelope,
+    accounts: Mapping[str, Account],
+    now: datetime,
+    came_at: float,
 ) -> ParsedJob:
     message = validated(value)
     account = _account(message, envelope, accounts)
@@ -81,11 +89,12 @@ def _read_job(
         deadline=message.deadline or now + DEFAULT_DEADLINE,
         reason=message.reason or "",
         requested_by=message.requested_by or "",
+        sent_by=envelope.sent_by,
         tags={k: v for k, v in (message.tags or {}).items() if v is not None},
         trace=_trace(envelope.headers or {}),
     )
     refused = tuple(_refused(item) for item in named if isinstance(item, Refusal))
-    return ParsedJob(job, refused, unknown_fields(value))
+    return ParsedJob(job, refused, unknown_fields(value), came_at)
 
 
 def _account(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import fields
 from datetime import datetime
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -50,10 +51,20 @@ class Report:
         self._earlier_outcomes = earlier_outcomes
         self._before: EarlierOutcomes | None = None
         self.counts: Counter[str] = Counter(counts)
-        self._log = structlog.get_logger().bind(
+        self._accepted_at = job.accepted_at
+        self._posted: list[Future[None]] = []
+
+    @cached_property
+    def _log(self) -> Any:
+        job = self._job
+        return structlog.get_logger().bind(
             job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
         )
-        self._of_job = {
+
+    @cached_property
+    def _of_job(self) -> dict[str, Any]:
+        job = self._job
+        return {
             "job_id": job.job_id,
             "venue": job.venue,
             "account": job.account,
@@ -61,10 +72,8 @@ class Report:
             "sent_by": job.sent_by,
             "job_reason": job.reason,
             "tags": dict(job.tags),
-            "accepted_at": rfc_3339(job.accepted_at),
+            "accepted_at": rfc_3339(self._accepted_at),
         }
-        self._accepted_at = job.accepted_at
-        self._posted: list[Future[None]] = []
 
     def accepted(self, ids: int) -> None:
         """Log that a job was taken."""
@@ -131,6 +140,10 @@ class Report:
         for posted in reversed(self._posted):
             posted.result()
         self._posted.clear()
+
+    def last_posted(self) -> Future[None] | None:
+        """Return what ends when the broker has the newest outcome; None: it has all."""
+        return self._posted[-1] if self._posted else None
 
     def kept(self, why: str) -> None:
         """Log that the broker keeps the job, as it has not taken its outcomes."""

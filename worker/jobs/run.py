@@ -1,35 +1,60 @@
-"""Runs one job through its lane: ids go in, outcomes come out, what is left is returned."""
+"""Runs the jobs of a bundle: ids go in, outcomes come out, each message is let go by itself."""
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from queue import Empty
 from typing import Any
 
+import structlog
+
 from venues.words import CancelJob, CancelOutcome, OrderRef
+from worker.amqp.publisher import NotConfirmed
 from worker.contract.outcome import rfc_3339, utc_now
 from worker.jobs.poison import longest_hold_s
 from worker.jobs.progress_json import Progress, carried, read_progress, write_progress
 from worker.jobs.report import Report
 from worker.jobs.runtime import DISOWNED, Runtime
-from worker.jobs.submit import JobDelivery, begin, deadline_of, fresh_ids, looks_first
-from worker.lane.submission import Result
+from worker.jobs.submit import (
+    Bundle,
+    HeldMessage,
+    JobDelivery,
+    deadline_of,
+    fresh_ids,
+    looks_first,
+)
+from worker.lane.submission import Result, Submission
 from worker.orders.forms import expire
 from worker.orders.progress import Cohort, cohorts, new_progress
 from worker.orders.retry import RetryDecision, Returned, retry_decision
-from worker.processes.client import LaneFailed, Pending
+from worker.processes.client import Came, LaneFailed
 from worker.settings import Settings
-
-
-class OwnershipLost(Exception):
-    """The connection was lost and with it the job: the broker gives it to the next owner."""
 
 
 class JobRun:
     """One delivery of one job."""
+
+    __slots__ = (
+        "_came_at",
+        "_progress",
+        "_runtime",
+        "attempt",
+        "deadline",
+        "decision",
+        "delivery",
+        "job",
+        "left",
+        "missing",
+        "report",
+        "submission",
+        "until",
+    )
 
     def __init__(self, runtime: Runtime, delivery: JobDelivery) -> None:
         """Prepare.
@@ -37,103 +62,82 @@ class JobRun:
         Raises:
             ValidationError: what the message carries of earlier tries cannot be read.
         """
-        job, refused = delivery.parsed.job, delivery.parsed.refused
+        job = delivery.parsed.job
         progress = read_progress(delivery.progress)
+        self._runtime = runtime
+        self._progress = progress
+        self._came_at = math.inf if progress else delivery.parsed.came_at
+        self.delivery = delivery
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
-        self._came_at = math.inf if progress else delivery.parsed.came_at
-        self._pending = delivery.pending
-        self._hold_s = longest_hold_s(
+        self.submission: Submission | None = delivery.submission
+        self.missing = len(self.job.refs)
+        self.left: list[Returned] = []
+        self.decision: RetryDecision | None = None
+        self.deadline = self.submission.deadline if self.submission else deadline_of(self.job)
+        hold_s = longest_hold_s(
             quarantined=delivery.quarantined,
             attempt=self.attempt,
             most_s=runtime.longest_hold_s,
         )
+        #: When its ids are asked back (monotonic seconds), to end or to go back to the broker.
+        self.until = min(self.deadline, time.monotonic() + hold_s)
+        earlier = runtime.earlier_outcomes(job) if delivery.may_be_started else None
         self.report = Report(
             runtime.publisher,
             self.job,
             progress.counts if progress else {},
             runtime.observer.outcome,
-            (lambda: runtime.earlier_outcomes(job).result())
-            if delivery.may_be_started
-            else tuple,
+            earlier.result if earlier else tuple,
         )
-        self._lanes = runtime.lanes(job.account)
-        self._ids = (
-            []
-            if self._pending
-            else _ids(self.job, progress, runtime.settings, delivery.redelivered)
-        )
-        if progress is None:
-            if not job.refs:
-                self._lanes.wait()  # a job of no order tests the whole way (`check --deep`)
-            self.report.accepted(len(job.refs) + len(refused))
+
+    @property
+    def message(self) -> HeldMessage:
+        """The message that the broker keeps until the job is done."""
+        assert self.delivery.message is not None  # noqa: S101 - the consumer gave it
+        return self.delivery.message
+
+    def begin(self, bundle: Bundle) -> None:
+        """Say that the job is taken, and have its ids go to their lane if they did not yet."""
+        if self._progress is None:
+            refused = self.delivery.parsed.refused
+            if not self.job.refs:  # a job of no order tests the whole way (`check --deep`)
+                self._runtime.lanes(self.job.account).wait()
+            self.report.accepted(len(self.job.refs) + len(refused))
             for outcome in refused:
                 self.report.refused(outcome, utc_now())
-
-    def run(self) -> tuple[RetryDecision | None, list[Returned]]:
-        """Run the job; return the retry decision and the ids that are left.
-
-        Raises:
-            Disowned: the broker gives the job to another worker.
-            LaneFailed: a fault of ours; the job goes to `cancel.dead`.
-            NotConfirmed: the worker stops, and the broker does not take the outcomes.
-        """
-        deadline = self._pending.submission.deadline if self._pending else deadline_of(self.job)
-        left = self._carry(deadline) if self.job.refs else []
-        decision = retry_decision(left, time.monotonic(), deadline)
-        if decision is None:
-            for parked in left:
-                self.report.outcome(expire(parked.progress).outcome(parked.ref.id), utc_now())
-        self.report.settle()
-        return decision, left
-
-    def _carry(self, deadline: float) -> list[Returned]:
-        now = time.monotonic()
-        if self._pending is None:
-            if now >= deadline:
-                return [
+        if self.submission is not None or not self.missing:
+            return
+        settings, again = self._runtime.settings, self.delivery.redelivered
+        ids, now = _ids(self.job, self._progress, settings, again), time.monotonic()
+        if now >= self.deadline:
+            self.take(
+                [
                     Returned(ref, cohort.progress, now, "deadline")
-                    for cohort in self._ids
+                    for cohort in ids
                     for ref in cohort.refs()
                 ]
-            self._pending = begin(self._lanes, self.job, self._ids, self._came_at)
-        return self._collect(self._pending, min(deadline, now + self._hold_s))
-
-    def _collect(self, pending: Pending, until: float) -> list[Returned]:
-        left: list[Returned] = []
-        missing = len(self.job.refs)
-        while missing:
-            results = self._next(pending, until)
-            missing -= len(results)
-            if pending.submission.withdrawn == DISOWNED:
-                # The next owner publishes all outcomes: two workers would not know the same.
-                raise OwnershipLost
-            for result in results:
-                if isinstance(result, CancelOutcome):
-                    self.report.outcome(result, utc_now())
-                else:
-                    left.append(result)
-        return left
-
-    def _next(self, pending: Pending, until: float) -> Sequence[Result]:
-        while True:
-            # Once the ids are asked back, those in flight still come: each request ends.
-            wait_s = (
-                None if pending.submission.withdrawn else max(0.0, until - time.monotonic())
             )
-            try:
-                results = pending.inbox.get(timeout=wait_s)
-            except Empty:
-                why = (
-                    "deadline"
-                    if pending.submission.deadline <= time.monotonic()
-                    else "held_long"
-                )
-                self._lanes.withdraw(pending.submission, why)
+        else:
+            bundle.submit(self.delivery, ids, self._came_at)
+            self.submission = self.delivery.submission
+
+    def take(self, results: Sequence[Result]) -> None:
+        """Tell what came of some ids; keep those that their lane gives back."""
+        self.missing -= len(results)
+        for result in results:
+            if isinstance(result, CancelOutcome):
+                self.report.outcome(result, utc_now())
             else:
-                if isinstance(results, LaneFailed):
-                    raise results
-                return results
+                self.left.append(result)
+
+    def conclude(self) -> None:
+        """Decide on what is left, once all ids are back."""
+        self.decision = retry_decision(self.left, time.monotonic(), self.deadline)
+        if self.decision is None:
+            for parked in self.left:
+                self.report.outcome(expire(parked.progress).outcome(parked.ref.id), utc_now())
+            self.left = []
 
     def retry_arguments(self, left: Sequence[Returned]) -> dict[str, Any]:
         """Return the arguments of the task that goes on with what is left."""
@@ -150,8 +154,148 @@ class JobRun:
         }
 
 
-def _earlier(runtime: Runtime, job: CancelJob) -> Sequence[bytes]:
-    return runtime.earlier_outcomes(job).result()
+@dataclass(frozen=True, slots=True)
+class _Confirmed:
+    """The broker has the last message of a job that has ended."""
+
+    run: JobRun
+
+
+class BundleRun:
+    """Runs a bundle in one thread. Each job has its own deadline, retry and message."""
+
+    def __init__(
+        self, runtime: Runtime, bundle: Bundle, retry: Callable[[JobRun], None]
+    ) -> None:
+        """Prepare; `retry` publishes what goes on with a job that has ids left."""
+        self._bundle = bundle
+        self._inbox = bundle.inbox
+        self._lanes = runtime.lanes(bundle.account)
+        self._runtime = runtime
+        self._retry = retry
+        self._open: set[JobRun] = set()
+        self._by_number: dict[int, JobRun] = {}
+        self._untils: list[tuple[float, int, JobRun]] = []
+        self._places = itertools.count()
+        self._log = structlog.get_logger()
+        self.counts: Counter[str] = Counter()
+        #: The last retry of a job, and the first fault of ours, if there was any.
+        self.retried: RetryDecision | None = None
+        self.failed: Exception | None = None
+        #: Jobs that the broker keeps, for this worker or another one.
+        self.kept = 0
+
+    def run(self) -> None:
+        """Run all jobs to their end."""
+        try:
+            for delivery in self._bundle.deliveries:
+                self._begin(delivery)
+            self._bundle.hand_in(self._lanes)
+            self._bundle.deliveries.clear()
+            self._know_numbers()
+            while self._open:
+                self._step()
+        finally:
+            self._bundle.ended = True
+
+    def _begin(self, delivery: JobDelivery) -> None:
+        try:
+            run = JobRun(self._runtime, delivery)
+        except Exception as error:  # noqa: BLE001 - it costs the others nothing
+            self._fail(delivery.message, error)
+            return
+        self._open.add(run)
+        self._guarded(run, lambda: run.begin(self._bundle))
+        if run in self._open and not run.missing:
+            self._guarded(run, lambda: self._conclude(run))
+
+    def _know_numbers(self) -> None:
+        for run in self._open:
+            if run.submission is not None and run.missing:
+                self._by_number[run.submission.number] = run
+                self._untils.append((run.until, next(self._places), run))
+        heapq.heapify(self._untils)
+
+    def _step(self) -> None:
+        """Wait for what comes next of any job, or for the next one whose time is over."""
+        wait_s = self._untils[0][0] - time.monotonic() if self._untils else None
+        try:
+            event = self._inbox.get(timeout=None if wait_s is None else max(0.0, wait_s))
+        except Empty:
+            self._ask_back(heapq.heappop(self._untils)[2])
+            return
+        if isinstance(event, _Confirmed):
+            self._guarded(event.run, lambda: self._settle(event.run))
+        elif (run := self._by_number.get(event.number)) is not None:
+            self._guarded(run, lambda: self._take(run, event))
+
+    def _ask_back(self, run: JobRun) -> None:
+        """Withdraw what the lane still has; ids in flight come once each request has ended."""
+        if run.missing and run.submission is not None:
+            why = "deadline" if run.deadline <= time.monotonic() else "held_long"
+            self._lanes.withdraw(run.submission, why)
+
+    def _take(self, run: JobRun, came: Came) -> None:
+        if run.submission is not None and run.submission.withdrawn == DISOWNED:
+            # The connection was lost, and the broker gives the job to the next owner, which
+            # publishes all outcomes: two workers would not know the same.
+            self._end(run)
+            self.kept += 1
+            return
+        if isinstance(came.what, LaneFailed):
+            raise came.what
+        run.take(came.what)
+        if not run.missing:
+            self._conclude(run)
+
+    def _conclude(self, run: JobRun) -> None:
+        run.conclude()
+        last = run.report.last_posted()
+        if last is None:
+            self._settle(run)
+        else:
+            last.add_done_callback(lambda _: self._inbox.put(_Confirmed(run)))
+
+    def _settle(self, run: JobRun) -> None:
+        """Let go of a job's message, once the broker has all that takes its place."""
+        run.report.settle()
+        if run.decision is None:
+            run.report.done(utc_now())
+        else:
+            self.retried = run.decision
+            run.report.retry(
+                len(run.left), run.decision.countdown_s, run.attempt, run.decision.why
+            )
+            self._retry(run)
+        run.message.acknowledge()
+        self.counts.update(run.report.counts)
+        self._end(run)
+
+    def _end(self, run: JobRun) -> None:
+        self._open.discard(run)
+        run.missing = 0
+        if run.submission is not None:
+            self._by_number.pop(run.submission.number, None)
+            self._lanes.forget(run.submission)
+
+    def _guarded(self, run: JobRun, act: Callable[[], None]) -> None:
+        """Do something for a job; a fault of ours costs that job alone."""
+        try:
+            act()
+        except NotConfirmed as error:  # the worker stops
+            self._end(run)
+            self.kept += 1
+            run.report.kept(type(error).__name__)
+            run.message.requeue()
+        except Exception as error:  # noqa: BLE001 - the others go on
+            self._end(run)
+            self._fail(run.delivery.message, error)
+
+    def _fail(self, message: HeldMessage | None, error: Exception) -> None:
+        self.failed = self.failed or error
+        self._log.error("job_failed", exc_info=error)
+        if message is not None:
+            message.dead_letter()
 
 
 def _resumed(job: CancelJob, progress: Progress) -> CancelJob:

@@ -15,7 +15,7 @@ from worker.amqp.publisher import Publisher
 from worker.amqp.topology import is_embedded, user_of
 from worker.contract.outcome import message_id
 from worker.jobs.poison import LONGEST_HOLD_S
-from worker.jobs.submit import JobDelivery
+from worker.jobs.submit import Bundle
 from worker.processes.client import LaneClient
 from worker.settings import Settings
 from worker.stats import NO_OBSERVER, AccountCondition, LaneStats, Observer
@@ -72,7 +72,7 @@ class Runtime:
         self._outcome_stream = OutcomeStream(connect, self.publisher)
         self.observer = observer
         #: What the consumer read, for the task that comes of it; each lives with its message.
-        self.deliveries: WeakValueDictionary[str, JobDelivery] = WeakValueDictionary()
+        self.bundles: WeakValueDictionary[str, Bundle] = WeakValueDictionary()
         self._owned: set[str] = set()
         self.pulse = Pulse()
         #: For how long (seconds) the broker lets a worker hold a message, as far as is known.

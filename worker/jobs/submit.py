@@ -1,38 +1,60 @@
-"""Hands a job's ids to its lane; those of a new job as soon as its message is read.
+"""Jobs as they were delivered, and their ids on the way to their lane.
 
-So no id waits until Celery has started its task (docs/decisions/0019). The task waits for what
-comes of them.
+Those of a new job go there as soon as its message is read, so that no id waits until Celery has
+started a task (docs/decisions/0019). The task waits for what comes of them.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, Protocol
 
 from venues.words import CancelJob, Priority
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import ParsedJob
-from worker.jobs.poison import past_of
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
-from worker.processes.client import LaneClient, Pending
+from worker.processes.client import LaneClient
 from worker.settings import Settings
 
 
-@dataclass(slots=True, weakref_slot=True, kw_only=True)
+class HeldMessage(Protocol):
+    """A message that the broker keeps for this worker. Any thread may let it go, once."""
+
+    def acknowledge(self) -> None:
+        """Have the broker forget it: every id of its job has its outcome."""
+
+    def dead_letter(self) -> None:
+        """Have the broker move it to `cancel.dead`, for people to look at."""
+
+    def requeue(self) -> None:
+        """Give it back: this worker could not finish its job."""
+
+
+@dataclass(slots=True, kw_only=True)
 class JobDelivery:
     """A job as it was delivered, and its submission once its ids are in their lane."""
 
     parsed: ParsedJob
+    #: How many orders its message names, some perhaps twice.
+    orders: int = 0
+    #: What Celery knows the job by, if a Celery producer sent it, or a worker for a retry.
+    task_id: str = ""
+    root_id: str = ""
+    retries: int = 0
+    #: When Celery shall start it, where the broker knows no delays.
+    eta: str | None = None
+    message: HeldMessage | None = None
     #: What a retry carries (`worker.jobs.progress_json.read_progress`).
     progress: Any = None
     #: Another worker, or this one, had the message before.
     redelivered: bool = False
     #: It was held apart, as many workers died over it.
     quarantined: bool = False
-    pending: Pending | None = None
+    submission: Submission | None = None
 
     @property
     def may_be_started(self) -> bool:
@@ -40,20 +62,10 @@ class JobDelivery:
         return self.redelivered or self.quarantined or self.progress is not None
 
 
-def read(message: Any, parsed: ParsedJob, progress: Any) -> JobDelivery:
-    """Return what is known of a job and its message."""
-    return JobDelivery(
-        parsed=parsed,
-        progress=progress,
-        redelivered=bool(message.delivery_info.get("redelivered")),
-        quarantined=past_of(message.headers, message.delivery_info).quarantines > 0,
-    )
-
-
-def is_due(message: Any, parsed: ParsedJob) -> bool:
+def is_due(delivery: JobDelivery) -> bool:
     """Say whether there is something to do for a job, and its time is now."""
-    late = utc_now() >= parsed.job.deadline
-    return bool(parsed.job.refs) and not late and not message.headers.get("eta")
+    job = delivery.parsed.job
+    return bool(job.refs) and utc_now() < job.deadline and not delivery.eta
 
 
 def fresh_ids(job: CancelJob, settings: Settings, *, redelivered: bool) -> list[Cohort]:
@@ -72,11 +84,9 @@ def deadline_of(job: CancelJob) -> float:
     return time.monotonic() + (job.deadline - utc_now()).total_seconds()
 
 
-def begin(
-    lanes: LaneClient, job: CancelJob, ids: Sequence[Cohort], received_at: float
-) -> Pending:
-    """Hand in the ids of a job whose message came at a time (monotonic seconds)."""
-    submission = Submission(
+def submission_of(job: CancelJob, received_at: float) -> Submission:
+    """Return what a job is at its lane; its message came at a time (monotonic seconds)."""
+    return Submission(
         account=job.account,
         job_id=job.job_id,
         kill=job.priority is Priority.KILL,
@@ -84,4 +94,31 @@ def begin(
         received_at=received_at,
         trace=job.trace.get("traceparent", ""),
     )
-    return lanes.submit(submission, ids)
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Bundle:
+    """Jobs of one lane that came together: one task runs them, and each has its own message.
+
+    What comes of their ids is in `inbox`, by submission, also before the task has started.
+    """
+
+    account: str
+    priority: Priority
+    began_at: float  # when its first job was read (monotonic seconds)
+    deliveries: list[JobDelivery] = field(default_factory=list)
+    inbox: SimpleQueue[Any] = field(default_factory=SimpleQueue[Any])
+    #: Submissions that are not handed in yet: one message on the pipe carries several.
+    waiting: list[tuple[Submission, Sequence[Cohort]]] = field(default_factory=list)
+    ended: bool = False
+
+    def submit(self, delivery: JobDelivery, ids: Sequence[Cohort], received_at: float) -> None:
+        """Have a job's ids go to their lane with the next `hand_in`."""
+        delivery.submission = submission_of(delivery.parsed.job, received_at)
+        self.waiting.append((delivery.submission, ids))
+
+    def hand_in(self, lanes: LaneClient) -> None:
+        """Hand in the ids that wait for it."""
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            lanes.submit(waiting, self.inbox)

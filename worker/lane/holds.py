@@ -12,11 +12,13 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | routine confirmation     | late cancels of the process    | 1 s without one     | 3 s     |
 | routine look-up to come  | others of its burst            | a tick of the clock | 250 ms  |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
+| kill's cancel, not full  | kills that keep coming         | it is full          | 20 ms   |
 
-A confirmation is a look-up after a cancel. (*) Or half of the tokens are free; but at least
-50 ms where tokens are not slow. (**) While cancels leave late. (***) As long as its lane can
-make up for it (docs/decisions/0013). A look-up before a cancel needs no bound: the kills'
-look-ups end, and its cancel could not leave before the kills' cancels.
+The last one waits only for kills that came after the cancel before it had left, never for
+others of its own job. A confirmation is a look-up after a cancel. (*) Or half of the tokens are
+free; but at least 50 ms where tokens are not slow. (**) While cancels leave late. (***) As long
+as its lane can make up for it (docs/decisions/0013). A look-up before a cancel needs no bound:
+the kills' look-ups end, and its cancel could not leave before the kills' cancels.
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
 requests, without it (`tests/simulation/test_rehearsal.py`):
@@ -34,6 +36,7 @@ requests, without it (`tests/simulation/test_rehearsal.py`):
 | `priority`: an aged confirmation first  | a rare type beside a backlog (295 s)             |
 | lanes that have just begun              | `python -m tests.bench --only 40x500`, as it is  |
 |                                         | worth something only on real processors          |
+| a kill's cancel that is not full        | a kill as 3,000 jobs of one id                   |
 """
 
 from __future__ import annotations
@@ -56,6 +59,9 @@ from worker.pacing.pace import NEVER
 GATHER_S = 1.0
 #: The same where tokens come back slowly.
 SLOW_GATHER_S = 2.0
+#: A kill's cancel that is not full leaves at least this long after the one before: so long a
+#: stream of one-id kills, as fast as they are read, needs to fill one.
+STREAM_S = 0.02
 #: Kills wait for each other for at least this long: a burst of cancels ends within it.
 BURST_S = 0.05
 #: A routine confirmation waits for kills, or for late cancels, for at most this long.
@@ -148,6 +154,8 @@ class Holds:
         self._lane = lane
         self._kills = Demand(venue)
         self._kills_since = -NEVER
+        self.kill_left_at = -NEVER  # a kill's last cancel
+        self._streams_until = -NEVER  # the next one waits so long for more kills
 
     def update(self, entry: Entry, now: float) -> None:
         """Note where an id stands: it came, learned something, left, or was answered."""
@@ -168,16 +176,30 @@ class Holds:
         head = group.head()
         if head is None:
             return -NEVER
+        if not is_lookup(group.route) and head.kill:
+            return self._kills_cancel(group, head)
+        # What a stream of kills will need in a moment is left to it.
+        return max(self._streams_until, self._other(group, head, groups, most, now))
+
+    def _other(
+        self, group: Group, head: Entry, groups: Collection[Group], most: int, now: float
+    ) -> float:
         if not is_lookup(group.route):
-            return self._cancel(group, head, now)
+            return self._cancel(group, now)
         if head.kill:
             return self._kills_look_up(group, head, groups, most, now)
         if head.progress.phase is Phase.PRECHECK:
             return self._precheck(group.route, now)
         return self._confirmation(head)
 
-    def _cancel(self, group: Group, head: Entry, now: float) -> float:
-        if head.kill or group.size < group.route.max_ids:
+    def _kills_cancel(self, group: Group, head: Entry) -> float:
+        if group.size >= group.route.max_ids or head.since <= self.kill_left_at:
+            return -NEVER
+        self._streams_until = self.kill_left_at + STREAM_S
+        return self._streams_until
+
+    def _cancel(self, group: Group, now: float) -> float:
+        if group.size < group.route.max_ids:
             return -NEVER  # more may join it, so it could not be made up for
         return self._load.hold_cancel(self._lane, self._tokens.catch_up_limit(group.route), now)
 

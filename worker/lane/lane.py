@@ -114,7 +114,6 @@ class Lane:
         self._of: dict[Submission, dict[Entry, None]] = {}
         self._leaving: set[Submission] = set()
         self._ids_in_flight = 0
-        self._kill_left_at = -NEVER
         self._groups = Groups(venue)
 
     # -- what tasks do -------------------------------------------------------------------
@@ -540,7 +539,7 @@ class Lane:
     def _begins_with_one(self, group: Group, now: float) -> bool:
         """Say whether a kill that finds no token for many begins with one id, by its route."""
         head = group.head()
-        if head is None or not head.kill or self._kill_left_at >= head.received_at:
+        if head is None or not head.kill or self._holds.kill_left_at >= head.received_at:
             return False
         alone = (
             None if is_lookup(group.route) else single_route(self.venue, head.progress.shape)
@@ -575,7 +574,7 @@ class Lane:
             if alone and self._tokens.one_may_leave(alone, now, urgent=head.kill):
                 route = alone
         if head.kill and not is_lookup(route):
-            self._kill_left_at = now
+            self._holds.kill_left_at = now
         since = NEVER if head.kill else head.received_at
         self._tokens.take(route, now, since, planned, count, urgent=head.kill)
         if not is_lookup(route) and self._tokens.keeps_pace(route, now):

@@ -160,7 +160,9 @@ def _came_of_both(progress: OrderProgress, other: OrderProgress) -> float:
     return (min if by_venue_id else max)(progress.came_at, other.came_at)
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def _asked_for_at(progress: OrderProgress, came_at: float) -> OrderProgress:
+    """Return one value for all ids of which the same is known: thousands share it."""
     other = progress.other_form
     if other is not None:
         other = other._replace(progress=other.progress._replace(came_at=came_at))

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, NoReturn, TextIO, cast
 from weakref import WeakValueDictionary
@@ -144,9 +144,9 @@ class _Handler:
     def handle(self, command: Command) -> None:
         """Carry a command out, or let the account's thread do so."""
         match command:
-            case Submit(submission, cohorts):
-                account = submission.account
-                self._in_turn(account, lambda: self._submit(submission, cohorts), command.few)
+            case Submit(jobs):
+                account = command.account
+                self._in_turn(account, lambda: self._submit(account, jobs), command.few)
             case Withdraw(account, number, why):
                 self._in_turn(account, lambda: self._withdraw(account, number, why))
             case Release(account, why):
@@ -171,14 +171,21 @@ class _Handler:
         if after_another:
             driver.assume_spent()
 
-    def _submit(self, submission: Submission, packed: Iterable[Packed]) -> None:
-        self._submissions[submission.number] = submission
+    def _submit(
+        self, account: str, jobs: Sequence[tuple[Submission, Sequence[Packed]]]
+    ) -> None:
         try:
-            cohorts = [Cohort._make(values) for values in packed]
-            self._engine.of(submission.account).submit(submission, cohorts)
+            unpacked = [
+                (submission, [Cohort._make(values) for values in packed])
+                for submission, packed in jobs
+            ]
+            for submission, _ in jobs:
+                self._submissions[submission.number] = submission
+            self._engine.of(account).submit(unpacked)
         except Exception as error:
-            failed = SubmissionFailed(submission.number, f"{type(error).__name__}: {error}")
-            self._pipe.send(failed)
+            for submission, _ in jobs:
+                failed = SubmissionFailed(submission.number, f"{type(error).__name__}: {error}")
+                self._pipe.send(failed)
             raise
 
     def _withdraw(self, account: str, number: int, why: str) -> None:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from contextlib import suppress
-from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from worker.lane.submission import Result, Results, Submission
 from worker.orders.progress import Cohort
@@ -52,13 +51,22 @@ class LaneFailed(Exception):
     """A fault of ours in the lane: what became of the job's ids is not known."""
 
 
-@dataclass(slots=True, eq=False)
-class Pending:
-    """A submission, the number of ids whose results are missing, and the queue for results."""
+class Came(NamedTuple):
+    """What came for a submission: results of some of its ids, or a fault of ours."""
+
+    number: int
+    what: Sequence[Result] | LaneFailed
+
+
+#: Where what comes for some submissions is put.
+Inbox = SimpleQueue[Any]
+
+
+class _Pending(NamedTuple):
+    """A submission, and the queue for its results."""
 
     submission: Submission
-    missing: int
-    inbox: SimpleQueue[Sequence[Result] | LaneFailed] = field(default_factory=SimpleQueue)
+    inbox: Inbox
 
 
 class LaneClient:
@@ -69,7 +77,7 @@ class LaneClient:
         self._process = process
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._pending: dict[int, Pending] = {}
+        self._pending: dict[int, _Pending] = {}
         self._asked: dict[int, Future[Mapping[str, LaneStats]]] = {}
         #: How the venue serves each account, as far as that ever changed.
         self.conditions: dict[str, AccountCondition] = {}
@@ -93,14 +101,20 @@ class LaneClient:
 
     # -- for jobs ------------------------------------------------------------------------
 
-    def submit(self, submission: Submission, cohorts: Sequence[Cohort]) -> Pending:
-        """Hand the ids of a job in; their results arrive in the returned inbox."""
-        submission.number = next(self._numbers)
-        pending = Pending(submission, sum(len(cohort.ids) for cohort in cohorts))
+    def submit(self, jobs: Sequence[tuple[Submission, Sequence[Cohort]]], inbox: Inbox) -> None:
+        """Hand the ids of jobs of one account in; what comes of them is put into the inbox."""
+        for submission, _ in jobs:
+            submission.number = next(self._numbers)
         with self._lock:
-            self._pending[submission.number] = pending
-        self._pipe.send(Submit(submission, [cohort[:] for cohort in cohorts]))
-        return pending
+            for submission, _ in jobs:
+                self._pending[submission.number] = _Pending(submission, inbox)
+        packed = [(s, [cohort[:] for cohort in cohorts]) for s, cohorts in jobs]
+        self._pipe.send(Submit(packed))
+
+    def forget(self, submission: Submission) -> None:
+        """Expect nothing more for a submission."""
+        with self._lock:
+            self._pending.pop(submission.number, None)
 
     def withdraw(self, submission: Submission, why: str) -> None:
         """Ask for a job's ids back; those in flight come when their reply is in."""
@@ -181,7 +195,7 @@ class LaneClient:
         with self._lock:
             pending = self._pending.pop(number, None)
         if pending is not None:
-            pending.inbox.put(LaneFailed(text))
+            pending.inbox.put(Came(number, LaneFailed(text)))
 
     def _answer(self, number: int, lanes: Mapping[str, LaneStats]) -> None:
         answer = self._asked.pop(number, None)
@@ -191,14 +205,11 @@ class LaneClient:
     def _hand(self, came: Results) -> None:
         with self._lock:
             pending = self._pending.get(came.number)
-            if pending is None:
-                return
-            pending.missing -= len(came.results)
-            if pending.missing <= 0:
-                del self._pending[came.number]
-            submission = pending.submission
-            submission.withdrawn = submission.withdrawn or came.withdrawn
-        pending.inbox.put(came.results)
+        if pending is None:
+            return
+        submission = pending.submission
+        submission.withdrawn = submission.withdrawn or came.withdrawn
+        pending.inbox.put(Came(came.number, came.results))
 
     def _lost(self) -> NoReturn:
         """End this process, too: the broker gives unacknowledged jobs to another worker."""

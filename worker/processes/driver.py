@@ -74,12 +74,13 @@ class Driver:
 
     # -- commands ------------------------------------------------------------------------
 
-    def submit(self, submission: Submission, ids: Iterable[Cohort]) -> None:
-        """Take the ids of a job in; their results are delivered."""
+    def submit(self, jobs: Iterable[tuple[Submission, Iterable[Cohort]]]) -> None:
+        """Take the ids of jobs in; their results are delivered."""
         with self._changed:
-            self.lane.add(submission, ids, time.monotonic())
-            if self._stopped:
-                self.lane.withdraw(submission, "stopping", time.monotonic())
+            for submission, ids in jobs:
+                self.lane.add(submission, ids, time.monotonic())
+                if self._stopped:
+                    self.lane.withdraw(submission, "stopping", time.monotonic())
             self._pump()
 
     def withdraw(self, submission: Submission, why: str) -> None:

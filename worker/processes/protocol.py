@@ -32,15 +32,19 @@ Packed = tuple[OrderProgress, str, OrdType, tuple[str, ...]]
 
 
 class Submit(NamedTuple):
-    """Take the ids of a submission in."""
+    """Take the ids of submissions of one account in."""
 
-    submission: Submission
-    cohorts: Sequence[Packed]
+    jobs: Sequence[tuple[Submission, Sequence[Packed]]]
+
+    @property
+    def account(self) -> str:
+        """Whose lane it is."""
+        return self.jobs[0][0].account
 
     @property
     def few(self) -> bool:
         """Whether to queue the ids takes no time worth speaking of."""
-        return sum(len(ids) for *_, ids in self.cohorts) <= FEW_IDS
+        return sum(len(ids) for _, cohorts in self.jobs for *_, ids in cohorts) <= FEW_IDS
 
 
 class Withdraw(NamedTuple):

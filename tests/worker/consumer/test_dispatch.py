@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -80,33 +81,51 @@ class Broker:
         self.coming.pop(0)()
 
 
-def test_all_is_read_before_a_task_is_started() -> None:
+def never(_now: float, _reads_on: bool) -> float:
+    return math.inf
+
+
+def test_all_is_read_before_anything_follows() -> None:
     broker, hub, done = Broker(), Hub(), list[str]()
-    dispatcher = Dispatcher(hub, broker, lambda: True)
+
+    def follow_up(_now: float, reads_on: bool) -> float:
+        done.append(f"follow {reads_on}")
+        return math.inf
+
+    dispatcher = Dispatcher(hub, broker, lambda: True, follow_up)
 
     def come(name: str, priority: str) -> None:
-        def read() -> None:
-            done.append(f"read {name}")
-            dispatcher.start(lambda: done.append(f"start {name}"), priority, "a")
-
-        dispatcher.read(read, priority, "a")
+        dispatcher.read(lambda: done.append(f"read {name}"), priority, "a")
 
     broker.coming = [lambda: come("second", "routine"), lambda: come("third", "kill")]
     come("first", "routine")
     give_up = time.monotonic() + 5.0
-    while len(done) < 6 and time.monotonic() < give_up:
+    while len(done) < 4 and time.monotonic() < give_up:
         hub.run_once()
 
-    assert done[:1] == ["read first"]
-    assert done[1:] == [
-        *("read third", "read second"),
-        *("start third", "start first", "start second"),
-    ]
+    assert done == ["read first", "read third", "read second", "follow False"]
+
+
+def test_what_follows_later_is_followed_up_once_more() -> None:
+    hub, done = Hub(), list[float]()
+
+    def follow_up(now: float, _reads_on: bool) -> float:
+        done.append(now)
+        return now + 0.02 if len(done) == 1 else math.inf
+
+    Dispatcher(hub, Broker(), lambda: True, follow_up).read(lambda: None, "kill", "a")
+    give_up = time.monotonic() + 5.0
+    while len(done) < 2 and time.monotonic() < give_up:
+        hub.run_once()
+
+    assert len(done) == 2
+    assert done[1] - done[0] >= 0.02
 
 
 def test_nothing_is_done_once_the_connection_is_lost() -> None:
     hub, done = Hub(), list[str]()
-    Dispatcher(hub, Broker(), lambda: False).read(lambda: done.append("read"), "kill", "a")
+    dispatcher = Dispatcher(hub, Broker(), lambda: False, never)
+    dispatcher.read(lambda: done.append("read"), "kill", "a")
     hub.run_once()
 
     assert done == []
@@ -115,7 +134,8 @@ def test_nothing_is_done_once_the_connection_is_lost() -> None:
 def test_nothing_is_done_while_somebody_waits_for_the_broker() -> None:
     """That is: inside the call that hands a message over. The event loop does it."""
     hub, done = Hub(), list[str]()
-    Dispatcher(hub, Broker(), lambda: True).read(lambda: done.append("read"), "kill", "a")
+    dispatcher = Dispatcher(hub, Broker(), lambda: True, never)
+    dispatcher.read(lambda: done.append("read"), "kill", "a")
     assert done == []
     hub.run_once()
 
@@ -124,8 +144,12 @@ def test_nothing_is_done_while_somebody_waits_for_the_broker() -> None:
 
 def test_without_an_event_loop_each_action_is_run_at_once() -> None:
     done: list[str] = []
-    dispatcher = Dispatcher(None, Broker(), lambda: True)
-    dispatcher.start(lambda: done.append("start"), "routine", "a")
+
+    def follow_up(_now: float, _reads_on: bool) -> float:
+        done.append("follow")
+        return math.inf
+
+    dispatcher = Dispatcher(None, Broker(), lambda: True, follow_up)
     dispatcher.read(lambda: done.append("read"), "kill", "a")
 
-    assert done == ["start", "read"]
+    assert done == ["read", "follow"]

@@ -85,8 +85,8 @@ def test_a_message_of_a_lane(message: Message, decision: tuple[Any, ...]) -> Non
     assert said(decide(message)) == decision
 
 
-#: As kombu has them: of the queues of lanes that this worker serves.
-TAGS = {"cancel.desk-1.kill": "t1", "cancel.desk-1.routine": "t2", "cancel.desk-9.kill": "t3"}
+#: The queues of lanes that this worker serves, by the tags of their consumers.
+QUEUES = {"t1": "cancel.desk-1.kill", "t2": "cancel.desk-1.routine", "t3": "cancel.desk-9.kill"}
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ TAGS = {"cancel.desk-1.kill": "t1", "cancel.desk-1.routine": "t2", "cancel.desk-
 def test_a_copy_is_dropped_where_the_first_is_in_its_lane(
     message: Message, decision: Drop | None
 ) -> None:
-    assert triage_copy(message, ACCOUNTS, TAGS) == decision
+    assert triage_copy(message, ACCOUNTS, QUEUES) == decision
 
 
 def test_a_copy_is_known_in_a_worker_that_does_not_serve_its_lane() -> None:
     message = delivered(key="kill.desk-1", consumer_tag="t3")
 
-    assert triage_copy(message, ACCOUNTS, {"cancel.desk-9.kill": "t3"}) == Drop()
+    assert triage_copy(message, ACCOUNTS, {"t3": "cancel.desk-9.kill"}) == Drop()
 
 
 def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
@@ -126,7 +126,8 @@ def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
     run = decide(message)
 
     assert isinstance(run, Run)
-    assert (run.orders, run.delivery.parsed.came_at) == (3, 5.0)
+    assert (run.delivery.orders, run.delivery.parsed.came_at) == (3, 5.0)
+    assert run.delivery.task_id == "t-2"
     assert run.delivery.progress == {"attempt": 2}
     assert run.delivery.redelivered
     assert run.delivery.quarantined

@@ -18,7 +18,7 @@ from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
 from worker.orders.retry import Returned
 from worker.processes.child import serve
-from worker.processes.client import LaneClient, LaneFailed, partition
+from worker.processes.client import Came, Inbox, LaneClient, LaneFailed, partition
 from worker.processes.client import start as start_lanes
 from worker.processes.protocol import FEW_IDS, Submit
 from worker.settings import Account, ConfigError, lane_processes
@@ -87,7 +87,7 @@ def job() -> Submission:
 
 def test_few_ids_are_queued_at_once() -> None:
     def submit(count: int) -> Submit:
-        return Submit(job(), orders(*(["1"] * count)))
+        return Submit([(job(), [cohort[:] for cohort in orders(*(["1"] * count))])])
 
     assert submit(FEW_IDS).few
     assert not submit(FEW_IDS + 1).few
@@ -108,21 +108,41 @@ def lanes(lines: list[str]) -> Iterator[LaneClient]:
     process["desk"].close()
 
 
+def handed_in(lanes: LaneClient, cohorts: list[Cohort]) -> tuple[Submission, Inbox]:
+    submission, inbox = job(), Inbox()
+    lanes.submit([(submission, cohorts)], inbox)
+    return submission, inbox
+
+
 def test_ids_come_back_when_they_are_asked_for(lanes: LaneClient) -> None:
-    pending = lanes.submit(job(), orders(*"01234"))
+    submission, inbox = handed_in(lanes, orders(*"01234"))
     time.sleep(0.2)
-    lanes.withdraw(pending.submission, "deadline")
+    lanes.withdraw(submission, "deadline")
     found: list[Any] = []
     while len(found) < 5:
-        results = pending.inbox.get(timeout=10)
-        assert not isinstance(results, LaneFailed)
-        found += results
+        came: Came = inbox.get(timeout=10)
+        assert not isinstance(came.what, LaneFailed)
+        assert came.number == submission.number
+        found += came.what
 
     assert sorted(parked.ref.id for parked in found) == list("01234")
     assert all(isinstance(parked, Returned) for parked in found)
-    assert pending.submission.withdrawn == "deadline"
-    assert pending.missing == 0
+    assert submission.withdrawn == "deadline"
     assert lanes.stats()["desk"].waiting == 0
+
+
+def test_jobs_that_are_handed_in_together_come_back_by_themselves(lanes: LaneClient) -> None:
+    first, second, inbox = job(), job(), Inbox()
+    lanes.submit([(first, orders("1")), (second, orders("2", "3"))], inbox)
+    lanes.withdraw(second, "deadline")
+    found: list[Any] = []
+    while len(found) < 2:
+        came: Came = inbox.get(timeout=10)
+        assert came.number == second.number
+        assert not isinstance(came.what, LaneFailed)
+        found += came.what
+
+    assert lanes.stats()["desk"].waiting == 1
 
 
 def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
@@ -130,22 +150,22 @@ def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
 ) -> None:
     [cohort] = orders("1")
     nonsense = cohort._replace(progress=None)  # type: ignore[arg-type]
-    failed = lanes.submit(job(), [nonsense]).inbox.get(timeout=10)
-    other = lanes.submit(job(), orders("1"))
-    lanes.withdraw(other.submission, "deadline")
+    _, failed = handed_in(lanes, [nonsense])
+    assert isinstance(failed.get(timeout=10).what, LaneFailed)
+    submission, other = handed_in(lanes, orders("1"))
+    lanes.withdraw(submission, "deadline")
 
-    assert isinstance(failed, LaneFailed)
-    assert other.inbox.get(timeout=10), "the lane goes on"
+    assert other.get(timeout=10).what, "the lane goes on"
     lanes.close()
     assert "lane_failed" in "".join(lines)
 
 
 def test_who_gives_a_lane_up_gets_its_ids_back_as_disowned(lanes: LaneClient) -> None:
-    pending = lanes.submit(job(), orders("1"))
+    submission, inbox = handed_in(lanes, orders("1"))
     lanes.release("desk", "disowned")
 
-    assert pending.submission.withdrawn == "disowned"
-    assert pending.inbox.get(timeout=10)
+    assert submission.withdrawn == "disowned"
+    assert inbox.get(timeout=10)
 
 
 def test_a_process_that_is_closed_ends(lanes: LaneClient) -> None:

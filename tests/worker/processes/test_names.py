@@ -82,7 +82,8 @@ def cancel(
     engine = Engine({"desk": account}, inbox.put, NO_OBSERVER.venue_call, lambda _: None)
     submission = Submission(account="desk", job_id="j", kill=priority == "kill", deadline=NEVER)
     look_first = account.venue.forgets_canceled and not submission.kill
-    engine.of("desk").submit(submission, new_cohorts(parsed.job.refs, look_first=look_first))
+    ids = new_cohorts(parsed.job.refs, look_first=look_first)
+    engine.of("desk").submit([(submission, ids)])
     told: dict[str, CancelOutcome] = {}
     give_up = time.monotonic() + WAIT_S
     while len(told) < len(parsed.job.refs):
