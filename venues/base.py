@@ -125,6 +125,8 @@ class Route:
     #: orders (FIX OrderMassStatusRequest). Only the first page can be asked for so. 0: no such
     #: list.
     list_all_ids: int = 0
+    #: Types that this cancel is not documented to reach: "no such order" says little of them.
+    unproven_for: frozenset[OrdType] = frozenset()
     #: Name of the list route whose orders this one may also show. If that list was too long to
     #: read, so is this one.
     overlaps: str = ""

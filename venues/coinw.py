@@ -121,6 +121,7 @@ class CoinW(Venue):
             "cancel_one", Purpose.CANCEL, "DELETE", "/v1/perpum/order",
             # It is told no type, and only for limit orders it is shown that it needs none.
             quotas=("cancel_one", *SHARED), single_first=frozenset({OrdType.LIMIT}),
+            unproven_for=frozenset({OrdType.TRIGGER}),
         ),
         _open("plan", OrdType.LIMIT),
         Route(  # without `instrument`: a misspelt symbol must not make an order look gone

@@ -351,6 +351,8 @@ def _ask_by_symbol(progress: OrderProgress, asked: ReplyContext) -> Transition:
         return NextStep(by_symbol(progress, asked.route))
     if progress.phase is Phase.PRECHECK:
         return NextStep(_to_cancel(progress))
+    if progress.phase is Phase.HASTY:  # the lists that can be asked may show it yet
+        return _absent_too_early(progress, asked)
     return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
 
 
@@ -626,7 +628,7 @@ def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
         return FinalWord(progress, CancelStatus.UNCONFIRMED, "maybe_rounded")
     if _may_rest_unseen(progress, venue):
         engine = engine_route(venue, progress.shape)
-        if engine is not None and asked.few:
+        if engine is not None and asked.few and not progress.disowned:
             return NextStep(_ask_the_engine(progress, engine, venue))
         if not progress.symbol:
             return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
@@ -645,9 +647,22 @@ def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
 
 def _may_rest_unseen(progress: OrderProgress, venue: Venue) -> bool:
     """Say whether it may rest under another symbol than the job stated, if it stated one."""
-    told = progress.disowned or (progress.symbol and progress.type_known)
+    told = _is_disowned(progress, venue) or (progress.symbol and progress.type_known)
     unsure = not told and not _type_is_sure(progress)
     return unsure and hangs_on_symbol(venue, progress.shape)
+
+
+def _is_disowned(progress: OrderProgress, venue: Venue) -> bool:
+    """Say whether the venue's own word on the id counts: it knows no such order.
+
+    Of a type that the route may not reach it counts where the route has taken the id before, or
+    beside the list that shows that type under the stated symbol and all others under any.
+    """
+    engine = engine_route(venue, progress.shape)
+    if not progress.disowned or engine is None:
+        return False
+    listed = progress.symbol and not progress.by_symbol
+    return bool(progress.sent or listed) or progress.ord_type not in engine.unproven_for
 
 
 def _ask_the_engine(progress: OrderProgress, engine: Route, venue: Venue) -> OrderProgress:

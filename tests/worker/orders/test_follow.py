@@ -865,9 +865,12 @@ def test_lists_of_one_path_demand_alike_and_others_are_asked_first() -> None:
 def test_a_list_that_demands_a_symbol_which_nobody_stated_settles_nothing() -> None:
     looking = new_progress(COINW_LIMIT._replace(symbol=""))._replace(sent=True)
     precheck = looking._replace(phase=Phase.PRECHECK)
+    hasty = looking._replace(phase=Phase.HASTY)
     word = asked_at_coinw(looking._replace(phase=Phase.CONFIRM), DEMANDED)
 
     assert again(asked_at_coinw(precheck, DEMANDED)).phase is Phase.CANCEL
+    # What the other lists show is canceled again before that is told.
+    assert again(asked_at_coinw(hasty, DEMANDED)).search.absent_from == ("open_limit",)
     assert final(word) == (CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
     assert isinstance(word, FinalWord)
     assert word.outcome("1").text == "not every list could be asked: state the symbol"
@@ -899,6 +902,15 @@ def nowhere(**known: object) -> OrderProgress:
         # Whether it rests under another symbol only the engine knows, which few are asked of.
         ({}, (CancelStatus.UNCONFIRMED, "symbol_unproven")),
         ({"disowned": True}, (CancelStatus.NOT_FOUND, "none_of_symbol")),
+        # That the engine would know a trigger order by this route is not documented.
+        (
+            {"disowned": True, "sent": False, "ord_type": OrdType.TRIGGER},
+            (CancelStatus.UNCONFIRMED, "symbol_unproven"),
+        ),
+        (
+            {"disowned": True, "ord_type": OrdType.TRIGGER},
+            (CancelStatus.NOT_FOUND, "none_of_symbol"),
+        ),
         # A row of the venue told symbol and type.
         (
             {"seen_open": True, "type_known": True, "ord_type": OrdType.TRIGGER},
@@ -923,6 +935,25 @@ def test_the_engine_is_asked_for_few_orders_that_lists_show_by_symbol_only() -> 
 
     assert (asking.phase, asking.searched) == (Phase.CANCEL, True)
     assert next_route(asking, CoinW()).name == "cancel_one"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "known", "word"),
+    [
+        ("", {"sent": False}, (CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")),
+        ("", {"sent": True}, (CancelStatus.NOT_FOUND, "no_record_after_cancel")),
+        ("BTC", {"sent": False}, (CancelStatus.NOT_FOUND, "unknown_order")),
+        ("", {"ord_type": OrdType.LIMIT}, (CancelStatus.NOT_FOUND, "no_record_after_cancel")),
+    ],
+)
+def test_the_engines_word_on_a_trigger_order_counts_beside_its_list_or_a_cancel_it_took(
+    symbol: str, known: dict[str, object], word: tuple[CancelStatus, str]
+) -> None:
+    missing = nowhere(symbol=symbol, by_symbol=frozenset(), ord_type=OrdType.TRIGGER)
+    asking = again(asked_at_coinw(missing._replace(**known), ABSENT, few=True))  # type: ignore[arg-type]
+
+    assert asking.searched
+    assert final(asked_at_coinw(asking, UNKNOWN, few=True)) == word
 
 
 def test_what_one_job_learned_of_the_lists_another_need_not() -> None:
