@@ -65,7 +65,8 @@ class SharedPace(Pace):
         )
         if urgent or at <= now:
             return at
-        return min(at, max(now, self._lends_at(me, now), self._free_at(now, tokens)))
+        needed = tokens + bool(self._had(me, now))  # the last is for one that has had none
+        return min(at, max(now, self._lends_at(me, now), self._free_at(now, needed)))
 
     def asked(self, lane: object, now: float, *, urgent: bool, ready_at: float) -> None:
         """Note that a lane asked: where it was not `ready_at` once, it waits."""

@@ -121,6 +121,19 @@ def test_routine_ids_borrow_once_a_second_whoever_waits_and_who_has_had_least() 
     assert take(pace, BEGINNER, 7.5) == 15.0  # not before it that has had none
 
 
+def test_nobody_borrows_the_last_token_but_one_that_has_had_none() -> None:
+    pace = flooded()
+    for now in range(6, 6 + BEGINS):
+        pace.take(float(now), lane=f"lane {now}", urgent=True)
+        pace.release(float(now))
+    while pace.free(11.0) > 1:
+        pace.take(11.0, lane=BUSY, urgent=True)
+        pace.release(11.0)
+    assert take(pace, "lane 6", 12.0) == 15.0
+
+    assert take(pace, BEGINNER, 12.0) == 12.0 + PATIENCE_S
+
+
 def test_a_lane_with_many_of_its_own_borrows_nothing() -> None:
     pace = flooded()
     for _ in range(BEGINS):
