@@ -8,17 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.checker import Asked
 from tests.support.world import Desk, World
 from worker.amqp import topology
 from worker.jobs.poison import QUARANTINES
 
 
-def ask(world: World, desk: Desk, job_id: str, **properties: Any) -> None:
-    """Publish a kill of one order, with these properties."""
-    (order,) = world.seed(desk, 1)
-    world.asked.append(Asked(job_id, desk.venue, order))
-    job = {"job_id": job_id, "account": desk.name, "orders": [order]}
+def ask(world: World, desk: Desk, job_id: str, *more: Any, **properties: Any) -> None:
+    """Publish a kill of one order, and of `more` elements, with these properties."""
+    orders = [*world.seed(desk, 1), *more]
+    world.ask(desk, job_id, orders)
+    job = {"job_id": job_id, "account": desk.name, "orders": orders}
     world.publish(f"kill.{desk.name}", json.dumps(job).encode(), **properties)
 
 
@@ -42,11 +41,12 @@ def test_a_job_that_claims_to_have_killed_workers_is_done(
 def test_a_job_that_expired_unseen_has_failed(world: World) -> None:
     """No cancel was sent, so nobody need look at the venue for what became of it."""
     desk = world.desk("expired-unseen", "kuna")
-    ask(world, desk, "late", expiration="50")
+    ask(world, desk, "late", None, expiration="50")
     time.sleep(0.5)
     world.worker().start()
-    (outcome,) = world.hear_job("late").values()
+    unreadable, outcome = world.hear_job("late").values()
 
+    assert (unreadable["id"], unreadable["status"]) == ("orders[1]", "rejected")
     assert (outcome["status"], outcome["reason"]) == ("failed", "expired")
     assert outcome["attempts"] == 0
     assert world.requests(desk) == []

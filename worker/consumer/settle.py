@@ -108,6 +108,8 @@ class Settler:
                 return
             publisher, observe = self._runtime.publisher, self._runtime.observer.outcome
             report = Report(publisher, job, {}, observe, earlier.result)
+            for outcome in bury.refused:
+                report.refused(outcome, utc_now())
             for ref in job.refs:
                 word = expire(new_progress(ref, sent=bury.begun)._replace(why=error.reason))
                 report.outcome(word.outcome(ref.id), utc_now())

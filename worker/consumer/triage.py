@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from venues.words import CancelJob, Priority
+from venues.words import CancelJob, CancelOutcome, Priority
 from worker.amqp import topology
 from worker.consumer.task_message import (
     TaskArguments,
@@ -58,12 +58,14 @@ class Delay:
 class Bury:
     """Publish of each id that its job was given up, and reject the message.
 
-    `begun`: a cancel may have been sent, and nobody knows what became of it.
+    `begun`: a cancel may have been sent, and nobody knows what became of it. `refused` are the
+    outcomes of what the job names and nobody can cancel.
     """
 
     job: CancelJob
     error: InvalidJob
     begun: bool = True
+    refused: tuple[CancelOutcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,18 +204,19 @@ class _Reader(NamedTuple):
 
 def _revoked(delivery: JobDelivery) -> Settlement:
     """Answer for a revoked task: Celery would acknowledge it and publish nothing."""
-    job = delivery.parsed.job
+    job, refused = delivery.parsed.job, delivery.parsed.refused
     if delivery.may_be_started:
-        return Bury(job, _given_up("revoked", job.job_id))
+        return Bury(job, _given_up("revoked", job.job_id), refused=refused)
     return Reject(InvalidJob("revoked", "revoked before anything was sent", job.job_id))
 
 
 def _buried(message: Any, reason: str, reader: _Reader, begun: bool = True) -> Settlement:
     try:
-        job = reader.run(message, arguments_of(message)).delivery.parsed.job
+        parsed = reader.run(message, arguments_of(message)).delivery.parsed
     except InvalidJob as error:
         return Reject(_given_up(reason, error.job_id, begun))
-    return Bury(job, _given_up(reason, job.job_id, begun), begun)
+    job = parsed.job
+    return Bury(job, _given_up(reason, job.job_id, begun), begun, parsed.refused)
 
 
 def _given_up(reason: str, job_id: str, begun: bool = True) -> InvalidJob:
