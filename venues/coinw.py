@@ -66,8 +66,9 @@ ROW_TYPES = {
     "moveStopProfitLoss": OrdType.TRAILING_STOP,
     "stopProfitLoss": OrdType.TP_SL,
 }
-#: Ids sought in one list: not documented; a bound on what a lane judges in one go.
-WIDE_IDS = 500
+#: Ids sought in one list, and in the record, whose few tokens all ids must share: not
+#: documented; a bound on what a lane judges in one go.
+WIDE_IDS, RECORD_IDS = 500, 5000
 #: Not documented: numbers that a list is likely to be cut at, if it is cut.
 USUAL_LIMITS = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 300, 500, 1000, 2000})
 SHARED = ("account", "escalation", "address")
@@ -128,7 +129,7 @@ class CoinW(Venue):
             "history", Purpose.LOOKUP, "GET", "/v1/perpum/orders/history",
             ord_types=frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.TRIGGER, OrdType.ANY}),
             # The list has no filter by id, so any number may be sought in it.
-            max_ids=WIDE_IDS, max_pages=MAX_PAGES, quotas=("history", *SHARED), life_stage=2,
+            max_ids=RECORD_IDS, max_pages=MAX_PAGES, quotas=("history", *SHARED), life_stage=2,
             symbol_demanded=PARAM_REQUIRED,
         ),
         _open("execute", OrdType.MARKET),
@@ -142,7 +143,7 @@ class CoinW(Venue):
         ),
         Route(  # three months; asked last, of ids that are nowhere else
             "archive", Purpose.LOOKUP, "GET", "/v1/perpum/orders/archive",
-            ord_types=frozenset(), max_ids=WIDE_IDS, max_pages=MAX_PAGES,
+            ord_types=frozenset(), max_ids=RECORD_IDS, max_pages=MAX_PAGES,
             quotas=("history", *SHARED), life_stage=2, symbol_demanded=PARAM_REQUIRED,
         ),
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from venues.coinw import CoinW
+from venues.coinw import MAX_PAGES, CoinW
 
 #: CoinW's batch cancel, as the sandbox enforces it: requests, seconds, ids in one request.
 LIMIT, WINDOW_S, BATCH = 10, 1.0, 20
@@ -61,6 +61,15 @@ def last_proof_s(cancel_s: float, on_record: int = 0) -> float:
     rounds = ceil(ceil(on_record / RECORD_ROWS) / RECORD_LIMIT)
     reading_s = RECORD_WINDOW_S * max(0, rounds - 1)
     return SEEN_LAG_S + 2 * RTT_S + max(0.0, reading_s - cancel_s)
+
+
+def last_look_s(cancel_s: float) -> float:
+    """Return the same bound of ids that the record does not name in the pages that are read.
+
+    They are read once after the last order is found missing, as many as are read of it.
+    """
+    reading_s = RECORD_WINDOW_S * (ceil(MAX_PAGES / RECORD_LIMIT) - 1)
+    return last_proof_s(cancel_s) + reading_s
 
 
 def percentile(values: list[float], percent: float) -> float:

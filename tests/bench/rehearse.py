@@ -17,19 +17,18 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from tests.bench.bounds import RTT_S, percentile
-from tests.bench.scenes import SCENES, Job, Scene
-from venues.base import Route, Verdict
+from tests.bench.scenes import SCENES, Job, Record, Scene
+from venues.base import Batch, HttpReply, Route, Verdict
+from venues.coinw import RECORDS, place_of
 from venues.words import CancelOutcome, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.submission import Submission
-from worker.orders.judge import Judgement
+from worker.orders.judge import Heard, Judgement, hear
 from worker.orders.progress import Cohort, new_cohorts
 from worker.pacing.pace import NEVER, Pace
 
-_JITTER_S = 0.006
-#: Single ids that a worker holds of one account, and how many it reads in a second.
-_IN_MEMORY, _READ_PER_S = 1100, 600
+JITTER_S = 0.006
 _READ_EVERY_S = 0.025
 _ACCEPTED, _ABSENT = Judgement(Verdict.ACCEPTED), Judgement(Verdict.ABSENT)
 #: A run of more events than this turns in a circle.
@@ -55,7 +54,7 @@ class _Account:
     """One account's lane, the venue behind it, and the single ids that come and go."""
 
     lane: Lane
-    canceled: set[str] = field(default_factory=set)
+    canceled: dict[str, None] = field(default_factory=dict)  # in this order
     singles: int = 0
     singles_done: int = 0
     wakes_at: float = NEVER
@@ -66,7 +65,8 @@ class Rehearsal:
 
     def __init__(self, scene: Scene, seed: int, tell: Callable[[str], object] = id) -> None:
         self.now = 0.0
-        self.requests = 0
+        self.requests = self.cancels = 0
+        self.canceled_s = 0.0  # when the last cancel left
         self.tasks: list[Task] = []
         self._scene = scene
         self._tell = tell
@@ -107,8 +107,12 @@ class Rehearsal:
         ]
         if self.now > self._scene.over_s:
             found.append(f"over: {self.now:.3f}")
+        if self.canceled_s > self._scene.canceled_s:
+            found.append(f"last cancel: {self.canceled_s:.3f}")
         if self.requests > self._scene.requests:
             found.append(f"requests: {self.requests}")
+        if self.cancels > self._scene.cancels:
+            found.append(f"cancels: {self.cancels}")
         return found
 
     def _is_over(self) -> bool:
@@ -133,17 +137,19 @@ class Rehearsal:
         self._pump(account)
 
     def _orders(self, job: Job) -> list[Cohort]:
-        look = self._scene.venue.forgets_canceled and not job.kill
+        kill = job.kill or (job is _SINGLE and self._scene.kill)
+        look = self._scene.venue.forgets_canceled and not kill
         numbers = itertools.islice(self._ids, job.ids)
         refs = (OrderRef(str(n), IdKind.VENUE, "BTC", job.stated) for n in numbers)
         return new_cohorts(refs, look_first=look)
 
     def _read(self, account: _Account) -> None:
         """Let single ids come as fast as a worker reads them."""
-        most = min(self._scene.singles, 1 + int(_READ_PER_S * self.now))
-        while account.singles < min(most, account.singles_done + _IN_MEMORY):
+        most = min(self._scene.singles, 1 + int(self._scene.read_per_s * self.now))
+        while account.singles < min(most, account.singles_done + self._scene.held):
             account.singles += 1
-            task = Task(job=_SINGLE, kill=False, received_at=self.now, missing=1)
+            kill = self._scene.kill
+            task = Task(job=_SINGLE, kill=kill, received_at=self.now, missing=1)
             account.lane.add(task, self._orders(_SINGLE), self.now)
         if account.singles < self._scene.singles:
             self._at(self.now + _READ_EVERY_S, partial(self._read, account))
@@ -190,7 +196,7 @@ class Rehearsal:
         self.requests += 1
         self._note(sending)
         self.now += self._scene.cpu_s
-        rtt_s = RTT_S + self._dice.uniform(0.0, _JITTER_S)
+        rtt_s = RTT_S + self._dice.uniform(0.0, JITTER_S)
         arrive = partial(self._arrive, account, sending, self.now + rtt_s)
         self._at(self.now + rtt_s / 2, arrive)
 
@@ -202,6 +208,7 @@ class Rehearsal:
             f"{self.now:6.3f}  {kills:3}/{len(sending.entries):<3}  {route.name}{advisory}"
         )
         if route.purpose is Purpose.CANCEL:
+            self.cancels, self.canceled_s = self.cancels + 1, self.now
             for owner in sending.owners():
                 assert isinstance(owner, Task)
                 owner.canceled_s = self.now - owner.received_at
@@ -215,18 +222,21 @@ class Rehearsal:
             self._at(back_at, partial(self._answer, account, sending, None))
             return
         if batch.route.purpose is Purpose.CANCEL:
-            account.canceled.update(ref.id for ref in batch.refs)
-        said = {ref: self._say(account, ref, batch.route) for ref in batch.refs}
-        self._at(back_at, partial(self._answer, account, sending, said))
+            account.canceled.update(dict.fromkeys(ref.id for ref in batch.refs))
+        if scene.record is not None and batch.route.name in RECORDS:
+            heard = hear(
+                scene.venue, batch, _page_of(scene.record, list(account.canceled), batch)
+            )
+        else:
+            heard = Heard({ref: self._say(account, ref, batch.route) for ref in batch.refs})
+        self._at(back_at, partial(self._answer, account, sending, heard))
 
-    def _answer(
-        self, account: _Account, sending: Sending, said: dict[OrderRef, Judgement] | None
-    ) -> None:
+    def _answer(self, account: _Account, sending: Sending, heard: Heard | None) -> None:
         self.now += self._scene.cpu_s
-        if said is None:
+        if heard is None:
             account.lane.in_doubt(sending, "body_too_large", self.now)
         else:
-            account.lane.answered(sending, said, self.now)
+            account.lane.answered(sending, heard.asked, self.now, heard.others)
         self._pump(account)
 
     def _say(self, account: _Account, ref: OrderRef, route: Route) -> Judgement:
@@ -241,6 +251,19 @@ class Rehearsal:
 
 
 _SINGLE = Job(ids=1)
+
+
+def _page_of(record: Record, canceled: list[str], batch: Batch) -> HttpReply:
+    """Return a page of CoinW's record, of orders that were canceled in this order."""
+    old = [f"9{number:018}" for number in range(record.old_rows)]
+    ids = [*canceled[::-1], *old] if record.by_end else [*old, *sorted(canceled)[::-1]]
+    number, size = place_of(batch)
+    rows = [
+        {"id": order_id, "orderStatus": "cancel", "tradePiece": 0, "totalPiece": "1"}
+        for order_id in ids[(number - 1) * size : number * size]
+    ]
+    data = {"rows": rows, "total": len(ids)}
+    return HttpReply(200, {}, {"code": 0, "data": data, "msg": ""})
 
 
 def _true_type(ref: OrderRef) -> OrdType:
@@ -266,7 +289,9 @@ def _report(scene: Scene, runs: Sequence[Rehearsal]) -> None:
         print(_line(f"{kind} of {job.ids}, first cancel", [t.first_s for t in tasks], "s"))
         print(_line(f"{kind} of {job.ids}, last cancel", [t.canceled_s for t in tasks], "s"))
         print(_line(f"{kind} of {job.ids}, final", [t.final_s for t in tasks], "s"))
+    print(_line("  last cancel", [run.canceled_s for run in runs], "s"))
     print(_line("  all over", [run.now for run in runs], "s"))
+    print(_line("  cancels", [float(run.cancels) for run in runs], ""))
     print(_line("  requests", [float(run.requests) for run in runs], ""))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tests.bench.bounds import burst_s
 from venues.base import Quota, Venue
 from venues.coinw import CoinW
 from venues.words import OrdType
@@ -22,6 +23,8 @@ _QUOTAS = {n: q for n, q in _COINW.quotas.items() if n not in ("escalation", "ad
 #: Longer than any list that is read: what `open_market` shows, `open_limit` shows, too.
 _LONG_LISTS = frozenset({"open_limit", "open_market"})
 _BACKLOG = 50_000
+#: A tenth more than nobody can be faster than with 3,000 ids, in seconds.
+KILL_S = 1.1 * burst_s(3000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +42,34 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a venue that lists canceled orders, too, shows of what is over."""
+
+    old_rows: int  # ended before
+    #: By what it is sorted, newest first: the end of an order, or its making; the old ones were
+    #: made after those of the scene.
+    by_end: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """What happens to one account, or to several of one process, and how well it goes."""
 
     name: str
     jobs: tuple[Job, ...] = ()
-    singles: int = 0  # routine jobs of one id each, that come as fast as a worker reads them
+    singles: int = 0  # jobs of one id each, that come as fast as a worker reads them
+    kill: bool = False  # the single ones are kills
+    held: int = 1100  # single ids that a worker holds of one account
+    read_per_s: int = 600  # and how many it reads in a second
+    record: Record | None = None  # None: it forgets what is canceled
     venue: Venue = _COINW
     quotas: Mapping[str, Quota] = field(default_factory=lambda: _QUOTAS)
     long_lists: frozenset[str] = frozenset()  # their bodies are longer than what is read
     long_until_s: float = NEVER
     accounts: int = 1
     cpu_s: float = 0.0  # of a processor that all accounts share, for a request or an answer
+    canceled_s: float = NEVER  # the last cancel of a single id leaves within
+    cancels: int = 1 << 30  # at most
     over_s: float  # all is over within
     requests: int  # at most
 
@@ -179,5 +198,29 @@ SCENES = (
         cpu_s=0.006,
         over_s=8.1,
         requests=295,
+    ),
+    Scene(  # a record is read once for all who wait for it
+        name="a kill of 3,000 jobs, a long record",
+        singles=3000,
+        kill=True,
+        held=3000,
+        read_per_s=10_000,
+        record=Record(old_rows=5000),
+        canceled_s=KILL_S,
+        cancels=155,
+        over_s=27.3,
+        requests=276,
+    ),
+    Scene(  # those who come while it is read join those who read it
+        name="the same, the newest rows are others",
+        singles=3000,
+        kill=True,
+        held=3000,
+        read_per_s=10_000,
+        record=Record(old_rows=5000, by_end=False),
+        canceled_s=KILL_S,
+        cancels=155,
+        over_s=31.5,
+        requests=304,
     ),
 )

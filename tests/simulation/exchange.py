@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from random import Random
 
-from tests.simulation.book import SimOrder
+from tests.simulation.book import NEVER, SimOrder
 from tests.simulation.laws import LawBroken
 from tests.simulation.meters import METERS, Meter
 from tests.simulation.scenario import Fault, Scenario
 from tests.simulation.toys import Toy
 from tests.simulation.voices import VOICES, Before, View, ok
-from venues.base import Answer, Answers, Batch, HttpReply, Route
+from venues.base import Answer, Answers, Batch, HttpReply, Route, Venue
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.pacing.pace import EVEN_WINDOW_S
 
@@ -26,11 +26,14 @@ class Exchange:
         self._orders: dict[tuple[IdKind, str], list[SimOrder]] = {}
         for order in sorted(scenario.orders, key=lambda order: order.born_at):
             self._orders.setdefault((order.kind, order.id), []).append(order)
+        self._old = [_old(scenario.venue, k) for k in range(scenario.record.old_rows)]
         self._meters: dict[tuple[str, str], Meter] = {}
         #: What the venue took of the last request: to be canceled, at once or a little later.
         self.taken: set[OrderRef] = set()
         #: When look-ups showed how an order had ended.
         self.end_shown: dict[OrderRef, list[float]] = {}
+        #: Orders of which a page of the record, asked for them, has shown how they ended.
+        self.named: set[OrderRef] = set()
 
     def find(self, ref: OrderRef, when: float) -> SimOrder | None:
         """Return the order that the reference names at that time: the latest, if several."""
@@ -104,7 +107,25 @@ class Exchange:
             self._note_ends(batch, asked, when, now)
         latest = (orders[-1] for orders in self._orders.values())
         book = [order for order in latest if order.is_shown(when, now)]
-        return self.voice.shown(batch, View(asked, book, self._record(batch, when, now), when))
+        record = self._record(batch, when, now)
+        if fault is Fault.NONE:
+            self._note_named(batch, record)
+        most = self._scenario.record.page_rows
+        return self.voice.shown(batch, View(asked, book, record, when, most))
+
+    def records(self, order: SimOrder) -> bool:
+        """Return whether the order can still be looked up once it has ended."""
+        keeps_all = self._scenario.record.keeps_all and order.ord_type in RECORDED
+        return keeps_all or self.voice.records(order)
+
+    def depth(self, order: SimOrder, now: float) -> int:
+        """Return how many rows the record has above the order's."""
+        return self._rows(now).index(order)
+
+    def _note_named(self, batch: Batch, record: list[SimOrder]) -> None:
+        start, end = self.voice.page(batch, self._scenario.record.page_rows)
+        shown = {order.id for order in record[start:end]}
+        self.named.update(ref for ref in batch.refs if ref.id in shown)
 
     def _shown(self, ref: OrderRef, when: float, now: float) -> SimOrder | None:
         order = self.find(ref, when)
@@ -123,10 +144,32 @@ class Exchange:
     def _record(self, batch: Batch, when: float, now: float) -> list[SimOrder]:
         if batch.route.max_pages == 1:
             return []
-        written = min(when, now - self._scenario.record_lag_s)
+        return self._rows(min(when, now - self._scenario.record_lag_s))
+
+    def _rows(self, written: float) -> list[SimOrder]:
         every = (order for orders in self._orders.values() for order in orders)
-        ended = (order for order in every if order.ended_at() <= written)
-        return sorted(filter(self.voice.records, ended), key=lambda order: -order.ended_at())
+        ended = [o for o in every if o.ended_at() <= written and self.records(o)]
+        if not self._scenario.record.by_end:
+            return [*self._old, *ended]
+        return [*sorted(ended, key=lambda order: -order.ended_at()), *self._old]
+
+
+#: Types of which a venue that lists canceled orders does so.
+RECORDED = frozenset({OrdType.LIMIT, OrdType.MARKET})
+
+
+def _old(venue: Venue, number: int) -> SimOrder:
+    """Return an order that ended long ago."""
+    name = f"old{number}" if isinstance(venue, Toy) else str(1_000_000 + number)
+    return SimOrder(
+        id=name,
+        kind=IdKind.VENUE,
+        symbol="AAA",
+        ord_type=OrdType.LIMIT,
+        traded=True,
+        ending=OrdStatus.FILLED,
+        ends_at=-NEVER,
+    )
 
 
 def _refusal(fault: Fault, rng: Random) -> HttpReply | None:

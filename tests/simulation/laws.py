@@ -76,6 +76,11 @@ class Ledger:
         """How far routine requests of one token are apart."""
         return self.quota.window_s / self.quota.limit
 
+    def may_be_free(self, now: float) -> int:
+        """Return how many tokens are free now, with those that come back at this moment."""
+        back = sum(ended + self.quota.window_s <= now + EPSILON_S for ended in self.ended)
+        return self.quota.limit - self.in_flight - len(self.ended) + back
+
     def free(self, now: float) -> int:
         """Return how many tokens may be taken now."""
         while self.ended and self.ended[0] + self.quota.window_s <= now - EPSILON_S:
@@ -151,6 +156,7 @@ class Watch:
             self._check_kill_first(now)
         if sending.batch.route.purpose is Purpose.LOOKUP:
             self._check_cancels_first(sending, now)
+            self._check_cancels_tokens(sending, now)
         self._check_beginning(now)
         self._count(sending, now)
         planned, ids = self._planned(sending), len(sending.batch.refs)
@@ -280,6 +286,18 @@ class Watch:
         for group, head in self._heads(now):
             if (head.kill or not kill) and self._must_leave(group, head, now):
                 raise LawBroken("cancels first", f"one waits at {group.route.name}", now)
+
+    def _check_cancels_tokens(self, sending: Sending, now: float) -> None:
+        """A look-up takes no token that a cancel of its rank waits for, of any quota."""
+        kill, drawn = sending.entries[0].kill, dict(self._drawn(sending.batch.route))
+        for group, head in self._heads(now):
+            if group.route.purpose is Purpose.LOOKUP or (kill and not head.kill):
+                continue
+            for name, ledger in self._drawn(group.route):
+                takes = sending.batch.route.tokens(name, len(sending.batch.refs))
+                wants = takes + group.route.tokens(name, 1)
+                if name in drawn and ledger.may_be_free(now) < min(wants, ledger.quota.limit):
+                    raise LawBroken("cancels' tokens", f"one of {name} is taken", now)
 
     def _must_leave(self, group: Group, head: Entry, now: float) -> bool:
         """Say whether a cancel has nothing to wait for.

@@ -20,6 +20,8 @@ METERED = Metered()
 START_S = 1000.0
 #: How much of the lags that a venue's table admits there really is.
 SHARES_OF_A_LAG = (0.0, 0.05, 0.5, 0.99)
+#: Rows of the record that are of other orders: none, some pages, or more than is read of it.
+OLD_ROWS = (0, 0, 0, 45, 700)
 #: A calm job has all the time that it needs.
 CALM_DEADLINE_S = 3600.0
 
@@ -64,6 +66,17 @@ class SimJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a venue keeps of orders that are over, and in which order, where it keeps a list."""
+
+    old_rows: int = 0  # of other orders, that ended long ago
+    #: By the end of the order, newest first; or else by its making, and the old ones are newer.
+    by_end: bool = True
+    keeps_all: bool = False  # canceled orders that never traded, too
+    page_rows: int = 100  # a page has no more, whatever is asked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """All that a run needs to know."""
 
@@ -86,6 +99,7 @@ class Scenario:
     hand_over: tuple[float, float, Ending] | None = None  # when it ends, when the next starts
     probes: tuple[float, ...] = field(default=())
     late: tuple[float, ...] = field(default=())  # when a cancel of some lane leaves late
+    record: Record = field(default_factory=Record)
 
 
 def draw(seed: int, *, metered: bool = False) -> Scenario:
@@ -124,6 +138,16 @@ def draw(seed: int, *, metered: bool = False) -> Scenario:
         hand_over=None if calm else _hand_over(rng),
         probes=tuple(START_S + rng.uniform(0, 8) for _ in range(15)),
         late=tuple(START_S + rng.uniform(0, 8) for _ in range(rng.choice((0, 0, 3, 15)))),
+        record=_record(rng),
+    )
+
+
+def _record(rng: Random) -> Record:
+    return Record(
+        old_rows=rng.choice(OLD_ROWS),
+        by_end=rng.random() < 0.5,
+        keeps_all=rng.random() < 0.3,
+        page_rows=rng.choice((100, 20, 10)),
     )
 
 

@@ -143,6 +143,14 @@ class Hesitant(Lane):
         super().__init__(venue, paces, rng, verify=verify, load=Patient())
 
 
+class Greedy(Lane):
+    """Looks up with tokens that cancels wait for."""
+
+    def _tokens_at(self, group: Group, now: float) -> float:
+        urgent = group.kills_here > 0
+        return self._tokens.ready_at(group.route, now, urgent=urgent, ids=1)
+
+
 class Restless(Lane):
     """Does not keep quiet when it is asked to."""
 
@@ -181,6 +189,7 @@ SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (
     ("kill first", Pace, NoHurry),
     ("progress", Pace, Sleepy),
     ("patience", Pace, Hesitant),
+    ("cancels' tokens", Pace, Greedy),
     ("quiet", Pace, Restless),
     ("once", Pace, Careless),
     ("truth", Pace, Liar),

@@ -9,6 +9,9 @@ from tests.simulation.book import SimOrder
 from tests.simulation.exchange import Exchange
 from tests.simulation.laws import LawBroken
 from tests.simulation.scenario import Scenario, SimJob
+from tests.simulation.toys import PAGE_SIZE as TOY_PAGE
+from tests.simulation.toys import Toy
+from venues.coinw import OVERLAP
 from venues.words import (
     OPEN_STATES,
     CancelOutcome,
@@ -118,9 +121,10 @@ class Truth:
             case CancelStatus.FILLED:
                 good = is_state is OrdStatus.FILLED
             case CancelStatus.CLOSED:
-                good = self._is_closed(order, outcome, now)
+                good = self._is_closed(order, ref, outcome, now)
             case CancelStatus.NOT_FOUND:
-                good = is_state not in OPEN_STATES and not self._recorded(order, now)
+                good = is_state not in OPEN_STATES
+                good = good and not self._hides(order, ref, outcome, now)
             case _:
                 return self._unproven(job, ref, outcome, now)
         if outcome.evidence is Evidence.NONE:
@@ -128,16 +132,33 @@ class Truth:
         return "" if good else f"the book says {is_state}"
 
     def _recorded(self, order: SimOrder | None, now: float) -> bool:
-        return (
-            order is not None and order.ended_at() <= now and self.exchange.voice.records(order)
-        )
+        return order is not None and order.ended_at() <= now and self.exchange.records(order)
 
-    def _is_closed(self, order: SimOrder | None, outcome: CancelOutcome, now: float) -> bool:
+    def _hides(
+        self, order: SimOrder | None, ref: OrderRef, outcome: CancelOutcome, now: float
+    ) -> bool:
+        """Say whether an outcome says nothing of an end that the record shows.
+
+        It may where the record has more rows above the order than are read of it. How many
+        that are where new rows come on top meanwhile is not known to the row: half is sure.
+        """
+        if order is None or not self._recorded(order, now):
+            return False
+        if outcome.reason != "record_too_long" or ref in self.exchange.named:
+            return True
+        venue, most = self.scenario.venue, self.scenario.record.page_rows
+        (record,) = (route for route in venue.routes if route.name == "history")
+        rows = TOY_PAGE if isinstance(venue, Toy) else most - max(1, most // OVERLAP)
+        return self.exchange.depth(order, now) < record.max_pages * rows / 2
+
+    def _is_closed(
+        self, order: SimOrder | None, ref: OrderRef, outcome: CancelOutcome, now: float
+    ) -> bool:
         if order is None or order.is_open(now):
             return False
         if outcome.reason == "expired":
             return order.status(now) is OrdStatus.EXPIRED
-        return not self._recorded(order, now)
+        return not self._hides(order, ref, outcome, now)
 
     def _unproven(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome, now: float) -> str:
         """Return why a status that claims no knowledge may not be given."""

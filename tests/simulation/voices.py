@@ -18,12 +18,13 @@ Before = Mapping[str, OrdStatus | None]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a look-up sees: the orders asked for, all, the whole record, the time it shows."""
+    """What a look-up sees: orders asked for, all, the record, the time shown, a page's rows."""
 
     asked: Mapping[str, SimOrder | None]
     book: Sequence[SimOrder]
     record: Sequence[SimOrder]
     when: float
+    page_rows: int
 
 
 #: No list shows more rows, and no venue tells of it.
@@ -42,6 +43,9 @@ class Voice(Protocol):
 
     def shown(self, batch: Batch, view: View) -> HttpReply:
         """Answer a look-up."""
+
+    def page(self, batch: Batch, most: int) -> tuple[int, int]:
+        """Return from which row of the record to which a page goes; `most` rows are on one."""
 
 
 def ok(json: object, status: int = 200) -> HttpReply:
@@ -63,6 +67,9 @@ class PlainVoice:
 
     def canceled(self, batch: Batch, before: Before) -> HttpReply:
         return ok(Answers(by_id={key: answer(_after(was)) for key, was in before.items()}))
+
+    def page(self, batch: Batch, most: int) -> tuple[int, int]:
+        return 0, 0
 
     def shown(self, batch: Batch, view: View) -> HttpReply:
         said = {
@@ -97,12 +104,17 @@ class MuteVoice:
         done = batch.route.max_ids > 1 or any(_open(was) for was in before.values())
         return ok(Answers(overall=Answer(code="0" if done else "unknown")))
 
+    def page(self, batch: Batch, most: int) -> tuple[int, int]:
+        if batch.route.name != "history":
+            return 0, 0
+        return (batch.page - 1) * PAGE_SIZE, batch.page * PAGE_SIZE
+
     def shown(self, batch: Batch, view: View) -> HttpReply:
         if batch.route.name == "history":
-            start = (batch.page - 1) * PAGE_SIZE
-            rows = view.record[start : start + PAGE_SIZE]
+            start, end = self.page(batch, view.page_rows)
+            rows = view.record[start:end]
             said = {order.id: answer(order.status(view.when)) for order in rows}
-            return ok(_list(batch, said, start + PAGE_SIZE < len(view.record)))
+            return ok(_list(batch, said, end < len(view.record)))
         listed = _listed(batch, view)
         said = {order.id: _typed(order, view.when) for order in listed}
         return ok(_list(batch, said, batch.lists_all and len(listed) == MOST_ROWS))
@@ -146,12 +158,19 @@ class CoinWVoice(MuteVoice):
     def shown(self, batch: Batch, view: View) -> HttpReply:
         if batch.route.max_pages == 1:
             return ok({"code": 0, "data": [self._row(o) for o in _listed(batch, view)]})
-        is_history = batch.route.name == "history"
-        rows = view.record if is_history else _listed(batch, view)
-        number, size = coinw.place_of(batch)
-        start = (number - 1) * size
-        page = [self._history_row(o, view.when) for o in rows[start : start + size]]
+        is_record = batch.route.name in coinw.RECORDS
+        rows = view.record if is_record else _listed(batch, view)
+        start, end = self._place(batch, view.page_rows)
+        page = [self._history_row(o, view.when) for o in rows[start:end]]
         return ok({"code": 0, "data": {"rows": page, "total": len(rows)}})
+
+    def page(self, batch: Batch, most: int) -> tuple[int, int]:
+        return self._place(batch, most) if batch.route.name in coinw.RECORDS else (0, 0)
+
+    def _place(self, batch: Batch, most: int) -> tuple[int, int]:
+        number, size = coinw.place_of(batch)
+        size = min(size, most)
+        return (number - 1) * size, number * size
 
     def _row(self, order: SimOrder) -> dict[str, Any]:
         word = self._WORDS[order.ord_type]

@@ -26,6 +26,8 @@ BIRTH_S = 3.0
 SHOWN_S = 6.0
 #: An absence is a proof only after a late order could have come, and been shown.
 ABSENCE_S = 6.0
+#: Whoever has read so many pages of a record may say that it is too long.
+MANY_PAGES = 15
 #: The fewest ids that a venue's batch may hold.
 SMALLEST_BATCH = 10
 #: Cancels of one id beyond which it is a flood: so many at once, and one each so many seconds.
@@ -157,6 +159,7 @@ def _wrong(told: Told, family: list[Order]) -> Find | None:
 def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
     word = told.outcome
     named = word.status is CancelStatus.CLOSED and word.reason not in ("", "no_record")
+    named = named or (word.reason == "record_too_long" and _is_long(play))
     if (
         named
         or _of_another_symbol(told, family)
@@ -165,6 +168,12 @@ def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
         return None
     traded = [order for order in family if _executed(order, told.at + AFTER_S)]
     return _find(Class.HIDDEN, told, *traded) if traded else None
+
+
+def _is_long(play: Play) -> bool:
+    """Say whether a record has more pages than somebody should have to read."""
+    ways = play.world.ways
+    return ways.record_rows >= MANY_PAGES * ways.page_cap
 
 
 def _of_another_symbol(told: Told, orders: list[Order]) -> bool:

@@ -16,6 +16,8 @@ Quirks
 - History shows only orders that traded ("returns only the orders that have been executed"): an
   order canceled untouched leaves no row, nor do trailing and TP/SL orders, whatever they were.
   The setting `history` "all" shows every canceled limit, market and trigger order instead.
+- Without a page size it shows "the last 10", so it is newest first: by the end of the order,
+  or, by the setting `history_by` "making", by its making (not documented).
 - Ids are JSON numbers beyond 2^53 in open orders, strings in history and in moveTPSL.
 - A query must read the same encoded and decoded, as both readings are signed somewhere.
 - A body without `Content-Type: application/json` is not read (choice).
@@ -306,7 +308,8 @@ def past_orders(world: World, call: Call, span_ms: int) -> Reply:
         and instrument in ("", order.symbol.upper())
         and not call.bend.hides(order.id)
     ]
-    orders.sort(key=lambda o: o.updated_ms, reverse=True)
+    by_end = world.setting(NAME, "history_by") == "end"
+    orders.sort(key=lambda o: o.updated_ms if by_end else o.created_ms, reverse=True)
     page, total = paged(world, call, orders, HISTORY_PAGE)
     return page_reply(",".join(map(history_row, page)), total)
 
@@ -393,6 +396,7 @@ VENUE = Venue(
         "omitted_pos_type": Option("all", ("all", "plan_only")),
         "bad_id": Option("refused", ("refused", "ignored")),
         "history": Option("executed_only", ("executed_only", "all")),
+        "history_by": Option("end", ("end", "making")),
         "leaky_filter": Option(True, (True, False)),
         "instrument": Option("optional", ("optional", "demanded")),
         #: permitted clock skew in seconds: not documented; null accepts any time

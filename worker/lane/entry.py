@@ -65,10 +65,17 @@ class Group:
     page: int
     read: int = 0  # as in `Batch`
     page_size: int = 0
+    again: bool = False  # what is above the page where they joined others (`Search.until`)
+    company: tuple[str, ...] = ()  # what they must share
     kills: list[tuple[int, int, Entry]] = field(default_factory=list)
     routines: list[tuple[int, int, Entry]] = field(default_factory=list)
     size: int = 0
     kills_here: int = 0  # of `size`
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether others may join it in reading its list on, as its pages tell their rows."""
+        return self.again or self.read > 0
 
     def head(self) -> Entry | None:
         """Return the most pressing id, or None if the group is empty."""

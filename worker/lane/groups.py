@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 
-from venues.base import Route, Venue
+from venues.base import ENDED_STAGE, Route, Venue
 from worker.lane.entry import Entry, Group, GroupKey, is_lookup, is_urgent
 from worker.orders.follow import next_route
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress
@@ -64,6 +64,16 @@ class Groups:
         for _, same in groupby(awake, key=lambda entry: (entry.progress, entry.kill)):
             self._enter(list(same))
 
+    def joining(self, group: Group) -> Iterator[Group]:
+        """Yield those who begin to read a group's record: they go with its next page."""
+        begins = group.page == 1
+        if not (begins or group.read) or group.route.life_stage < ENDED_STAGE:
+            return
+        for again in (False, True) if begins else (False,):
+            other = self._groups.get(_key(group.route, 1, group.company, again=again))
+            if other is not None and other is not group:
+                yield other
+
     def each(self) -> Iterator[Group]:
         """Yield each group; forget it if it is empty afterwards."""
         for key, group in list(self._groups.items()):
@@ -88,8 +98,10 @@ class Groups:
         route, key = _next_request(progress, self._venue)
         group = self._groups.get(key)
         if group is None:
-            read = progress.search.read
-            group = self._groups[key] = Group(route, key[1], read.rows, read.size)
+            read, again = progress.search.read, bool(progress.search.until)
+            company = batch_key(route, progress)
+            group = Group(route, key[1], read.rows, read.size, again, company)
+            self._groups[key] = group
         return group
 
 
@@ -97,6 +109,11 @@ class Groups:
 def _next_request(progress: OrderProgress, venue: Venue) -> tuple[Route, GroupKey]:
     """Return the route of an order's next step and what it must share with its company."""
     route = next_route(progress, venue)
-    read = progress.search.read
-    shared = (*batch_key(route, progress), *map(str, read[:2])) if read.rows else None
-    return route, (route.name, progress.search.page, shared or batch_key(route, progress))
+    search, company = progress.search, batch_key(route, progress)
+    if search.read.rows:
+        return route, (route.name, search.page, (*company, *map(str, search.read[:2])))
+    return route, _key(route, search.page, company, again=bool(search.until))
+
+
+def _key(route: Route, page: int, company: tuple[str, ...], *, again: bool) -> GroupKey:
+    return route.name, page, (*company, "again") if again else company

@@ -11,14 +11,17 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | routine confirmation     | kills of the lane              | none is left        | 3 s     |
 | routine confirmation     | late cancels of the process    | 1 s without one     | 3 s     |
 | routine look-up to come  | others of its burst            | a tick of the clock | 250 ms  |
+| first page of a record   | others who read it (****)      | their next page     | 1 s     |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
 | kill's cancel, not full  | kills that keep coming         | it is full          | 20 ms   |
 
 The last one waits only for kills that came after the cancel before it had left, never for
 others of its own job. A confirmation is a look-up after a cancel. (*) Or half of the tokens are
 free; but at least 50 ms where tokens are not slow. (**) While cancels leave late. (***) As long
-as its lane can make up for it (docs/decisions/0013). A look-up before a cancel needs no bound:
-the kills' look-ups end, and its cancel could not leave before the kills' cancels.
+as its lane can make up for it (docs/decisions/0013). (****) It goes with that page, and later
+reads what is above it (docs/decisions/0034); 1 s is for a page that is under way. A look-up
+before a cancel needs no bound: the kills' look-ups end, and its cancel could not leave before
+the kills' cancels.
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
 requests, without it (`tests/simulation/test_rehearsal.py`):
@@ -32,6 +35,7 @@ requests, without it (`tests/simulation/test_rehearsal.py`):
 | routine waits while kills are there     | a kill beside a job (127 requests for 116)       |
 | routine waits while cancels are late    | none since look-ups wait for the venue's lags    |
 | the tick                                | no quotas (407 requests for 164)                 |
+| those who begin join others at a record | a kill of 3,000 jobs, a long record              |
 | `priority`: the most ids first          | kills into a backlog (12.7 s)                    |
 | `priority`: an aged confirmation first  | a rare type beside a backlog (295 s)             |
 | lanes that have just begun              | `python -m tests.bench --only 40x500`, as it is  |
@@ -42,11 +46,12 @@ requests, without it (`tests/simulation/test_rehearsal.py`):
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
-from venues.base import Route, Venue
+from venues.base import ENDED_STAGE, Batch, Route, Venue
 from worker.lane.entry import Entry, Group, is_lookup
 from worker.orders.follow import next_route
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase
@@ -78,6 +83,15 @@ TICK_S = 0.05
 LAG_TICK_S = 0.25
 #: A confirmation that has waited for this long goes before those for more ids.
 AGED_S = 2.0
+
+#: A list: its route, and what those who are looked for in it share.
+ListKey = tuple[str, tuple[str, ...]]
+
+
+def list_key(batch: Batch) -> ListKey:
+    """Return which list a request reads."""
+    return batch.route.name, batch_key(batch.route, batch.refs[0])
+
 
 #: Sorts groups; see `priority`.
 PriorityKey = tuple[bool, bool, bool, bool, float, int]
@@ -156,6 +170,19 @@ class Holds:
         self._kills_since = -NEVER
         self.kill_left_at = -NEVER  # a kill's last cancel
         self._streams_until = -NEVER  # the next one waits so long for more kills
+        self._reading: Counter[ListKey] = Counter()
+        self._of_one_page: set[ListKey] = set()
+
+    def reads(self, batch: Batch, requests: int) -> None:
+        """Count requests after which more ids may read a list on, until they are answered."""
+        has_room = len(batch.refs) < batch.route.max_ids
+        if has_room and (batch.page == 1 or batch.read):
+            self._reading[list_key(batch)] += requests
+
+    def was_read(self, batch: Batch, *, more: bool) -> None:
+        """Note of a list whether there is more of it than its first page."""
+        if batch.page == 1:
+            (self._of_one_page.discard if more else self._of_one_page.add)(list_key(batch))
 
     def update(self, entry: Entry, now: float) -> None:
         """Note where an id stands: it came, learned something, left, or was answered."""
@@ -186,8 +213,13 @@ class Holds:
     ) -> float:
         if not is_lookup(group.route):
             return self._cancel(group, now)
-        if head.kill:
+        joins_at = self._joins_at(group, head, groups)
+        if joins_at > now:
+            return joins_at
+        if head.kill and group.page == 1:
             return self._kills_look_up(group, head, groups, most, now)
+        if head.kill:
+            return -NEVER
         if head.progress.phase is Phase.PRECHECK:
             return self._precheck(group.route, now)
         return self._confirmation(head)
@@ -202,6 +234,19 @@ class Holds:
         if group.size < group.route.max_ids:
             return -NEVER  # more may join it, so it could not be made up for
         return self._load.hold_cancel(self._lane, self._tokens.catch_up_limit(group.route), now)
+
+    def _joins_at(self, group: Group, head: Entry, groups: Collection[Group]) -> float:
+        """Return until when those who begin with a record wait to join others at it."""
+        if group.page > 1 or group.again or group.route.life_stage < ENDED_STAGE:
+            return -NEVER
+        key = group.route.name, group.company
+        for other in groups:
+            reads_it = other.goes_on and (other.route.name, other.company) == key
+            has_room = 0 < other.size < other.route.max_ids
+            if reads_it and has_room and (other.kills_here or not head.kill):
+                return NEVER  # they go with its next page
+        is_read = key not in self._of_one_page and self._reading[key] > 0
+        return head.since + GATHER_S if is_read else -NEVER
 
     def _kills_look_up(
         self, group: Group, head: Entry, groups: Collection[Group], most: int, now: float
@@ -245,7 +290,7 @@ class Demand:
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
-        self._lists: dict[tuple[str, tuple[str, ...]], _Due] = {}
+        self._lists: dict[ListKey, _Due] = {}
         self._at: dict[Entry, _Due | None] = {}
 
     def __len__(self) -> int:

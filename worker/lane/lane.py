@@ -51,7 +51,7 @@ from worker.orders.follow import (
 )
 from worker.orders.forms import doubted, refuse, step
 from worker.orders.judge import Judgement
-from worker.orders.progress import Cohort, OrderProgress, Phase, came, hurried, joined
+from worker.orders.progress import Cohort, OrderProgress, Phase, came, hurried, joined, joining
 from worker.orders.retry import LONGEST_SLEEP_S, Returned, backoff_s
 from worker.orders.routes import probe_of, single_route
 from worker.pacing.account import Tokens
@@ -345,6 +345,9 @@ class Lane:
         self._land(sending, now)
         if sending.batch.lists_all:
             self._lists.came(sending.batch.route)
+        if is_lookup(sending.batch.route) and sending.entries:
+            more = any(judged.more for judged in said.values())
+            self._holds.was_read(sending.batch, more=more)
         asked = ReplyContext(
             venue=self.venue,
             route=sending.batch.route,
@@ -564,6 +567,8 @@ class Lane:
         waited_s = now - min(entry.since for entry in entries)
         refs = tuple([entry.known for entry in entries])
         batch = Batch(route, refs, group.page, group.read, group.page_size)
+        if looks:
+            self._holds.reads(batch, 1)
         return Sending(batch, tuple(entries), now, waited_s)
 
     def _take_tokens(self, planned: Route, head: Entry, count: int, now: float) -> Route:
@@ -586,16 +591,21 @@ class Lane:
         entries: list[Entry] = []
         twins: list[Entry] = []
         ids: set[tuple[IdKind, str]] = set()
-        while len(entries) < most and (taken := group.take(most - len(entries))):
-            for entry in taken:
-                named = (entry.progress.kind, entry.ref.id)
-                if entry.deadline <= now:
-                    self._expire(entry, now)
-                elif named in ids:
-                    twins.append(entry)
-                else:
-                    entries.append(entry)
-                    ids.add(named)
+        for source in (group, *self._groups.joining(group)):
+            if source is not group and not entries:
+                break
+            while len(entries) < most and (taken := source.take(most - len(entries))):
+                for entry in taken:
+                    named = (entry.progress.kind, entry.ref.id)
+                    if entry.deadline <= now:
+                        self._expire(entry, now)
+                    elif named in ids:
+                        twins.append(entry)
+                    else:
+                        entries.append(entry)
+                        ids.add(named)
+                        if source is not group:
+                            entry.progress = joining(entry.progress, entries[0].progress)
         for twin in twins:
             self._queue([twin], now, now)
         return entries
@@ -629,6 +639,8 @@ class Lane:
         if sending.advisory:
             return
         self._ids_in_flight -= len(sending.entries)
+        if is_lookup(sending.batch.route):
+            self._holds.reads(sending.batch, -1)
         for entry in sending.entries:
             entry.in_flight = False
 

@@ -47,10 +47,8 @@ ACCOUNT_WIDE = {
 _FROM_THE_TOP = frozenset({"list_too_long", "list_changes"})
 #: Reasons of a doubt that is of the order itself, and not of the list that shows it.
 _OF_THE_ORDER = frozenset({"nothing_executed", "unmapped_state"})
-#: Rows of a page by which the next one is proven to follow it.
-_EDGE_ROWS = 10
 #: A record is taken to be unreadable after this many look-ups in a row that settled nothing,
-#: and not before it was sought for so many seconds: what befell a few requests soon passes.
+#: and not before they do so for so many seconds: what befalls a few requests soon passes.
 _MOST_INCONCLUSIVE, _UNREADABLE_S = 3, 30.0
 #: What the producer should look at, where its own word leaves an order unproven.
 _ADVICE = {
@@ -283,7 +281,8 @@ def doubted(progress: OrderProgress, why: str, now: float, venue: Venue) -> Next
         may_be_taken = progress._replace(sent=True, passed_over=False, misses=0, why=why)
         return _to_lookup(may_be_taken, now, venue)
     inconclusive = progress.search.inconclusive + 1
-    search = progress.search._replace(inconclusive=inconclusive)
+    since = progress.search.since or now
+    search = progress.search._replace(inconclusive=inconclusive, since=since)
     if why in _FROM_THE_TOP:
         search = search.from_the_top()
     return NextStep(progress._replace(search=search, why=why), back_off=(inconclusive, 0.5))
@@ -401,8 +400,10 @@ def _after_lookup(progress: OrderProgress, said: Judgement, asked: ReplyContext)
     if said.verdict is Verdict.ABSENT:
         return _absent(_missed(progress, said, asked), said, asked)
     if said.verdict is not Verdict.STATE:
+        if said.reason == "list_too_long" and asked.route.life_stage >= ENDED_STAGE:
+            return _too_long(progress, said, asked)
         if _is_over(progress, said.reason, asked):
-            return _unreadable(progress, asked)
+            return _give_up(progress, asked, reason="record_unreadable")
         return doubted(progress, said.reason or "lookup_in_doubt", asked.ended, asked.venue)
     if said.ord_status in OPEN_STATES:
         seen = _conclusive(progress)._replace(still_open=True, missing_since=0.0)
@@ -434,7 +435,7 @@ def _there_from(progress: OrderProgress, venue: Venue) -> float:
 
 
 def _conclusive(progress: OrderProgress) -> OrderProgress:
-    return progress._replace(search=progress.search._replace(inconclusive=0))
+    return progress._replace(search=progress.search._replace(inconclusive=0, since=0.0))
 
 
 def _missed(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> OrderProgress:
@@ -504,12 +505,17 @@ def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Next
 def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     if asked.started < _proves_from(progress, asked.venue, asked.route):
         return _absent_too_early(_conclusive(progress), asked)
-    if not _follows(said, progress.search.read):
-        if _is_over(progress, "list_changes", asked):
-            return _unreadable(progress, asked)
-        return doubted(progress, "list_changes", asked.ended, asked.venue)
-    if said.more and not _shows_nothing_new(said, progress.search.read):
-        return _turn_the_page(progress, said, asked)
+    astray = _astray(progress, said, asked)
+    if astray is not None:
+        return astray
+    progress = _come_in(progress, said)
+    if not _is_met(progress, said):
+        if said.more and not _shows_nothing_new(said, progress.search.read):
+            return _turn_the_page(progress, said, asked)
+        if progress.search.joined:
+            return _read_what_is_above(progress)
+    if progress.search.given_up and asked.route.life_stage >= ENDED_STAGE:
+        return _give_up(progress, asked, reason=progress.search.given_up)
     progress = _conclusive(progress)
     if progress.phase is Phase.HASTY:
         progress = _confirm(progress)
@@ -538,6 +544,27 @@ def _follows(said: Judgement, read: Read) -> bool:
     return said.page is None or not read.edge or not set(read.edge).isdisjoint(said.page.ids)
 
 
+def _astray(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition | None:
+    """Return what follows where a page is not the next one; None where it is.
+
+    New rows, as a cancel may make, move the others down by as many as the list has more.
+    """
+    search, page = progress.search, said.page
+    read = search.read
+    if page is None or not read.edge or read.edge[-1] in page.ids:
+        return None
+    if page.total and read.total and page.total > read.total:
+        moved = read._replace(rows=read.rows + page.total - read.total, total=page.total)
+        return NextStep(
+            progress._replace(search=search._replace(page=search.page + 1, read=moved))
+        )
+    if _follows(said, read):
+        return None
+    if _is_over(progress, "list_changes", asked):
+        return _give_up(progress, asked, reason="record_unreadable")
+    return doubted(progress, "list_changes", asked.ended, asked.venue)
+
+
 def _shows_nothing_new(said: Judgement, read: Read) -> bool:
     """Say whether a page that may have been cut ends where the list does."""
     page = said.page
@@ -551,9 +578,9 @@ def _is_over(progress: OrderProgress, why: str, asked: ReplyContext) -> bool:
 
     It was open once, and every list of open orders has proven that it is there no more.
     """
-    sought_s = asked.ended - max(progress.left_at, progress.came_at)
-    settles_nothing = progress.search.inconclusive + 1 >= _MOST_INCONCLUSIVE
-    settles_nothing = settles_nothing and sought_s >= _UNREADABLE_S
+    search = progress.search
+    lasts_s = asked.ended - (search.since or asked.ended)
+    settles_nothing = search.inconclusive + 1 >= _MOST_INCONCLUSIVE and lasts_s >= _UNREADABLE_S
     is_record = asked.route.life_stage >= ENDED_STAGE
     unread = _unread_routes(progress, asked.venue)
     return (
@@ -561,16 +588,54 @@ def _is_over(progress: OrderProgress, why: str, asked: ReplyContext) -> bool:
         and progress.seen_open
         and is_record
         and why not in _OF_THE_ORDER
-        and (settles_nothing or why == "list_too_long")
+        and settles_nothing
         and all(route.life_stage >= ENDED_STAGE for route in unread)
         and bool(progress.symbol or not _may_rest_unseen(progress, asked.venue))
     )
 
 
-def _unreadable(progress: OrderProgress, asked: ReplyContext) -> Transition:
+def _give_up(progress: OrderProgress, asked: ReplyContext, *, reason: str) -> Transition:
     """Do without the record."""
-    search = progress.search._replace(unreadable=True)
+    search = progress.search._replace(given_up=reason)
     return _missing(progress._replace(still_open=False, search=search), asked)
+
+
+def _too_long(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
+    """Do without what the record has beyond the pages that are read of it.
+
+    What it shows first is the newest, so that another record, which goes back further, begins
+    with the same rows.
+    """
+    if progress.phase is Phase.HASTY:
+        return _look_later(progress, asked.ended, asked.venue)
+    astray = _astray(progress, said, asked)
+    if astray is not None:
+        return astray
+    progress = _come_in(progress, said)
+    if progress.search.joined:
+        search = progress.search._replace(given_up="record_too_long")
+        return _read_what_is_above(progress._replace(search=search))
+    return _give_up(progress, asked, reason="record_too_long")
+
+
+def _come_in(progress: OrderProgress, said: Judgement) -> OrderProgress:
+    """Note the first page that was read where it joined others who were reading the list."""
+    search = progress.search
+    if said.page is None or not search.joins:
+        return progress
+    return progress._replace(search=search._replace(joins=False, joined=said.page.ids))
+
+
+def _is_met(progress: OrderProgress, said: Judgement) -> bool:
+    """Say whether the rows below this page are read already."""
+    until = progress.search.until
+    return said.page is not None and not set(until).isdisjoint(said.page.ids)
+
+
+def _read_what_is_above(progress: OrderProgress) -> NextStep:
+    search = progress.search
+    above = search.from_the_top()._replace(until=search.joined)
+    return NextStep(progress._replace(search=above))
 
 
 def _turn_the_page(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> NextStep:
@@ -582,7 +647,9 @@ def _turn_the_page(progress: OrderProgress, said: Judgement, asked: ReplyContext
     """
     search = progress.search._replace(page=progress.search.page + 1)
     if said.page is not None:
-        read = Read(said.page.end, said.page.size, said.page.ids[-_EDGE_ROWS:])
+        read = Read(said.page.end, said.page.size, said.page.ids, said.page.total)
+        if progress.why != "list_changes":  # one that changes is read more and more slowly
+            search = search._replace(inconclusive=0, since=0.0)
         return NextStep(progress._replace(search=search._replace(read=read)))
     progress = _conclusive(progress._replace(search=search))
     is_long = asked.route.max_pages > 1
@@ -611,7 +678,7 @@ def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
         for route in asked.venue.routes
         if route.life_stage >= ENDED_STAGE or progress.ord_type not in route.ord_types
     )
-    search = Search(tuple(others), unreadable=progress.search.unreadable)
+    search = Search(tuple(others), given_up=progress.search.given_up)
     again = progress._replace(search=search)
     if not _unread_routes(again, asked.venue):
         return _gone(progress, asked)
@@ -634,15 +701,16 @@ def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
             return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
         if engine is None or progress.by_symbol:
             return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_unproven")
+    given_up = progress.search.given_up
     if progress.seen_open:
-        reason = "record_unreadable" if progress.search.unreadable else "no_record"
+        reason = given_up or "no_record"
         return FinalWord(progress, CancelStatus.CLOSED, reason, Evidence.LOOKUP)
     reason = "unknown_order"
     if progress.sent and venue.forgets_canceled:
         reason = "no_record_after_cancel"
     if record_hangs_on_symbol(venue, progress.shape):
         reason = "none_of_symbol"
-    return FinalWord(progress, CancelStatus.NOT_FOUND, reason, Evidence.LOOKUP)
+    return FinalWord(progress, CancelStatus.NOT_FOUND, given_up or reason, Evidence.LOOKUP)
 
 
 def _may_rest_unseen(progress: OrderProgress, venue: Venue) -> bool:
@@ -671,7 +739,8 @@ def _ask_the_engine(progress: OrderProgress, engine: Route, venue: Venue) -> Ord
     tried = progress.tried
     while tried // TRIES_A_ROUTE % len(cancel_routes(venue, progress.shape)) != place:
         tried += 1
-    return _to_cancel(progress)._replace(tried=tried, searched=True, why="symbol_unproven")
+    asking = _to_cancel(progress)._replace(tried=tried, searched=True, why="symbol_unproven")
+    return asking._replace(search=Search(given_up=progress.search.given_up))
 
 
 _FINAL = {

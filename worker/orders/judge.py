@@ -52,7 +52,8 @@ class Judgement(NamedTuple):
     barred: bool = False  # by its HTTP status something refuses us, perhaps on the way
     more: bool = False  # only with ABSENT: the list goes on, ask for the next page
     shown: OrdStatus | None = None  # the state that the reply names, believed or not
-    page: Page | None = None  # only with ABSENT: the page that does not show the order
+    page: Page | None = None  # the page that does not show the order, where it is absent or
+    # the list goes on beyond what is read of it
 
 
 class Heard(NamedTuple):
@@ -244,7 +245,7 @@ def _unnamed(batch: Batch, reply: HttpReply, answers: Answers) -> Judgement:
     if batch.route.purpose is not Purpose.LOOKUP:
         return Judgement(Verdict.IN_DOUBT, reason="not_named")
     if answers.truncated and batch.page >= batch.route.max_pages:
-        return Judgement(Verdict.IN_DOUBT, reason="list_too_long")
+        return Judgement(Verdict.IN_DOUBT, reason="list_too_long", page=answers.page)
     return Judgement(Verdict.ABSENT, more=answers.truncated, page=answers.page)
 
 

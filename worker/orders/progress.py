@@ -45,7 +45,8 @@ class Read(NamedTuple):
 
     rows: int = 0
     size: int = 0  # rows that the venue gives on a page; 0: not known
-    edge: tuple[str, ...] = ()  # the last ids that were read: the next page must show one
+    edge: tuple[str, ...] = ()  # ids of its last page: the next one must show one of them
+    total: int | None = None  # rows of the whole list then, where the venue told it
 
 
 class Search(NamedTuple):
@@ -53,9 +54,15 @@ class Search(NamedTuple):
 
     absent_from: tuple[str, ...] = ()  # look-up routes that did not show the order
     page: int = 1
-    inconclusive: int = 0  # look-ups in a row that settled nothing
+    inconclusive: int = 0  # look-ups in a row that settled nothing,
+    since: float = 0.0  # and when the first of them did, monotonic
     read: Read = Read()  # of the list that is read now
-    unreadable: bool = False  # the record of what is over could not be read to its end
+    #: It joins others who are reading the list, at a page of these ids. First the rows below
+    #: are read, then those above: from the top, `until` one of the ids is shown.
+    joins: bool = False
+    joined: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    given_up: str = ""  # why the record of what is over is not read to its end
 
     def after(self, route: str) -> Search:
         """Return the search once this route has not shown the order."""
@@ -63,7 +70,11 @@ class Search(NamedTuple):
 
     def from_the_top(self) -> Search:
         """Return the search as it reads its list from the first page."""
-        return self._replace(page=1, read=Read())
+        return self._replace(page=1, read=Read(), joins=False, joined=(), until=())
+
+    def joining(self, others: Search) -> Search:
+        """Return the search as it goes on with others, from their next page on."""
+        return self._replace(page=others.page, read=others.read, joins=True)
 
 
 class OrderProgress(NamedTuple):
@@ -199,6 +210,17 @@ def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
         maybe_rounded=progress.maybe_rounded or other.maybe_rounded,
         by_symbol=progress.by_symbol | other.by_symbol,
     )
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def joining(progress: OrderProgress, others: OrderProgress) -> OrderProgress:
+    """Return the progress of an order that is read for with others, from their next page on.
+
+    At the first page there is nothing that it has missed.
+    """
+    if others.search.page == progress.search.page:
+        return progress
+    return progress._replace(search=progress.search.joining(others.search))
 
 
 class Cohort(NamedTuple):

@@ -268,6 +268,20 @@ def test_lists_may_demand_an_instrument(sandbox: SandboxClient, target: str) -> 
     assert (free, codes) == (0, [402, 0])
 
 
+@pytest.mark.parametrize("by", ["end", "making"])
+def test_history_is_sorted_by_the_end_or_the_making_of_an_order(
+    sandbox: SandboxClient, by: str
+) -> None:
+    now = int(time.time() * 1000)
+    sandbox.settings({"coinw.history_by": by})
+    late = seed(sandbox, state="filled", created_ms=now - 100_000, updated_ms=now - 90_000)
+    old = seed(sandbox, state="filled", created_ms=now - 200_000, updated_ms=now - 10_000)
+
+    newest_first = [row["id"] for row in past(sandbox)["rows"]]
+
+    assert newest_first == ([old, late] if by == "end" else [late, old])
+
+
 def test_history_forgets_after_a_week_and_the_archive_after_three_months(
     sandbox: SandboxClient,
 ) -> None:

@@ -193,7 +193,7 @@ def test_a_look_before_a_cancel_leaves_tokens_to_the_look_ups_of_kills() -> None
 
 def test_slow_tokens_are_kept_for_all_kills_while_they_are_few() -> None:
     slow = Quota(4, 2.0)
-    seen = ("open_limit", "open_market", "open_trailing")
+    seen = ("open_limit", "open_trailing")  # at a record they would wait for each other
     lane = lane_with(lookup=slow)
     early = []
     for number in range(2):

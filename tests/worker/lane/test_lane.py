@@ -24,7 +24,7 @@ from tests.support.lane import (
     orders,
     results,
 )
-from venues.base import ENDED_STAGE, Cost, Quota, Venue, Verdict
+from venues.base import ENDED_STAGE, Cost, Page, Quota, Venue, Verdict
 from venues.coinw import CoinW
 from venues.words import (
     CancelOutcome,
@@ -35,7 +35,7 @@ from venues.words import (
     OrdType,
     Purpose,
 )
-from worker.lane.holds import BUSY_S, LAG_TICK_S, LATE_S, YIELD_S, Load
+from worker.lane.holds import BUSY_S, GATHER_S, LAG_TICK_S, LATE_S, YIELD_S, Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
 from worker.lane.submission import Result
@@ -579,6 +579,82 @@ def test_a_kill_that_finds_no_token_begins_with_one_id_by_its_own_route() -> Non
     assert all(sending.batch.route.purpose is Purpose.LOOKUP
                for sending in iter(lambda: lane.next(5.1), None) if sending)  # fmt: skip
     assert ids(leaves(lane, 6.0)) == ["e", "f", "g", "c"]
+
+
+# -- how a record is read for all who wait for it
+
+
+def record_page(first: int, last: int, total: int = 250) -> Judgement:
+    """Return the absence of all that are asked for from some rows of the record."""
+    rows = tuple(f"row{number}" for number in range(first, last))
+    return ABSENT._replace(page=Page(rows, last, total), more=last < total)
+
+
+def asks(lane: Lane, order_id: str, *, kill: bool = False) -> Task:
+    """Have a job of long ago ask for an order that no list of open orders shows."""
+    task = Task(kill=kill, received_at=20.0)
+    gone = looked()._replace(missing_since=1.0, missing_until=20.0)
+    lane.add(task, [c._replace(progress=gone) for c in orders(order_id)], 20.0)
+    return task
+
+
+def test_who_comes_while_a_record_is_read_joins_at_its_next_page() -> None:
+    lane = lane_of({}, Hasty())
+    first = asks(lane, "a")
+    answer(lane, leaves(lane, 30.0), record_page(0, 100), 30.1)
+    second = asks(lane, "b")
+
+    look = leaves(lane, 30.1)
+    assert (ids(look), look.batch.page) == (["a", "b"], 2)
+    assert lane.next(30.1) is None, "it is read once for all"
+    answer(lane, look, record_page(95, 195), 30.2)
+    answer(lane, leaves(lane, 30.2), record_page(190, 250), 30.3)
+    assert [id_of(result) for result in results(lane, first)] == ["a"]
+
+    look = leaves(lane, 30.3)
+    assert (ids(look), look.batch.page) == (["b"], 1)
+    answer(lane, look, record_page(0, 100), 30.4)
+    assert [id_of(result) for result in results(lane, second)] == ["b"]
+
+
+def test_who_begins_goes_with_those_who_read_what_is_above() -> None:
+    lane = lane_of({}, Hasty())
+    asks(lane, "a")
+    answer(lane, leaves(lane, 30.0), record_page(0, 100), 30.1)
+    answer(lane, leaves(lane, 30.1), record_page(95, 195), 30.2)
+    asks(lane, "b")
+    answer(lane, leaves(lane, 30.2), record_page(190, 250), 30.3)
+    asks(lane, "c")
+
+    look = leaves(lane, 30.3)
+
+    assert (ids(look), look.batch.page) == (["b", "c"], 1)
+
+
+def test_a_kill_does_not_join_routine_at_a_record() -> None:
+    """Routine gives way to kills, and who goes with it would, too."""
+    lane = lane_of({}, Hasty())
+    asks(lane, "a")
+    answer(lane, leaves(lane, 30.0), record_page(0, 100), 30.1)
+    asks(lane, "b", kill=True)
+
+    look = leaves(lane, 30.1)
+
+    assert (ids(look), look.batch.page) == (["b"], 1)
+
+
+def test_who_comes_while_a_page_is_under_way_does_not_wait_for_long() -> None:
+    lane = lane_of({}, Hasty())
+    asks(lane, "a")
+    answer(lane, leaves(lane, 30.0), record_page(0, 100), 30.1)
+    leaves(lane, 30.1)
+    asks(lane, "b")
+    (late,) = (entry for entry in lane.entries() if entry.ref.id == "b")
+    late.since = 30.1
+
+    assert lane.next(30.2) is None
+    assert lane.next_at(30.2) == pytest.approx(30.1 + GATHER_S)
+    assert ids(leaves(lane, 30.1 + GATHER_S)) == ["b"]
 
 
 # -- what a reply shows of orders that nobody asked about

@@ -582,25 +582,112 @@ def test_a_list_ends_where_a_page_shows_nothing_new(second: Judgement, ends: boo
 TOO_LONG = Judgement(Verdict.IN_DOUBT, reason="list_too_long")
 
 
+def test_the_engines_word_does_not_make_a_long_record_a_short_one() -> None:
+    """Whoever the venue itself disowns, too, may have ended beyond what is read of it."""
+    unseen = at(CONFIRM, symbol="", search=in_the_record().search, missing_until=LATE_S)
+    (record,) = (route for route in CoinW.routes if route.name == "history")
+    lists = Search(tuple(r.name for r in CoinW.routes if r.only_open or r.life_stage < 2))
+    context = asked(CoinW(), record, few=True)
+    asking = again(follow(unseen._replace(search=lists), TOO_LONG, context))
+    assert asking.searched
+
+    word = step(asking, CoinW(), UNKNOWN, alone=True)
+
+    assert final(word) == (CancelStatus.NOT_FOUND, "record_too_long")
+
+
 @pytest.mark.parametrize(
-    ("progress", "said", "reason"),
+    ("progress", "said", "status"),
     [
-        (in_the_record(seen_open=True), TOO_LONG, "record_unreadable"),
-        (in_the_record(), TOO_LONG, ""),
-        (in_the_record(seen_open=True), IN_DOUBT, ""),
-        (at(CONFIRM, seen_open=True), TOO_LONG, ""),
-        (at(HASTY_LOOK, seen_open=True, search=in_the_record().search), TOO_LONG, ""),
+        (in_the_record(seen_open=True), TOO_LONG, CancelStatus.CLOSED),
+        (in_the_record(), TOO_LONG, CancelStatus.NOT_FOUND),
+        (in_the_record(seen_open=True), IN_DOUBT, None),
+        (at(CONFIRM, seen_open=True), TOO_LONG, None),
+        (at(HASTY_LOOK, seen_open=True, search=in_the_record().search), TOO_LONG, None),
+        (in_the_record(maybe_rounded=True), TOO_LONG, CancelStatus.UNCONFIRMED),
     ],
 )
-def test_a_record_that_is_too_long_closes_what_was_seen_and_is_in_no_open_list(
-    progress: OrderProgress, said: Judgement, reason: str
+def test_what_is_in_no_open_list_ends_though_the_record_goes_on_beyond_what_is_read(
+    progress: OrderProgress, said: Judgement, status: CancelStatus | None
 ) -> None:
     (record,) = (route for route in HASTY.routes if route.name == "history")
     course = follow(progress, said, asked(HASTY, record))
 
-    assert isinstance(course, FinalWord) is bool(reason)
+    assert isinstance(course, FinalWord) is bool(status)
     if isinstance(course, FinalWord):
-        assert (course.status, course.reason) == (CancelStatus.CLOSED, reason)
+        reason = "maybe_rounded" if progress.maybe_rounded else "record_too_long"
+        assert final(course) == (status, reason)
+
+
+def test_a_record_too_long_in_haste_is_read_once_more_when_its_absence_counts() -> None:
+    (record,) = (route for route in HASTY.routes if route.name == "history")
+    hasty = at(HASTY_LOOK, search=in_the_record().search)
+
+    assert where(follow(hasty, TOO_LONG, asked(HASTY, record))) is CONFIRM
+
+
+def last_page(first: int, last: int) -> Judgement:
+    """Return what is said of the last page that is read of a record that goes on."""
+    return TOO_LONG._replace(page=page(first, last).page)
+
+
+#: The first page of a list, and one that shows row 190, too.
+TOP, MET = page(0, 100, more=True), page(95, 195, more=True)
+#: The same with newer rows on top.
+NEWER = page(-50, 50, more=True)
+
+
+def joining(number: int, rows: int) -> OrderProgress:
+    """Return an order that is read for with others, who have read so many rows."""
+    edge = page(rows - 95, rows + 5).page
+    assert edge is not None
+    others = Search(page=number, read=Read(rows, 0, edge.ids))
+    return in_the_record(seen_open=True, search=in_the_record().search.joining(others))
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "reason"),
+    [
+        # With others to the list's end, then from the top to where it joined them.
+        ([page(190, 290, more=True), page(285, 300)], [TOP, MET], "no_record"),
+        ([page(190, 250)], [TOP, MET], "no_record"),
+        # New rows have moved the others down; or one page holds all.
+        ([page(190, 250)], [NEWER, page(45, 145, more=True), MET], "no_record"),
+        ([page(190, 250)], [page(0, 250)], "no_record"),
+        # Or to the last page that is read of it.
+        ([last_page(190, 290)], [TOP, MET], "record_too_long"),
+        ([page(190, 290, more=True), last_page(285, 385)], [TOP, MET], "record_too_long"),
+        ([page(190, 250)], [TOP, last_page(95, 185)], "record_too_long"),
+    ],
+)  # fmt: skip
+def test_who_joins_others_at_a_record_reads_what_is_below_and_then_what_is_above(
+    below: list[Judgement], above: list[Judgement], reason: str
+) -> None:
+    progress = joining(3, 190)
+    for said in below:
+        progress = again(step(progress, HASTY, said))
+    assert (progress.search.page, progress.search.read) == (1, Read())
+    *turned, last = above
+    for said in turned:
+        progress = again(step(progress, HASTY, said))
+
+    assert final(step(progress, HASTY, last)) == (CancelStatus.CLOSED, reason)
+
+
+def test_what_a_record_shows_above_where_an_order_joined_others_is_told() -> None:
+    progress = again(step(joining(3, 190), HASTY, page(190, 250)))
+
+    assert where(step(progress, HASTY, FILLED)) is CancelStatus.FILLED
+
+
+def test_rows_missed_above_where_an_order_joined_others_have_the_list_read_anew() -> None:
+    progress = again(step(joining(3, 190), HASTY, page(190, 250)))
+    progress = again(step(progress, HASTY, page(0, 100, more=True)))
+
+    anew = again(step(progress, HASTY, page(120, 220, more=True)))
+
+    assert anew.why == "list_changes"
+    assert anew.search == in_the_record().search._replace(inconclusive=1, since=LATE_S + 0.05)
 
 
 def test_without_its_record_an_order_is_looked_for_once_more_where_lists_may_hide_it() -> None:
@@ -611,26 +698,39 @@ def test_without_its_record_an_order_is_looked_for_once_more_where_lists_may_hid
 
     assert "open_limit" in names
     assert "history" not in names
-    assert final(word) == (CancelStatus.CLOSED, "record_unreadable")
-
-
-def test_a_record_that_settles_nothing_three_times_closes_what_was_seen() -> None:
-    progress = in_the_record(seen_open=True)
-    for _ in range(2):
-        progress = again(step(progress, HASTY, IN_DOUBT))
-
-    assert final(step(progress, HASTY, IN_DOUBT)) == (CancelStatus.CLOSED, "record_unreadable")
+    assert final(word) == (CancelStatus.CLOSED, "record_too_long")
 
 
 def test_a_record_that_settles_nothing_for_a_moment_is_read_on() -> None:
-    """What befell three requests says nothing of the record, which may name a fill."""
-    progress = in_the_record(seen_open=True, left_at=LATE_S)
+    """What befell some requests says nothing of the record, which may name a fill."""
+    progress = in_the_record(seen_open=True)
     for passed_s in range(30):
-        progress = again(step(progress, HASTY, IN_DOUBT, LATE_S + passed_s - 0.1))
+        progress = again(step(progress, HASTY, IN_DOUBT, LATE_S + passed_s))
 
     assert where(step(progress, HASTY, FILLED, LATE_S + 30)) is CancelStatus.FILLED
     word = step(progress, HASTY, IN_DOUBT, LATE_S + 30)
     assert final(word) == (CancelStatus.CLOSED, "record_unreadable")
+
+
+def test_two_doubts_of_a_record_are_not_enough_however_far_apart() -> None:
+    progress = again(step(in_the_record(seen_open=True), HASTY, IN_DOUBT))
+
+    assert where(step(progress, HASTY, IN_DOUBT, LATE_S + 100)) is CONFIRM
+
+
+@pytest.mark.parametrize("why", ["timeout", "list_changes"])
+def test_a_page_that_is_read_ends_a_row_of_doubts_but_of_a_list_that_changes(why: str) -> None:
+    progress = in_the_record(seen_open=True)
+    for passed_s in 0, 20, 40:
+        doubt = IN_DOUBT._replace(reason=why)
+        progress = again(step(progress, HASTY, doubt, LATE_S + passed_s))
+        turned = page(4 * passed_s, 4 * passed_s + 100, more=True)
+        progress = again(step(progress, HASTY, turned, LATE_S + passed_s))
+        if why == "list_changes" and passed_s == 20:
+            break
+
+    word = step(progress, HASTY, IN_DOUBT._replace(reason=why), LATE_S + 60)
+    assert isinstance(word, FinalWord) is (why == "list_changes")
 
 
 @pytest.mark.parametrize("reason", ["nothing_executed", "unmapped_state"])

@@ -146,7 +146,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="http_502"),
         NextStep(
-            LOOKING._replace(search=Search(("elsewhere",), 3, 6), why="http_502"),
+            LOOKING._replace(search=Search(("elsewhere",), 3, 6, 200.5), why="http_502"),
             back_off=(6, 0.5),
         ),
     ),
@@ -155,7 +155,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
         LOOKING,
         Judgement(Verdict.IN_DOUBT),
         NextStep(
-            LOOKING._replace(search=Search(("elsewhere",), 3, 6), why="lookup_in_doubt"),
+            LOOKING._replace(search=Search(("elsewhere",), 3, 6, 200.5), why="lookup_in_doubt"),
             back_off=(6, 0.5),
         ),
     ),
@@ -164,7 +164,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="list_too_long"),
         NextStep(
-            LOOKING._replace(search=Search(("elsewhere",), 1, 6), why="list_too_long"),
+            LOOKING._replace(search=Search(("elsewhere",), 1, 6, 200.5), why="list_too_long"),
             back_off=(6, 0.5),
         ),
     ),
@@ -175,7 +175,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
         NextStep(
             OPEN_AGAIN._replace(
                 ord_status=OrdStatus.PENDING_CANCEL,
-                search=Search(("elsewhere",), 3, 1),
+                search=Search(("elsewhere",), 3, 1, 200.5),
                 why="pending_cancel",
             ),
             back_off=(1, 0.5),
