@@ -18,6 +18,7 @@ import yaml
 from kombu import Exchange, Queue
 from pydantic import BaseModel
 
+from tests.venues.cases import Case, replies_of
 from venues import all_venues
 from venues.base import Venue, Verdict
 from venues.words import CancelStatus, IdKind, OrderRef, OrdType, Priority, Purpose
@@ -25,7 +26,7 @@ from worker.amqp import topology
 from worker.contract.job import ROUTING_KEY_HEADER, JobMessage
 from worker.contract.outcome import OutcomeMessage
 from worker.orders.follow import FinalWord, ReplyContext, follow, next_route
-from worker.orders.judge import Judgement
+from worker.orders.judge import Judgement, judge
 from worker.orders.progress import Phase, came, new_progress
 from worker.orders.routes import routes_of
 from worker.record.consume import record_queue
@@ -169,10 +170,17 @@ def _first_sentence(noun: type) -> str:
     return re.split(r"(?<=\.)\s", " ".join(paragraph.split()), maxsplit=1)[0]
 
 
+def _venues() -> Iterable[tuple[str, Venue]]:
+    """Yield every venue under every choice of its options, with what to call it."""
+    for name, venue in sorted(all_venues().items()):
+        for each in venue.variants():
+            yield " ".join([name, *each.chosen.values()]), each
+
+
 def _lag_rows() -> Iterable[str]:
     yield "| venue | read lag | birth lag | record lag | hidden for |"
     yield "|---|---|---|---|---|"
-    for name, venue in sorted(all_venues().items()):
+    for name, venue in _venues():
         lags = venue.read_lag_s, venue.birth_lag_s, venue.record_lag_s, venue.hidden_s
         yield f"| {name} | " + " | ".join(f"{lag_s:g} s" for lag_s in lags) + " |"
 
@@ -180,7 +188,7 @@ def _lag_rows() -> Iterable[str]:
 def _proof_rows() -> Iterable[str]:
     yield "| venue | order | status | proof | no sooner than |"
     yield "|---|---|---|---|---|"
-    for name, venue in sorted(all_venues().items()):
+    for name, venue in _venues():
         for kind in sorted({kind for route in venue.routes for kind in route.id_kinds}):
             there_s = venue.birth_lag_s + venue.read_lag_s
             after = f"{there_s:g} s after the job" if kind is IdKind.CLIENT else "at once"
@@ -192,13 +200,18 @@ def _proof_rows() -> Iterable[str]:
 
 
 def _naming(venue: Venue, kind: IdKind) -> str:
-    """Return which routes may name the state of an order."""
-    names_states = any(rule.ord_status for rule in venue.rules)
-    cancels = [r.name for r in routes_of(venue, Purpose.CANCEL, kind) if r.trusted]
-    looks = [route.name for route in routes_of(venue, Purpose.LOOKUP, kind)]
-    return "the state, in " + ", ".join(
-        f"`{name}`" for name in [*(cancels if names_states else []), *looks]
-    )
+    """Return which routes may name the state of an order: by a code, or as fixtures show."""
+    by_code = any(rule.ord_status for rule in venue.rules)
+    recorded = {case.route.name for case in replies_of(venue) if _names_state(case)}
+    cancels = [r for r in routes_of(venue, Purpose.CANCEL, kind) if r.trusted]
+    naming = [route for route in cancels if by_code or route.name in recorded]
+    looks = routes_of(venue, Purpose.LOOKUP, kind)
+    return "the state, in " + ", ".join(f"`{route.name}`" for route in [*naming, *looks])
+
+
+def _names_state(case: Case) -> bool:
+    judged = judge(case.venue, case.batch, case.reply).values()
+    return any(said.verdict is Verdict.STATE for said in judged)
 
 
 def _absence(venue: Venue, kind: IdKind, seen_open: bool) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ import argparse
 import sys
 import time
 
-from tests.simulation.scenario import draw
+from tests.simulation.scenario import APART, draw
 from tests.simulation.seeds import fingerprint, run_seed
 
 FINGERPRINT_SEEDS = 2000
@@ -22,29 +22,29 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, help="run so many")
     parser.add_argument("--first", type=int, default=0, help="start at this seed")
     parser.add_argument("--fingerprint", action="store_true", help="digest of 2,000 seeds")
-    parser.add_argument("--metered", action="store_true", help="at a venue that counts ids")
+    parser.add_argument("--at", default="", choices=APART, help="at this venue")
     asked = parser.parse_args()
     if asked.fingerprint:
         print(fingerprint(range(FINGERPRINT_SEEDS)))
         return 0
     if asked.seed is not None:
-        return _one(asked.seed, metered=asked.metered)
-    return _many(range(asked.first, asked.first + asked.seeds), metered=asked.metered)
+        return _one(asked.seed, at=asked.at)
+    return _many(range(asked.first, asked.first + asked.seeds), at=asked.at)
 
 
-def _one(seed: int, *, metered: bool) -> int:
-    scenario = draw(seed, metered=metered)
+def _one(seed: int, *, at: str) -> int:
+    scenario = draw(seed, at)
     print(f"{scenario.venue.name} calm={scenario.calm} jobs={len(scenario.jobs)}")
-    world = run_seed(seed, metered=metered)
+    world = run_seed(seed, at=at)
     print(f"seed {seed}: {world.requests} requests, all laws hold")
     return 0
 
 
-def _many(seeds: range, *, metered: bool) -> int:
+def _many(seeds: range, *, at: str) -> int:
     started, broken, requests = time.monotonic(), 0, 0
     for seed in seeds:
         try:
-            requests += run_seed(seed, metered=metered).requests
+            requests += run_seed(seed, at=at).requests
         except Exception as error:  # noqa: BLE001 - a crash of the machine is a finding, too
             broken += 1
             print("; ".join([str(error), *error.__notes__]), flush=True)

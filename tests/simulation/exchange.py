@@ -83,7 +83,7 @@ class Exchange:
         self, route: Route, ref: OrderRef, fault: Fault, now: float
     ) -> OrdStatus | None:
         order = self.find(ref, now)
-        if order is None:
+        if order is None or not self.voice.reaches(route, order):
             return None
         was = order.status(now)
         believed = self.voice.proves(route) and not self._scenario.verify
@@ -102,7 +102,7 @@ class Exchange:
     def _look(self, batch: Batch, fault: Fault, now: float) -> HttpReply:
         """Answer from a replica that is behind, each time by another lag."""
         when = now - self._scenario.read_lag_s * self._rng.random()
-        asked = {ref.id: self._shown(ref, when, now) for ref in batch.refs}
+        asked = {ref.id: self._shown(batch.route, ref, when, now) for ref in batch.refs}
         if fault is Fault.NONE:
             self._note_ends(batch, asked, when, now)
         latest = (orders[-1] for orders in self._orders.values())
@@ -127,9 +127,11 @@ class Exchange:
         shown = {order.id for order in record[start:end]}
         self.named.update(ref for ref in batch.refs if ref.id in shown)
 
-    def _shown(self, ref: OrderRef, when: float, now: float) -> SimOrder | None:
+    def _shown(self, route: Route, ref: OrderRef, when: float, now: float) -> SimOrder | None:
         order = self.find(ref, when)
-        return order if order is not None and order.is_shown(when, now) else None
+        if order is None or not self.voice.reaches(route, order):
+            return None
+        return order if order.is_shown(when, now) else None
 
     def _note_ends(
         self, batch: Batch, asked: Mapping[str, SimOrder | None], when: float, now: float
@@ -138,7 +140,9 @@ class Exchange:
             return
         for ref in batch.refs:
             order = asked[ref.id]
-            if order is not None and not order.is_open(when):
+            if order is None or not self.voice.records(order):
+                continue
+            if not order.is_open(when):
                 self.end_shown.setdefault(ref, []).append(now)
 
     def _record(self, batch: Batch, when: float, now: float) -> list[SimOrder]:

@@ -15,7 +15,8 @@ from venues.base import Quota, Venue
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
 TOYS: tuple[Venue, ...] = (Plain(), Mute(), Hasty(), Boast())
-METERED = Metered()
+#: Venues that only seeds of their own are played at.
+APART: Mapping[str, Venue] = {"metered": Metered(), "binance": all_venues()["binance"]}
 #: Where the clock starts: not at zero, which means "long ago" to a track.
 START_S = 1000.0
 #: How much of the lags that a venue's table admits there really is.
@@ -102,13 +103,13 @@ class Scenario:
     record: Record = field(default_factory=Record)
 
 
-def draw(seed: int, *, metered: bool = False) -> Scenario:
-    """Return the scenario of a seed; `metered`: at the venue that counts more than requests."""
+def draw(seed: int, at: str = "") -> Scenario:
+    """Return the scenario of a seed; `at`: at this venue of those apart."""
     rng = Random(seed)
     calm = rng.random() < 0.2
-    venue = rng.choice([*TOYS, *TOYS, *all_venues().values()])
-    if metered:
-        venue = METERED
+    real = [venue for name, venue in all_venues().items() if name not in APART]
+    venue = rng.choice([*TOYS, *TOYS, *real])
+    venue = APART.get(at, venue)
     quotas = _quotas(venue, rng)
     accounts = tuple(f"desk-{k}" for k in range(1, rng.choice((1, 1, 2, 3)) + 1))
     slowest = rng.uniform(0.005, 0.3)
@@ -155,10 +156,20 @@ def _quotas(venue: Venue, rng: Random) -> dict[str, Quota]:
     if not isinstance(venue, Toy) and rng.random() < 0.5:
         return dict(venue.quotas)
     return {
-        name: _quota(venue.quotas[name], rng)
+        name: _enough(_quota(venue.quotas[name], rng), name, venue)
         for name in venue.quotas
         if name not in ("escalation", "address") or rng.random() < 0.4
     }
+
+
+def _enough(quota: Quota, name: str, venue: Venue) -> Quota:
+    """Return a quota that holds some of the dearest requests, as lanes share it in turns."""
+    dearest = max(
+        route.tokens(name, route.max_ids if route.cost_of(name).per_request else 1)
+        for route in venue.routes
+        if name in route.quotas
+    )
+    return replace(quota, limit=max(quota.limit, 4 * dearest)) if dearest > 1 else quota
 
 
 def _quota(usual: Quota, rng: Random) -> Quota:

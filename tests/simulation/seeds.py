@@ -17,8 +17,7 @@ def run_seed(
     seed: int,
     pace_kind: type[Pace] = Pace,
     lane_kind: type[Lane] = Lane,
-    *,
-    metered: bool = False,
+    at: str = "",
 ) -> World:
     """Run one seed with these parts, the real ones unless a test spoils one.
 
@@ -26,11 +25,11 @@ def run_seed(
         LawBroken: with a note that says how to replay it.
     """
     try:
-        world = World(draw(seed, metered=metered), pace_kind, lane_kind).run()
+        world = World(draw(seed, at), pace_kind, lane_kind).run()
         check_bound(world)
     except Exception as error:
         error.add_note(
-            f"replay: python -m tests.simulation --seed {seed}{' --metered' if metered else ''}"
+            f"replay: python -m tests.simulation --seed {seed}{f' --at {at}' if at else ''}"
         )
         raise
     return world

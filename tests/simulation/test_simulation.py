@@ -14,6 +14,7 @@ from tests.simulation import laws
 from tests.simulation.bound import check_bound, ratio_to_bound
 from tests.simulation.crowd import draw_crowd
 from tests.simulation.laws import LawBroken
+from tests.simulation.scenario import APART
 from tests.simulation.seeds import run_seed
 from tests.simulation.world import World
 from tests.support.lane import id_of
@@ -30,8 +31,8 @@ SEEDS = 2000
 SEEDS_A_TEST = 200
 #: Seeds of many lanes at one address, each with some 300 requests.
 CROWDS = 40
-#: Seeds at a venue that counts more than requests.
-METERED_SEEDS = 600
+#: Seeds at each venue that counts more than requests.
+SEEDS_APART = 600
 #: A spoiled part is noticed within so many seeds.
 SEEDS_TO_NOTICE = 200
 
@@ -42,10 +43,11 @@ def test_the_laws_hold(first: int) -> None:
         run_seed(seed)
 
 
-@pytest.mark.parametrize("first", range(0, METERED_SEEDS, SEEDS_A_TEST))
-def test_the_laws_hold_where_requests_and_ids_have_a_price(first: int) -> None:
+@pytest.mark.parametrize("first", range(0, SEEDS_APART, SEEDS_A_TEST))
+@pytest.mark.parametrize("venue", APART)
+def test_the_laws_hold_where_requests_and_ids_have_a_price(venue: str, first: int) -> None:
     for seed in range(first, first + SEEDS_A_TEST):
-        run_seed(seed, metered=True)
+        run_seed(seed, at=venue)
 
 
 def test_a_seed_replays_the_same_run() -> None:
@@ -201,14 +203,13 @@ def laws_broken(
     lane_kind: type[Lane],
     wanted: str,
     seeds: Iterable[int],
-    *,
-    metered: bool = False,
+    at: str = "",
 ) -> set[str]:
     """Return which laws break with these parts, until the one that is wanted does."""
     broken: set[str] = set()
     for seed in seeds:
         try:
-            run_seed(seed, pace_kind, lane_kind, metered=metered)
+            run_seed(seed, pace_kind, lane_kind, at)
         except LawBroken as error:
             broken.add(error.law)
         if wanted in broken:
@@ -235,7 +236,7 @@ def test_a_law_notices_a_wrong_price(
     law: str, pace_kind: type[Pace], lane_kind: type[Lane]
 ) -> None:
     seeds = range(SEEDS_TO_NOTICE)
-    assert law in laws_broken(pace_kind, lane_kind, law, seeds, metered=True)
+    assert law in laws_broken(pace_kind, lane_kind, law, seeds, "metered")
 
 
 def hasty_lane(lag: str) -> type[Lane]:

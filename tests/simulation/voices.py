@@ -38,6 +38,9 @@ class Voice(Protocol):
     def records(self, order: SimOrder) -> bool:
         """Return whether the order can still be looked up once it has ended."""
 
+    def reaches(self, route: Route, order: SimOrder) -> bool:
+        """Return whether the venue knows the order at this route."""
+
     def canceled(self, batch: Batch, before: Before) -> HttpReply:
         """Answer a cancel; ids that are left out of `before` are left out of the answer."""
 
@@ -61,6 +64,9 @@ class PlainVoice:
 
     def proves(self, route: Route) -> bool:
         return route.trusted
+
+    def reaches(self, route: Route, order: SimOrder) -> bool:
+        return True
 
     def records(self, order: SimOrder) -> bool:
         return True
@@ -93,6 +99,9 @@ class MuteVoice:
 
     def proves(self, route: Route) -> bool:
         return False
+
+    def reaches(self, route: Route, order: SimOrder) -> bool:
+        return True
 
     def records(self, order: SimOrder) -> bool:
         if order.ord_type not in (OrdType.LIMIT, OrdType.MARKET):
@@ -222,6 +231,70 @@ def _ztdx_refusal(was: OrdStatus | None) -> HttpReply:
     return ok({"code": -2011, "msg": f"Order cannot be cancelled. Status: {word}"}, 400)
 
 
+class BinanceVoice(PlainVoice):
+    """Two doors, each with its own orders; errors of a batch name nobody."""
+
+    def proves(self, route: Route) -> bool:
+        return route.trusted
+
+    def records(self, order: SimOrder) -> bool:
+        """Of an order that fired it is not told what became of it."""
+        is_plain = order.ord_type in (OrdType.LIMIT, OrdType.MARKET)
+        return (
+            is_plain
+            or order.canceled_at < order.ends_at
+            or order.ending is not OrdStatus.FILLED
+        )
+
+    def reaches(self, route: Route, order: SimOrder) -> bool:
+        return _is_algo(route) == (order.ord_type not in (OrdType.LIMIT, OrdType.MARKET))
+
+    def canceled(self, batch: Batch, before: Before) -> HttpReply:
+        unknown = {"code": -2011, "msg": "Unknown order sent."}
+        kind, taken = batch.refs[0].kind, {"code": "200", "msg": "success"}
+        rows = [
+            (self._named(batch.route, kind, key) | (taken if _is_algo(batch.route) else _DONE))
+            if _open(was)
+            else unknown
+            for key, was in before.items()
+        ]
+        if batch.route.name == "cancel_batch":
+            return ok(rows)
+        return ok(rows[0], 200 if "orderId" in rows[0] or "algoId" in rows[0] else 400)
+
+    def shown(self, batch: Batch, view: View) -> HttpReply:
+        if batch.route.only_open:
+            here = (o for o in view.book if self.reaches(batch.route, o))
+            return ok(
+                [self._row(batch.route, o, view.when) for o in here if o.is_open(view.when)]
+            )
+        ((_, order),) = view.asked.items()
+        if order is None:
+            return ok({"code": -2013, "msg": "Order does not exist."}, 400)
+        return ok(self._row(batch.route, order, view.when))
+
+    def _row(self, route: Route, order: SimOrder, when: float) -> dict[str, object]:
+        state, named = order.status(when), self._named(route, order.kind, order.id)
+        if not _is_algo(route):
+            word = str(order.ord_type).upper()
+            return named | {"status": str(state), "symbol": order.symbol, "type": word}
+        word = "FINISHED" if state is OrdStatus.FILLED else str(state)
+        status = "NEW" if state in OPEN_STATES else word
+        return named | {"algoStatus": status, "symbol": order.symbol, "actualOrderId": ""}
+
+    def _named(self, route: Route, kind: IdKind, key: str) -> dict[str, object]:
+        names = ("algoId", "clientAlgoId") if _is_algo(route) else ("orderId", "clientOrderId")
+        ids = (key, "x") if kind is IdKind.VENUE else (f"9{abs(hash(key)) % 10**9}", key)
+        return dict(zip(names, ids, strict=True))
+
+
+_DONE = {"status": "CANCELED"}
+
+
+def _is_algo(route: Route) -> bool:
+    return "algo" in route.name
+
+
 class KunaVoice(PlainVoice):
     """Kuna's envelopes: a success names no state, a refusal is an HTTP 500."""
 
@@ -263,6 +336,7 @@ VOICES: dict[str, Voice] = {
     "boast": BoastVoice(),
     "mute": MuteVoice(),
     "hasty": MuteVoice(),
+    "binance": BinanceVoice(),
     "coinw": CoinWVoice(),
     "ztdx": ZtdxVoice(),
     "kuna": KunaVoice(),

@@ -57,6 +57,7 @@ class Order:
     state: State = State.OPEN
     client_order_id: str = ""
     parent_id: str = ""
+    product: str = ""
     side: str = "buy"
     triggered: bool = False
     quantity: int = 1000

@@ -35,6 +35,7 @@ class BookOrder:
     state: str
     client_order_id: str
     parent_id: str
+    product: str
     side: str
     triggered: bool
     quantity: int

@@ -33,7 +33,7 @@ def judge(world: World, venue: Venue, call: Call, received_s: float) -> Verdict:
     call.api_key = venue.api_key(call)
     ids = tuple(route.ids(call)) if route else ()
     limits = (route.limit, *venue.always) if route else venue.always
-    refused = refusal_by_limit(world, venue, call, limits)
+    refused = refusal_by_limit(world, venue, call, limits, route.weight if route else 1)
     verdict = Verdict(refused) if refused else bent(world, venue, call, route, ids)
     if route is not None and route.cancels:
         count_asks(world, venue.name, call.api_key, ids)
@@ -42,11 +42,11 @@ def judge(world: World, venue: Venue, call: Call, received_s: float) -> Verdict:
 
 
 def refusal_by_limit(
-    world: World, venue: Venue, call: Call, limits: tuple[str, ...]
+    world: World, venue: Venue, call: Call, limits: tuple[str, ...], weight: int
 ) -> Reply | None:
     """Draw the request from its limits; return the venue's refusal if one is used up."""
     banned = world.limits.share(venue.name, call.api_key, call.at_s) == 0
-    refused = world.limits.draw(venue.name, call.api_key, limits, call.at_s)
+    refused = world.limits.draw(venue.name, call.api_key, limits, call.at_s, weight)
     if venue.paced is not None:
         venue.paced(world, call, refused is not None)
     if banned:

@@ -54,14 +54,15 @@ class Window:
         _expire(self.arrived, at_s - self.quota.seconds)
         self.max_in_window = max(self.max_in_window, len(self.arrived))
 
-    def is_full(self, at_s: float, share: float) -> bool:
-        """Whether one more request now would be one too many."""
+    def is_full(self, at_s: float, share: float, weight: int) -> bool:
+        """Whether a request of that weight would be too much now."""
         _expire(self.counted, at_s - self.quota.seconds)
-        return self.quota.enforced and len(self.counted) >= self.quota.count * share
+        most = self.quota.count * share
+        return self.quota.enforced and len(self.counted) + weight > most
 
-    def count(self, at_s: float) -> None:
-        """Let the request use up its place."""
-        self.counted.append(at_s)
+    def count(self, at_s: float, weight: int) -> None:
+        """Let the request use up its place, or as many as it weighs."""
+        self.counted.extend([at_s] * weight)
         self.max_counted = max(self.max_counted, len(self.counted))
 
 
@@ -102,13 +103,18 @@ class Limits:
             own or self._all.get(venue) or self._quotas.get((venue, name)) or Quota.parse("off")
         )
 
-    def draw(self, venue: str, api_key: str, names: tuple[str, ...], at_s: float) -> str | None:
+    def draw(
+        self, venue: str, api_key: str, names: tuple[str, ...], at_s: float, weight: int = 1
+    ) -> str | None:
         """Take a place under every limit; return the name of the first that has none left.
+
+        Under the limit "weight" a request takes as many as it weighs.
 
         A refused request uses up no place, unless `count_refused` is set (not documented by
         any venue; the sandbox's choice).
         """
         windows = [(name, self._window(venue, api_key, name)) for name in names]
+        weights = {name: weight if name == "weight" else 1 for name in names}
         share = self.share(venue, api_key, at_s)
         for _, window in windows:
             window.arrive(at_s)
@@ -116,16 +122,16 @@ class Limits:
             (
                 n
                 for n, w in windows
-                if (venue, n) not in self.watched and w.is_full(at_s, share)
+                if (venue, n) not in self.watched and w.is_full(at_s, share, weights[n])
             ),
             None,
         )
         if refused is not None:
             self._window(venue, api_key, refused).throttled += 1
         if refused is None or self.count_refused:
-            for _, window in windows:
+            for name, window in windows:
                 _expire(window.counted, at_s - window.quota.seconds)
-                window.count(at_s)
+                window.count(at_s, weights[name])
         return refused
 
     def _window(self, venue: str, api_key: str, name: str) -> Window:

@@ -88,9 +88,6 @@ class Sandbox(web.Server):
             return web.Response(
                 body=json.dumps(value).encode(), status=status, content_type="application/json"
             )
-        venue = venue_of(path)
-        if venue is None:
-            return self.stray(path)
         call = Call(
             method=request.method,
             path=path,
@@ -98,6 +95,9 @@ class Sandbox(web.Server):
             headers=request.headers,
             body=body,
         )
+        venue = venue_of(call, self.world)
+        if venue is None:
+            return self.stray(path)
         return await self.travel(request, venue, call, received_s)
 
     def stray(self, path: str) -> web.Response:
@@ -127,9 +127,11 @@ def find_venues() -> dict[str, Venue]:
     return {venue.name: venue for venue in venues if isinstance(venue, Venue)}
 
 
-def venue_of(path: str) -> Venue | None:
-    """Find the venue that a path belongs to."""
-    return next((v for v in find_venues().values() if path.startswith(v.prefix)), None)
+def venue_of(call: Call, world: World) -> Venue | None:
+    """Find the venue that a path belongs to; of several the one that knows the key."""
+    found = [v for v in find_venues().values() if call.path.startswith(v.prefix)]
+    known = (v for v in found if (v.name, v.api_key(call)) in world.accounts)
+    return next(known, found[-1] if found else None)
 
 
 async def nap(seconds: float) -> None:

@@ -20,13 +20,17 @@ def no_ids(_: Call) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An endpoint: who answers it, which limit it draws from, where its ids stand."""
+    """An endpoint: who answers it, which limit it draws from, where its ids stand.
+
+    A request weighs so much under the venue's limit "weight", and one under all others.
+    """
 
     answer: Answer
     limit: str
     ids: Callable[[Call], Sequence[str]] = no_ids
     cancels: bool = False
     signed: bool = True
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,8 @@ class Venue:
     """One venue's paths, signatures and words; a file of this folder defines `VENUE`."""
 
     name: str
-    prefix: str
+    #: how its paths begin; where that is another one's, too, the key tells whose a request is
+    prefix: str | tuple[str, ...]
     #: endpoints by method and path; a path that ends in a slash takes one more segment
     routes: Mapping[tuple[str, str], Route]
     options: Mapping[str, Option]

@@ -244,6 +244,7 @@ def check_fields(what: str, raw: Any, known: set[str], needed: set[str]) -> None
 
 _ORDER_FIELDS = {
     *("venue", "api_key", "id", "symbol", "ord_type", "state", "client_order_id", "parent_id"),
+    "product",
     *("side", "triggered", "quantity", "filled", "purged", "created_ms", "updated_ms"),
 }
 

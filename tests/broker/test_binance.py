@@ -1,0 +1,168 @@
+"""Binance end to end: futures with both their doors, and spot, by what accounts choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.producer import Outcomes, send
+from tests.support.rabbitmq import RabbitNode
+from tests.support.worker import WorkerProcess, accounts_file
+from venues.sandbox.client import SandboxClient, start_sandbox
+
+PRODUCTS = ("usdm", "spot")
+
+
+def key_of(product: str) -> str:
+    return f"planted-key-{product}"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxClient]:
+    with start_sandbox() as client:
+        client.settings({"rtt_ms": 10})
+        for product in PRODUCTS:
+            client.add_account("binance", key_of(product), f"planted-secret-{product}")
+        yield client
+
+
+@pytest.fixture(scope="module")
+def worker(
+    rabbit: RabbitNode, sandbox: SandboxClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WorkerProcess]:
+    folder = tmp_path_factory.mktemp("binance")
+    accounts = {
+        product: {
+            "venue": "binance",
+            "base_url": sandbox.url,
+            "key": key_of(product),
+            "secret": f"planted-secret-{product}",
+            "extra": [f'options.product = "{product}"'],
+        }
+        for product in PRODUCTS
+    }
+    env = accounts_file(accounts, folder / "cancel.toml")
+    with WorkerProcess(rabbit.url, env, folder / "worker.log", name="binance") as process:
+        yield process
+
+
+@pytest.fixture
+def outcomes(rabbit: RabbitNode, worker: WorkerProcess) -> Iterator[Outcomes]:
+    reader = Outcomes(rabbit.url, "*.*.*")
+    yield reader
+    reader.close()
+
+
+def seed(sandbox: SandboxClient, product: str, number: int, **fields: Any) -> str:
+    raw = {"venue": "binance", "api_key": key_of(product), "id": str(number)}
+    sandbox.seed([raw | {"symbol": "BTCUSDT", "product": product} | fields])
+    return str(number)
+
+
+def told(found: list[Any]) -> dict[str, tuple[str, str]]:
+    return {each["id"]: (each["status"], each["reason"]) for each in found}
+
+
+def is_as_told(sandbox: SandboxClient, account: str) -> bool:
+    """Say whether no order is open any more, and nobody traded or was throttled."""
+    open_ones = [
+        each for each in sandbox.book() if each.state == "open" and each.product == account
+    ]
+    throttled = [each for each in sandbox.limits() if each.throttled]
+    return not open_ones and not sandbox.incidents() and not throttled
+
+
+def test_each_id_of_futures_ends_as_the_book_says_whatever_its_door(
+    rabbit: RabbitNode, sandbox: SandboxClient, outcomes: Outcomes
+) -> None:
+    states = ["open", "partially_filled", "filled", "canceled", "expired", "rejected"]
+    plain = [seed(sandbox, "usdm", 100 + n, state=s) for n, s in enumerate(states)]
+    stop = seed(sandbox, "usdm", 200, ord_type="trigger")
+    untyped = seed(sandbox, "usdm", 201, ord_type="trailing_stop")
+    gone = seed(sandbox, "usdm", 202, ord_type="tp_sl", state="canceled")
+    fired = seed(sandbox, "usdm", 203, ord_type="trigger", state="filled", triggered=True)
+    child = seed(sandbox, "usdm", 204, parent_id=fired)
+    seed(sandbox, "usdm", 300, client_order_id="desk/1:a")
+    orders = [
+        *plain,
+        {"id": stop, "ord_type": "trigger"},
+        untyped,
+        {"id": gone, "ord_type": "tp_sl"},
+        {"id": fired, "ord_type": "trigger"},
+        child,
+        {"id": "desk/1:a", "kind": "client_order_id"},
+        "999",
+    ]
+    # What a fired order placed is not known before its deadline, and not at it.
+    deadline = (datetime.now(UTC) + timedelta(seconds=25)).isoformat()
+    job = {"job_id": "doors", "account": "usdm", "symbol": "BTCUSDT", "deadline": deadline}
+
+    send(rabbit.url, [("routine.usdm", job | {"orders": orders})])
+    found = told(outcomes.wait(len(orders), timeout_s=60))
+
+    assert {each: found[each][0] for each in plain} == dict(
+        zip(
+            plain,
+            ["canceled", "canceled", "filled", "canceled", "closed", "closed"],
+            strict=True,
+        )
+    )
+    assert [found[each][0] for each in (stop, untyped, gone)] == ["canceled"] * 3
+    assert found[fired] == ("failed", "trigger_fired")  # its cancel was refused
+    assert [found[each][0] for each in (child, "desk/1:a")] == ["canceled"] * 2
+    assert found["999"][0] == "not_found"
+    assert is_as_told(sandbox, "usdm")
+
+
+def test_each_id_of_spot_ends_as_the_book_says(
+    rabbit: RabbitNode, sandbox: SandboxClient, outcomes: Outcomes
+) -> None:
+    states = ["open", "partially_filled", "filled", "canceled", "expired"]
+    ids = [seed(sandbox, "spot", 1100 + n, state=s) for n, s in enumerate(states)]
+    stop = seed(sandbox, "spot", 1200, ord_type="trigger", client_order_id="mine")
+    job = {"job_id": "spot", "account": "spot", "symbol": "BTCUSDT"}
+    orders = [*ids, {"id": "mine", "kind": "client_order_id"}, "1999"]
+
+    send(rabbit.url, [("kill.spot", job | {"orders": orders})])
+    found = told(outcomes.wait(len(orders), timeout_s=60))
+
+    assert [found[each][0] for each in ids] == [
+        "canceled",
+        "canceled",
+        "filled",
+        "canceled",
+        "closed",
+    ]
+    assert found["mine"][0] == "canceled"
+    assert found["1999"][0] == "not_found"
+    assert sandbox.order("binance", stop).state == "canceled"
+    assert is_as_told(sandbox, "spot")
+
+
+def test_no_order_is_told_as_gone_while_a_batch_or_a_read_is_silent(
+    rabbit: RabbitNode, sandbox: SandboxClient, outcomes: Outcomes
+) -> None:
+    """An answer is lost, one comes in another order, and replicas are behind."""
+    sandbox.settings({"binance.batch_errors": "first", "binance.read_lags_s": [0, 1.5]})
+    ids = [seed(sandbox, "usdm", 2100 + n) for n in range(12)]
+    sandbox.fault("reset_after_effect", venue="binance", path_contains="batchOrders")
+    job = {"job_id": "silent", "account": "usdm", "symbol": "BTCUSDT", "orders": [*ids, "2999"]}
+
+    send(rabbit.url, [("kill.usdm", job)])
+    found = told(outcomes.wait(13, timeout_s=60))
+    sandbox.settings({"binance.batch_errors": "in_place", "binance.read_lags_s": []})
+
+    assert {found[each][0] for each in ids} == {"canceled"}
+    assert found["2999"][0] == "not_found"
+    assert is_as_told(sandbox, "usdm")
+
+
+def test_nothing_that_was_written_holds_a_secret(worker: WorkerProcess) -> None:
+    """Runs last: the log of all of the above."""
+    everything = worker.log.read_text() + worker.log.with_suffix(".err").read_text()
+
+    assert worker.lines()
+    assert "planted-" not in everything
