@@ -39,7 +39,7 @@ MISTAKES = [
         ("plan", "1", "-a", "d", "--deadline", "0s"),
         '--deadline: "0s" has passed; no cancel would',
     ),
-    (("venues", "mars"), "no venue 'mars'; known are coinw, kuna, ztdx"),
+    (("venues", "mars"), "no venue 'mars'; known are binance, coinw, kuna, ztdx"),
     (("rejected", "drop", "0"), "see cancel-worker rejected drop --help"),
     (("watch", "--status", "gone"), "'gone' is not one of"),
 ]
