@@ -125,7 +125,7 @@ class _Retry(JobRun):
     def __init__(self, run: Run) -> None:
         self.job = run.parsed
         self.attempt = run.attempt
-        self.report = _NothingTold()
+        self._report = _NothingTold()
 
 
 class _NothingTold(Report):

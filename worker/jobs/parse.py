@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from venues.words import CancelJob, CancelOutcome, CancelStatus, OrderRef, Priority
@@ -30,6 +32,8 @@ from worker.settings import Account
 
 #: What an order may say of itself, and the reason where that is no word at all.
 _FAULTS = {"kind": "unknown_kind", "ord_type": "unknown_ord_type", "symbol": "bad_symbol"}
+#: What most jobs have of tags and of a trace: one value for all that wait.
+_NONE: Mapping[str, str] = MappingProxyType({})
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -90,7 +94,9 @@ def _read_job(
         reason=message.reason or "",
         requested_by=message.requested_by or "",
         sent_by=envelope.sent_by,
-        tags={k: v for k, v in (message.tags or {}).items() if v is not None},
+        tags={k: v for k, v in message.tags.items() if v is not None}
+        if message.tags
+        else _NONE,
         trace=_trace(envelope.headers or {}),
     )
     refused = tuple(_refused(item) for item in named if isinstance(item, Refusal))
@@ -132,7 +138,7 @@ def _asked(message: JobMessage) -> dict[str, Words | Refusal]:
     The first mention counts. An id whose mentions contradict each other is refused, as nobody
     can tell which order it names. What names no order goes under its place.
     """
-    common = message.symbol or ""
+    common = sys.intern(message.symbol or "")  # thousands of jobs say the same
     nothing = (message.kind, message.ord_type or "any", common)
     asked: dict[str, Words | Refusal] = {}
     for place, item in enumerate(message.orders):
@@ -225,11 +231,11 @@ def _refused(refusal: Refusal) -> CancelOutcome:
     )
 
 
-def _trace(headers: Mapping[str, Any]) -> dict[str, str]:
+def _trace(headers: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the W3C trace headers; a malformed one is dropped, as the standard says."""
     parent = headers.get("traceparent")
     if not (isinstance(parent, str) and _TRACEPARENT.fullmatch(parent)):
-        return {}
+        return _NONE
     state = headers.get("tracestate")
     if isinstance(state, str) and 0 < len(state) <= 512 and state.isprintable():
         return {"traceparent": parent, "tracestate": state}

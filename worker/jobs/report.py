@@ -56,10 +56,7 @@ class Report:
 
     @cached_property
     def _log(self) -> Any:
-        job = self._job
-        return structlog.get_logger().bind(
-            job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
-        )
+        return _log_of(self._job)
 
     @cached_property
     def _of_job(self) -> dict[str, Any]:
@@ -74,20 +71,6 @@ class Report:
             "tags": dict(job.tags),
             "accepted_at": rfc_3339(self._accepted_at),
         }
-
-    def accepted(self, ids: int) -> None:
-        """Log that a job was taken."""
-        job = self._job
-        self._log.info(
-            "job_accepted",
-            ids=ids,
-            priority=job.priority,
-            deadline=rfc_3339(job.deadline),
-            reason=job.reason,
-            requested_by=job.requested_by,
-            sent_by=job.sent_by,
-            tags=_fitting(job.tags),
-        )
 
     def outcome(self, outcome: CancelOutcome, now: datetime) -> None:
         """Log and publish the outcome of one id, or the earlier one that stands instead."""
@@ -158,6 +141,26 @@ class Report:
         """Log that every id of the job has its final word."""
         latency_ms = round((now - self._accepted_at).total_seconds() * 1000, 1)
         self._log.info("job_done", latency_ms=latency_ms, **self.counts)
+
+
+def log_accepted(job: CancelJob, ids: int) -> None:
+    """Log that a job was taken."""
+    _log_of(job).info(
+        "job_accepted",
+        ids=ids,
+        priority=job.priority,
+        deadline=rfc_3339(job.deadline),
+        reason=job.reason,
+        requested_by=job.requested_by,
+        sent_by=job.sent_by,
+        tags=_fitting(job.tags),
+    )
+
+
+def _log_of(job: CancelJob) -> Any:
+    return structlog.get_logger().bind(
+        job_id=job.job_id, venue=job.venue, account=job.account, **job.trace
+    )
 
 
 def _read(body: bytes) -> OutcomeJson | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 import time
 from collections import Counter
@@ -19,7 +17,7 @@ from worker.amqp.publisher import NotConfirmed
 from worker.contract.outcome import rfc_3339, utc_now
 from worker.jobs.poison import longest_hold_s
 from worker.jobs.progress_json import Progress, carried, read_progress, write_progress
-from worker.jobs.report import Report
+from worker.jobs.report import Report, log_accepted
 from worker.jobs.runtime import DISOWNED, Runtime
 from worker.jobs.submit import (
     Bundle,
@@ -36,22 +34,27 @@ from worker.orders.retry import RetryDecision, Returned, retry_decision
 from worker.processes.client import Came, LaneFailed
 from worker.settings import Settings
 
+#: Ids whose time is over are asked back at most so often (seconds).
+ASK_BACK_EVERY_S = 0.05
+
 
 class JobRun:
     """One delivery of one job."""
 
     __slots__ = (
         "_came_at",
+        "_earlier",
         "_progress",
+        "_report",
         "_runtime",
         "attempt",
         "deadline",
         "decision",
         "delivery",
+        "ended",
         "job",
         "left",
         "missing",
-        "report",
         "submission",
         "until",
     )
@@ -72,8 +75,9 @@ class JobRun:
         self.attempt = progress.attempt if progress else 1
         self.submission: Submission | None = delivery.submission
         self.missing = len(self.job.refs)
-        self.left: list[Returned] = []
+        self.left: Sequence[Returned] = ()
         self.decision: RetryDecision | None = None
+        self.ended = False  # its message was let go
         self.deadline = self.submission.deadline if self.submission else deadline_of(self.job)
         hold_s = longest_hold_s(
             quarantined=delivery.quarantined,
@@ -82,14 +86,23 @@ class JobRun:
         )
         #: When its ids are asked back (monotonic seconds), to end or to go back to the broker.
         self.until = min(self.deadline, time.monotonic() + hold_s)
-        earlier = runtime.earlier_outcomes(job) if delivery.may_be_started else None
-        self.report = Report(
-            runtime.publisher,
-            self.job,
-            progress.counts if progress else {},
-            runtime.observer.outcome,
-            earlier.result if earlier else tuple,
-        )
+        # Asked for now, as jobs that ask at the same time share one reading.
+        self._earlier = runtime.earlier_outcomes(job) if delivery.may_be_started else None
+        self._report: Report | None = None
+
+    @property
+    def report(self) -> Report:
+        """Where its outcomes go: made with the first one, as thousands of jobs wait."""
+        if self._report is None:
+            runtime, progress = self._runtime, self._progress
+            self._report = Report(
+                runtime.publisher,
+                self.job,
+                progress.counts if progress else {},
+                runtime.observer.outcome,
+                self._earlier.result if self._earlier else tuple,
+            )
+        return self._report
 
     @property
     def message(self) -> HeldMessage:
@@ -103,7 +116,7 @@ class JobRun:
             refused = self.delivery.parsed.refused
             if not self.job.refs:  # a job of no order tests the whole way (`check --deep`)
                 self._runtime.lanes(self.job.account).wait()
-            self.report.accepted(len(self.job.refs) + len(refused))
+            log_accepted(self.job, len(self.job.refs) + len(refused))
             for outcome in refused:
                 self.report.refused(outcome, utc_now())
         if self.submission is not None or not self.missing:
@@ -125,11 +138,14 @@ class JobRun:
     def take(self, results: Sequence[Result]) -> None:
         """Tell what came of some ids; keep those that their lane gives back."""
         self.missing -= len(results)
+        left = []
         for result in results:
             if isinstance(result, CancelOutcome):
                 self.report.outcome(result, utc_now())
             else:
-                self.left.append(result)
+                left.append(result)
+        if left:
+            self.left = [*self.left, *left]
 
     def conclude(self) -> None:
         """Decide on what is left, once all ids are back."""
@@ -137,7 +153,7 @@ class JobRun:
         if self.decision is None:
             for parked in self.left:
                 self.report.outcome(expire(parked.progress).outcome(parked.ref.id), utc_now())
-            self.left = []
+            self.left = ()
 
     def retry_arguments(self, left: Sequence[Returned]) -> dict[str, Any]:
         """Return the arguments of the task that goes on with what is left."""
@@ -173,10 +189,10 @@ class BundleRun:
         self._lanes = runtime.lanes(bundle.account)
         self._runtime = runtime
         self._retry = retry
-        self._open: set[JobRun] = set()
+        self._open = 0
+        self._at_lane: list[tuple[Submission, JobRun]] = []
         self._by_number: dict[int, JobRun] = {}
-        self._untils: list[tuple[float, int, JobRun]] = []
-        self._places = itertools.count()
+        self._ask_back_at = math.inf
         self._log = structlog.get_logger()
         self.counts: Counter[str] = Counter()
         #: The last retry of a job, and the first fault of ours, if there was any.
@@ -192,7 +208,9 @@ class BundleRun:
                 self._begin(delivery)
             self._bundle.hand_in(self._lanes)
             self._bundle.deliveries.clear()
-            self._know_numbers()
+            # Only now each has its number.
+            self._by_number = {submission.number: run for submission, run in self._at_lane}
+            self._at_lane.clear()
             while self._open:
                 self._step()
         finally:
@@ -204,36 +222,42 @@ class BundleRun:
         except Exception as error:  # noqa: BLE001 - it costs the others nothing
             self._fail(delivery.message, error)
             return
-        self._open.add(run)
-        self._guarded(run, lambda: run.begin(self._bundle))
-        if run in self._open and not run.missing:
-            self._guarded(run, lambda: self._conclude(run))
+        self._open += 1
+        self._guarded(run, lambda: self._start(run))
 
-    def _know_numbers(self) -> None:
-        for run in self._open:
-            if run.submission is not None and run.missing:
-                self._by_number[run.submission.number] = run
-                self._untils.append((run.until, next(self._places), run))
-        heapq.heapify(self._untils)
+    def _start(self, run: JobRun) -> None:
+        run.begin(self._bundle)
+        if run.missing and run.submission is not None:
+            self._at_lane.append((run.submission, run))
+            self._ask_back_at = min(self._ask_back_at, run.until)
+        else:
+            self._conclude(run)
 
     def _step(self) -> None:
-        """Wait for what comes next of any job, or for the next one whose time is over."""
-        wait_s = self._untils[0][0] - time.monotonic() if self._untils else None
+        """Wait for what comes next of any job, or until ids are to be asked back."""
+        wait_s = self._ask_back_at - time.monotonic()
         try:
-            event = self._inbox.get(timeout=None if wait_s is None else max(0.0, wait_s))
+            event = self._inbox.get(timeout=max(0.0, wait_s) if wait_s < math.inf else None)
         except Empty:
-            self._ask_back(heapq.heappop(self._untils)[2])
+            self._ask_back()
             return
         if isinstance(event, _Confirmed):
             self._guarded(event.run, lambda: self._settle(event.run))
         elif (run := self._by_number.get(event.number)) is not None:
             self._guarded(run, lambda: self._take(run, event))
 
-    def _ask_back(self, run: JobRun) -> None:
-        """Withdraw what the lane still has; ids in flight come once each request has ended."""
-        if run.missing and run.submission is not None:
-            why = "deadline" if run.deadline <= time.monotonic() else "held_long"
-            self._lanes.withdraw(run.submission, why)
+    def _ask_back(self) -> None:
+        """Withdraw what is late; ids in flight come once each request has ended."""
+        now, next_at = time.monotonic(), math.inf
+        for run in self._by_number.values():
+            if run.until > now:
+                next_at = min(next_at, run.until)
+            elif run.submission is not None:
+                run.until = math.inf
+                why = "deadline" if run.deadline <= now else "held_long"
+                self._lanes.withdraw(run.submission, why)
+        # Not for each by itself: they are looked through each time.
+        self._ask_back_at = max(next_at, now + ASK_BACK_EVERY_S)
 
     def _take(self, run: JobRun, came: Came) -> None:
         if run.submission is not None and run.submission.withdrawn == DISOWNED:
@@ -272,8 +296,10 @@ class BundleRun:
         self._end(run)
 
     def _end(self, run: JobRun) -> None:
-        self._open.discard(run)
-        run.missing = 0
+        if run.ended:
+            return
+        run.ended = True
+        self._open -= 1
         if run.submission is not None:
             self._by_number.pop(run.submission.number, None)
             self._lanes.forget(run.submission)

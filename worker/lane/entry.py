@@ -28,7 +28,7 @@ class Entry:
     key: tuple[object, ...]
     ref: OrderRef
     progress: OrderProgress
-    owners: dict[Submission, float]  # in the order in which they came, and when (`came_at`)
+    owners: list[Submission]  # in the order in which they came
     seq: int
     kill: bool
     received_at: float  # when the worker read the message of the first that asked for it

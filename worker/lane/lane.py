@@ -111,7 +111,7 @@ class Lane:
         self._advisory_looks = AdvisoryLooks(venue)
         self._seq = itertools.count()
         self._entries: dict[tuple[object, ...], Entry] = {}
-        self._of: dict[Submission, dict[Entry, None]] = {}
+        self._owners: dict[Submission, None] = {}
         self._leaving: set[Submission] = set()
         self._ids_in_flight = 0
         self._groups = Groups(venue)
@@ -140,10 +140,12 @@ class Lane:
     def _add(self, owner: Submission, cohort: Cohort, now: float) -> None:
         if not self._entries:
             self._load.started(self)
-        asked, fresh = self._of.setdefault(owner, {}), []
+        asked: list[Entry] = []
+        fresh: list[Entry] = []
         if owner.withdrawn:
             self._leaving.add(owner)
         cohort = cohort._replace(progress=came(cohort.progress, now))
+        owner.came_at = cohort.progress.came_at
         for ref in cohort.refs():
             key: tuple[object, ...] = (ref.kind, ref.id)
             if cohort.progress.other_form:
@@ -157,7 +159,10 @@ class Lane:
                 fresh.append(entry)
             else:
                 self._share(entry, owner, cohort.progress, now)
-            asked[entry] = None
+            asked.append(entry)
+        self._owners[owner] = None
+        owner.entries += tuple(asked)
+        owner.waits += len(asked)
         self._queue(fresh, now, now)
         if owner.kill and cohort.progress.phase is Phase.CANCEL:
             self._advisory_looks.add(fresh)
@@ -171,16 +176,14 @@ class Lane:
         now: float,
     ) -> Entry:
         came_at = min(now, owner.received_at)
-        return Entry(
-            key, ref, progress, {owner: progress.came_at}, next(self._seq), owner.kill, came_at
-        )
+        return Entry(key, ref, progress, [owner], next(self._seq), owner.kill, came_at)
 
     def _share(
         self, entry: Entry, owner: Submission, progress: OrderProgress, now: float
     ) -> None:
         """Another job asks for an id that is here: it may know more, or be in a hurry."""
         self._learn(entry, progress, now)
-        entry.owners[owner] = progress.came_at
+        entry.owners.append(owner)
         if owner.kill and not entry.kill:
             self._hurry(entry, now)
 
@@ -210,14 +213,13 @@ class Lane:
     def withdraw(self, owner: Submission, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
         owner.withdrawn = why
-        if owner in self._of:
+        if owner in self._owners:
             self._leaving.add(owner)
-        for entry in list(self._of.get(owner, ())):
-            if not entry.in_flight:
+        for entry in owner.entries:
+            if not entry.in_flight and owner in entry.owners:
                 self._part(owner, entry, now)
 
     def _part(self, owner: Submission, entry: Entry, now: float, later: float = -NEVER) -> None:
-        del entry.owners[owner]
         self._disown(owner, entry)
         not_before = max(now, later, self.standing.quiet_until)
         progress = self._blamed(entry.progress, now)
@@ -236,7 +238,7 @@ class Lane:
 
     def withdraw_all(self, why: str, now: float) -> None:
         """Give every task its waiting ids back: the worker stops, or lost the lane."""
-        for owner in list(self._of):
+        for owner in list(self._owners):
             self.withdraw(owner, why, now)
         self.standing.forget()
 
@@ -699,13 +701,13 @@ class Lane:
         """Tell that no such order is found, but only jobs that came long enough ago."""
         waiting: dict[float, list[Entry]] = {}
         for entry in entries:
-            for owner, came_at in list(entry.owners.items()):
-                if came_at <= word.progress.came_at:
+            for owner in list(entry.owners):
+                if owner.came_at <= word.progress.came_at:
                     self._hand(owner, word.outcome(entry.ref.id))
-                    del entry.owners[owner]
                     self._disown(owner, entry)
             if entry.owners:
-                waiting.setdefault(min(entry.owners.values()), []).append(entry)
+                came_at = min(owner.came_at for owner in entry.owners)
+                waiting.setdefault(came_at, []).append(entry)
             else:
                 self._forget(entry)
         for came_at, late in waiting.items():
@@ -730,15 +732,20 @@ class Lane:
             self._holds.forget(entry)
         if not self._entries:
             self._load.caught_up(self)
-        for owner in entry.owners:
+        for owner in list(entry.owners):
             self._disown(owner, entry)
 
     def _disown(self, owner: Submission, entry: Entry) -> None:
-        asked = self._of[owner]
-        del asked[entry]
-        if not asked:
-            del self._of[owner]
+        entry.owners.remove(owner)
+        owner.waits -= 1
+        if not owner.waits:
+            owner.entries = ()
+            del self._owners[owner]
             self._leaving.discard(owner)
+
+    def asks(self, owner: Submission) -> bool:
+        """Say whether a job still waits for ids."""
+        return owner in self._owners
 
 
 #: Ids that were refused for rate just now wait at the broker, not in a thread.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from venues.words import CancelOutcome
 from worker.orders.retry import Returned
 from worker.pacing.pace import NEVER
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Submission:
     """One job at the lane of its account, from its ids' coming in until all are handed back.
 
@@ -27,6 +27,10 @@ class Submission:
     trace: str = ""  # the job's traceparent
     number: int = 0
     withdrawn: str = ""  # why the job wants its ids back, as soon as they are not in flight
+    # In the lane only, and here as tens of thousands of jobs of one id may wait:
+    came_at: float = NEVER  # as in `OrderProgress`, of all its ids
+    entries: tuple[Any, ...] = ()  # `Entry` of its ids, also of those that it was told of
+    waits: int = 0  # so many ids are not handed back
 
 
 #: What comes back for one id: its outcome, or the id itself for later.

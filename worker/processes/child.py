@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, NoReturn, TextIO, cast
-from weakref import WeakValueDictionary
 
 import structlog
 
@@ -132,8 +131,6 @@ class _Handler:
         self._pipe = pipe
         observe = pipe.send if observed else NO_OBSERVER.venue_call
         self._engine = Engine(accounts, pipe.send, observe, pipe.send)
-        # Each lives for as long as its lane holds ids of it.
-        self._submissions: WeakValueDictionary[int, Submission] = WeakValueDictionary()
         # A thread for each account: the ids of one are queued while another's kill leaves.
         self._threads = {
             name: ThreadPoolExecutor(1, thread_name_prefix=f"in-{name}") for name in accounts
@@ -148,7 +145,7 @@ class _Handler:
                 account = command.account
                 self._in_turn(account, lambda: self._submit(account, jobs), command.few)
             case Withdraw(account, number, why):
-                self._in_turn(account, lambda: self._withdraw(account, number, why))
+                self._in_turn(account, lambda: self._engine.of(account).withdraw(number, why))
             case Release(account, why):
                 self._in_turn(account, lambda: self._engine.of(account).release(why))
             case Acquire(account, after_another):
@@ -179,19 +176,12 @@ class _Handler:
                 (submission, [Cohort._make(values) for values in packed])
                 for submission, packed in jobs
             ]
-            for submission, _ in jobs:
-                self._submissions[submission.number] = submission
             self._engine.of(account).submit(unpacked)
         except Exception as error:
             for submission, _ in jobs:
                 failed = SubmissionFailed(submission.number, f"{type(error).__name__}: {error}")
                 self._pipe.send(failed)
             raise
-
-    def _withdraw(self, account: str, number: int, why: str) -> None:
-        submission = self._submissions.get(number)
-        if submission is not None:
-            self._engine.of(account).withdraw(submission, why)
 
     def release_all(self) -> None:
         """Return all waiting ids; Celery's process reads them when it goes on."""

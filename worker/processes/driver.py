@@ -66,6 +66,7 @@ class Driver:
             target=self._tick, name=f"lane-{account.name}", daemon=True
         )
         self._stopped = False
+        self._submissions: dict[int, Submission] = {}  # of those that the lane has ids of
         self._condition = Condition()
         self._clock = VenueClock()
         self._log = structlog.get_logger().bind(venue=account.venue.name, account=account.name)
@@ -78,16 +79,19 @@ class Driver:
         """Take the ids of jobs in; their results are delivered."""
         with self._changed:
             for submission, ids in jobs:
+                self._submissions[submission.number] = submission
                 self.lane.add(submission, ids, time.monotonic())
                 if self._stopped:
                     self.lane.withdraw(submission, "stopping", time.monotonic())
             self._pump()
 
-    def withdraw(self, submission: Submission, why: str) -> None:
+    def withdraw(self, number: int, why: str) -> None:
         """Give a job its waiting ids back; those in flight follow when their reply is in."""
         with self._changed:
-            self.lane.withdraw(submission, why, time.monotonic())
-            self._pump()
+            submission = self._submissions.get(number)
+            if submission is not None:
+                self.lane.withdraw(submission, why, time.monotonic())
+                self._pump()
 
     def release(self, why: str) -> None:
         """Give every job its waiting ids back."""
@@ -160,6 +164,9 @@ class Driver:
         found: dict[Submission, list[Result]] = {}
         for submission, result in self.lane.take_results():
             found.setdefault(submission, []).append(result)
+        for submission in found:
+            if not self.lane.asks(submission):
+                self._submissions.pop(submission.number, None)
         if found:
             self._deliver(
                 [Results(s.number, s.withdrawn, results) for s, results in found.items()]
