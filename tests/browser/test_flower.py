@@ -73,12 +73,18 @@ def _answers_another(watched: Watched) -> bool:
     return [o["status"] for o in found if o["id"] == "77"] == ["not_found"]
 
 
+def jobs_of(name: str) -> int:
+    """Return how many of the many jobs a task ran, by the name that Flower shows."""
+    found = re.fullmatch(r"cancel (1|(\d+) jobs, (\d+) ids) @ coinw/desk-1", name)
+    return int(found[2] or 1) if found else 0
+
+
 def test_flower_knows_every_task_and_its_end(watched: Watched) -> None:
     give_up = time.monotonic() + WAIT_S
     while True:
         done = [t for t in watched.flower.tasks() if t["state"] == "SUCCESS"]
         named = Counter(task["name"] for task in done)
-        if named["cancel 1 @ coinw/desk-1"] >= MANY:
+        if sum(jobs_of(task["name"]) for task in done) >= MANY:
             break
         assert time.monotonic() < give_up, named
         time.sleep(0.2)
@@ -92,7 +98,7 @@ def test_rows_say_what_a_job_does_and_how_many_ids_ended_how(
     watched: Watched, chrome: Chrome
 ) -> None:
     _open(chrome, watched, "/tasks")
-    rows = _rows(chrome, 15)
+    rows = _rows(chrome, 6)
     by_name = {row[0]: row for row in rows}
     named = [h.text.lower() for h in chrome.find_elements(By.CSS_SELECTOR, "thead th")]
     _keep(chrome, "flower-tasks.png")
@@ -105,7 +111,9 @@ def test_rows_say_what_a_job_does_and_how_many_ids_ended_how(
         "result",
         "worker",
     ]
-    assert by_name["cancel 1 @ coinw/desk-1"][1] == "SUCCESS"
+    ones = [row for row in rows if jobs_of(row[0])]
+    assert ones
+    assert all(row[1] == "SUCCESS" for row in ones)
     counts = by_name["kill 20 @ ztdx/desk-2"][4]
     assert counts == "15 canceled, 3 filled, 1 rejected, 1 not_found"
 
@@ -145,8 +153,7 @@ def test_no_event_holds_a_secret_a_signature_or_an_order_id(watched: Watched) ->
         event["type"] for body in watched.events for event in _flat(json.loads(body))
     )
 
-    assert kinds["task-received"] >= MANY
-    assert kinds["task-succeeded"] >= MANY
+    assert kinds["task-received"] == kinds["task-succeeded"] >= 6
     _assert_clean(b"\n".join(watched.events).decode())
 
 

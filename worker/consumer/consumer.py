@@ -11,6 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -143,10 +144,9 @@ class CancelConsumer(Consumer):
         while self._ended:
             held, act = self._ended.popleft()
             held.count_out()
-            try:
+            # A message of a connection that is lost is the broker's, for the next owner.
+            with suppress(*self.connection_errors):
                 act()
-            except self.connection_errors as error:  # the broker gives it to the next owner
-                self._log.warning("message_kept", why=type(error).__name__)
         for lane in self._intakes:
             self._take_more(*lane)
 
