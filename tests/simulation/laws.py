@@ -26,7 +26,7 @@ STEPS_A_WINDOW = 10
 ROUTINE_WAITS_S = 3.0
 #: A lane that begins has a token of the quotas that it shares after so many seconds.
 BEGINS_WITHIN_S = 1.5
-#: A kill's cancel that is not full leaves at least so long after the one before.
+#: A kill's cancel that is not full leaves at most so long after the one before.
 STREAM_S = 0.02
 
 #: The groups of a lane that have ids, each with its most pressing one.

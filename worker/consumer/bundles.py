@@ -1,8 +1,8 @@
 """Gathers jobs that were read into bundles, one task each, so that many small jobs cost little.
 
-A job that comes alone starts its task at once. The more tasks of a lane run, the longer its
-next one waits, and takes the jobs that come meanwhile with it: their ids are in the lane by
-then, and the task is only there for what comes of them.
+A job that comes alone starts its task within some milliseconds. The more tasks of a lane run,
+the longer its next one waits, and takes the jobs that come meanwhile with it: their ids are in
+the lane by then, and the task is only there for what comes of them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from worker.jobs.submit import Bundle
 #: A lane's tasks start at least so long after each other (seconds), for each one that runs: 30
 #: tasks where jobs take ten seconds each, 170 where they take five minutes.
 PAUSE_A_TASK_S = 0.01
-#: A task waits for messages to be read for at most this long (seconds).
-LONGEST_WAIT_S = 1.0
+#: A task starts when no message came for `QUIET_S`, or after `LONGEST_WAIT_S` (seconds), as it
+#: takes the interpreter from who reads, and ids leave as soon as they are read.
+QUIET_S, LONGEST_WAIT_S = 0.01, 1.0
 NEVER = float("inf")
 
 
@@ -36,9 +37,11 @@ class Bundles:
         self._gathering: dict[Lane, Bundle] = {}
         self._running: dict[Lane, list[Bundle]] = {}
         self._started_at: dict[Lane, float] = {}
+        self._read_at = -NEVER
 
     def of(self, account: str, priority: Priority, now: float) -> Bundle:
-        """Return the bundle of a lane that gathers jobs now."""
+        """Return the bundle of a lane, for a job that is read now."""
+        self._read_at = now
         lane = Lane(account, priority)
         found = self._gathering.get(lane)
         if found is None:
@@ -49,17 +52,12 @@ class Bundles:
         """Return all bundles whose tasks have not started."""
         return self._gathering.values()
 
-    def start_due(self, now: float, *, reads_on: bool) -> float:
-        """Start the tasks whose time has come; return when the next one's comes.
-
-        While messages wait to be read none starts but what has waited for `LONGEST_WAIT_S`:
-        tasks take the interpreter from who reads, and ids leave as soon as they are read.
-        """
+    def start_due(self, now: float) -> float:
+        """Start the tasks whose time has come; return when the next one's comes."""
         next_at = NEVER
         for lane, bundle in list(self._gathering.items()):
-            at = self._due_at(lane)
-            if reads_on:
-                at = max(at, bundle.began_at + LONGEST_WAIT_S)
+            quiet_at = min(self._read_at + QUIET_S, bundle.began_at + LONGEST_WAIT_S)
+            at = max(quiet_at, self._due_at(lane))
             if at > now:
                 next_at = min(next_at, at)
                 continue

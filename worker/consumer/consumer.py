@@ -49,7 +49,8 @@ from worker.jobs.submit import Bundle, JobDelivery, fresh_ids, is_due
 #: waits behind them (`worker.consumer.intake`).
 MOST_ON_THE_WAY = 2048
 LEAST_PREFETCH = 256
-#: Submissions of a lane that go to it together at most: the first one waits for the others.
+#: Submissions of a lane that go to it together at most, but for the first one, which waits for
+#: no other.
 MOST_TOGETHER = 16
 
 _STEPS = [
@@ -245,14 +246,14 @@ class CancelConsumer(Consumer):
         if is_due(delivery) and not delivery.may_be_started:
             ids = fresh_ids(job, self.runtime.settings, redelivered=False)
             bundle.submit(delivery, ids, parsed.came_at)
-            if len(bundle.waiting) >= MOST_TOGETHER:
+            if len(bundle.deliveries) == 1 or len(bundle.waiting) >= MOST_TOGETHER:
                 bundle.hand_in(self.runtime.lanes(job.account))
 
-    def _follow_up(self, now: float, reads_on: bool) -> float:
+    def _follow_up(self, now: float) -> float:
         """Hand in what waits, and start the tasks whose time has come."""
         for bundle in self._bundles.gathering():
             bundle.hand_in(self.runtime.lanes(bundle.account))
-        return self._bundles.start_due(now, reads_on=reads_on)
+        return self._bundles.start_due(now)
 
     def _hand_in_kills(self) -> None:
         """Hand in the kills that wait for others, before anything else is read."""

@@ -68,13 +68,13 @@ class Dispatcher:
         hub: Any,
         connection: Any,
         is_open: Callable[[], bool],
-        follow_up: Callable[[float, bool], float],
+        follow_up: Callable[[float], float],
     ) -> None:
         """Prepare. Once `is_open` says no, what is left is the broker's, for another worker.
 
         `follow_up` does what is to be done when the loop has to turn. It is given the time, and
-        whether messages wait, and returns when it is to be called again (monotonic seconds).
-        Without an event loop (`hub` is None) each action is run at once.
+        returns when it is to be called again (monotonic seconds). Without an event loop (`hub`
+        is None) each action is run at once.
         """
         self._hub = hub
         self._connection = connection
@@ -88,7 +88,7 @@ class Dispatcher:
         """Have a message read that has come."""
         if self._hub is None:
             action()
-            self._follow_up(time.monotonic(), False)
+            self._follow_up(math.inf)
         else:
             self._queue.put(action, (priority != Priority.KILL,), account)
             self._ask()
@@ -120,6 +120,6 @@ class Dispatcher:
             self._timer = None
         if self._is_open():
             now = time.monotonic()
-            next_at = self._follow_up(now, bool(self._queue))
+            next_at = self._follow_up(now)
             if next_at != math.inf:
                 self._timer = self._hub.call_later(next_at - now, self._follow)

@@ -64,8 +64,8 @@ from worker.pacing.pace import NEVER
 GATHER_S = 1.0
 #: The same where tokens come back slowly.
 SLOW_GATHER_S = 2.0
-#: A kill's cancel that is not full leaves at least this long after the one before: so long a
-#: stream of one-id kills, as fast as they are read, needs to fill one.
+#: A kill's cancel that is not full, of kills that came since the one before left, leaves so
+#: long after it: in that time a stream of one-id kills, as fast as they are read, fills one.
 STREAM_S = 0.02
 #: Kills wait for each other for at least this long: a burst of cancels ends within it.
 BURST_S = 0.05
@@ -169,7 +169,7 @@ class Holds:
         self._kills = Demand(venue)
         self._kills_since = -NEVER
         self.kill_left_at = -NEVER  # a kill's last cancel
-        self._streams_until = -NEVER  # the next one waits so long for more kills
+        self.streams_until = -NEVER  # a kill's cancel waits so long for more kills
         self._reading: Counter[ListKey] = Counter()
         self._of_one_page: set[ListKey] = set()
 
@@ -206,7 +206,7 @@ class Holds:
         if not is_lookup(group.route) and head.kill:
             return self._kills_cancel(group, head)
         # What a stream of kills will need in a moment is left to it.
-        return max(self._streams_until, self._other(group, head, groups, most, now))
+        return max(self.streams_until, self._other(group, head, groups, most, now))
 
     def _other(
         self, group: Group, head: Entry, groups: Collection[Group], most: int, now: float
@@ -227,8 +227,8 @@ class Holds:
     def _kills_cancel(self, group: Group, head: Entry) -> float:
         if group.size >= group.route.max_ids or head.since <= self.kill_left_at:
             return -NEVER
-        self._streams_until = self.kill_left_at + STREAM_S
-        return self._streams_until
+        self.streams_until = self.kill_left_at + STREAM_S
+        return self.streams_until
 
     def _cancel(self, group: Group, now: float) -> float:
         if group.size < group.route.max_ids:

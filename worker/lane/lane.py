@@ -280,7 +280,7 @@ class Lane:
             yield self._departure(group, now)
         advisory = self._advisory_looks.group(now)
         if advisory is not None:
-            at = max(self._tokens_at(advisory, now), self._opens_at)
+            at = max(self._tokens_at(advisory, now), self._opens_at, self._holds.streams_until)
             yield _Departure(at, advisory, self._most_ids(advisory, now), advisory=True)
 
     def _departure(self, group: Group, now: float) -> _Departure:

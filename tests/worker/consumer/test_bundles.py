@@ -1,4 +1,4 @@
-"""A job that comes alone has a task at once; the more tasks run, the more share the next."""
+"""A job that comes alone has a task soon; the more tasks run, the more share the next."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from datetime import timedelta
 
 from venues.words import CancelJob, IdKind, OrderRef, Priority
-from worker.consumer.bundles import LONGEST_WAIT_S, PAUSE_A_TASK_S, Bundles
+from worker.consumer.bundles import LONGEST_WAIT_S, PAUSE_A_TASK_S, QUIET_S, Bundles
 from worker.consumer.task_message import MOST_NAMES, to_task_message
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import ParsedJob
@@ -40,17 +40,19 @@ class Desk:
     def come(self, name: str, now: float, priority: Priority = ROUTINE) -> None:
         self.bundles.of("desk", priority, now).deliveries.append(delivery(name))
 
-    def start_due(self, now: float, *, reads_on: bool = False) -> float:
-        return self.bundles.start_due(now, reads_on=reads_on)
+    def start_due(self, now: float) -> float:
+        """Start what is due once nothing has come for a while."""
+        return self.bundles.start_due(now + QUIET_S)
 
     def names(self) -> list[list[str]]:
         return [[d.parsed.job.job_id for d in b.deliveries] for b in self.started]
 
 
-def test_a_lone_job_has_a_task_of_its_own_at_once() -> None:
+def test_a_lone_job_has_a_task_of_its_own_soon() -> None:
     desk = Desk()
     desk.come("a", NOW_S)
 
+    assert desk.bundles.start_due(NOW_S) == NOW_S + QUIET_S
     assert desk.start_due(NOW_S) == math.inf
     assert desk.names() == [["a"]]
 
@@ -74,7 +76,7 @@ def test_the_next_task_waits_longer_the_more_of_them_run() -> None:
     desk.come("late", began)
     due = desk.start_due(began)
 
-    assert due == began + 3 * PAUSE_A_TASK_S
+    assert due == began + QUIET_S + 3 * PAUSE_A_TASK_S
     assert len(desk.started) == 3
     desk.come("later", due)
     desk.start_due(due)
@@ -93,14 +95,16 @@ def test_tasks_that_have_ended_hold_nobody_up() -> None:
     assert len(desk.started) == 4
 
 
-def test_no_task_starts_while_messages_are_read_but_not_for_ever() -> None:
+def test_no_task_starts_while_messages_keep_coming_but_not_for_ever() -> None:
     desk = Desk()
-    desk.come("a", NOW_S)
-
-    assert desk.start_due(NOW_S, reads_on=True) == NOW_S + LONGEST_WAIT_S
+    for n in range(200):
+        desk.come(f"j{n}", NOW_S + n * QUIET_S / 2)
+        desk.bundles.start_due(NOW_S + n * QUIET_S / 2)
     assert desk.started == []
-    desk.start_due(NOW_S + LONGEST_WAIT_S, reads_on=True)
-    assert desk.names() == [["a"]]
+    desk.come("last", NOW_S + LONGEST_WAIT_S)
+    desk.bundles.start_due(NOW_S + LONGEST_WAIT_S)
+
+    assert [len(names) for names in desk.names()] == [201]
 
 
 def shown(*deliveries: JobDelivery) -> tuple[str, str]:

@@ -81,15 +81,15 @@ class Broker:
         self.coming.pop(0)()
 
 
-def never(_now: float, _reads_on: bool) -> float:
+def never(_now: float) -> float:
     return math.inf
 
 
 def test_all_is_read_before_anything_follows() -> None:
     broker, hub, done = Broker(), Hub(), list[str]()
 
-    def follow_up(_now: float, reads_on: bool) -> float:
-        done.append(f"follow {reads_on}")
+    def follow_up(_now: float) -> float:
+        done.append("follow")
         return math.inf
 
     dispatcher = Dispatcher(hub, broker, lambda: True, follow_up)
@@ -103,13 +103,13 @@ def test_all_is_read_before_anything_follows() -> None:
     while len(done) < 4 and time.monotonic() < give_up:
         hub.run_once()
 
-    assert done == ["read first", "read third", "read second", "follow False"]
+    assert done == ["read first", "read third", "read second", "follow"]
 
 
 def test_what_follows_later_is_followed_up_once_more() -> None:
     hub, done = Hub(), list[float]()
 
-    def follow_up(now: float, _reads_on: bool) -> float:
+    def follow_up(now: float) -> float:
         done.append(now)
         return now + 0.02 if len(done) == 1 else math.inf
 
@@ -145,7 +145,7 @@ def test_nothing_is_done_while_somebody_waits_for_the_broker() -> None:
 def test_without_an_event_loop_each_action_is_run_at_once() -> None:
     done: list[str] = []
 
-    def follow_up(_now: float, _reads_on: bool) -> float:
+    def follow_up(_now: float) -> float:
         done.append("follow")
         return math.inf
 
