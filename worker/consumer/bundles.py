@@ -18,7 +18,7 @@ from worker.jobs.submit import Bundle
 PAUSE_A_TASK_S = 0.01
 #: A task starts when no message came for `QUIET_S`, or after `LONGEST_WAIT_S` (seconds), as it
 #: takes the interpreter from who reads, and ids leave as soon as they are read.
-QUIET_S, LONGEST_WAIT_S = 0.01, 1.0
+QUIET_S, LONGEST_WAIT_S = 0.01, 0.25
 NEVER = float("inf")
 
 

@@ -76,7 +76,6 @@ class CancelConsumer(Consumer):
 
     ownership: Any  # set by that step
     _dispatcher: Dispatcher
-    _bundles: Bundles
     _intakes: dict[tuple[str, Priority], LaneIntake]
     _start_task: Callable[[Any], None]
 
@@ -90,6 +89,7 @@ class CancelConsumer(Consumer):
         self._log = structlog.get_logger()
         self._ended: deque[tuple[LaneMessage, Callable[[], None]]] = deque()
         self._settles = False  # the event loop will do so
+        self._bundles = Bundles(self._start_bundle)
         self._settler = Settler(self.runtime, self._acknowledge, self._dead_letter)
 
     def _prefetch(self) -> int:
@@ -154,7 +154,7 @@ class CancelConsumer(Consumer):
     def _take_more(self, account: str, priority: Priority) -> None:
         """Consume a lane anew if its consumer is nearly used up and there is room."""
         intake = self._intakes[account, priority]
-        if intake.wants_more():
+        if self.blueprint.state == RUN and intake.wants_more():
             intake.renewed()
             # Later, as this may run while the worker waits for the broker's answer.
             self.call_soon(self.ownership.renew, account, priority)
@@ -166,6 +166,8 @@ class CancelConsumer(Consumer):
         connection = super().connect()
         is_open = partial(self._is_open, connection)
         self._dispatcher = Dispatcher(self.hub, connection.connection, is_open, self._follow_up)
+        for bundle in self._bundles.gathering():
+            bundle.give_up(self.runtime.lanes(bundle.account))
         self._bundles = Bundles(self._start_bundle)
         self._intakes = self._new_intakes()
         return connection

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from celery.bootsteps import ConsumerStep
+from celery.bootsteps import RUN, ConsumerStep
 from kombu import Consumer
 from kombu.common import ignore_errors
 
@@ -151,7 +151,8 @@ class Ownership(ConsumerStep):
     def renew(self, account: str, priority: Priority) -> None:
         """Consume a lane's queue by a new consumer; what the old one was handed stays here."""
         embedded = self._runtime.embedded
-        if not embedded and account in self._tokens:
+        runs = self._consumer.blueprint.state == RUN
+        if runs and not embedded and account in self._tokens:
             task_consumer = self._consumer.task_consumer
             queue = topology.lane_queue(account, priority, embedded, declared=True)
             task_consumer.cancel_by_queue(queue)

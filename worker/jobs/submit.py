@@ -122,3 +122,9 @@ class Bundle:
         if self.waiting:
             waiting, self.waiting = self.waiting, []
             lanes.submit(waiting, self.inbox)
+
+    def give_up(self, lanes: LaneClient) -> None:
+        """Expect nothing more: its messages are the broker's, as the connection is lost."""
+        for delivery in self.deliveries:
+            if delivery.submission is not None:
+                lanes.forget(delivery.submission)

@@ -13,7 +13,10 @@ import pytest
 from venues import all_venues
 from venues.base import Quota
 from venues.credential import Credential
-from venues.words import IdKind, OrderRef, OrdType
+from venues.words import CancelJob, IdKind, OrderRef, OrdType, Priority
+from worker.contract.outcome import utc_now
+from worker.jobs.parse import ParsedJob
+from worker.jobs.submit import Bundle, JobDelivery
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
 from worker.orders.retry import Returned
@@ -74,6 +77,19 @@ def test_as_many_processes_as_cores_or_as_asked_for(
 def test_no_number_of_processes(asked: str) -> None:
     with pytest.raises(ConfigError, match=r"^CANCEL_LANE_PROCESSES: .* from 1 to 64$"):
         lane_processes({"CANCEL_LANE_PROCESSES": asked}, 2)
+
+
+PARSED = ParsedJob(
+    CancelJob(
+        job_id="job-1",
+        account="desk",
+        venue="coinw",
+        priority=Priority.KILL,
+        refs=(),
+        accepted_at=utc_now(),
+        deadline=utc_now(),
+    )
+)
 
 
 def orders(*ids: str) -> list[Cohort]:
@@ -166,6 +182,23 @@ def test_who_gives_a_lane_up_gets_its_ids_back_as_disowned(lanes: LaneClient) ->
 
     assert submission.withdrawn == "disowned"
     assert inbox.get(timeout=10)
+
+
+def test_jobs_whose_connection_was_lost_before_their_task_began_leave_nothing(
+    lanes: LaneClient,
+) -> None:
+    bundle = Bundle("desk", Priority.KILL, 0.0)
+    submission = job()
+    bundle.waiting.append((submission, orders("1")))
+    bundle.deliveries.append(JobDelivery(parsed=PARSED, submission=submission))
+    bundle.hand_in(lanes)
+    bundle.give_up(lanes)
+    lanes.release("desk", "disowned")
+    _, other = handed_in(lanes, orders("2"))
+    lanes.release("desk", "disowned")
+
+    assert other.get(timeout=10), "all that came before has come"
+    assert bundle.inbox.empty()
 
 
 def test_a_process_that_is_closed_ends(lanes: LaneClient) -> None:
