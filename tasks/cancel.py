@@ -41,13 +41,13 @@ def cancel_orders(self: Any, **_: Any) -> dict[str, int]:
 
 def _retry(task: Any, alone_as: str | None, run: JobRun) -> None:
     """Publish the task that goes on with what is left of a job, under the id it is known by."""
-    runtime, job, delivery = task.app.runtime, run.job, run.delivery
+    runtime, job, known = task.app.runtime, run.job, run.task
     assert run.decision is not None  # noqa: S101 - that is why it is called
     task.apply_async(
         kwargs=run.retry_arguments(run.left),
-        task_id=delivery.task_id or alone_as,
-        root_id=delivery.root_id or delivery.task_id or alone_as,
-        retries=delivery.retries + 1,
+        task_id=known.task_id or alone_as,
+        root_id=known.root_id or known.task_id or alone_as,
+        retries=known.retries + 1,
         countdown=run.decision.countdown_s,
         queue=lane_queue_name(job.account, job.priority),
         headers={**job.trace, SENT_BY_HEADER: job.sent_by},

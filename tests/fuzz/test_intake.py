@@ -25,7 +25,7 @@ from worker.consumer.task_message import (
 from worker.contract.job import Envelope, InvalidJob, read_json
 from worker.contract.outcome import message_id, rfc_3339
 from worker.jobs.parse import ParsedJob, read_job
-from worker.jobs.submit import Bundle, JobDelivery
+from worker.jobs.submit import Bundle, CeleryTask, JobDelivery
 from worker.orders.routes import SYMBOL_SHAPE
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -149,11 +149,8 @@ def test_any_celery_message(body: bytes, headers: dict[str, Any], encoding: str 
         assert "content_type" in properties_of(message)
     else:
         found = message.headers
-        delivery = JobDelivery(
-            parsed=parsed,
-            task_id=usable_id(found.get("id")),
-            root_id=usable_id(found.get("root_id")),
-        )
+        task = CeleryTask(usable_id(found.get("id")), usable_id(found.get("root_id")))
+        delivery = JobDelivery(parsed=parsed, task=task)
         bundle = Bundle(parsed.job.account, parsed.job.priority, 0.0, [delivery])
         task_message = to_task_message(bundle, parsed.job.venue, key="7")
         assert task_message.decode()[:2] == [[], {}]

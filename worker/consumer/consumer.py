@@ -89,6 +89,7 @@ class CancelConsumer(Consumer):
         self._log = structlog.get_logger()
         self._ended: deque[tuple[LaneMessage, Callable[[], None]]] = deque()
         self._settles = False  # the event loop will do so
+        self._soon = self._let_go  # bound once: each message keeps it
         self._bundles = Bundles(self._start_bundle)
         self._settler = Settler(self.runtime, self._acknowledge, self._dead_letter)
 
@@ -127,7 +128,7 @@ class CancelConsumer(Consumer):
             sys.intern(str(message.delivery_info.get("consumer_tag"))),
             message.channel,
             message.delivery_tag,
-            self._let_go,
+            self._soon,
         )
         held.count_in()
         self._take_more(job.account, job.priority)

@@ -219,7 +219,7 @@ def to_task_message(
     """
     found = bundle.deliveries
     first, alone = found[0], len(found) == 1
-    task_id = (alone and first.task_id) or str(uuid4())
+    task_id = (alone and first.task.task_id) or str(uuid4())
     return TaskMessage(
         _NO_ARGUMENTS,
         delivery_info={"routing_key": f"{bundle.priority}.{bundle.account}"},
@@ -233,8 +233,8 @@ def to_task_message(
             "lang": "py",
             "task": TASK,
             "id": task_id,
-            "root_id": (alone and first.root_id) or task_id,
-            "retries": first.retries if alone else 0,
+            "root_id": (alone and first.task.root_id) or task_id,
+            "retries": first.task.retries if alone else 0,
             "shadow": f"{_what(bundle)} @ {venue}/{bundle.account}",
             "argsrepr": "()",
             "kwargsrepr": _names(bundle),

@@ -28,7 +28,7 @@ from worker.jobs.poison import (
     may_be_begun,
     past_of,
 )
-from worker.jobs.submit import JobDelivery
+from worker.jobs.submit import NO_TASK, CeleryTask, JobDelivery
 from worker.settings import Account
 
 
@@ -170,6 +170,15 @@ def _has_no_name(message: Any, job: Any) -> bool:
     return isinstance(job, dict) and job.get("job_id") is None and not named
 
 
+def _task_of(headers: Mapping[str, Any]) -> CeleryTask:
+    retries = headers.get("retries")
+    return CeleryTask(
+        usable_id(headers.get("id")),
+        usable_id(headers.get("root_id")),
+        retries if isinstance(retries, int) and 0 <= retries < 1 << 31 else 0,
+    )
+
+
 class _Reader(NamedTuple):
     """Reads the job of a lane's message."""
 
@@ -187,13 +196,10 @@ class _Reader(NamedTuple):
         envelope = envelope_of(message, *split_key(routing_key_of(message)), self.own_user)
         parsed = read_job(arguments.job, envelope, self.accounts, self.now, self.received_at)
         headers, info = message.headers, message.delivery_info
-        retries = headers.get("retries")
         delivery = JobDelivery(
             parsed=parsed,
             orders=len(arguments.job["orders"]),
-            task_id=usable_id(headers.get("id")),
-            root_id=usable_id(headers.get("root_id")),
-            retries=retries if isinstance(retries, int) and 0 <= retries < 1 << 31 else 0,
+            task=_task_of(headers) if "task" in headers else NO_TASK,
             eta=headers.get("eta"),
             progress=arguments.progress,
             redelivered=bool(info.get("redelivered")),

@@ -42,7 +42,6 @@ class JobRun:
     """One delivery of one job."""
 
     __slots__ = (
-        "_came_at",
         "_earlier",
         "_progress",
         "_report",
@@ -50,12 +49,13 @@ class JobRun:
         "attempt",
         "deadline",
         "decision",
-        "delivery",
         "ended",
         "job",
         "left",
+        "message",
         "missing",
         "submission",
+        "task",
         "until",
     )
 
@@ -69,8 +69,8 @@ class JobRun:
         progress = read_progress(delivery.progress)
         self._runtime = runtime
         self._progress = progress
-        self._came_at = math.inf if progress else delivery.parsed.came_at
-        self.delivery = delivery
+        self.message = delivery.message
+        self.task = delivery.task
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
         self.submission: Submission | None = delivery.submission
@@ -104,16 +104,10 @@ class JobRun:
             )
         return self._report
 
-    @property
-    def message(self) -> HeldMessage:
-        """The message that the broker keeps until the job is done."""
-        assert self.delivery.message is not None  # noqa: S101 - the consumer gave it
-        return self.delivery.message
-
-    def begin(self, bundle: Bundle) -> None:
+    def begin(self, bundle: Bundle, delivery: JobDelivery) -> None:
         """Say that the job is taken, and have its ids go to their lane if they did not yet."""
         if self._progress is None:
-            refused = self.delivery.parsed.refused
+            refused = delivery.parsed.refused
             if not self.job.refs:  # a job of no order tests the whole way (`check --deep`)
                 self._runtime.lanes(self.job.account).wait()
             log_accepted(self.job, len(self.job.refs) + len(refused))
@@ -121,7 +115,7 @@ class JobRun:
                 self.report.refused(outcome, utc_now())
         if self.submission is not None or not self.missing:
             return
-        settings, again = self._runtime.settings, self.delivery.redelivered
+        settings, again = self._runtime.settings, delivery.redelivered
         ids, now = _ids(self.job, self._progress, settings, again), time.monotonic()
         if now >= self.deadline:
             self.take(
@@ -132,8 +126,9 @@ class JobRun:
                 ]
             )
         else:
-            bundle.submit(self.delivery, ids, self._came_at)
-            self.submission = self.delivery.submission
+            came_at = math.inf if self._progress else delivery.parsed.came_at
+            bundle.submit(delivery, ids, came_at)
+            self.submission = delivery.submission
 
     def take(self, results: Sequence[Result]) -> None:
         """Tell what came of some ids; keep those that their lane gives back."""
@@ -223,10 +218,10 @@ class BundleRun:
             self._fail(delivery.message, error)
             return
         self._open += 1
-        self._guarded(run, lambda: self._start(run))
+        self._guarded(run, lambda: self._start(run, delivery))
 
-    def _start(self, run: JobRun) -> None:
-        run.begin(self._bundle)
+    def _start(self, run: JobRun, delivery: JobDelivery) -> None:
+        run.begin(self._bundle, delivery)
         if run.missing and run.submission is not None:
             self._at_lane.append((run.submission, run))
             self._ask_back_at = min(self._ask_back_at, run.until)
@@ -291,7 +286,7 @@ class BundleRun:
                 len(run.left), run.decision.countdown_s, run.attempt, run.decision.why
             )
             self._retry(run)
-        run.message.acknowledge()
+        _held(run).acknowledge()
         self.counts.update(run.report.counts)
         self._end(run)
 
@@ -312,16 +307,21 @@ class BundleRun:
             self._end(run)
             self.kept += 1
             run.report.kept(type(error).__name__)
-            run.message.requeue()
+            _held(run).requeue()
         except Exception as error:  # noqa: BLE001 - the others go on
             self._end(run)
-            self._fail(run.delivery.message, error)
+            self._fail(run.message, error)
 
     def _fail(self, message: HeldMessage | None, error: Exception) -> None:
         self.failed = self.failed or error
         self._log.error("job_failed", exc_info=error)
         if message is not None:
             message.dead_letter()
+
+
+def _held(run: JobRun) -> HeldMessage:
+    assert run.message is not None  # noqa: S101 - the consumer gave it
+    return run.message
 
 
 def _resumed(job: CancelJob, progress: Progress) -> CancelJob:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from venues.words import CancelJob, Priority
 from worker.contract.outcome import utc_now
@@ -34,6 +34,18 @@ class HeldMessage(Protocol):
         """Give it back: this worker could not finish its job."""
 
 
+class CeleryTask(NamedTuple):
+    """What Celery knows a job by, if a Celery producer sent it, or a worker for a retry."""
+
+    task_id: str = ""
+    root_id: str = ""
+    retries: int = 0
+
+
+#: Of a job that is plain JSON.
+NO_TASK = CeleryTask()
+
+
 @dataclass(slots=True, kw_only=True)
 class JobDelivery:
     """A job as it was delivered, and its submission once its ids are in their lane."""
@@ -41,10 +53,7 @@ class JobDelivery:
     parsed: ParsedJob
     #: How many orders its message names, some perhaps twice.
     orders: int = 0
-    #: What Celery knows the job by, if a Celery producer sent it, or a worker for a retry.
-    task_id: str = ""
-    root_id: str = ""
-    retries: int = 0
+    task: CeleryTask = NO_TASK
     #: When Celery shall start it, where the broker knows no delays.
     eta: str | None = None
     message: HeldMessage | None = None

@@ -10,7 +10,7 @@ from worker.consumer.bundles import LONGEST_WAIT_S, PAUSE_A_TASK_S, QUIET_S, Bun
 from worker.consumer.task_message import MOST_NAMES, to_task_message
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import ParsedJob
-from worker.jobs.submit import Bundle, JobDelivery
+from worker.jobs.submit import Bundle, CeleryTask, JobDelivery
 
 KILL, ROUTINE = Priority.KILL, Priority.ROUTINE
 NOW_S = 1000.0
@@ -27,7 +27,7 @@ def delivery(name: str, ids: int = 1, task_id: str = "") -> JobDelivery:
         accepted_at=now,
         deadline=now + timedelta(minutes=1),
     )
-    return JobDelivery(parsed=ParsedJob(job), orders=ids, task_id=task_id)
+    return JobDelivery(parsed=ParsedJob(job), orders=ids, task=CeleryTask(task_id))
 
 
 class Desk:

@@ -127,7 +127,7 @@ def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
 
     assert isinstance(run, Run)
     assert (run.delivery.orders, run.delivery.parsed.came_at) == (3, 5.0)
-    assert run.delivery.task_id == "t-2"
+    assert run.delivery.task.task_id == "t-2"
     assert run.delivery.progress == {"attempt": 2}
     assert run.delivery.redelivered
     assert run.delivery.quarantined
