@@ -7,11 +7,12 @@ broker_url = "amqp://guest:guest@127.0.0.1:5672//"
 # -- pool -------------------------------------------------------------------------------
 #: A task waits for its lane and for HTTP, so threads: twice the throughput of prefork.
 worker_pool = "threads"
-#: Threads are made when needed; the consumer divides this bound among the lanes.
+#: Threads are made when needed: some dozens for a busy lane (docs/decisions/0039).
 worker_concurrency = 2048
 
 # -- nothing is lost --------------------------------------------------------------------
-#: Acknowledge when every id has its outcome, not when the task starts.
+#: Each job's message is acknowledged when its ids have their outcomes (worker/jobs/run.py); this
+#: is for what else Celery may run.
 task_acks_late = True
 task_reject_on_worker_lost = True
 #: By default a task that raises is acknowledged and gone; ours goes to cancel.dead.
