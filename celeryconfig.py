@@ -11,8 +11,8 @@ worker_pool = "threads"
 worker_concurrency = 2048
 
 # -- nothing is lost --------------------------------------------------------------------
-#: Each job's message is acknowledged when its ids have their outcomes (worker/jobs/run.py); this
-#: is for what else Celery may run.
+#: Each job's message is acknowledged when its ids have their outcomes (worker/jobs/run.py);
+#: this is for what else Celery may run.
 task_acks_late = True
 task_reject_on_worker_lost = True
 #: By default a task that raises is acknowledged and gone; ours goes to cancel.dead.
