@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -40,19 +40,38 @@ class _Way:
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """What all accounts at one base URL share."""
+    """What all accounts of one venue share at one base URL."""
 
+    address_paces: Mapping[str, SharedPace]
     changed: threading.Condition = field(default_factory=threading.Condition)
-    address_paces: dict[str, SharedPace] = field(default_factory=dict)
 
     def paces(self, quotas: Mapping[str, Quota]) -> dict[str, Pace]:
         """Return the pace of each quota: those of the address are shared."""
         return {
-            name: self.address_paces.setdefault(name, SharedPace(quota))
-            if quota.scope == "address"
-            else Pace(quota)
+            name: self.address_paces[name] if quota.scope == "address" else Pace(quota)
             for name, quota in quotas.items()
         }
+
+
+def _host_of(account: Account, others: Iterable[Account]) -> _Host:
+    """Return what an account shares with others; of each quota of the address the strictest.
+
+    Accounts may state their address's quota in different words, or be of different products.
+    """
+    here = [
+        other.quotas
+        for other in others
+        if (other.base_url, other.venue.name) == (account.base_url, account.venue.name)
+    ]
+    found: dict[str, Quota] = {}
+    for name, quota in (item for quotas in here for item in quotas.items()):
+        if quota.scope == "address":
+            found[name] = min(found.get(name, quota), quota, key=_rate)
+    return _Host({name: SharedPace(quota) for name, quota in found.items()})
+
+
+def _rate(quota: Quota) -> tuple[float, int]:
+    return quota.limit / quota.window_s, quota.limit
 
 
 class Engine:
@@ -71,7 +90,7 @@ class Engine:
         self._tell = tell
         self._lock = threading.Lock()
         self._drivers: dict[str, Driver] = {}
-        self._hosts: dict[str, _Host] = {}
+        self._hosts: dict[tuple[str, str], _Host] = {}
         self._ways: dict[tuple[str, Egress], _Way] = {}
         self._way_added = threading.Event()
         self._closed = False
@@ -96,7 +115,10 @@ class Engine:
             return dict(self._drivers)
 
     def _make(self, account: Account) -> Driver:
-        host = self._hosts.setdefault(account.base_url, _Host())
+        key = account.base_url, account.venue.name
+        host = self._hosts.get(key)
+        if host is None:
+            host = self._hosts[key] = _host_of(account, self._accounts.values())
         return Driver(
             account,
             self._way(account).transport,
