@@ -265,6 +265,11 @@ def test_no_look_leaves_at_the_very_moment_of_a_deadline() -> None:
     run_seed(6519)  # two lanes of one address, and a kill whose deadline comes as one answers
 
 
+@pytest.mark.parametrize("seed", [5661, 7337])
+def test_a_lane_whose_kills_are_gone_begins_as_any(seed: int) -> None:
+    run_seed(seed)
+
+
 @pytest.mark.parametrize("seed", [2662, 2903, 4407])
 def test_some_faults_in_a_row_do_not_hide_what_the_record_names(seed: int) -> None:
     run_seed(seed)

@@ -27,7 +27,12 @@ class _Lane:
     taken: deque[float] = field(default_factory=deque)  # in the last window
     waits_since: float = NEVER  # when it first asked in vain since its last token
     asked_at: float = -NEVER  # when it last did
-    kill: bool = False  # for what
+    kill_at: float = -NEVER  # when it last did for a kill
+
+    @property
+    def kill(self) -> bool:
+        """Whether a kill of it waits: a lane asks for its kills first, in the same moment."""
+        return self.kill_at == self.asked_at
 
 
 class SharedPace(Pace):
@@ -63,7 +68,7 @@ class SharedPace(Pace):
             ),
             self._beside_others_at(me, now, kept + tokens),
         )
-        if urgent or at <= now:
+        if urgent or at <= now or me.kill_at == now:
             return at
         needed = tokens + bool(self._had(me, now))  # the last is for one that has had none
         return min(at, max(now, self._lends_at(me, now), self._free_at(now, needed)))
@@ -74,8 +79,10 @@ class SharedPace(Pace):
         if ready_at <= now:
             return
         if not self._waits(me, now):
-            me.waits_since, me.kill = now, False
-        me.asked_at, me.kill = now, me.kill or urgent
+            me.waits_since = now
+        me.asked_at = now
+        if urgent:
+            me.kill_at = now
 
     def take(
         self,
@@ -92,7 +99,7 @@ class SharedPace(Pace):
             self._lent_at = now
         me = self._lanes[lane]
         me.taken.extend([now] * tokens)
-        me.waits_since, me.kill = NEVER, False
+        me.waits_since, me.kill_at = NEVER, -NEVER
         super().take(now, lookup=lookup, since=since, tokens=tokens)
 
     def _had(self, lane: _Lane, now: float) -> int:
@@ -124,7 +131,7 @@ class SharedPace(Pace):
 
     def _may_go_first(self, other: _Lane, now: float, *, urgent: bool) -> bool:
         """Say whether a lane is as urgent as one that is, or not, or may borrow by now."""
-        return other.kill is urgent or self._lends_at(other, now) <= now
+        return other.kill is urgent or (urgent and self._lends_at(other, now) <= now)
 
     def _beside_others_at(self, me: _Lane, now: float, needed: int) -> float:
         """Return when enough tokens are left, or come back, for lanes that may begin."""
@@ -145,7 +152,7 @@ class SharedPace(Pace):
     def _lends_at(self, lane: _Lane, now: float) -> float:
         """Return when a lane of routine ids may take of what is kept for a kill."""
         had = self._had(lane, now)
-        if lane.kill or had >= BEGINS or not self._kept:
+        if had >= BEGINS or not self._kept:
             return NEVER
         others_had_more = any(self._had(other, now) > had for other in self._lanes.values())
         if not others_had_more or any(self._had(o, now) < had for o in self._waiting(now)):

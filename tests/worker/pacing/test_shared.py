@@ -96,6 +96,13 @@ def test_a_kill_that_waits_goes_before_routine_ids_of_others() -> None:
     assert take(pace, BUSY, 6.0, urgent=True) == 6.0
 
 
+def test_a_lane_whose_kills_are_gone_goes_before_others_no_more() -> None:
+    pace = used_up_short(urgent=True)
+    assert take(pace, BUSY, 5.7) == 6.0
+
+    assert take(pace, BEGINNER, 5.7) == 6.0
+
+
 def flooded() -> SharedPace:
     """Return an address of whose tokens kills of two lanes have taken all that they may."""
     pace = SharedPace(ADDRESS)
@@ -109,6 +116,15 @@ def test_kills_of_others_keep_a_lane_that_begins_waiting_no_longer_than_a_second
 
     assert take(pace, BEGINNER, 6.0) == 6.0 + PATIENCE_S
     assert take(pace, BEGINNER, 6.0 + PATIENCE_S) == 6.0 + PATIENCE_S
+
+
+def test_routine_ids_borrow_once_no_kill_of_their_lane_waits_any_more() -> None:
+    pace = flooded()
+    look_at = pace.ready_at(6.0, urgent=True, lane=BEGINNER, spare=KEPT)
+    pace.asked(BEGINNER, 6.0, urgent=True, ready_at=look_at)
+    assert take(pace, BEGINNER, 6.0) == 15.0
+
+    assert take(pace, BEGINNER, 6.5) == 6.0 + PATIENCE_S
 
 
 def test_routine_ids_borrow_once_a_second_whoever_waits_and_who_has_had_least() -> None:
