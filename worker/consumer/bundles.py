@@ -8,7 +8,6 @@ the lane by then, and the task is only there for what comes of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from venues.words import Priority
 from worker.jobs.submit import Bundle
@@ -22,11 +21,8 @@ QUIET_S, LONGEST_WAIT_S = 0.01, 0.25
 NEVER = float("inf")
 
 
-class Lane(NamedTuple):
-    """One of the two lanes of an account."""
-
-    account: str
-    priority: Priority
+#: One of the two lanes of an account.
+LaneKey = tuple[str, Priority]
 
 
 class Bundles:
@@ -34,15 +30,15 @@ class Bundles:
 
     def __init__(self, start: Callable[[Bundle], None]) -> None:
         self._start = start
-        self._gathering: dict[Lane, Bundle] = {}
-        self._running: dict[Lane, list[Bundle]] = {}
-        self._started_at: dict[Lane, float] = {}
+        self._gathering: dict[LaneKey, Bundle] = {}
+        self._running: dict[LaneKey, list[Bundle]] = {}
+        self._started_at: dict[LaneKey, float] = {}
         self._read_at = -NEVER
 
     def of(self, account: str, priority: Priority, now: float) -> Bundle:
         """Return the bundle of a lane, for a job that is read now."""
         self._read_at = now
-        lane = Lane(account, priority)
+        lane = account, priority
         found = self._gathering.get(lane)
         if found is None:
             found = self._gathering[lane] = Bundle(account, priority, now)
@@ -67,7 +63,7 @@ class Bundles:
             self._start(bundle)
         return next_at
 
-    def _due_at(self, lane: Lane) -> float:
+    def _due_at(self, lane: LaneKey) -> float:
         running = [bundle for bundle in self._running.get(lane, ()) if not bundle.ended]
         self._running[lane] = running
         return self._started_at.get(lane, -NEVER) + len(running) * PAUSE_A_TASK_S

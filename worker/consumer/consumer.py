@@ -21,7 +21,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from venues.words import CancelJob, Priority
-from worker.consumer.bundles import Bundles
+from worker.consumer.bundles import Bundles, LaneKey
 from worker.consumer.dispatch import Dispatcher
 from worker.consumer.intake import Bounds, LaneIntake, Load
 from worker.consumer.lane_message import LaneMessage
@@ -76,7 +76,7 @@ class CancelConsumer(Consumer):
 
     ownership: Any  # set by that step
     _dispatcher: Dispatcher
-    _intakes: dict[tuple[str, Priority], LaneIntake]
+    _intakes: dict[LaneKey, LaneIntake]
     _start_task: Callable[[Any], None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -106,7 +106,7 @@ class CancelConsumer(Consumer):
 
     # -- what is here --------------------------------------------------------------------
 
-    def _new_intakes(self) -> dict[tuple[str, Priority], LaneIntake]:
+    def _new_intakes(self) -> dict[LaneKey, LaneIntake]:
         """Return the count of each lane, of which none has a message yet."""
         runtime, settings, found = self.runtime, self.runtime.settings, {}
         for process in runtime.processes():
