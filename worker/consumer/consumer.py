@@ -178,7 +178,7 @@ class CancelConsumer(Consumer):
         return self.connection is connection and bool(self.blueprint.state == RUN)
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Dial the broker until it answers, with short pauses: no lane moves meanwhile."""
+        """Connect until the broker answers, with short pauses: no lane moves meanwhile."""
         conn.ensure_connection = partial(
             conn.ensure_connection, interval_start=0.2, interval_step=0.4, interval_max=2.0
         )
