@@ -25,6 +25,7 @@ from venues.words import CancelStatus, IdKind, OrderRef, OrdType, Priority, Purp
 from worker.amqp import topology
 from worker.contract.job import ROUTING_KEY_HEADER, JobMessage
 from worker.contract.outcome import OutcomeMessage
+from worker.contract.report import ReportMessage, Result
 from worker.orders.follow import FinalWord, ReplyContext, follow, next_route
 from worker.orders.judge import Judgement, judge
 from worker.orders.progress import Phase, came, new_progress
@@ -58,10 +59,18 @@ WAY_OF_AN_ID = (
 )
 
 
+#: What is written to `schema/`, by its name there.
+SCHEMAS: Mapping[str, type[BaseModel]] = {
+    "job": JobMessage,
+    "outcome": OutcomeMessage,
+    "report": ReportMessage,
+}
+
+
 def main(folder: Path) -> None:
     """Write every generated file, and the generated parts of pages."""
     (folder / "schema").mkdir(parents=True, exist_ok=True)
-    for name, model in (("job", JobMessage), ("outcome", OutcomeMessage)):
+    for name, model in SCHEMAS.items():
         text = json.dumps(schema(name, model), indent=2, ensure_ascii=False)
         (folder / "schema" / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     (folder / "asyncapi.yaml").write_text(_yaml(asyncapi()), encoding="utf-8")
@@ -119,6 +128,7 @@ def exchanges() -> list[Exchange]:
     return [
         topology.jobs_exchange(embedded=False),
         topology.OUTCOMES_EXCHANGE,
+        topology.REPORTS_EXCHANGE,
         topology.UNROUTED_EXCHANGE,
         topology.REJECTED_EXCHANGE,
         topology.DEAD_EXCHANGE,
@@ -251,7 +261,8 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "Cancel worker",
             "version": "1.0.0",
-            "description": "Cancel jobs in, one honest outcome per order id out. "
+            "description": "Cancel jobs in, one honest outcome per order id and one "
+            "report per job out. "
             "docs/contract.md says what the words mean.",
         },
         "defaultContentType": "application/json",
@@ -296,6 +307,17 @@ def _channels() -> dict[str, Any]:
             },
             "bindings": _keyed(topology.OUTCOMES_EXCHANGE),
         },
+        "reports": {
+            "address": "{venue}.{account}.{result}",
+            "description": "What became of a whole job; bind a queue of your own.",
+            "messages": {"report": {"$ref": "#/components/messages/report"}},
+            "parameters": {
+                "venue": {"description": "A venue's name."},
+                "account": _account(),
+                "result": {"enum": [str(result) for result in Result]},
+            },
+            "bindings": _keyed(topology.REPORTS_EXCHANGE),
+        },
         "rejected": {
             "address": topology.REJECTED,
             "description": "Messages that are no jobs, byte for byte, for people to look at.",
@@ -329,6 +351,7 @@ def _operations() -> dict[str, Any]:
         "receiveJob": _operation("receive", "jobs", "job"),
         "receiveJobByBody": _operation("receive", "jobsByBody", "job"),
         "sendOutcome": _operation("send", "outcomes", "outcome"),
+        "sendReport": _operation("send", "reports", "report"),
         "sendRejected": _operation("send", "rejected", "rejected") | {"bindings": publish},
     }
 
@@ -354,6 +377,12 @@ def _messages() -> dict[str, Any]:
             "contentType": "application/json",
             "headers": _headers("traceparent", "tracestate"),
             "payload": _payload("outcome"),
+        },
+        "report": {
+            "name": "CancelReport",
+            "contentType": "application/json",
+            "headers": _headers("traceparent", "tracestate"),
+            "payload": _payload("report"),
         },
         "rejected": {
             "name": "RejectedMessage",

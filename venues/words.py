@@ -73,6 +73,13 @@ class Evidence(StrEnum):
     NONE = "none"
 
 
+class Side(StrEnum):
+    """Which way an order trades (FIX Side, 54)."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
 class Priority(StrEnum):
     """How a job is served: kill goes before routine."""
 
@@ -85,6 +92,7 @@ class Purpose(StrEnum):
 
     CANCEL = "cancel"
     LOOKUP = "lookup"
+    LIST = "list"
 
 
 class Shape(NamedTuple):
@@ -120,14 +128,29 @@ class OrderRef(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Which open orders of an account: those that fit all that is said; nothing said: all."""
+
+    symbols: frozenset[str] = frozenset()
+    ord_types: frozenset[OrdType] = frozenset()
+    side: Side | None = None
+    client_order_id_prefix: str = ""
+    #: Ids that stay, of either kind.
+    excepted: frozenset[str] = frozenset()
+    #: So many seconds after its acceptance a job keeps these orders away.
+    hold_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelJob:
-    """One valid message from a producer; `refs` holds each id once."""
+    """One valid message from a producer; `refs` holds each id once, or `scope` says which."""
 
     job_id: str
     account: str
     venue: str
     priority: Priority
     refs: tuple[OrderRef, ...]
+    scope: Scope | None = None
     accepted_at: datetime
     deadline: datetime
     reason: str = ""

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from venues import all_venues
 from venues.words import CancelStatus
 from worker.contract.job import JobMessage
+from worker.contract.report import ReportMessage, Result
 from worker.settings import load, quota_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,7 @@ GENERATED = (
     "glossary.md",
     "schema/job.json",
     "schema/outcome.json",
+    "schema/report.json",
 )
 
 # -- what is generated -------------------------------------------------------------------
@@ -57,6 +59,7 @@ def test_asyncapi_has_the_channels_and_every_reference_in_it_resolves() -> None:
         "jobs": "{priority}.{account}",
         "jobsByBody": "{priority}",
         "outcomes": "{venue}.{account}.{status}",
+        "reports": "{venue}.{account}.{result}",
         "rejected": "cancel.rejected",
     }
     for reference in _references(document):
@@ -107,6 +110,12 @@ GOOD_JOBS = [
     {"account": "desk-1", "orders": [{"id": "1", "ord_type": None}]},
     {"account": "desk-1", "orders": ["", 1.5, True, None, {"symbol": "BTC"}]},  # the same
     json.loads((ROOT / "examples/producers/job.json").read_text()),
+    {"account": "desk-1", "scope": "all"},
+    {"account": "desk-1", "scope": "all", "orders": None, "hold_s": 3600},
+    {"account": "desk-1", "orders": ["1"], "scope": None, "hold_s": None},
+    {"account": "desk-1", "scope": {"symbols": ["BTC"], "ord_types": ["limit"]}},
+    {"account": "desk-1", "scope": {"side": "buy", "client_order_id_prefix": "mm-"}},
+    {"account": "desk-1", "scope": {"except": ["1", 2], "symbols": None}},
 ]
 BAD_JOBS = [
     {"orders": ["1"]},
@@ -121,11 +130,24 @@ BAD_JOBS = [
     {"account": "desk-1", "orders": ["1"], "reason": 5},
     {"account": None, "orders": ["1"]},
     {"account": "desk-1", "orders": None},
+    {"account": "desk-1", "orders": None, "scope": None},
+    {"account": "desk-1", "orders": ["1"], "scope": "all"},
+    {"account": "desk-1", "scope": "some"},
+    {"account": "desk-1", "scope": {}},
+    {"account": "desk-1", "scope": {"colour": "red"}},
+    {"account": "desk-1", "scope": {"symbols": []}},
+    {"account": "desk-1", "scope": {"side": "both"}},
+    {"account": "desk-1", "scope": {"ord_types": ["any"]}},
+    {"account": "desk-1", "scope": {"except": [{"id": "1"}]}},
+    {"account": "desk-1", "scope": {"except": [""]}},
+    {"account": "desk-1", "scope": {"except": [9007199254740993]}},
+    {"account": "desk-1", "scope": "all", "hold_s": 3601},
+    {"account": "desk-1", "scope": "all", "hold_s": -1},
     ["desk-1"],
 ]
 
 
-@pytest.mark.parametrize("job", [_examples()[0], *GOOD_JOBS], ids=repr)
+@pytest.mark.parametrize("job", [*_examples()[:2], *GOOD_JOBS], ids=repr)
 def test_schema_and_worker_take_a_good_job(job: Any) -> None:
     assert list(_schema("job").iter_errors(job)) == []
     JobMessage.model_validate(job)
@@ -139,12 +161,21 @@ def test_schema_and_worker_refuse_a_bad_job(job: Any) -> None:
 
 
 def test_schema_takes_the_outcome_of_the_page_and_no_other_status() -> None:
-    outcome, schema = _examples()[1], _schema("outcome")
+    outcome, schema = _examples()[2], _schema("outcome")
 
     assert list(schema.iter_errors(outcome)) == []
     assert not schema.is_valid(outcome | {"status": "cancelled"})
     assert not schema.is_valid(outcome | {"attempts": -1})
     assert not schema.is_valid({k: v for k, v in outcome.items() if k != "evidence"})
+
+
+def test_schema_takes_the_report_of_the_page_and_no_other_result() -> None:
+    report, schema = _examples()[3], _schema("report")
+
+    assert list(schema.iter_errors(report)) == []
+    assert not schema.is_valid(report | {"result": "flat"})
+    assert not schema.is_valid({k: v for k, v in report.items() if k != "counts"})
+    ReportMessage.model_validate(report)
 
 
 # -- tables of the page ------------------------------------------------------------------
@@ -163,6 +194,10 @@ def _cells(head: str, column: int) -> set[str]:
 
 def test_every_status_is_explained() -> None:
     assert _cells("## 4. Outcomes, out", 0) == set(CancelStatus)
+
+
+def test_every_result_of_a_report_is_explained() -> None:
+    assert _cells("### Reports", 0) == set(Result)
 
 
 def test_every_quota_is_named() -> None:
@@ -199,6 +234,7 @@ _REASON_OF = {
     "withdraw": 1,
     "withdraw_all": 0,
     "Returned": 3,
+    "PydanticCustomError": 0,
 }
 _REASON_TABLES = {"MEANINGS", "_BY_STATUS", "_FINAL", "ACCOUNT_WIDE", "words"}
 _REASON_FUNCTIONS = {("judge.py", "_doubt_at")}

@@ -14,6 +14,7 @@ from venues.words import Priority
 
 JOBS = "cancel.jobs"
 OUTCOMES = "cancel.outcomes"
+REPORTS = "cancel.reports"
 REJECTED = "cancel.rejected"
 UNROUTED = "cancel.unrouted"
 DEAD = "cancel.dead"
@@ -32,6 +33,7 @@ MANY_DELIVERIES = 1_000_000
 
 # Topic where direct would do: Celery's delayed delivery returns only to topic exchanges.
 OUTCOMES_EXCHANGE = Exchange(OUTCOMES, type="topic", durable=True)
+REPORTS_EXCHANGE = Exchange(REPORTS, type="topic", durable=True)
 REJECTED_EXCHANGE = Exchange(REJECTED, type="fanout", durable=True)
 UNROUTED_EXCHANGE = Exchange(UNROUTED, type="fanout", durable=True)
 DEAD_EXCHANGE = Exchange(DEAD, type="fanout", durable=True)
@@ -168,7 +170,8 @@ def declare(connection: Connection, accounts: Iterable[str], embedded: bool) -> 
     Return the names of those that stand there as the version before declared them.
     """
     with connection.channel() as channel:
-        for exchange in (OUTCOMES_EXCHANGE, UNROUTED_EXCHANGE, jobs_exchange(embedded)):
+        outwards = OUTCOMES_EXCHANGE, REPORTS_EXCHANGE
+        for exchange in (*outwards, UNROUTED_EXCHANGE, jobs_exchange(embedded)):
             exchange(channel).declare()
         found = _declare_queues(connection, _all_queues(accounts, embedded))
         if embedded:

@@ -171,7 +171,7 @@ def _check(body: Mapping[str, Any], asked: Asked, now: datetime) -> None:
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         raise Problem(_fault(asked, fault), _USAGE) from None
-    for number, order in enumerate(message.orders):
+    for number, order in enumerate(message.orders or ()):
         if isinstance(order, BadElement):  # a worker would refuse it, and do the others
             raise Problem(_id_fault(asked.ids, number), _USAGE)
     if message.deadline is not None and message.deadline <= now:

@@ -153,7 +153,7 @@ def arguments_of(message: Any) -> TaskArguments:
     if "task" in message.headers:
         return celery_arguments(message)
     value = read_json(body_of(message), _encoding(message))
-    if isinstance(value, dict) and not value.keys() & {"account", "orders"}:
+    if isinstance(value, dict) and not value.keys() & {"account", "orders", "scope"}:
         _refuse_wrapped(value)
     return TaskArguments(value)
 
@@ -165,7 +165,7 @@ def _refuse_wrapped(value: Mapping[str, Any]) -> None:
         text = "a Celery message of protocol 1; send protocol 2, or the job alone as plain JSON"
         raise InvalidJob("bad_task", text, job_id_of(kwargs.get("job")))
     for name, inner in value.items():
-        if isinstance(inner, dict) and "orders" in inner:
+        if isinstance(inner, dict) and inner.keys() & {"orders", "scope"}:
             text = f"an envelope, with the job in {name[:64]!r}; send the job alone as raw JSON"
             raise InvalidJob("envelope", text, job_id_of(inner))
 

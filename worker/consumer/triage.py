@@ -198,7 +198,7 @@ class _Reader(NamedTuple):
         headers, info = message.headers, message.delivery_info
         delivery = JobDelivery(
             parsed=parsed,
-            orders=len(arguments.job["orders"]),
+            orders=len(arguments.job.get("orders") or ()),
             task=_task_of(headers) if "task" in headers else NO_TASK,
             eta=headers.get("eta"),
             progress=arguments.progress,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, NoReturn, Required
+from typing import Annotated, Any, Literal, NoReturn, Required
 
 from pydantic import (
     AwareDatetime,
@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
     with_config,
 )
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 #: Largest message that is read.
@@ -30,6 +31,9 @@ MOST_BYTES = 1 << 20
 MOST_ORDERS = 10_000
 #: The longest id, in characters.
 MOST_ID = 100
+#: The longest time (seconds) for which the orders of a scope are kept away.
+MOST_HOLD_S = 3600.0
+MOST_SYMBOLS = 1000
 #: How long a job has if it does not say.
 DEFAULT_DEADLINE = timedelta(minutes=5)
 #: Header of a rejected message: the key that it was sent with, so that it can be sent again.
@@ -140,10 +144,75 @@ _Element = Annotated[
 ]
 
 
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: given for name, given in value.items() if given is not None}
+
+
+#: An id that stays must be the very one: beyond 2^53 a number may have been rounded.
+_ExceptId = OrderId | Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]
+
+
+class ScopeMessage(BaseModel):
+    """Which open orders of the account: those that fit all that is said, at least one word."""
+
+    model_config = ConfigDict(
+        strict=True, title="Scope", extra="forbid", json_schema_extra={"minProperties": 1}
+    )
+
+    symbols: (
+        Annotated[
+            list[Annotated[str, StringConstraints(min_length=1, max_length=256)]],
+            Field(min_length=1, max_length=MOST_SYMBOLS),
+        ]
+        | None
+    ) = Field(None, description="Instruments, in the venue's spelling.")
+    ord_types: (
+        Annotated[
+            list[Literal["limit", "market", "trigger", "trailing_stop", "tp_sl"]],
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    side: Literal["buy", "sell"] | None = None
+    client_order_id_prefix: (
+        Annotated[str, StringConstraints(min_length=1, max_length=MOST_ID)] | None
+    ) = Field(None, description="Of orders whose client order ids begin with it.")
+    except_: Annotated[list[_ExceptId], Field(min_length=1, max_length=MOST_ORDERS)] | None = (
+        Field(None, alias="except", description="Ids that stay, of either kind.")
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _says_something(cls, value: Any) -> Any:
+        found = _without_nulls(value)
+        if found == {}:
+            raise PydanticCustomError("bad_scope", 'says nothing; all orders are "all"')
+        return found
+
+
+#: A job has one of the two, and null is the same as left out.
+_ORDERS_OR_SCOPE: dict[str, Any] = {
+    "oneOf": [
+        {
+            "required": ["orders"],
+            "properties": {"orders": {"type": "array"}, "scope": {"type": "null"}},
+        },
+        {
+            "required": ["scope"],
+            "properties": {"orders": {"type": "null"}, "scope": {"not": {"type": "null"}}},
+        },
+    ]
+}
+
+
 class JobMessage(BaseModel):
     """A cancel job as producers send it. A field that is null is left out."""
 
-    model_config = ConfigDict(strict=True, title="CancelJob")
+    model_config = ConfigDict(
+        strict=True, title="CancelJob", json_schema_extra=_ORDERS_OR_SCOPE
+    )
 
     job_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
         None, description="Idempotency key; the AMQP message_id, or a new UUID, if left out."
@@ -157,8 +226,16 @@ class JobMessage(BaseModel):
     ord_type: Label | None = Field(
         None, description="For all orders that do not say their own."
     )
-    orders: list[_Element] = Field(
-        min_length=1, max_length=MOST_ORDERS, description="Ids, or objects with an id."
+    orders: Annotated[list[_Element], Field(min_length=1, max_length=MOST_ORDERS)] | None = (
+        Field(None, description="Ids, or objects with an id; this or `scope`.")
+    )
+    scope: Literal["all"] | ScopeMessage | None = Field(
+        None, description="In place of ids: all open orders of the account, or which of them."
+    )
+    hold_s: Annotated[float, Field(ge=0, le=MOST_HOLD_S)] | None = Field(
+        None,
+        description="So many seconds after acceptance an order of the scope that appears is "
+        "canceled, too; 5 for a kill and 0 for a routine job if left out.",
     )
     deadline: Deadline | None = Field(
         None, description="No new cancel after it; 5 minutes after acceptance if left out."
@@ -169,10 +246,13 @@ class JobMessage(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {name: given for name, given in value.items() if given is not None}
+    def _orders_or_scope(cls, value: Any) -> Any:
+        found = _without_nulls(value)
+        if isinstance(found, dict) and ("orders" in found) is ("scope" in found):
+            if "orders" not in found:
+                raise PydanticCustomError("no_orders", "neither orders nor scope is stated")
+            raise PydanticCustomError("orders_and_scope", "state orders or scope, not both")
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,15 +348,25 @@ def validated(value: Any) -> JobMessage:
     try:
         return JobMessage.model_validate(value)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
+        fault = _first_fault(error, value)
+        where = ".".join(str(part) for part in fault["loc"] if part != "ScopeMessage")
         raise InvalidJob(
-            _code(fault["loc"], fault["type"]), f"{where}: {fault['msg']}"
+            _code(fault["loc"], fault["type"]), f"{where or 'job'}: {fault['msg']}"
         ) from None
 
 
+def _first_fault(error: ValidationError, value: Mapping[str, Any]) -> Any:
+    """Return the first fault; of an object as scope not that it is another word than "all"."""
+    faults = error.errors(include_input=False, include_url=False)
+    if faults[0]["loc"][:1] != ("scope",) or not isinstance(value["scope"], dict):
+        return faults[0]
+    return next(fault for fault in faults if "ScopeMessage" in fault["loc"])
+
+
 def _code(where: tuple[int | str, ...], fault: str) -> str:
-    field = str(where[0]) if where else "job"
+    if not where:
+        return fault
+    field = str(where[0])
     if fault == "missing":
         return f"no_{field}"
     words = {("orders", "too_short"): "no_orders", ("orders", "too_long"): "too_many_orders"}
@@ -284,11 +374,17 @@ def _code(where: tuple[int | str, ...], fault: str) -> str:
 
 
 _KNOWN = frozenset(JobMessage.model_fields)
+#: What means nothing of a job that states its orders.
+_OF_SCOPES = frozenset({"hold_s"})
 _KNOWN_OF_ORDERS = frozenset(OrderItem.__annotations__)
 
 
 def unknown_fields(value: dict[str, Any]) -> tuple[str, ...]:
     """Return at most 16 names of fields of a valid message that mean nothing here."""
-    items = (item for item in value["orders"] if isinstance(item, dict))
+    orders = value.get("orders")
+    if orders is None:
+        return tuple(sorted(value.keys() - _KNOWN))[:16]
+    items = (item for item in orders if isinstance(item, dict))
     strange = {f"orders.{key}" for key in set[str]().union(*items) - _KNOWN_OF_ORDERS}
-    return tuple(sorted((value.keys() - _KNOWN) | strange))[:16]
+    known = _KNOWN - _OF_SCOPES
+    return tuple(sorted((value.keys() - known) | strange))[:16]

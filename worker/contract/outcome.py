@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,6 +45,10 @@ class OutcomeMessage(BaseModel):
         "where the producer did not state it.",
     )
     job_reason: str = Field(default="", description="The `reason` of the job, as it was sent.")
+    found_by: Literal["scope"] | None = Field(
+        default=None,
+        description="`scope`: the job named no ids, and its worker found this one.",
+    )
     tags: dict[str, str]
     accepted_at: str
     finished_at: str

@@ -78,6 +78,8 @@ def _read_job(
 ) -> ParsedJob:
     message = validated(value)
     account = _account(message, envelope, accounts)
+    if message.scope is not None:
+        raise InvalidJob("unsupported_scope", "this worker serves no scopes yet; name the ids")
     venue, asked, rounded = account.venue, _asked(message), _rounded(message)
     named = [
         said if isinstance(said, Refusal) else name_order(venue, order_id, said)
@@ -141,7 +143,7 @@ def _asked(message: JobMessage) -> dict[str, Words | Refusal]:
     common = sys.intern(message.symbol or "")  # thousands of jobs say the same
     nothing = (message.kind, message.ord_type or "any", common)
     asked: dict[str, Words | Refusal] = {}
-    for place, item in enumerate(message.orders):
+    for place, item in enumerate(message.orders or ()):
         said: Words | Refusal
         if isinstance(item, BadElement):
             said = _unreadable(f"orders[{place}]", item.value, common)
@@ -160,7 +162,7 @@ def _asked(message: JobMessage) -> dict[str, Words | Refusal]:
 
 def _rounded(message: JobMessage) -> frozenset[str]:
     """Return the ids that came as numbers which their producer may have rounded."""
-    given = [item["id"] if isinstance(item, dict) else item for item in message.orders]
+    given = [item["id"] if isinstance(item, dict) else item for item in message.orders or ()]
     numbers = {str(number) for number in given if _is_rounded(number)}
     if not numbers:
         return frozenset()
