@@ -439,13 +439,27 @@ def _conclusive(progress: OrderProgress) -> OrderProgress:
 
 
 def _missed(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> OrderProgress:
-    """Note that a read which should show the order, if it is open, did not."""
+    """Note that a read which should show the order, if it is open, did not.
+
+    Each of several may be the one that does: what counts is the oldest of those that count now.
+    """
     is_whole = not said.more and _follows(said, progress.search.read)
-    shows_open = asked.route.life_stage < ENDED_STAGE
-    if not is_whole or not shows_open or progress.ord_type not in asked.route.ord_types:
+    should_show = {route.name for route in _showing_if_open(progress, asked.venue)}
+    if not is_whole or asked.route.name not in should_show:
         return progress
     since = progress.missing_since or asked.ended
-    return progress._replace(missing_since=since, missing_until=asked.started)
+    is_first = should_show.isdisjoint(progress.search.absent_from)
+    until = asked.started if is_first else min(progress.missing_until, asked.started)
+    return progress._replace(missing_since=since, missing_until=until)
+
+
+def _showing_if_open(progress: OrderProgress, venue: Venue) -> list[Route]:
+    """Return the look-ups that show an order of this type while it is open."""
+    return [
+        route
+        for route in lookup_routes(venue, progress.shape)
+        if route.life_stage < ENDED_STAGE and progress.ord_type in route.ord_types
+    ]
 
 
 def _confirm(progress: OrderProgress) -> OrderProgress:

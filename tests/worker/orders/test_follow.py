@@ -742,6 +742,25 @@ def test_a_doubt_of_the_order_itself_is_none_of_the_record(reason: str) -> None:
     assert expire(progress).status is CancelStatus.UNCONFIRMED
 
 
+def test_each_list_that_may_hide_an_order_is_read_after_it_was_hidden_for_so_long() -> None:
+    """Nobody knows which one does: the first is read again, though others were read since."""
+    hidden_until = LATE_S + MUTE.hidden_s
+    progress = looking_up(MUTE)._replace(
+        phase=Phase.CONFIRM, seen_open=True, missing_since=LATE_S
+    )
+    read_last: dict[str, float] = {}
+
+    started = hidden_until - 1.0
+    course: Transition = NextStep(progress)
+    while isinstance(course, NextStep):
+        read_last[next_route(course.progress, MUTE).name] = started
+        course, started = step(course.progress, MUTE, ABSENT, started), started + 2.0
+
+    assert final(course) == (CancelStatus.CLOSED, "no_record")
+    open_lists = ("open_trailing", "open_limit", "open_market")
+    assert min(read_last[name] for name in open_lists) >= hidden_until
+
+
 def test_only_the_lists_of_its_type_can_miss_an_order() -> None:
     """A list of another type never shows it, hidden or not."""
     known = at(CONFIRM, ord_type=OrdType.TRAILING_STOP, type_known=True, missing_since=0.0)
