@@ -56,6 +56,7 @@ CONDITIONAL = frozenset({OrdType.TRIGGER, OrdType.TRAILING_STOP, OrdType.TP_SL, 
 ROW_TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
 #: Words of an algo order that fired; what it placed is another order.
 FIRED = frozenset({"TRIGGERING", "TRIGGERED", "FINISHED"})
+QUOTAS = ("account", "address")
 #: Ids sought in one list: not documented; a bound on what is judged in one go.
 WIDE_IDS = 500
 
@@ -66,14 +67,12 @@ def _weighing(weight: int) -> tuple[Cost, ...]:
 
 
 def _cancel(name: str, path: str, **more: Any) -> Route:
-    quotas = (name if name == "cancel_batch" else "cancel_one", "account", "address")
-    return Route(name, Purpose.CANCEL, "DELETE", path, BOTH_KINDS, quotas=quotas, **more)
+    return Route(name, Purpose.CANCEL, "DELETE", path, BOTH_KINDS, quotas=QUOTAS, **more)
 
 
 def _look(name: str, path: str, weight: int, **more: Any) -> Route:
-    quotas = ("lookup", "account", "address")
     return Route(
-        name, Purpose.LOOKUP, "GET", path, BOTH_KINDS, quotas=quotas, costs=_weighing(weight),
+        name, Purpose.LOOKUP, "GET", path, BOTH_KINDS, quotas=QUOTAS, costs=_weighing(weight),
         **more,
     )  # fmt: skip
 
@@ -184,11 +183,12 @@ class Binance(Venue):
         product = self.chosen["product"]
         self.base_url, self.routes = BASE_URLS[product], ROUTES[product]
         self.read_lag_s = READ_LAGS_S[product]
-        # Only weight is limited, and cancels count for nothing else: twenty a second of a key,
-        # half of the address's, is this project's choice.
-        each = dict.fromkeys(("cancel_one", "lookup", "account"), Quota(20, 1.0))
-        batch = {"cancel_batch": Quota(20, 1.0)} if product == "usdm" else {}
-        self.quotas = batch | each | {"address": Quota(WEIGHTS[product], 60.0, "address")}
+        self.quotas = {
+            # Only weight is limited (general-info). So many requests a second are this project's
+            # choice: a routine job is spaced by it, and a kill finds tokens.
+            "account": Quota(50, 1.0),
+            "address": Quota(WEIGHTS[product], 60.0, "address"),
+        }
 
     def build(self, batch: Batch) -> HttpRequest:
         """Put symbol and ids into the query, percent-encoded."""
