@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 
 from venues.base import Batch, Route
-from venues.words import IdKind, OrderRef, Purpose
+from venues.words import IdKind, OrderRef, OrdType, Purpose
 from worker.lane.submission import Submission
 from worker.orders.judge import Judgement
-from worker.orders.progress import OrderProgress, Phase
+from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase
 from worker.pacing.pace import NEVER
 
 #: Route, page, and what ids must share to travel together.
 GroupKey = tuple[str, int, tuple[str, ...]]
+#: What finds an id in the lane. A venue order id is its own key, as nearly all are such.
+EntryKey = str | tuple[object, ...]
+#: What a job stated of an order beside its id: one value for all of which it states the same.
+Stated = tuple[IdKind, str, OrdType]
 #: Up to this many times the ids wanted, sorting the heap is faster than popping it.
 _WHOLE_QUEUE = 32
 #: Sorts an id whose cancel waits for its look before all others: beyond any number.
@@ -23,12 +28,13 @@ _BEFORE_ALL = -(1 << 60)
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One id in the lane, once however many tasks ask for it."""
+    """One id in the lane, once however many tasks ask for it: 100,000 may be here."""
 
-    key: tuple[object, ...]
-    ref: OrderRef
+    key: EntryKey
+    id: str
+    stated: Stated
     progress: OrderProgress
-    owners: list[Submission]  # in the order in which they came
+    owners: tuple[Submission, ...]  # in the order in which they came
     seq: int
     kill: bool
     received_at: float  # when the worker read the message of the first that asked for it
@@ -37,6 +43,11 @@ class Entry:
     group: Group | None = None
     in_flight: bool = False
     sight: tuple[float, Judgement] | None = None  # shown open to a look for others, begun when
+
+    @property
+    def ref(self) -> OrderRef:
+        """Its reference, as the first job stated it."""
+        return OrderRef(self.id, *self.stated)
 
     @property
     def known(self) -> OrderRef:
@@ -55,6 +66,12 @@ class Entry:
         for owner in self.owners:  # nearly always one, and asked for each id that leaves
             deadline = max(deadline, owner.deadline)
         return deadline
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def stated(*words: *Stated) -> Stated:
+    """Return one value for all orders of which jobs state the same."""
+    return words
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import itertools
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from venues.words import OPEN_STATES, CancelStatus, IdKind, OrderRef, OrdStatus
 from worker.lane.advisory import AdvisoryLooks
 from worker.lane.entry import (
     Entry,
+    EntryKey,
     Group,
     Sending,
     dequeue,
@@ -27,6 +28,7 @@ from worker.lane.entry import (
     is_lookup,
     is_urgent,
     may_share,
+    stated,
 )
 from worker.lane.groups import Groups
 from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
@@ -110,8 +112,7 @@ class Lane:
         self._lists = WholeLists()
         self._advisory_looks = AdvisoryLooks(venue)
         self._seq = itertools.count()
-        self._entries: dict[tuple[object, ...], Entry] = {}
-        self._owners: dict[Submission, None] = {}
+        self._entries: dict[EntryKey, Entry] = {}
         self._leaving: set[Submission] = set()
         self._ids_in_flight = 0
         self._groups = Groups(venue)
@@ -146,44 +147,35 @@ class Lane:
             self._leaving.add(owner)
         cohort = cohort._replace(progress=came(cohort.progress, now))
         owner.came_at = cohort.progress.came_at
-        for ref in cohort.refs():
-            key: tuple[object, ...] = (ref.kind, ref.id)
-            if cohort.progress.other_form:
-                # Whoever says the kind does not share with who leaves it open.
-                key = (_EITHER_KIND, ref.id)
+        progress, came_at = cohort.progress, min(now, owner.received_at)
+        # Whoever says the kind does not share with who leaves it open.
+        kind = _EITHER_KIND if progress.other_form else progress.kind
+        words = stated(progress.kind, cohort.symbol, cohort.ord_type)
+        for order_id in cohort.ids:
+            key = _key(kind, order_id)
             entry = self._entries.get(key)
             if entry is not None and not may_share(entry):
-                key, entry = (*key, next(self._seq)), None
+                key, entry = (key, next(self._seq)), None
             if entry is None:
-                entry = self._entries[key] = self._item(key, ref, cohort.progress, owner, now)
+                seq, kill = next(self._seq), owner.kill
+                entry = Entry(key, order_id, words, progress, (owner,), seq, kill, came_at)
+                self._entries[key] = entry
                 fresh.append(entry)
             else:
-                self._share(entry, owner, cohort.progress, now)
+                self._share(entry, owner, progress, now)
             asked.append(entry)
-        self._owners[owner] = None
         owner.entries += tuple(asked)
         owner.waits += len(asked)
         self._queue(fresh, now, now)
         if owner.kill and cohort.progress.phase is Phase.CANCEL:
             self._advisory_looks.add(fresh)
 
-    def _item(
-        self,
-        key: tuple[object, ...],
-        ref: OrderRef,
-        progress: OrderProgress,
-        owner: Submission,
-        now: float,
-    ) -> Entry:
-        came_at = min(now, owner.received_at)
-        return Entry(key, ref, progress, [owner], next(self._seq), owner.kill, came_at)
-
     def _share(
         self, entry: Entry, owner: Submission, progress: OrderProgress, now: float
     ) -> None:
         """Another job asks for an id that is here: it may know more, or be in a hurry."""
         self._learn(entry, progress, now)
-        entry.owners.append(owner)
+        entry.owners += (owner,)
         if owner.kill and not entry.kill:
             self._hurry(entry, now)
 
@@ -213,7 +205,7 @@ class Lane:
     def withdraw(self, owner: Submission, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
         owner.withdrawn = why
-        if owner in self._owners:
+        if owner.waits:
             self._leaving.add(owner)
         for entry in owner.entries:
             if not entry.in_flight and owner in entry.owners:
@@ -238,7 +230,8 @@ class Lane:
 
     def withdraw_all(self, why: str, now: float) -> None:
         """Give every task its waiting ids back: the worker stops, or lost the lane."""
-        for owner in list(self._owners):
+        owners = chain.from_iterable(entry.owners for entry in self._entries.values())
+        for owner in sorted(set(owners), key=lambda owner: owner.number):
             self.withdraw(owner, why, now)
         self.standing.forget()
 
@@ -378,9 +371,9 @@ class Lane:
         """Learn what a reply shows of orders that wait here and were not asked about."""
         next_step = cache(lambda progress, judged: step(progress, judged, asked))
         for (kind, order_id), judged in others.items():
-            entry = self._entries.get((kind, order_id))
+            entry = self._entries.get(_key(kind, order_id))
             if entry is None:
-                entry = self._entries.get((_EITHER_KIND, order_id))
+                entry = self._entries.get(_key(_EITHER_KIND, order_id))
             if entry is None or entry.progress.kind is not kind:
                 continue
             is_open = judged.ord_status in OPEN_STATES
@@ -598,7 +591,7 @@ class Lane:
                 break
             while len(entries) < most and (taken := source.take(most - len(entries))):
                 for entry in taken:
-                    named = (entry.progress.kind, entry.ref.id)
+                    named = (entry.progress.kind, entry.id)
                     if entry.deadline <= now:
                         self._expire(entry, now)
                     elif named in ids:
@@ -701,9 +694,9 @@ class Lane:
         """Tell that no such order is found, but only jobs that came long enough ago."""
         waiting: dict[float, list[Entry]] = {}
         for entry in entries:
-            for owner in list(entry.owners):
+            for owner in entry.owners:
                 if owner.came_at <= word.progress.came_at:
-                    self._hand(owner, word.outcome(entry.ref.id))
+                    self._hand(owner, word.outcome(entry.id))
                     self._disown(owner, entry)
             if entry.owners:
                 came_at = min(owner.came_at for owner in entry.owners)
@@ -716,7 +709,7 @@ class Lane:
 
     def _finish(self, entries: Sequence[Entry], word: FinalWord) -> None:
         for entry in entries:
-            self._give_back(entry, word.outcome(entry.ref.id))
+            self._give_back(entry, word.outcome(entry.id))
 
     def _give_back(self, entry: Entry, result: Result) -> None:
         for owner in entry.owners:
@@ -732,20 +725,23 @@ class Lane:
             self._holds.forget(entry)
         if not self._entries:
             self._load.caught_up(self)
-        for owner in list(entry.owners):
+        for owner in entry.owners:
             self._disown(owner, entry)
 
     def _disown(self, owner: Submission, entry: Entry) -> None:
-        entry.owners.remove(owner)
+        entry.owners = tuple([other for other in entry.owners if other is not owner])
         owner.waits -= 1
         if not owner.waits:
             owner.entries = ()
-            del self._owners[owner]
             self._leaving.discard(owner)
 
     def asks(self, owner: Submission) -> bool:
         """Say whether a job still waits for ids."""
-        return owner in self._owners
+        return owner.waits > 0
+
+
+def _key(kind: str, order_id: str) -> EntryKey:
+    return order_id if kind == IdKind.VENUE else (kind, order_id)
 
 
 #: Ids that were refused for rate just now wait at the broker, not in a thread.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, NamedTuple
 
 from venues.words import CancelOutcome
 from worker.orders.retry import Returned
 from worker.pacing.pace import NEVER
+
+
+_numbers = count(1)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -25,7 +29,7 @@ class Submission:
     deadline: float
     received_at: float = NEVER  # when the worker read the job's message; infinite: unknown
     trace: str = ""  # the job's traceparent
-    number: int = 0
+    number: int = field(default_factory=_numbers.__next__)
     withdrawn: str = ""  # why the job wants its ids back, as soon as they are not in flight
     # In the lane only, and here as tens of thousands of jobs of one id may wait:
     came_at: float = NEVER  # as in `OrderProgress`, of all its ids

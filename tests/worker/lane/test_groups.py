@@ -18,7 +18,7 @@ def entries(*ids: str, symbol: str = "AAA", kill: bool = False, **known: object)
     """Return ids of which the same is known."""
     refs = [OrderRef(order_id, IdKind.VENUE, symbol) for order_id in ids]
     progress: OrderProgress = new_progress(refs[0])._replace(**known)  # type: ignore[arg-type]
-    return [Entry((ref.id,), ref, progress, [], next(_seq), kill, 5.0) for ref in refs]
+    return [Entry(r.id, r.id, r[1:4], progress, (), next(_seq), kill, 5.0) for r in refs]
 
 
 def held(queues: Groups) -> dict[tuple[str, str], tuple[list[str], int]]:

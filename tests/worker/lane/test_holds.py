@@ -299,7 +299,7 @@ def test_nobody_waits_while_the_process_keeps_up(load: Load) -> None:
 def item_of(number: int, *, type_known: bool = False) -> Entry:
     ref = OrderRef(str(number), IdKind.VENUE, "BTC", OrdType.LIMIT)
     progress = new_progress(ref)._replace(type_known=type_known)
-    return Entry((number,), ref, progress, [], number, True, 5.0)
+    return Entry(ref.id, ref.id, ref[1:4], progress, (), number, True, 5.0)
 
 
 def group_at(route: Route, entry: Entry) -> Group:
@@ -389,7 +389,9 @@ def place(
     """Return the place of a group whose head came as the seq-th."""
     ref = OrderRef(str(seq), IdKind.VENUE)
     progress = new_progress(ref)._replace(phase=Phase.PRECHECK if looking else Phase.CONFIRM)
-    head = Entry((seq,), ref, progress, [], seq, kill, NOW_S, since=NOW_S - waited_s)
+    head = Entry(
+        ref.id, ref.id, ref[1:4], progress, (), seq, kill, NOW_S, since=NOW_S - waited_s
+    )
     return priority(Group(route, 1, size=size), head, NOW_S)
 
 
