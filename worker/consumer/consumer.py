@@ -7,7 +7,6 @@ with the same delivery tag, so acknowledging the task acknowledges the producer'
 from __future__ import annotations
 
 import itertools
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from venues.words import CancelJob, Priority
 from worker.consumer.bundles import Bundles, LaneKey
 from worker.consumer.dispatch import Dispatcher
 from worker.consumer.intake import Bounds, LaneIntake, Load
-from worker.consumer.lane_message import LaneMessage
+from worker.consumer.lane_message import LaneMessage, Source
 from worker.consumer.settle import Settler
 from worker.consumer.task_message import (
     routing_key_of,
@@ -77,6 +76,7 @@ class CancelConsumer(Consumer):
     ownership: Any  # set by that step
     _dispatcher: Dispatcher
     _intakes: dict[LaneKey, LaneIntake]
+    _sources: dict[LaneKey, Source]  # of the newest consumer of each lane
     _start_task: Callable[[Any], None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -89,7 +89,6 @@ class CancelConsumer(Consumer):
         self._log = structlog.get_logger()
         self._ended: deque[tuple[LaneMessage, Callable[[], None]]] = deque()
         self._settles = False  # the event loop will do so
-        self._soon = self._let_go  # bound once: each message keeps it
         self._bundles = Bundles(self._start_bundle)
         self._settler = Settler(self.runtime, self._acknowledge, self._dead_letter)
 
@@ -121,18 +120,19 @@ class CancelConsumer(Consumer):
 
     def _hold(self, message: Any, job: CancelJob) -> LaneMessage:
         """Return what is kept of a job's message, and count it."""
-        held = LaneMessage(
-            self._intakes[job.account, job.priority],
-            len(job.refs),
-            len(message.body),
-            sys.intern(str(message.delivery_info.get("consumer_tag"))),
-            message.channel,
-            message.delivery_tag,
-            self._soon,
-        )
+        source = self._source_of(message, (job.account, job.priority))
+        held = LaneMessage(source, len(job.refs), len(message.body), message.delivery_tag)
         held.count_in()
         self._take_more(job.account, job.priority)
         return held
+
+    def _source_of(self, message: Any, lane: LaneKey) -> Source:
+        """Return what the messages of a lane share that come by the same consumer."""
+        consumer, source = message.delivery_info.get("consumer_tag"), self._sources.get(lane)
+        if source is None or source.consumer != consumer:
+            source = Source(self._intakes[lane], consumer, message.channel, self._let_go)
+            self._sources[lane] = source
+        return source
 
     def _let_go(self, held: LaneMessage, act: Callable[[], None]) -> None:
         """Settle a message soon: only the event loop writes to its connection."""
@@ -170,7 +170,7 @@ class CancelConsumer(Consumer):
         for bundle in self._bundles.gathering():
             bundle.give_up(self.runtime.lanes(bundle.account))
         self._bundles = Bundles(self._start_bundle)
-        self._intakes = self._new_intakes()
+        self._intakes, self._sources = self._new_intakes(), {}
         return connection
 
     def _is_open(self, connection: Any) -> bool:

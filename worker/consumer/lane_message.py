@@ -12,34 +12,44 @@ from worker.consumer.intake import LaneIntake
 Soon = Callable[["LaneMessage", Callable[[], None]], None]
 
 
-@dataclass(slots=True, eq=False)
-class LaneMessage:
-    """Only what is needed to let it go: thousands are here at once."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What all messages of one consumer of a lane share."""
 
     intake: LaneIntake
-    ids: int
-    size: int  # bytes
-    consumer: str  # the tag of the consumer that it came by
-    _channel: Any
+    consumer: str  # its tag
+    channel: Any
+    soon: Soon
+
+
+@dataclass(slots=True, eq=False)
+class LaneMessage:
+    """Only what is needed to let it go: 100,000 may be here at once."""
+
+    _source: Source
+    _ids: int
+    _size: int  # bytes
     _tag: int
-    _soon: Soon
 
     def acknowledge(self) -> None:
         """Have the broker forget it."""
-        self._soon(self, lambda: self._channel.basic_ack(self._tag))
+        source = self._source
+        source.soon(self, lambda: source.channel.basic_ack(self._tag))
 
     def dead_letter(self) -> None:
         """Have the broker move it to `cancel.dead`."""
-        self._soon(self, lambda: self._channel.basic_reject(self._tag, requeue=False))
+        source = self._source
+        source.soon(self, lambda: source.channel.basic_reject(self._tag, requeue=False))
 
     def requeue(self) -> None:
         """Give it back."""
-        self._soon(self, lambda: self._channel.basic_reject(self._tag, requeue=True))
+        source = self._source
+        source.soon(self, lambda: source.channel.basic_reject(self._tag, requeue=True))
 
     def count_in(self) -> None:
         """Count it where its lane's messages are counted."""
-        self.intake.take(self.consumer, self.ids, self.size)
+        self._source.intake.take(self._source.consumer, self._ids, self._size)
 
     def count_out(self) -> None:
         """Count it no longer."""
-        self.intake.let_go(self.consumer, self.ids, self.size)
+        self._source.intake.let_go(self._source.consumer, self._ids, self._size)

@@ -27,7 +27,7 @@ from worker.jobs.submit import (
     fresh_ids,
     looks_first,
 )
-from worker.lane.submission import Result, Submission
+from worker.lane.submission import Result
 from worker.orders.forms import expire
 from worker.orders.progress import Cohort, cohorts, new_progress
 from worker.orders.retry import RetryDecision, Returned, retry_decision
@@ -54,7 +54,7 @@ class JobRun:
         "left",
         "message",
         "missing",
-        "submission",
+        "number",
         "task",
         "until",
     )
@@ -65,7 +65,7 @@ class JobRun:
         Raises:
             ValidationError: what the message carries of earlier tries cannot be read.
         """
-        job = delivery.parsed.job
+        job, submission = delivery.parsed.job, delivery.submission
         progress = read_progress(delivery.progress)
         self._runtime = runtime
         self._progress = progress
@@ -73,12 +73,12 @@ class JobRun:
         self.task = delivery.task
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
-        self.submission: Submission | None = delivery.submission
+        self.number = submission.number if submission else 0  # of its submission; 0: none
         self.missing = len(self.job.refs)
         self.left: Sequence[Returned] = ()
         self.decision: RetryDecision | None = None
         self.ended = False  # its message was let go
-        self.deadline = self.submission.deadline if self.submission else deadline_of(self.job)
+        self.deadline = submission.deadline if submission else deadline_of(self.job)
         hold_s = longest_hold_s(
             quarantined=delivery.quarantined,
             attempt=self.attempt,
@@ -113,7 +113,7 @@ class JobRun:
             log_accepted(self.job, len(self.job.refs) + len(refused))
             for outcome in refused:
                 self.report.refused(outcome, utc_now())
-        if self.submission is not None or not self.missing:
+        if self.number or not self.missing:
             return
         settings, again = self._runtime.settings, delivery.redelivered
         ids, now = _ids(self.job, self._progress, settings, again), time.monotonic()
@@ -127,8 +127,12 @@ class JobRun:
             )
         else:
             came_at = math.inf if self._progress else delivery.parsed.came_at
-            bundle.submit(delivery, ids, came_at)
-            self.submission = delivery.submission
+            self.number = bundle.submit(delivery, ids, came_at)
+
+    def keep_no_ids(self) -> None:
+        """Drop the ids, which come back from their lane: thousands of jobs wait meanwhile."""
+        if self._earlier is None:
+            self.job = replace(self.job, refs=())
 
     def take(self, results: Sequence[Result]) -> None:
         """Tell what came of some ids; keep those that their lane gives back."""
@@ -180,12 +184,11 @@ class BundleRun:
     ) -> None:
         """Prepare; `retry` publishes what goes on with a job that has ids left."""
         self._bundle = bundle
-        self._inbox = bundle.inbox
+        self._inbox = bundle.inbox.queue
         self._lanes = runtime.lanes(bundle.account)
         self._runtime = runtime
         self._retry = retry
         self._open = 0
-        self._at_lane: list[tuple[Submission, JobRun]] = []
         self._by_number: dict[int, JobRun] = {}
         self._ask_back_at = math.inf
         self._log = structlog.get_logger()
@@ -203,9 +206,6 @@ class BundleRun:
                 self._begin(delivery)
             self._bundle.hand_in(self._lanes)
             self._bundle.deliveries.clear()
-            # Only now each has its number.
-            self._by_number = {submission.number: run for submission, run in self._at_lane}
-            self._at_lane.clear()
             while self._open:
                 self._step()
         finally:
@@ -222,8 +222,9 @@ class BundleRun:
 
     def _start(self, run: JobRun, delivery: JobDelivery) -> None:
         run.begin(self._bundle, delivery)
-        if run.missing and run.submission is not None:
-            self._at_lane.append((run.submission, run))
+        if run.missing and run.number:
+            self._by_number[run.number] = run
+            run.keep_no_ids()
             self._ask_back_at = min(self._ask_back_at, run.until)
         else:
             self._conclude(run)
@@ -247,15 +248,15 @@ class BundleRun:
         for run in self._by_number.values():
             if run.until > now:
                 next_at = min(next_at, run.until)
-            elif run.submission is not None:
+            else:
                 run.until = math.inf
                 why = "deadline" if run.deadline <= now else "held_long"
-                self._lanes.withdraw(run.submission, why)
+                self._lanes.withdraw(run.job.account, run.number, why)
         # Not for each by itself: they are looked through each time.
         self._ask_back_at = max(next_at, now + ASK_BACK_EVERY_S)
 
     def _take(self, run: JobRun, came: Came) -> None:
-        if run.submission is not None and run.submission.withdrawn == DISOWNED:
+        if self._bundle.inbox.released == DISOWNED:
             # The connection was lost, and the broker gives the job to the next owner, which
             # publishes all outcomes: two workers would not know the same.
             self._end(run)
@@ -295,9 +296,9 @@ class BundleRun:
             return
         run.ended = True
         self._open -= 1
-        if run.submission is not None:
-            self._by_number.pop(run.submission.number, None)
-            self._lanes.forget(run.submission)
+        if run.number:
+            self._by_number.pop(run.number, None)
+            self._lanes.forget(run.number)
 
     def _guarded(self, run: JobRun, act: Callable[[], None]) -> None:
         """Do something for a job; a fault of ours costs that job alone."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from typing import Any, NamedTuple, Protocol
 
 from venues.words import CancelJob, Priority
@@ -17,7 +16,7 @@ from worker.contract.outcome import utc_now
 from worker.jobs.parse import ParsedJob
 from worker.lane.submission import Submission
 from worker.orders.progress import Cohort, new_cohorts
-from worker.processes.client import LaneClient
+from worker.processes.client import Inbox, LaneClient
 from worker.settings import Settings
 
 
@@ -116,15 +115,20 @@ class Bundle:
     priority: Priority
     began_at: float  # when its first job was read (monotonic seconds)
     deliveries: list[JobDelivery] = field(default_factory=list)
-    inbox: SimpleQueue[Any] = field(default_factory=SimpleQueue[Any])
+    inbox: Inbox = field(init=False)
     #: Submissions that are not handed in yet: one message on the pipe carries several.
     waiting: list[tuple[Submission, Sequence[Cohort]]] = field(default_factory=list)
     ended: bool = False
 
-    def submit(self, delivery: JobDelivery, ids: Sequence[Cohort], received_at: float) -> None:
-        """Have a job's ids go to their lane with the next `hand_in`."""
+    def __post_init__(self) -> None:
+        """Have an inbox."""
+        self.inbox = Inbox(self.account)
+
+    def submit(self, delivery: JobDelivery, ids: Sequence[Cohort], received_at: float) -> int:
+        """Have a job's ids go to their lane with the next `hand_in`; return their number."""
         delivery.submission = submission_of(delivery.parsed.job, received_at)
         self.waiting.append((delivery.submission, ids))
+        return delivery.submission.number
 
     def hand_in(self, lanes: LaneClient) -> None:
         """Hand in the ids that wait for it."""
@@ -136,4 +140,4 @@ class Bundle:
         """Expect nothing more: its messages are the broker's, as the connection is lost."""
         for delivery in self.deliveries:
             if delivery.submission is not None:
-                lanes.forget(delivery.submission)
+                lanes.forget(delivery.submission.number)

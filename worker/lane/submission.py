@@ -11,7 +11,6 @@ from venues.words import CancelOutcome
 from worker.orders.retry import Returned
 from worker.pacing.pace import NEVER
 
-
 _numbers = count(1)
 
 
@@ -19,8 +18,8 @@ _numbers = count(1)
 class Submission:
     """One job at the lane of its account, from its ids' coming in until all are handed back.
 
-    Each process has a copy of its own, and the number names both. Times are monotonic seconds,
-    which the processes of one machine share.
+    It is made in Celery's process, which keeps no more of it than its number. Times are
+    monotonic seconds, which the processes of one machine share.
     """
 
     account: str
@@ -42,8 +41,7 @@ Result = CancelOutcome | Returned
 
 
 class Results(NamedTuple):
-    """What came back for some ids of one submission, and why it was withdrawn, if it was."""
+    """What came back for some ids of one submission."""
 
     number: int
-    withdrawn: str
     results: Sequence[Result]

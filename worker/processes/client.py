@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 from contextlib import suppress
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
@@ -58,15 +59,14 @@ class Came(NamedTuple):
     what: Sequence[Result] | LaneFailed
 
 
-#: Where what comes for some submissions is put.
-Inbox = SimpleQueue[Any]
+@dataclass(slots=True, eq=False)
+class Inbox:
+    """Where what comes for some submissions of an account is put."""
 
-
-class _Pending(NamedTuple):
-    """A submission, and the queue for its results."""
-
-    submission: Submission
-    inbox: Inbox
+    account: str
+    queue: SimpleQueue[Any] = field(default_factory=SimpleQueue[Any])
+    #: Why the lane has given its ids back: from then on the jobs are another worker's.
+    released: str = ""
 
 
 class LaneClient:
@@ -77,7 +77,7 @@ class LaneClient:
         self._process = process
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Inbox] = {}  # by the numbers of submissions
         self._asked: dict[int, Future[Mapping[str, LaneStats]]] = {}
         #: How the venue serves each account, as far as that ever changed.
         self.conditions: dict[str, AccountCondition] = {}
@@ -103,32 +103,29 @@ class LaneClient:
 
     def submit(self, jobs: Sequence[tuple[Submission, Sequence[Cohort]]], inbox: Inbox) -> None:
         """Hand the ids of jobs of one account in; what comes of them is put into the inbox."""
-        for submission, _ in jobs:
-            submission.number = next(self._numbers)
         with self._lock:
             for submission, _ in jobs:
-                self._pending[submission.number] = _Pending(submission, inbox)
+                self._pending[submission.number] = inbox
         packed = [(s, [cohort[:] for cohort in cohorts]) for s, cohorts in jobs]
         self._pipe.send(Submit(packed))
 
-    def forget(self, submission: Submission) -> None:
+    def forget(self, number: int) -> None:
         """Expect nothing more for a submission."""
         with self._lock:
-            self._pending.pop(submission.number, None)
+            self._pending.pop(number, None)
 
-    def withdraw(self, submission: Submission, why: str) -> None:
+    def withdraw(self, account: str, number: int, why: str) -> None:
         """Ask for a job's ids back; those in flight come when their reply is in."""
-        submission.withdrawn = submission.withdrawn or why
-        self._pipe.send(Withdraw(submission.account, submission.number, why))
+        self._pipe.send(Withdraw(account, number, why))
 
     # -- for the worker ------------------------------------------------------------------
 
     def release(self, account: str, why: str) -> None:
         """Give every job of an account its ids back: another worker owns the lane."""
         with self._lock:
-            for pending in self._pending.values():
-                if pending.submission.account == account:
-                    pending.submission.withdrawn = why
+            for inbox in set(self._pending.values()):
+                if inbox.account == account:
+                    inbox.released = why
         self._pipe.send(Release(account, why))
 
     def acquire(self, account: str, *, after_another: bool) -> None:
@@ -193,9 +190,9 @@ class LaneClient:
 
     def _fail(self, number: int, text: str) -> None:
         with self._lock:
-            pending = self._pending.pop(number, None)
-        if pending is not None:
-            pending.inbox.put(Came(number, LaneFailed(text)))
+            inbox = self._pending.pop(number, None)
+        if inbox is not None:
+            inbox.queue.put(Came(number, LaneFailed(text)))
 
     def _answer(self, number: int, lanes: Mapping[str, LaneStats]) -> None:
         answer = self._asked.pop(number, None)
@@ -204,12 +201,9 @@ class LaneClient:
 
     def _hand(self, came: Results) -> None:
         with self._lock:
-            pending = self._pending.get(came.number)
-        if pending is None:
-            return
-        submission = pending.submission
-        submission.withdrawn = submission.withdrawn or came.withdrawn
-        pending.inbox.put(Came(came.number, came.results))
+            inbox = self._pending.get(came.number)
+        if inbox is not None:
+            inbox.queue.put(Came(came.number, came.results))
 
     def _lost(self) -> NoReturn:
         """End this process, too: the broker gives unacknowledged jobs to another worker."""

@@ -168,9 +168,7 @@ class Driver:
             if not self.lane.asks(submission):
                 self._submissions.pop(submission.number, None)
         if found:
-            self._deliver(
-                [Results(s.number, s.withdrawn, results) for s, results in found.items()]
-            )
+            self._deliver([Results(s.number, results) for s, results in found.items()])
 
     def _tick(self) -> None:
         with self._changed:

@@ -125,7 +125,7 @@ def lanes(lines: list[str]) -> Iterator[LaneClient]:
 
 
 def handed_in(lanes: LaneClient, cohorts: list[Cohort]) -> tuple[Submission, Inbox]:
-    submission, inbox = job(), Inbox()
+    submission, inbox = job(), Inbox("desk")
     lanes.submit([(submission, cohorts)], inbox)
     return submission, inbox
 
@@ -133,27 +133,27 @@ def handed_in(lanes: LaneClient, cohorts: list[Cohort]) -> tuple[Submission, Inb
 def test_ids_come_back_when_they_are_asked_for(lanes: LaneClient) -> None:
     submission, inbox = handed_in(lanes, orders(*"01234"))
     time.sleep(0.2)
-    lanes.withdraw(submission, "deadline")
+    lanes.withdraw("desk", submission.number, "deadline")
     found: list[Any] = []
     while len(found) < 5:
-        came: Came = inbox.get(timeout=10)
+        came: Came = inbox.queue.get(timeout=10)
         assert not isinstance(came.what, LaneFailed)
         assert came.number == submission.number
         found += came.what
 
     assert sorted(parked.ref.id for parked in found) == list("01234")
     assert all(isinstance(parked, Returned) for parked in found)
-    assert submission.withdrawn == "deadline"
+    assert not inbox.released
     assert lanes.stats()["desk"].waiting == 0
 
 
 def test_jobs_that_are_handed_in_together_come_back_by_themselves(lanes: LaneClient) -> None:
-    first, second, inbox = job(), job(), Inbox()
+    first, second, inbox = job(), job(), Inbox("desk")
     lanes.submit([(first, orders("1")), (second, orders("2", "3"))], inbox)
-    lanes.withdraw(second, "deadline")
+    lanes.withdraw("desk", second.number, "deadline")
     found: list[Any] = []
     while len(found) < 2:
-        came: Came = inbox.get(timeout=10)
+        came: Came = inbox.queue.get(timeout=10)
         assert came.number == second.number
         assert not isinstance(came.what, LaneFailed)
         found += came.what
@@ -167,21 +167,21 @@ def test_a_fault_in_the_lane_reaches_the_task_and_the_log(
     [cohort] = orders("1")
     nonsense = cohort._replace(progress=None)  # type: ignore[arg-type]
     _, failed = handed_in(lanes, [nonsense])
-    assert isinstance(failed.get(timeout=10).what, LaneFailed)
+    assert isinstance(failed.queue.get(timeout=10).what, LaneFailed)
     submission, other = handed_in(lanes, orders("1"))
-    lanes.withdraw(submission, "deadline")
+    lanes.withdraw("desk", submission.number, "deadline")
 
-    assert other.get(timeout=10).what, "the lane goes on"
+    assert other.queue.get(timeout=10).what, "the lane goes on"
     lanes.close()
     assert "lane_failed" in "".join(lines)
 
 
 def test_who_gives_a_lane_up_gets_its_ids_back_as_disowned(lanes: LaneClient) -> None:
-    submission, inbox = handed_in(lanes, orders("1"))
+    _, inbox = handed_in(lanes, orders("1"))
     lanes.release("desk", "disowned")
 
-    assert submission.withdrawn == "disowned"
-    assert inbox.get(timeout=10)
+    assert inbox.released == "disowned"
+    assert inbox.queue.get(timeout=10)
 
 
 def test_jobs_whose_connection_was_lost_before_their_task_began_leave_nothing(
@@ -197,8 +197,8 @@ def test_jobs_whose_connection_was_lost_before_their_task_began_leave_nothing(
     _, other = handed_in(lanes, orders("2"))
     lanes.release("desk", "disowned")
 
-    assert other.get(timeout=10), "all that came before has come"
-    assert bundle.inbox.empty()
+    assert other.queue.get(timeout=10), "all that came before has come"
+    assert bundle.inbox.queue.empty()
 
 
 def test_a_process_that_is_closed_ends(lanes: LaneClient) -> None:
