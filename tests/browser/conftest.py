@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -101,6 +102,24 @@ def _turned_on(url: str, events: Events) -> int:
     raise AssertionError("no task event in 30 s: Flower did not turn them on")
 
 
+def uuids(events: list[bytes], kind: str) -> set[str]:
+    """Return the tasks of which an event tells; Celery sends several events in a message."""
+    found: list[Any] = []
+    for told in map(json.loads, events):
+        found += told if isinstance(told, list) else [told]
+    return {event["uuid"] for event in found if event["type"] == kind}
+
+
+def _until_all_ended(events: Events) -> list[bytes]:
+    """Return the events once every task that was received has ended: the last word is late."""
+    taken, give_up = events.take(), time.monotonic() + 30
+    while uuids(taken, "task-received") - uuids(taken, "task-succeeded"):
+        assert time.monotonic() < give_up, "a task has not ended"
+        time.sleep(0.1)
+        taken += events.take()
+    return taken
+
+
 def _await_ids(outcomes: Outcomes, count: int, timeout_s: float) -> None:
     """Wait for so many ids: an outcome may come twice, where a connection was lost."""
 
@@ -132,7 +151,7 @@ def watched(rabbit: RabbitNode, tmp_path_factory: pytest.TempPathFactory) -> Ite
             _await_ids(outcomes, early + MANY, 90)
             send(url, _bags())
             _await_ids(outcomes, early + MANY + 40, 30)
-            yield Watched(worker, flower, outcomes.found, events.take(), url)
+            yield Watched(worker, flower, outcomes.found, _until_all_ended(events), url)
             events.close()
         outcomes.close()
 
