@@ -10,9 +10,15 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.bench import against, latency, load, pace, report
+from tests.bench.bounds import Limits
 from tests.bench.calm import Case, Measured, measure, told
+from tests.bench.stage import Market
 from tests.bench.unlimited import unlimited
 from tests.support.rabbitmq import installed
+
+#: Weight of an address is all that Binance limits; so many requests a second are our choice.
+BINANCE = Market("binance", "BTCUSDT", ('options.product = "usdm"',))
+BINANCE_LIMITS = Limits(tokens=50, window_s=1.0, batch=10)
 
 CASES: dict[str, Case] = {
     "idle": partial(latency.idle, samples=240),
@@ -34,6 +40,7 @@ CASES: dict[str, Case] = {
     "merge-kill-3000": partial(pace.merge, ids=3000, kill=True),
     "merge-kill-3000-record": partial(pace.merge, ids=3000, kill=True, old_rows=5000),
     "many-merge": partial(load.many_merge, accounts=40, ids=200),
+    "binance-1000": partial(pace.elsewhere, market=BINANCE, limits=BINANCE_LIMITS, ids=1000),
 }
 #: Small forms of all that takes long; their figures are no proof.
 QUICK: dict[str, Case] = {

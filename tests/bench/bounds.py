@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import NamedTuple
 
 from venues.coinw import MAX_PAGES, CoinW
 
-#: CoinW's batch cancel, as the sandbox enforces it: requests, seconds, ids in one request.
-LIMIT, WINDOW_S, BATCH = 10, 1.0, 20
+
+class Limits(NamedTuple):
+    """How fast a venue lets an account cancel."""
+
+    tokens: int
+    window_s: float
+    batch: int  # ids in one request
+    by_id: bool = False  # each id takes a token; else each request does
+
+
+#: CoinW's batch cancel, as the sandbox enforces it.
+COINW = Limits(tokens=10, window_s=1.0, batch=20)
 #: Time from request to response at the sandbox, in seconds.
 RTT_S = 0.05
 #: How long it takes, in seconds, until absence proves an order gone that nobody saw: it may
@@ -23,19 +34,21 @@ SEEN_LAG_S = CoinW.read_lag_s + CoinW.record_lag_s
 RECORD_LIMIT, RECORD_WINDOW_S, RECORD_ROWS = 5, 2.0, 100
 
 
-def requests_for(ids: int) -> int:
+def requests_for(ids: int, limits: Limits = COINW) -> int:
     """Return the fewest cancel requests that carry so many ids."""
-    return ceil(ids / BATCH)
+    return ceil(ids / limits.batch)
 
 
-def even_s(ids: int) -> float:
-    """Return the even-pace bound: one request every W/L seconds."""
-    return RTT_S + (requests_for(ids) - 1) * WINDOW_S / LIMIT
+def even_s(ids: int, limits: Limits = COINW) -> float:
+    """Return the even-pace bound: one request every W/L seconds, or an id."""
+    tokens = limits.batch if limits.by_id else 1
+    gap_s = limits.window_s / limits.tokens * tokens
+    return RTT_S + (requests_for(ids, limits) - 1) * gap_s
 
 
 def burst_s(ids: int) -> float:
-    """Return the burst bound: L requests at once, as often as the window allows."""
-    return RTT_S + WINDOW_S * (ceil(requests_for(ids) / LIMIT) - 1)
+    """Return the burst bound at CoinW: L requests at once, as often as the window allows."""
+    return RTT_S + COINW.window_s * (ceil(requests_for(ids) / COINW.tokens) - 1)
 
 
 def proven_s(ids: int) -> float:
@@ -46,7 +59,7 @@ def proven_s(ids: int) -> float:
     two of closed orders after that. Absence is proven when the venue's lags are over.
     """
     lookups = LONG_LISTS * requests_for(ids) + SHORT_LISTS
-    in_turn = (lookups - 1) * WINDOW_S / LIMIT + RTT_S
+    in_turn = (lookups - 1) * COINW.window_s / COINW.tokens + RTT_S
     return in_turn + LAG_S + CLOSED_LISTS * RTT_S
 
 

@@ -6,11 +6,11 @@ import time
 from contextlib import suppress
 from math import ceil
 
-from tests.bench.bounds import burst_s, even_s, requests_for
+from tests.bench.bounds import Limits, burst_s, even_s, requests_for
 from tests.bench.figure import Figure, Findings, Point, throttled
 from tests.bench.producers import flood
 from tests.bench.proofs import proofs, proven
-from tests.bench.stage import Stage, cancels, jobs, time_to_cancel_s
+from tests.bench.stage import COINW, Market, Stage, cancels, jobs, time_to_cancel_s
 from venues.sandbox.client import VenueRequest
 
 _PATIENCE_S = 120.0
@@ -49,6 +49,13 @@ def merge(stage: Stage, ids: int, *, kill: bool = False, old_rows: int = 0) -> F
     return findings
 
 
+def elsewhere(stage: Stage, market: Market, limits: Limits, ids: int) -> Findings:
+    """One routine job of so many ids at another venue, whose limits are these."""
+    name = f"{market.venue}-{ids}"
+    found = _Run(stage, name, ids, even_s(ids, limits), "routine", ids, market=market)
+    return found.findings(must=_asked(ids, 1.08), who="")
+
+
 def _asked(ids: int, must: float) -> float | None:
     """Return what is asked of so many ids: few are over before the ratio means much."""
     return must if ids >= _FEWEST else None
@@ -66,12 +73,13 @@ class _Run:
         priority: str,
         per_job: int,
         old_rows: int = 0,
+        market: Market = COINW,
     ) -> None:
         self.case, self.ids, self.bound_s = case, ids, bound_s
         stage.old_orders(case, old_rows)
-        orders = stage.orders(case, ids)
-        with stage.worker([case]) as worker, stage.outcomes(case) as outcomes:
-            flood(stage.url, jobs(priority, case, orders, per_job))
+        orders = stage.orders(case, ids, market)
+        with stage.worker([case], market=market) as worker, stage.outcomes(case) as outcomes:
+            flood(stage.url, jobs(priority, case, orders, per_job, market))
             with suppress(AssertionError):  # what is missing is told as a figure
                 outcomes.wait(ids, _PATIENCE_S)
             self.final_at = time.monotonic()

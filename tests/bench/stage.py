@@ -20,7 +20,6 @@ from tests.support.rabbitmq import RabbitNode
 from tests.support.worker import WorkerProcess, accounts_file
 from venues.sandbox.client import SandboxClient, VenueRequest, start_sandbox
 
-SYMBOL = "BTC"
 #: Between the ends of two old orders, in milliseconds: history goes back seven days.
 _OLD_GAP_MS = 60_000
 _FIRST_ID = 33_308_750_270_000_000
@@ -29,6 +28,18 @@ PACED = ('quotas = { escalation = "off", address = "off" }',)
 _NAMES = ("cancel_batch", "cancel_one", "lookup", "history", "account", "escalation", "address")
 UNPACED = ("quotas = { " + ", ".join(f'{name} = "off"' for name in _NAMES) + " }",)
 _READY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Where the orders of an account are, and what its table in the accounts file says."""
+
+    venue: str
+    symbol: str
+    extra: tuple[str, ...] = ()
+
+
+COINW = Market("coinw", "BTC", PACED)
 
 
 @dataclass(slots=True)
@@ -48,19 +59,19 @@ class Stage:
 
     @contextmanager
     def worker(
-        self, accounts: Sequence[str], extra: Sequence[str] = PACED
+        self, accounts: Sequence[str], extra: Sequence[str] = (), market: Market = COINW
     ) -> Iterator[WorkerProcess]:
         """Run one worker that owns these accounts' lanes."""
         for name in accounts:
-            self.box.add_account("coinw", f"key-{name}", f"secret-{name}")
+            self.box.add_account(market.venue, f"key-{name}", f"secret-{name}")
         run = f"run{next(self._runs)}"
         table = {
             name: {
-                "venue": "coinw",
+                "venue": market.venue,
                 "base_url": self.box.url,
                 "key": f"key-{name}",
                 "secret": f"secret-{name}",
-                "extra": extra,
+                "extra": extra or market.extra,
             }
             for name in accounts
         }
@@ -75,10 +86,10 @@ class Stage:
         finally:
             worker.kill()
 
-    def orders(self, account: str, count: int) -> list[str]:
+    def orders(self, account: str, count: int, market: Market = COINW) -> list[str]:
         """Put so many open limit orders on the account's book and return their ids."""
         ids = [str(number) for number in itertools.islice(self._ids, count)]
-        common = {"venue": "coinw", "api_key": f"key-{account}", "symbol": SYMBOL}
+        common = {"venue": market.venue, "api_key": f"key-{account}", "symbol": market.symbol}
         for at in range(0, count, 20_000):
             self.box.seed({**common, "id": order} for order in ids[at : at + 20_000])
         return ids
@@ -86,7 +97,7 @@ class Stage:
     def old_orders(self, account: str, count: int) -> None:
         """Put so many orders on the account's book that were canceled long ago."""
         now_ms = int(time.time() * 1000)
-        common = {"venue": "coinw", "api_key": f"key-{account}", "symbol": SYMBOL}
+        common = {"venue": "coinw", "api_key": f"key-{account}", "symbol": COINW.symbol}
         ends_ms = [now_ms - number * _OLD_GAP_MS for number in range(count, 0, -1)]
         self.box.seed(
             common
@@ -98,7 +109,7 @@ class Stage:
     @contextmanager
     def outcomes(self, account: str = "*") -> Iterator[Outcomes]:
         """Listen to what becomes of the ids."""
-        outcomes = Outcomes(self.url, f"coinw.{account}.*")
+        outcomes = Outcomes(self.url, f"*.{account}.*")
         try:
             yield outcomes
         finally:
@@ -133,18 +144,22 @@ def set_stage() -> Iterator[Stage]:
         yield Stage(node, box, Path(folder))
 
 
-def job(account: str, ids: Sequence[str], job_id: str = "") -> dict[str, Any]:
+def job(
+    account: str, ids: Sequence[str], job_id: str = "", market: Market = COINW
+) -> dict[str, Any]:
     """Return a job of limit orders; the type is stated, as a risk system would know it."""
     orders = [{"id": order, "ord_type": "limit"} for order in ids]
     named = {"job_id": job_id or f"{account}-{ids[0]}"}
-    return {**named, "account": account, "symbol": SYMBOL, "orders": orders}
+    return {**named, "account": account, "symbol": market.symbol, "orders": orders}
 
 
-def jobs(priority: str, account: str, ids: Sequence[str], per_job: int) -> list[Post]:
+def jobs(
+    priority: str, account: str, ids: Sequence[str], per_job: int, market: Market = COINW
+) -> list[Post]:
     """Return jobs of so many ids each, ready to be published."""
     starts = range(0, len(ids), per_job)
     key = f"{priority}.{account}"
-    return [(key, job(account, ids[at : at + per_job])) for at in starts]
+    return [(key, job(account, ids[at : at + per_job], market=market)) for at in starts]
 
 
 def cancels(requests: Sequence[VenueRequest]) -> list[VenueRequest]:
