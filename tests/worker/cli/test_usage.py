@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.cli import Shell
 from tests.worker.cli.conftest import new_ids
+from venues import all_venues
 
 #: arguments -> what the one line says
 MISTAKES = [
@@ -39,7 +40,7 @@ MISTAKES = [
         ("plan", "1", "-a", "d", "--deadline", "0s"),
         '--deadline: "0s" has passed; no cancel would',
     ),
-    (("venues", "mars"), "no venue 'mars'; known are binance, coinw, kuna, ztdx"),
+    (("venues", "mars"), f"no venue 'mars'; known are {', '.join(sorted(all_venues()))}"),
     (("rejected", "drop", "0"), "see cancel-worker rejected drop --help"),
     (("watch", "--status", "gone"), "'gone' is not one of"),
 ]
