@@ -378,7 +378,8 @@ class Lane:
                 continue
             is_open = judged.ord_status in OPEN_STATES
             if is_open:
-                self._know(entry, sighted(entry.progress, judged.symbol), asked.ended)
+                progress = sighted(entry.progress, judged.symbol, judged.ord_type)
+                self._know(entry, progress, asked.ended)
             if is_open and judged.ord_status is not OrdStatus.PENDING_CANCEL:
                 entry.sight = asked.started, judged
             looks = entry.progress.phase in (Phase.HASTY, Phase.CONFIRM)

@@ -242,17 +242,22 @@ def noted(progress: OrderProgress, said: Judgement) -> OrderProgress:
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def sighted(progress: OrderProgress, symbol: str) -> OrderProgress:
-    """Return the progress of an order that a look for others showed open, under a symbol.
+def sighted(
+    progress: OrderProgress, symbol: str, ord_type: OrdType | None = None
+) -> OrderProgress:
+    """Return the progress of an order that a look for others showed open: its symbol and type.
 
-    Its type is not learned: that would part it from the others of its batch. Lists of another
-    symbol than its own prove nothing.
+    A type that nobody stated is not learned: that would part it from the others of its batch.
+    Lists of another symbol or type than its own prove nothing.
     """
     misplaced = symbol and progress.symbol not in ("", symbol)
+    misfiled = ord_type is not None and progress.ord_type not in (OrdType.ANY, ord_type)
     return progress._replace(
         seen_open=True,
+        missing_since=0.0,
         symbol=symbol or progress.symbol,
-        search=Search() if misplaced else progress.search,
+        ord_type=ord_type if ord_type and misfiled else progress.ord_type,
+        search=Search() if misplaced or misfiled else progress.search,
     )
 
 

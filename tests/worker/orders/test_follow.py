@@ -31,6 +31,7 @@ from worker.orders.follow import (
     not_effective,
     refuse,
     sent,
+    sighted,
 )
 from worker.orders.follow import step as any_step
 from worker.orders.judge import Judgement
@@ -759,6 +760,23 @@ def test_each_list_that_may_hide_an_order_is_read_after_it_was_hidden_for_so_lon
     assert final(course) == (CancelStatus.CLOSED, "no_record")
     open_lists = ("open_trailing", "open_limit", "open_market")
     assert min(read_last[name] for name in open_lists) >= hidden_until
+
+
+def test_a_list_that_shows_an_order_corrects_the_type_that_its_producer_stated() -> None:
+    """Else only lists that never show it would have to miss it."""
+    stated = at(CONFIRM, ord_type=OrdType.LIMIT, missing_since=LATE_S, search=LAST_LIST)
+
+    seen = sighted(stated, "AAA", OrdType.TRIGGER)
+
+    assert (seen.ord_type, seen.search, seen.missing_since) == (OrdType.TRIGGER, Search(), 0.0)
+    assert seen.seen_open
+
+
+def test_a_type_that_nobody_stated_is_not_learned_from_a_look_for_others() -> None:
+    """It would part the order from the others of its batch."""
+    seen = sighted(at(CONFIRM, missing_since=LATE_S, search=LAST_LIST), "", OrdType.TRIGGER)
+
+    assert (seen.ord_type, seen.search, seen.missing_since) == (OrdType.ANY, LAST_LIST, 0.0)
 
 
 def test_only_the_lists_of_its_type_can_miss_an_order() -> None:
