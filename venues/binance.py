@@ -184,8 +184,8 @@ class Binance(Venue):
         self.base_url, self.routes = BASE_URLS[product], ROUTES[product]
         self.read_lag_s = READ_LAGS_S[product]
         self.quotas = {
-            # Only weight is limited (general-info). So many requests a second are this project's
-            # choice: a routine job is spaced by it, and a kill finds tokens.
+            # Only weight is limited (general-info). So many requests a second are this
+            # project's choice: a routine job is spaced by it, and a kill finds tokens.
             "account": Quota(50, 1.0),
             "address": Quota(WEIGHTS[product], 60.0, "address"),
         }
