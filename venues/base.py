@@ -100,6 +100,9 @@ class Quiet:
     #: The longest ban. Not documented by any venue here: ten minutes is what Bybit's pages tell
     #: of its own (rate-limit.mdx, error.mdx).
     longest_s: float = 600.0
+    #: How long a ban lasts whose end is not stated. The default is the shortest that a venue
+    #: documents.
+    ban_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from worker.lane.entry import (
 from worker.lane.groups import Groups
 from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
 from worker.lane.list_all import WholeLists
-from worker.lane.standing import BAN_S, Pause, Standing
+from worker.lane.standing import Pause, Standing
 from worker.lane.submission import Result, Submission
 from worker.orders.follow import (
     FEW,
@@ -458,7 +458,7 @@ class Lane:
         self, now: float, asked_s: float | None, *, banned: bool = False, why: str = ""
     ) -> Pause:
         """Pause the account after a refusal for rate; or `why` else something refuses it."""
-        asked_s = asked_s or (BAN_S if banned else 0.0)
+        asked_s = asked_s or (self.venue.quiet.ban_s if banned else 0.0)
         reason = why or ("banned" if banned else "throttled")
         return self.standing.pause(now, reason, asked_s, barred=bool(why))
 

@@ -29,8 +29,6 @@ from worker.pacing.pace import NEVER
 # All in seconds.
 #: A pause lasts at least this long.
 SHORTEST_PAUSE_S = 1.0
-#: A ban without a stated end is taken to last this long: the shortest that a venue documents.
-BAN_S = 30.0
 #: A refusal of the key is asked again after this long. While the account is halted a kill has
 #: it asked no more often than this.
 ASK_AGAIN_S = 1.0

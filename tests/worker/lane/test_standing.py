@@ -19,7 +19,7 @@ from tests.support.lane import (
     orders,
     results,
 )
-from venues.base import Quota, Verdict
+from venues.base import Quiet, Quota, Verdict
 from venues.words import AccountState, CancelOutcome, CancelStatus, Purpose
 from worker.lane.lane import Lane, Sending
 from worker.lane.standing import ASK_AGAIN_S, MOST_REFUSALS, PROBE_S, Standing
@@ -123,6 +123,15 @@ def test_a_deadline_that_the_lane_sees_first_is_told_the_same() -> None:
     lane.next(9.0)
 
     assert said(results(lane, task)) == {(CancelStatus.FAILED, "banned")}
+
+
+def test_a_ban_without_a_stated_end_lasts_as_long_as_the_venues_bans() -> None:
+    venue = Plain()
+    venue.quiet = Quiet(ban_s=600.0)
+
+    assert lane_of(FAST, venue).pause(5.0, None, banned=True).pause_s == 600.0
+    assert lane_of(FAST).pause(5.0, None, banned=True).pause_s == Quiet().ban_s
+    assert lane_of(FAST, venue).pause(5.0, 40.0, banned=True).pause_s == 40.0
 
 
 def test_the_state_of_a_paused_account_is_told_until_its_time_is_out() -> None:
