@@ -49,7 +49,7 @@ class Tally:
     requests: int = 0
     unsettled: int = 0
     found: Counter[str] = field(default_factory=Counter)
-    #: What was found in worlds that are worse than the venue's tables say.
+    #: What was found in worlds where nothing can tell the truth: see `is_beyond`.
     beyond: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     #: The seeds of each kind of find.
@@ -108,9 +108,23 @@ class Tally:
 
 
 def is_beyond(world: World) -> bool:
-    """Say whether reads or records lag more than the venue's tables say that they may."""
+    """Say whether the truth is beyond what the venue's tables, or any request, can tell."""
     venue, ways = all_venues()[world.venue], world.ways
-    return ways.read_lag_s > venue.read_lag_s or ways.record_lag_s > venue.record_lag_s
+    lags = ways.read_lag_s > venue.read_lag_s or ways.record_lag_s > venue.record_lag_s
+    return lags or _out_of_reach(world)
+
+
+def _out_of_reach(world: World) -> bool:
+    """Say whether a trigger order is out of reach of all that can be asked at CoinW.
+
+    No list shows it under another symbol than its own, and the single cancel does not find it
+    (docs/decisions/0033).
+    """
+    if world.venue != "coinw" or world.ways.single_takes_triggers:
+        return False
+    own = {order.venue_id: order.symbol for order in world.orders if order.ord_type == "trigger"}
+    asks = [ask for job in world.jobs for ask in job.asks if ask.symbol]
+    return any(own.get(ask.id, ask.symbol) != ask.symbol for ask in asks)
 
 
 def play(world: World, parts: Parts = REAL) -> tuple[Play, list[Find]]:

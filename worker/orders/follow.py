@@ -742,14 +742,16 @@ def _may_rest_unseen(progress: OrderProgress, venue: Venue) -> bool:
 def _is_disowned(progress: OrderProgress, venue: Venue) -> bool:
     """Say whether the venue's own word on the id counts: it knows no such order.
 
-    Of a type that the route may not reach it counts where the route has taken the id before, or
-    beside the list that shows that type under the stated symbol and all others under any.
+    Of a type that the route may not reach it counts only beside the list that shows that type
+    under the stated symbol; of one that nobody stated, if a symbol was.
     """
     engine = engine_route(venue, progress.shape)
     if not progress.disowned or engine is None:
         return False
-    listed = progress.symbol and not progress.by_symbol
-    return bool(progress.sent or listed) or progress.ord_type not in engine.unproven_for
+    out_of_reach = progress.ord_type in engine.unproven_for
+    if not progress.symbol:
+        return not out_of_reach and progress.ord_type is not OrdType.ANY
+    return not (out_of_reach and progress.by_symbol)
 
 
 def _ask_the_engine(progress: OrderProgress, engine: Route, venue: Venue) -> OrderProgress:
