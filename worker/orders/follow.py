@@ -448,6 +448,8 @@ def _missed(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Or
 
     Each of several may be the one that does: what counts is the oldest of those that count now.
     """
+    if asked.started < progress.came_at + asked.venue.read_lag_s:
+        return progress  # the read may be of before the order came to be
     is_whole = not said.more and _follows(said, progress.search.read)
     should_show = {route.name for route in _showing_if_open(progress, asked.venue)}
     if not is_whole or asked.route.name not in should_show:

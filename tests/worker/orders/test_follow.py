@@ -1099,3 +1099,14 @@ def test_what_one_job_learned_of_the_lists_another_need_not() -> None:
     looking = new_progress(COINW_LIMIT)
 
     assert joined(looking, looking._replace(by_symbol=DEMANDING)).by_symbol == DEMANDING
+
+
+def test_a_read_that_may_be_of_before_an_order_came_to_be_does_not_miss_it() -> None:
+    progress = again(step(new_progress(LIMIT), PLAIN, ACCEPTED, 10.0))
+    newborn = progress._replace(came_at=10.0, seen_open=True)
+
+    early = again(step(newborn, PLAIN, ABSENT, 10.5))
+    later = again(step(newborn, PLAIN, ABSENT, 10.0 + LAG_S))
+
+    assert early.missing_since == 0.0
+    assert later.missing_since > 0.0
