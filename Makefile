@@ -32,6 +32,7 @@ chaos: setup system ## kill workers and brokers for as long as it takes, and cou
 
 simulate: setup ## the lane's laws over 10,000 seeds
 	@$(PYTHON) -m tests.simulation --seeds 10000
+	@$(PYTHON) -m tests.simulation.scopes --seeds 10000
 
 worlds: setup ## ten minutes of small random worlds: venues that lag, hide, rename and shrink
 	@$(PYTHON) -m tests.worlds --minutes 10 --jobs 2

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Any, ClassVar, Literal
 
 from venues.credential import Credential, Part
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
 
 #: The stage of life of what is over; see `Route.life_stage`.
@@ -153,6 +153,11 @@ class Route:
     only_open: bool = False
     #: The venue's own word that tells two routes of one path apart.
     venue_word: str = ""
+    #: Of a list of open orders: what its rows tell beside id, symbol and type.
+    tells_side: bool = False
+    tells_client_id: bool = False
+    #: Of such a list: as what an order is canceled whose row leaves its type open.
+    listed_as: OrdType = OrdType.ANY
 
     def by_symbol(self) -> Route:
         """Return the same list as it is asked for where the venue demands a symbol."""
@@ -180,6 +185,13 @@ class Batch:
     #: venue gives on a page (0: not known). The next page begins before the first unread row.
     read: int = 0
     size: int = 0
+    #: Of a list of open orders (`Venue.lists`), which has no references: of one symbol only.
+    symbol: str = ""
+
+    @property
+    def of_symbol(self) -> str:
+        """The symbol of its list or of its references."""
+        return self.refs[0].symbol if self.refs else self.symbol
 
     @property
     def lists_all(self) -> bool:
@@ -247,6 +259,17 @@ class Answer(NamedTuple):
     order_qty: str = ""  # the whole order, as the venue wrote it
 
 
+class OpenOrder(NamedTuple):
+    """A row of a list of open orders, under the id by which the venue cancels it."""
+
+    id: str
+    symbol: str
+    ord_types: frozenset[OrdType]  # what it may be, by what the row tells
+    side: Side | None = None  # None: not told
+    client_id: str | None = None  # None: not told; "": it has none
+    state: str = ""  # the venue's word; "": the list shows none
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What a reply says: by id, and of the request as a whole.
@@ -255,7 +278,8 @@ class Answers:
     doubt after a cancel and absent after a look-up. `truncated` says that a paged list goes on,
     or that a whole list may have been cut. `others` are orders that the reply shows though it
     was not asked about them, by any kind of id that names them. `page` tells the rows of a
-    paged list, so that it can be proven that none was missed between two pages.
+    paged list, so that it can be proven that none was missed between two pages. `listed` are
+    the rows of a list of open orders (`Venue.lists`); None: the reply is no such list.
     """
 
     overall: Answer | None = None
@@ -263,6 +287,7 @@ class Answers:
     truncated: bool = False
     others: Mapping[IdKind, Mapping[str, Answer]] = field(default_factory=dict)
     page: Page | None = None
+    listed: tuple[OpenOrder, ...] | None = None
 
 
 #: What an account chooses that says nothing of itself.
@@ -283,6 +308,9 @@ class Venue(ABC):
     #: What authenticates; by the first one the venue knows the key.
     parts: ClassVar[Sequence[Part]] = (Part("api_key"), Part("api_secret"))
     routes: Sequence[Route]
+    #: Every list of open orders of the account, for orders that no job names. What none of them
+    #: can show (`Route.ord_types`), nobody finds.
+    lists: Sequence[Route] = ()
     quotas: Mapping[str, Quota]
     rules: Sequence[Rule]
     #: Words of states, each in one spelling: case, spaces, `_`, `-` and the second `l` of

@@ -42,9 +42,9 @@ from typing import Any
 from urllib.parse import quote
 
 from venues.base import NOTHING_CHOSEN, Answer, Answers, Batch, Cost, HttpReply, HttpRequest
-from venues.base import Option, Quota, Route, Rule, Venue, Verdict
+from venues.base import OpenOrder, Option, Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import ALL_TYPES, IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
 #: How old a request may be when it arrives, in ms (general-info: the default).
 RECV_WINDOW_MS = 5000
@@ -54,6 +54,20 @@ PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY})
 CONDITIONAL = frozenset({OrdType.TRIGGER, OrdType.TRAILING_STOP, OrdType.TP_SL, OrdType.ANY})
 #: Of rows (page Query Order). Others say nothing: what fired may have any type.
 ROW_TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
+#: The same in lists of open orders, where every order has to be of some type: what a stop or a
+#: take-profit was meant for (page New Algo Order) the row does not tell.
+_STOP = frozenset({OrdType.TRIGGER, OrdType.TP_SL})
+LISTED_TYPES = {
+    "LIMIT": frozenset({OrdType.LIMIT}),
+    "LIMIT_MAKER": frozenset({OrdType.LIMIT}),  # spot
+    "MARKET": frozenset({OrdType.MARKET}),
+    "TRAILING_STOP_MARKET": frozenset({OrdType.TRAILING_STOP}),
+    **dict.fromkeys(("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"), _STOP),
+    # Spot: a trailing delta makes each of these a trailing stop, too.
+    **dict.fromkeys(
+        ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"), _STOP | {OrdType.TRAILING_STOP}
+    ),
+}
 #: Words of an algo order that fired; what it placed is another order.
 FIRED = frozenset({"TRIGGERING", "TRIGGERED", "FINISHED"})
 QUOTAS = ("account", "address")
@@ -103,6 +117,31 @@ ROUTES = {
         _cancel("cancel_one", "/api/v3/order", needs_symbol=True),
         _look("order", "/api/v3/order", 4, needs_symbol=True),
         _look("open_orders", "/api/v3/openOrders", 80, max_ids=WIDE_IDS, only_open=True),
+    ),
+}  # fmt: skip
+
+
+def _list(name: str, path: str, weight: int, **more: Any) -> Route:
+    return Route(
+        name, Purpose.LIST, "GET", path, quotas=QUOTAS, costs=_weighing(weight),
+        only_open=True, tells_side=True, tells_client_id=True, **more,
+    )  # fmt: skip
+
+
+#: All symbols at once. An algo order that fires moves to the book: that is read afterwards.
+LISTS = {
+    "usdm": (
+        _list(
+            "list_algo", "/fapi/v1/openAlgoOrders", 40, ord_types=CONDITIONAL - {OrdType.ANY},
+            listed_as=OrdType.TRIGGER,
+        ),
+        _list(
+            "list_open", "/fapi/v1/openOrders", 40, ord_types=PLAIN - {OrdType.ANY},
+            life_stage=1, listed_as=OrdType.LIMIT,
+        ),
+    ),
+    "spot": (
+        _list("list_open", "/api/v3/openOrders", 80, ord_types=ALL_TYPES),
     ),
 }  # fmt: skip
 #: Per minute and address: 2,400 (general-info), 6,000 (rest-api.md). A sixth is left to others
@@ -182,6 +221,7 @@ class Binance(Venue):
         super().__init__(chosen)
         product = self.chosen["product"]
         self.base_url, self.routes = BASE_URLS[product], ROUTES[product]
+        self.lists = LISTS[product]
         self.read_lag_s = READ_LAGS_S[product]
         self.quotas = {
             # Only weight is limited (general-info). So many requests a second are this
@@ -211,6 +251,8 @@ class Binance(Venue):
         if body is None:
             page = reply.text.lstrip().startswith("<")
             return Answers(overall=Answer(text="" if page else reply.text))
+        if batch.route.purpose is Purpose.LIST and isinstance(body, list):
+            return Answers(listed=tuple([_listed(batch, row) for row in body]))
         if batch.route.only_open and isinstance(body, list):
             return _of_list(batch, body)
         if batch.route.name == "cancel_batch" and isinstance(body, list):
@@ -292,6 +334,20 @@ def _of_list(batch: Batch, rows: list[Any]) -> Answers:
             else:
                 others[kind][named] = said
     return Answers(by_id=found, others=others)
+
+
+def _listed(batch: Batch, row: Mapping[str, Any]) -> OpenOrder:
+    """Return an open order; of an algo order that has fired no state is told."""
+    word = "orderType" if _is_algo(batch) else "type"
+    state = str(row.get("algoStatus" if _is_algo(batch) else "status", ""))
+    return OpenOrder(
+        id=str(row[_id_name(batch, IdKind.VENUE)]),
+        symbol=str(row["symbol"]),
+        ord_types=LISTED_TYPES.get(row.get(word, ""), ALL_TYPES),
+        side={"BUY": Side.BUY, "SELL": Side.SELL}.get(row.get("side", "")),
+        client_id=str(row.get(_id_name(batch, IdKind.CLIENT)) or ""),
+        state="" if state in FIRED else state,
+    )
 
 
 def _of_row(row: Mapping[str, Any]) -> Answer:

@@ -24,6 +24,8 @@ Quirks
     - DELETE carries a signed JSON body. GET is signed with literal commas, not URL-encoded.
     - The text of an error is in `msg` or `message`; the HTTP status that comes with an error is
       not documented.
+    - Rows of open orders tell neither `thirdOrderId` nor buy or sell: `direction` is that of
+      the position. Triggers are listed for one `instrument` only.
     - A client order id (`thirdOrderId`) can neither cancel nor be looked up. /batchClose and
       the DELETEs of positions *trade*: they are no routes here, and must never become any.
 """
@@ -41,7 +43,7 @@ from operator import itemgetter
 from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
-from venues.base import Page, Quota, Route, Projection, Rule, Venue, Verdict
+from venues.base import OpenOrder, Page, Quota, Route, Projection, Rule, Venue, Verdict
 from venues.credential import Credential
 from venues.words import IdKind, OrdStatus, OrdType, Purpose
 
@@ -100,6 +102,15 @@ def _open(word: str, ord_type: OrdType) -> Route:
     )  # fmt: skip
 
 
+def _list(word: str, ord_type: OrdType) -> Route:
+    """Return the same list as it is read in full, for orders that no job names."""
+    return replace(
+        _open(word, ord_type), name=f"list_{ord_type}", purpose=Purpose.LIST,
+        ord_types=frozenset({ord_type}), max_ids=1, list_all_ids=0, overlaps="",
+        listed_as=ord_type,
+    )  # fmt: skip
+
+
 class CoinW(Venue):
     """CoinW futures."""
 
@@ -147,6 +158,17 @@ class CoinW(Venue):
             quotas=("history", *SHARED), life_stage=2, symbol_demanded=PARAM_REQUIRED,
         ),
     )  # fmt: skip
+    lists = (
+        _list("moveStop", OrdType.TRAILING_STOP),
+        _list("stopProfitLoss", OrdType.TP_SL),
+        Route(
+            "list_trigger", Purpose.LIST, "GET", "/v1/perpum/orders/open",
+            ord_types=frozenset({OrdType.TRIGGER}), needs_symbol=True, venue_word="planTrigger",
+            max_pages=MAX_PAGES, quotas=("lookup", *SHARED), listed_as=OrdType.TRIGGER,
+        ),
+        _list("plan", OrdType.LIMIT),
+        _list("execute", OrdType.MARKET),
+    )  # fmt: skip
     quotas = {
         "cancel_batch": Quota(10, 1.0),  # page Cancel Batch Orders
         "cancel_one": Quota(10, 1.0),  # page Cancel an Order
@@ -190,7 +212,7 @@ class CoinW(Venue):
     def build(self, batch: Batch) -> HttpRequest:
         """Put the ids into a JSON body (cancels) or into the query (look-ups)."""
         route = batch.route
-        if route.purpose is Purpose.LOOKUP:
+        if route.purpose is not Purpose.CANCEL:
             rows = OPEN_ROWS if route.max_pages == 1 else None
             return HttpRequest(route.method, f"{route.path}?{_query(batch)}", projection=rows)
         body = json.dumps(_cancel_body(batch), separators=(",", ":")).encode()
@@ -216,6 +238,8 @@ class CoinW(Venue):
             text = body.get("msg") or body.get("message") or ""
             return Answers(overall=Answer(code=code, text=str(text)))
         rows, total = _rows(body)
+        if batch.route.purpose is Purpose.LIST:
+            return _open_orders(batch, rows, total)
         by_id, others = _shown(batch, rows)
         if batch.route.max_pages == 1:
             cut = _may_be_cut(batch, rows) or (total or 0) > len(rows)
@@ -240,13 +264,13 @@ def _query(batch: Batch) -> str:
     number, size = place_of(batch)
     page = f"page={number}&pageSize={size}"
     route = batch.route
-    of_symbol = f"instrument={batch.refs[0].symbol}&" if route.needs_symbol else ""
+    of_symbol = f"instrument={batch.of_symbol}&" if route.needs_symbol else ""
     if route.name in RECORDS:
         return f"{of_symbol}{page}"
     if route.max_pages > 1:
         return f"{of_symbol}positionType={route.venue_word}&{page}"
     ids = ",".join(ref.id for ref in batch.refs)
-    named = "" if batch.lists_all else f"&sourceIds={ids}"
+    named = "" if batch.lists_all or not ids else f"&sourceIds={ids}"
     return f"{of_symbol}positionType={route.venue_word}{named}"
 
 
@@ -305,6 +329,23 @@ def _shown(batch: Batch, rows: list[Any]) -> tuple[dict[str, Answer], _Others]:
         elif isinstance(look[0], str):  # what is odd of an order of others spoils no reply
             others[order_id] = known.get(look) or known.setdefault(look, _answer(*look))
     return found, {IdKind.VENUE: others}
+
+
+def _open_orders(batch: Batch, rows: list[Any], total: int | None) -> Answers:
+    """Return the rows of a list of open orders: all of it, or a page."""
+    listed = tuple([_listed(batch, row) for row in rows])
+    if batch.route.max_pages == 1:
+        cut = len(rows) in USUAL_LIMITS or (total or 0) > len(rows)
+        return Answers(truncated=cut, listed=listed)
+    page = _page(batch, rows, total)
+    return Answers(truncated=_goes_on(page, batch), listed=listed, page=page)
+
+
+def _listed(batch: Batch, row: Mapping[str, Any]) -> OpenOrder:
+    said = _answer(*map(row.get, OPEN_LOOK))
+    # A row without a word for its type is of the type that was asked for.
+    ord_type = said.ord_type or batch.route.listed_as
+    return OpenOrder(str(row["id"]), said.symbol, frozenset({ord_type}), state=said.state)
 
 
 def _may_be_cut(batch: Batch, rows: list[Any]) -> bool:

@@ -6,6 +6,7 @@ Docs
     https://docs.kuna.io/docs/cancel-multiple-orders
     https://docs.kuna.io/docs/cancel-order-by-id
     https://docs.kuna.io/docs/get-order-details-by-id
+    https://docs.kuna.io/docs/get-active-client-orders-private
     https://docs.kuna.io/reference/authorizing-requests
     https://github.com/JKorf/Kuna.Net (envelopes, limits)
 
@@ -21,6 +22,8 @@ Quirks
     - The cancel page's samples post a list to /cancel; the list belongs to /cancel/multi.
     - The signed body of a GET is `{}`, and the official sample sends it, too.
     - A key without a secret authenticates by itself (single-key mode).
+    - The list of active orders begins two weeks ago unless `start` says another time, and has
+      at most a hundred rows, as an account may have so many active orders.
     - A client order id *is* the order id: the trader may choose the UUID at placement.
 """
 
@@ -33,10 +36,17 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
+from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest, OpenOrder
 from venues.base import Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential, Part
-from venues.words import IdKind, OrdStatus, Purpose
+from venues.words import ALL_TYPES, IdKind, OrdStatus, OrdType, Purpose, Side
+
+
+#: Rows of the list of active orders (page Get active client orders): a full one may be cut.
+MOST_LISTED = 100
+_STOP = frozenset({OrdType.TRIGGER, OrdType.TP_SL, OrdType.TRAILING_STOP})
+#: What a row that waits for no trigger is (page Get order details by id).
+LISTED_TYPES = {"Limit": frozenset({OrdType.LIMIT}), "Market": frozenset({OrdType.MARKET})}
 
 
 def _over(word: str, reason: str, ord_status: OrdStatus) -> Rule:
@@ -65,6 +75,13 @@ class Kuna(Venue):
         Route(
             "details", Purpose.LOOKUP, "GET", "/v4/order/private/details/{id}",
             quotas=("lookup", "account"),
+        ),
+    )  # fmt: skip
+    lists = (
+        Route(
+            "list_active", Purpose.LIST, "GET", "/v4/order/private/active",
+            ord_types=ALL_TYPES, only_open=True,
+            tells_side=True, tells_client_id=True, quotas=("lookup", "account"),
         ),
     )  # fmt: skip
     # Not documented. Kuna.Net keeps to 300 a minute, so five in any second.
@@ -111,7 +128,10 @@ class Kuna(Venue):
         if route.purpose is Purpose.CANCEL:
             content = {"orderIds": ids} if route.name == "cancel_batch" else {"orderId": ids[0]}
         body = json.dumps(content, separators=(",", ":")).encode()
-        target = route.path.replace("{id}", ids[0])
+        if route.purpose is Purpose.LIST:  # the form of a time: not documented; as in nonces
+            target = f"{route.path}?limit={MOST_LISTED}&start=0"
+        else:
+            target = route.path.replace("{id}", ids[0])
         return HttpRequest(route.method, target, body, {"Content-Type": "application/json"})
 
     def sign(self, request: HttpRequest, credential: Credential, now_ms: int) -> HttpRequest:
@@ -131,6 +151,9 @@ class Kuna(Venue):
             return Answers(overall=_success(data))
         if batch.route.name == "cancel_batch":
             return Answers(by_id=_rows(batch, data))
+        if batch.route.purpose is Purpose.LIST:
+            listed = tuple([_listed(row) for row in _list_of(data)])
+            return Answers(listed=listed, truncated=len(listed) >= MOST_LISTED)
         return Answers(by_id=_details(batch, data))
 
 
@@ -164,6 +187,25 @@ def _order_id(row: dict[str, Any]) -> str:
 def _rows(batch: Batch, rows: Any) -> dict[str, Answer]:
     said = {_order_id(row): _success(row) for row in rows}
     return {ref.id: said[ref.id.lower()] for ref in batch.refs if ref.id.lower() in said}
+
+
+def _list_of(data: Any) -> list[Any]:
+    if not isinstance(data, list):
+        raise TypeError("a list of orders was expected")
+    return data
+
+
+def _listed(row: dict[str, Any]) -> OpenOrder:
+    state = str(row["status"])
+    of_type = LISTED_TYPES.get(row.get("type", ""), _STOP)
+    return OpenOrder(
+        id=_order_id(row),
+        symbol=str(row["pair"]),
+        ord_types=_STOP if state == "WaitStop" else of_type,
+        side={"Bid": Side.BUY, "Ask": Side.SELL}.get(row.get("side", "")),
+        client_id=_order_id(row),
+        state=state,
+    )
 
 
 def _details(batch: Batch, order: dict[str, Any]) -> dict[str, Answer]:

@@ -27,6 +27,10 @@ class OrdType(StrEnum):
     TP_SL = "tp_sl"
 
 
+#: What an order can be.
+ALL_TYPES = frozenset(OrdType) - {OrdType.ANY}
+
+
 class OrdStatus(StrEnum):
     """What the venue says the order is (FIX OrdStatus, 39)."""
 

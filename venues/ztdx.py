@@ -41,10 +41,10 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
+from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest, OpenOrder
 from venues.base import Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential
-from venues.words import IdKind, OrderRef, OrdStatus, Purpose
+from venues.words import ALL_TYPES, IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
 #: How old a request may be when it arrives, in ms (https://docs.p99.world/auth: the default).
 RECV_WINDOW_MS = 5000
@@ -53,6 +53,15 @@ BOTH_KINDS = frozenset(IdKind)
 ID_NAMES = {IdKind.VENUE: "orderId", IdKind.CLIENT: "clientOrderId"}
 #: What a fired trigger's row may call the order that it placed. Not documented: Binance's name.
 CHILD_IDS = ("actualOrderId",)
+#: What an order of the list of open orders is (the source). What a stop or a take-profit was
+#: meant for the row does not tell.
+_STOP = frozenset({OrdType.TRIGGER, OrdType.TP_SL})
+LISTED_TYPES = {
+    "LIMIT": frozenset({OrdType.LIMIT}),
+    "MARKET": frozenset({OrdType.MARKET}),
+    "TRAILING_STOP_MARKET": frozenset({OrdType.TRAILING_STOP}),
+    **dict.fromkeys(("STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"), _STOP),
+}
 #: Ids sought in the list of open orders: not documented; a bound on what is judged in one go.
 WIDE_IDS = 500
 
@@ -86,6 +95,13 @@ class Ztdx(Venue):
         Route(  # no symbol: a wrong one must not make an order look gone
             "open_orders", Purpose.LOOKUP, "GET", "/fapi/v1/openOrders", BOTH_KINDS,
             max_ids=WIDE_IDS, only_open=True, quotas=("lookup", "account"),
+        ),
+    )  # fmt: skip
+    lists = (  # no symbol: all open orders, triggers among them (page Open Orders, the source)
+        Route(
+            "list_open", Purpose.LIST, "GET", "/fapi/v1/openOrders",
+            ord_types=ALL_TYPES, only_open=True,
+            tells_side=True, tells_client_id=True, quotas=("lookup", "account"),
         ),
     )  # fmt: skip
     # Limits are not documented: nginx shapes the traffic, at numbers not told. Five a second of
@@ -146,7 +162,7 @@ class Ztdx(Venue):
 
     def build(self, batch: Batch) -> HttpRequest:
         """Put symbol and ids into the query, percent-encoded."""
-        if batch.route.name == "open_orders":
+        if batch.route.only_open:
             target = f"{batch.route.path}?recvWindow={RECV_WINDOW_MS}"
             return HttpRequest(batch.route.method, target)
         name, value = _named(batch)
@@ -165,8 +181,9 @@ class Ztdx(Venue):
     def parse(self, batch: Batch, reply: HttpReply) -> Answers:
         """Return the orders that the reply names, or its error."""
         body = reply.json
-        if batch.route.name == "open_orders" and _is_empty(reply):
-            return Answers()
+        lists = batch.route.purpose is Purpose.LIST
+        if batch.route.only_open and _is_empty(reply):
+            return Answers(listed=() if lists else None)
         if body is None:
             page = reply.text.lstrip().startswith("<")
             return Answers(overall=Answer(text="" if page else reply.text))
@@ -176,6 +193,8 @@ class Ztdx(Venue):
             and ("code" in body or "error" in body)
         ):
             return Answers(overall=_error(body))
+        if lists:
+            return Answers(listed=_listed(body))
         rows = body if isinstance(body, list) else [body]
         return Answers(by_id=_by_id(batch, body), others=_others(batch, rows))
 
@@ -226,6 +245,24 @@ def _of_list(batch: Batch, rows: Any) -> dict[str, Answer]:
             if order_id is not None:
                 found[order_id] = _of_row(row)
     return found
+
+
+def _listed(rows: Any) -> tuple[OpenOrder, ...]:
+    if not isinstance(rows, list):
+        raise TypeError("a list of orders was expected")
+    return tuple(
+        [
+            OpenOrder(
+                id=str(row["orderId"]),
+                symbol=str(row["symbol"]),
+                ord_types=LISTED_TYPES.get(row.get("type", ""), ALL_TYPES),
+                side={"BUY": Side.BUY, "SELL": Side.SELL}.get(row.get("side", "")),
+                client_id=str(row.get("clientOrderId") or ""),
+                state=str(row.get("status", "")),
+            )
+            for row in rows
+        ]
+    )
 
 
 def _key(kind: IdKind, order_id: str) -> tuple[IdKind, str]:

@@ -223,6 +223,7 @@ _REASON_OF = {
     "InvalidJob": 0,
     "_Refused": 0,
     "Refusal": 4,
+    "NotSeen": 0,
     "not_effective": 1,
     "doubted": 1,
     "FinalWord": 2,

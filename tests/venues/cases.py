@@ -112,7 +112,7 @@ def cases(section: str) -> list[Any]:
 
 def entries(venue: Venue, section: str) -> list[dict[str, Any]]:
     """Return what a section says of a venue as its account chose it to be."""
-    said = fixture_of(venue)[section]
+    said = fixture_of(venue).get(section, [])
     return [each for each in said if each.get("options", {}).items() <= venue.chosen.items()]
 
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import structlog
@@ -41,7 +41,16 @@ _Found = Mapping[str, Collection[bytes]]
 class _Search:
     account: str
     message_ids: Collection[str]
+    prefix: str = ""  # in place of message ids: what those begin with
     bodies: Future[list[bytes]] = field(default_factory=Future)
+
+
+class _Wanted(NamedTuple):
+    message_ids: frozenset[str]
+    prefixes: tuple[str, ...]
+
+    def has(self, name: str) -> bool:
+        return name in self.message_ids or name.startswith(self.prefixes)
 
 
 class OutcomeStream:
@@ -55,14 +64,18 @@ class OutcomeStream:
         self._open = True
         self._log = structlog.get_logger()
 
-    def find(self, account: str, message_ids: Collection[str]) -> Future[list[bytes]]:
+    def find(
+        self, account: str, message_ids: Collection[str] = (), *, prefix: str = ""
+    ) -> Future[list[bytes]]:
         """Find an account's outcomes by their message ids; return each body once.
+
+        A `prefix` finds all whose message ids begin with it, perhaps of other jobs, too.
 
         Searches that wait at the same time share one reading of the stream. The future raises
         NotConfirmed where the worker stops before it could read: then this worker may publish
         no outcome of these ids.
         """
-        search = _Search(account, message_ids)
+        search = _Search(account, message_ids, prefix)
         self._searches.append(search)
         self._reader.submit(self._serve)
         return search.bodies
@@ -85,15 +98,18 @@ class OutcomeStream:
                     search.bodies.set_exception(error)
 
     def _answer(self, account: str, searches: Collection[_Search]) -> None:
-        found = self._find(
-            account, {name for search in searches for name in search.message_ids}
+        wanted = _Wanted(
+            frozenset(name for search in searches for name in search.message_ids),
+            tuple(search.prefix for search in searches if search.prefix),
         )
+        found = self._find(account, wanted)
         for search in searches:
-            search.bodies.set_result(
-                [body for name in search.message_ids for body in found.get(name, ())]
-            )
+            names: Collection[str] = search.message_ids
+            if search.prefix:
+                names = [name for name in found if name.startswith(search.prefix)]
+            search.bodies.set_result([body for name in names for body in found.get(name, ())])
 
-    def _find(self, account: str, wanted: Collection[str]) -> _Found:
+    def _find(self, account: str, wanted: _Wanted) -> _Found:
         give_up = time.monotonic() + PATIENCE_S
         while self._open and time.monotonic() < give_up:
             try:
@@ -108,7 +124,7 @@ class OutcomeStream:
         self._log.error("nothing_recalled", account=account)
         return {}
 
-    def _read(self, queue: str, wanted: Collection[str]) -> _Found:
+    def _read(self, queue: str, wanted: _Wanted) -> _Found:
         """Return what the stream holds up to now."""
         end = str(uuid4())
         mark = Publication("", queue, b"", {"message_id": end})
@@ -128,7 +144,7 @@ class _Reading:
 
     channel: Any
     end: str
-    wanted: Collection[str]
+    wanted: _Wanted
     found: dict[str, dict[bytes, None]] = field(default_factory=dict)
     ended: bool = False
 
@@ -139,7 +155,7 @@ class _Reading:
 
     def _take(self, message: Any) -> None:
         name = message.properties.get("message_id")
-        if name in self.wanted:
+        if name and self.wanted.has(name):
             self.found.setdefault(name, {})[bytes(message.body)] = None
         if message.delivery_tag % _ACK_EVERY == 0:
             self.channel.basic_ack(message.delivery_tag, multiple=True)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import structlog
 
+from venues.words import CancelJob
 from worker.amqp import topology
 from worker.amqp.publisher import Publication, Refused
 from worker.consumer.task_message import (
@@ -32,6 +33,7 @@ from worker.consumer.triage import (
 )
 from worker.contract.job import SENT_BY_HEADER, InvalidJob, job_id_of
 from worker.contract.outcome import utc_now
+from worker.jobs.job_report import Sent, nothing_read, of_scope
 from worker.jobs.poison import delay_route, delayed_headers, past_of
 from worker.jobs.report import Report, log_rejected, reject, reject_outcome
 from worker.jobs.runtime import Runtime
@@ -113,9 +115,17 @@ class Settler:
             for ref in job.refs:
                 word = expire(new_progress(ref, sent=bury.begun)._replace(why=error.reason))
                 report.outcome(word.outcome(ref.id), utc_now())
+            more = self._unproven(job, error.reason) if job.scope else None
+            report.finish(Sent(), utc_now(), more)
             self._reject(message, error, also=report.take_posted())
 
         self._runtime.earlier_outcomes(job).add_done_callback(publish)
+
+    def _unproven(self, job: CancelJob, why: str) -> Mapping[str, Any]:
+        """Return what the report on a scope says that was given up."""
+        assert job.scope is not None  # noqa: S101 - the caller has asked
+        venue = self._runtime.settings.accounts[job.account].venue
+        return of_scope(job, nothing_read(venue, job.scope, why), {}, 0.0, utc_now())
 
     def _reject(
         self, message: Any, error: InvalidJob, also: Sequence[Future[None]] = ()

@@ -26,6 +26,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from venues.words import Scope
+
 #: Largest message that is read.
 MOST_BYTES = 1 << 20
 MOST_ORDERS = 10_000
@@ -33,6 +35,8 @@ MOST_ORDERS = 10_000
 MOST_ID = 100
 #: The longest time (seconds) for which the orders of a scope are kept away.
 MOST_HOLD_S = 3600.0
+#: For so long they are where a kill does not say.
+KILL_HOLD_S = 5.0
 MOST_SYMBOLS = 1000
 #: How long a job has if it does not say.
 DEFAULT_DEADLINE = timedelta(minutes=5)
@@ -300,6 +304,18 @@ def _no_constant(word: str) -> NoReturn:
 
 #: Made once: to make one for each job takes as long as to read it.
 _DECODER = json.JSONDecoder(object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+
+
+def scope_json(scope: Scope) -> Any:
+    """Return a scope as a job states it, but for how long to hold."""
+    said: dict[str, Any] = {
+        "symbols": sorted(scope.symbols),
+        "ord_types": sorted(scope.ord_types),
+        "side": scope.side,
+        "client_order_id_prefix": scope.client_order_id_prefix,
+        "except": sorted(scope.excepted),
+    }
+    return {name: value for name, value in said.items() if value} or "all"
 
 
 def job_id_of(value: Any) -> str:

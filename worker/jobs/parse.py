@@ -7,18 +7,29 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from venues.words import CancelJob, CancelOutcome, CancelStatus, OrderRef, Priority
+from venues.words import (
+    CancelJob,
+    CancelOutcome,
+    CancelStatus,
+    OrderRef,
+    OrdType,
+    Priority,
+    Scope,
+    Side,
+)
 from worker.contract.job import (
     DEFAULT_DEADLINE,
+    KILL_HOLD_S,
     MOST_ID,
     BadElement,
     Envelope,
     InvalidJob,
     JobMessage,
+    ScopeMessage,
     is_label,
     is_text,
     job_id_of,
@@ -28,6 +39,7 @@ from worker.contract.job import (
     validated,
 )
 from worker.jobs.resolve import Refusal, Words, name_order, shortened
+from worker.orders.scope import NotSeen, plan_of
 from worker.settings import Account
 
 #: What an order may say of itself, and the reason where that is no word at all.
@@ -78,9 +90,9 @@ def _read_job(
 ) -> ParsedJob:
     message = validated(value)
     account = _account(message, envelope, accounts)
-    if message.scope is not None:
-        raise InvalidJob("unsupported_scope", "this worker serves no scopes yet; name the ids")
+    scope = None if message.scope is None else _scope(message, envelope, account)
     venue, asked, rounded = account.venue, _asked(message), _rounded(message)
+    hold_s = scope.hold_s if scope else 0.0
     named = [
         said if isinstance(said, Refusal) else name_order(venue, order_id, said)
         for order_id, said in asked.items()
@@ -90,9 +102,10 @@ def _read_job(
         account=account.name,
         venue=venue.name,
         priority=_priority(envelope.priority),
+        scope=scope,
         refs=tuple(_marked(ref, rounded) for ref in named if isinstance(ref, OrderRef)),
         accepted_at=now,
-        deadline=message.deadline or now + DEFAULT_DEADLINE,
+        deadline=message.deadline or now + DEFAULT_DEADLINE + timedelta(seconds=hold_s),
         reason=message.reason or "",
         requested_by=message.requested_by or "",
         sent_by=envelope.sent_by,
@@ -118,6 +131,33 @@ def _account(
         text = f"account {account.name!r} is at {account.venue.name}, not {message.venue!r}"
         raise InvalidJob("wrong_venue", text)
     return account
+
+
+def _scope(message: JobMessage, envelope: Envelope, account: Account) -> Scope:
+    """Return what a message states in place of ids, if the venue can see such orders."""
+    beside = next((word for word in _FAULTS if getattr(message, word) is not None), "")
+    if beside:
+        raise InvalidJob(
+            "bad_scope", f"{beside} is of jobs with orders; see the words of scope"
+        )
+    said = ScopeMessage.model_construct() if message.scope == "all" else message.scope
+    assert isinstance(said, ScopeMessage)  # noqa: S101 - as it was validated
+    hold_s = message.hold_s
+    if hold_s is None:
+        hold_s = KILL_HOLD_S if _priority(envelope.priority) is Priority.KILL else 0.0
+    scope = Scope(
+        symbols=frozenset(said.symbols or ()),
+        ord_types=frozenset(map(OrdType, said.ord_types or ())),
+        side=Side(said.side) if said.side else None,
+        client_order_id_prefix=said.client_order_id_prefix or "",
+        excepted=frozenset(map(str, said.except_ or ())),
+        hold_s=hold_s,
+    )
+    try:
+        plan_of(account.venue, scope)
+    except NotSeen as error:
+        raise InvalidJob(error.reason, str(error)) from None
+    return scope
 
 
 def _priority(word: str) -> Priority:

@@ -152,6 +152,8 @@ class Progress:
     tracks: tuple[NamedTrack, ...] = ()
     other_forms: dict[str, OtherTrack] = field(default_factory=dict)  # by id
     maybe_rounded: frozenset[str] = frozenset()
+    first_sent_at: Deadline | None = None  # when cancels left
+    last_sent_at: Deadline | None = None
     by_symbol: frozenset[str] = frozenset()  # what any of the orders has learned of the venue
 
     def orders(self) -> dict[str, tuple[OrderRef, OrderProgress]]:
@@ -201,7 +203,9 @@ def _written_form(ref: OrderRef, other: OtherForm) -> OtherTrack:
 
 _WORD = TypeAdapter(FinalWord)
 #: Keys that are written only where they say something.
-_ADDED = frozenset({"other_forms", "maybe_rounded", "by_symbol"})
+_ADDED = frozenset(
+    {"other_forms", "maybe_rounded", "first_sent_at", "last_sent_at", "by_symbol"}
+)
 _PROGRESS = TypeAdapter(Progress)
 
 

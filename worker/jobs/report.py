@@ -17,10 +17,13 @@ from pydantic import ValidationError
 
 from venues.words import CancelJob, CancelOutcome, CancelStatus, Priority
 from worker.amqp.publisher import Publication, Publisher
-from worker.amqp.topology import OUTCOMES, REJECTED
-from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob
+from worker.amqp.topology import OUTCOMES, REJECTED, REPORTS
+from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob, scope_json
 from worker.contract.outcome import OutcomeMessage, message_id, rfc_3339
+from worker.contract.report import Result
 from worker.jobs.earlier import EarlierOutcomes, OutcomeJson, earlier_outcomes, standing
+from worker.jobs.job_report import Sent, job_report
+from worker.orders.scope import LeftOut
 from worker.stats import NO_OBSERVER
 
 #: Bytes of tags in a log line.
@@ -28,6 +31,11 @@ _MOST_TAGS_BYTES = 8 << 10
 #: Statuses that somebody should look at.
 _LOUD = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
 
+
+#: Results of reports after which nobody has to look.
+_PROVEN = {Result.DONE, Result.EMPTY}
+#: Of a report, what every line of the job's log has, or `job_accepted`, or is no use there.
+_BOUND = {"job_id", "venue", "account", "counts", "schema_version", "message_id", "tags"}
 
 #: Of a rejected message that the connection refuses with all that its producer wrote.
 HEADERS_LEFT_OUT = "its own headers were too large, or nested too deeply, and are left out"
@@ -53,6 +61,7 @@ class Report:
         self.counts: Counter[str] = Counter(counts)
         self._accepted_at = job.accepted_at
         self._posted: list[Future[None]] = []
+        self._finished: Mapping[str, Any] = {}
 
     @cached_property
     def _log(self) -> Any:
@@ -70,6 +79,7 @@ class Report:
             "job_reason": job.reason,
             "tags": dict(job.tags),
             "accepted_at": rfc_3339(self._accepted_at),
+            **({"found_by": "scope"} if job.scope else {}),
         }
 
     def outcome(self, outcome: CancelOutcome, now: datetime) -> None:
@@ -79,7 +89,10 @@ class Report:
         self._tell(standing(self._before, outcome) or self._message(outcome, now))
 
     def _recall(self) -> EarlierOutcomes:
-        words = [word for body in self._earlier_outcomes() if (word := _read(body))]
+        read = (_read(body) for body in self._earlier_outcomes())
+        words = [word for word in read if word and word["job_id"] == self._job.job_id]
+        if self._job.scope is not None:  # how many there were in all, nobody knows
+            return EarlierOutcomes(of_full_run={word["id"]: word for word in words})
         earlier = earlier_outcomes(words, frozenset(ref.id for ref in self._job.refs))
         if earlier.accepted_at:  # what is published from now on belongs to the crashed run
             self._of_job["accepted_at"] = earlier.accepted_at
@@ -137,10 +150,23 @@ class Report:
         taken, self._posted = self._posted, []
         return taken
 
-    def done(self, now: datetime) -> None:
+    def finish(self, sent: Sent, now: datetime, more: Mapping[str, Any] | None = None) -> None:
+        """Publish the report on the job, whose ids all have their final words.
+
+        `more` is what the report on a scope has besides.
+        """
+        report = job_report(self._job, self._accepted_at, self.counts, sent, now)
+        self._finished = {**report, **(more or {})}
+        self._posted.append(
+            self._publisher.publish(_report_letter(self._finished, self._job.trace))
+        )
+
+    def done(self) -> None:
         """Log that every id of the job has its final word."""
-        latency_ms = round((now - self._accepted_at).total_seconds() * 1000, 1)
-        self._log.info("job_done", latency_ms=latency_ms, **self.counts)
+        report = self._finished
+        fields = {name: value for name, value in report.items() if name not in _BOUND}
+        tell = self._log.info if report["result"] in _PROVEN else self._log.error
+        tell("job_done", **report["counts"], **fields)
 
 
 def log_accepted(job: CancelJob, ids: int) -> None:
@@ -154,7 +180,14 @@ def log_accepted(job: CancelJob, ids: int) -> None:
         requested_by=job.requested_by,
         sent_by=job.sent_by,
         tags=_fitting(job.tags),
+        **({"scope": scope_json(job.scope), "hold_s": job.scope.hold_s} if job.scope else {}),
     )
+
+
+def log_narrowed(job: CancelJob, left_out: Iterable[LeftOut]) -> None:
+    """Log that a venue does not list all orders of a job's scope: of these types, and why."""
+    for ord_types, reason in left_out:
+        _log_of(job).warning("scope_narrowed", ord_types=list(ord_types), reason=reason)
 
 
 def _log_of(job: CancelJob) -> Any:
@@ -207,6 +240,20 @@ def _letter(message: Mapping[str, Any], trace: Mapping[str, str]) -> Publication
             "content_type": "application/json",
             "content_encoding": "utf-8",
             "message_id": message_id(message["job_id"], message["id"]),
+        },
+        headers=trace,
+    )
+
+
+def _report_letter(report: Mapping[str, Any], trace: Mapping[str, str]) -> Publication:
+    return Publication(
+        exchange=REPORTS,
+        routing_key=f"{report['venue']}.{report['account']}.{report['result']}",
+        body=_json(report),
+        properties={
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+            "message_id": report["message_id"],
         },
         headers=trace,
     )

@@ -6,18 +6,22 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from queue import Empty
 from typing import Any
 
 import structlog
 
+from venues.base import Venue
 from venues.words import CancelJob, CancelOutcome, OrderRef
 from worker.amqp.publisher import NotConfirmed
+from worker.contract.job import scope_json
 from worker.contract.outcome import rfc_3339, utc_now
+from worker.jobs.job_report import Sent, nothing_read, of_scope, wall_time
 from worker.jobs.poison import longest_hold_s
 from worker.jobs.progress_json import Progress, carried, read_progress, write_progress
-from worker.jobs.report import Report, log_accepted
+from worker.jobs.report import Report, log_accepted, log_narrowed
 from worker.jobs.runtime import DISOWNED, Runtime
 from worker.jobs.submit import (
     Bundle,
@@ -27,10 +31,16 @@ from worker.jobs.submit import (
     fresh_ids,
     looks_first,
 )
-from worker.lane.submission import Result
+from worker.lane.submission import Result, ScopeEnd
 from worker.orders.forms import expire
 from worker.orders.progress import Cohort, cohorts, new_progress
-from worker.orders.retry import RetryDecision, Returned, retry_decision
+from worker.orders.retry import (
+    SHORTEST_COUNTDOWN_S,
+    RetryDecision,
+    Returned,
+    retry_decision,
+)
+from worker.orders.scope import plan_of
 from worker.processes.client import Came, LaneFailed
 from worker.settings import Settings
 
@@ -43,9 +53,11 @@ class JobRun:
 
     __slots__ = (
         "_earlier",
+        "_found",
         "_progress",
         "_report",
         "_runtime",
+        "_sent_here",
         "attempt",
         "deadline",
         "decision",
@@ -74,7 +86,10 @@ class JobRun:
         self.job = _resumed(job, progress) if progress else job
         self.attempt = progress.attempt if progress else 1
         self.number = submission.number if submission else 0  # of its submission; 0: none
-        self.missing = len(self.job.refs)
+        #: So many ids are at their lane; of a scope, which has any number of them, 1.
+        self.missing = len(self.job.refs) if self.job.scope is None else 1
+        self._sent_here: tuple[float, float] | None = None  # as in `Submission`
+        self._found = _Found() if self.job.scope else None
         self.left: Sequence[Returned] = ()
         self.decision: RetryDecision | None = None
         self.ended = False  # its message was let go
@@ -108,55 +123,110 @@ class JobRun:
         """Say that the job is taken, and have its ids go to their lane if they did not yet."""
         if self._progress is None:
             refused = delivery.parsed.refused
-            if not self.job.refs:  # a job of no order tests the whole way (`check --deep`)
+            # A job of no order tests the whole way (`check --deep`).
+            if not (self.job.refs or self.job.scope):
                 self._runtime.lanes(self.job.account).wait()
             log_accepted(self.job, len(self.job.refs) + len(refused))
             for outcome in refused:
                 self.report.refused(outcome, utc_now())
+            if self.job.scope:
+                log_narrowed(self.job, plan_of(self._venue, self.job.scope).left_out)
         if self.number or not self.missing:
             return
         settings, again = self._runtime.settings, delivery.redelivered
         ids, now = _ids(self.job, self._progress, settings, again), time.monotonic()
         if now >= self.deadline:
-            self.take(
-                [
-                    Returned(ref, cohort.progress, now, "deadline")
-                    for cohort in ids
-                    for ref in cohort.refs()
-                ]
-            )
+            left = [
+                Returned(ref, cohort.progress, now, "deadline")
+                for cohort in ids
+                for ref in cohort.refs()
+            ]
+            scope = self.job.scope
+            end = nothing_read(self._venue, scope, "deadline") if scope else None
+            self.take(Came(0, left, end=end))
         else:
             came_at = math.inf if self._progress else delivery.parsed.came_at
             self.number = bundle.submit(delivery, ids, came_at)
+
+    @property
+    def _venue(self) -> Venue:
+        return self._runtime.settings.accounts[self.job.account].venue
 
     def keep_no_ids(self) -> None:
         """Drop the ids, which come back from their lane: thousands of jobs wait meanwhile."""
         if self._earlier is None:
             self.job = replace(self.job, refs=())
 
-    def take(self, results: Sequence[Result]) -> None:
-        """Tell what came of some ids; keep those that their lane gives back."""
-        self.missing -= len(results)
+    def take(self, came: Came) -> None:
+        """Tell what came of some ids; keep those that their lane gives back.
+
+        Raises:
+            LaneFailed: the lane did.
+        """
+        results: LaneFailed | Sequence[Result] = came.what
+        if isinstance(results, LaneFailed):
+            raise results
+        self._sent_here = came.sent or self._sent_here
+        if self._found is None:
+            self.missing -= len(results)
+        elif came.end is not None:
+            self.missing, self._found.end = 0, came.end
         left = []
         for result in results:
             if isinstance(result, CancelOutcome):
-                self.report.outcome(result, utc_now())
+                self._tell(result)
             else:
                 left.append(result)
         if left:
             self.left = [*self.left, *left]
 
+    def _tell(self, outcome: CancelOutcome) -> None:
+        """Publish an outcome. An order that a scope found again may have another one now."""
+        if self._found is not None:
+            before = self._found.told.get(outcome.id)
+            self._found.told[outcome.id] = outcome
+            if before is not None and before.status is outcome.status:
+                return
+            if before is not None:
+                self.report.counts[before.status] -= 1
+        self.report.outcome(outcome, utc_now())
+
     def conclude(self) -> None:
         """Decide on what is left, once all ids are back."""
-        self.decision = retry_decision(self.left, time.monotonic(), self.deadline)
+        now = time.monotonic()
+        self.decision = retry_decision(self.left, now, self.deadline)
+        end = self._found.end if self._found else None
+        if self.decision is None and end and end.goes_on and now < self.deadline:
+            self.decision = RetryDecision(SHORTEST_COUNTDOWN_S, end.goes_on)
         if self.decision is None:
             for parked in self.left:
-                self.report.outcome(expire(parked.progress).outcome(parked.ref.id), utc_now())
+                self._tell(expire(parked.progress).outcome(parked.ref.id))
             self.left = ()
+            self._finish()
+
+    def _finish(self) -> None:
+        now, monotonic = utc_now(), time.monotonic()
+        more = None
+        if self._found is not None and self._found.end is not None:
+            told = self._found.told.items()
+            why = {order_id: outcome.reason or outcome.status for order_id, outcome in told}
+            more = of_scope(self.job, self._found.end, why, monotonic, now)
+        self.report.finish(self._sent(monotonic, now), now, more)
+
+    def _sent(self, monotonic: float, now: datetime) -> Sent:
+        """Return when cancels left, of this try and of earlier ones."""
+        known = self._progress
+        before = Sent(known.first_sent_at, known.last_sent_at) if known else Sent()
+        if self._sent_here is None:
+            return before
+        return before.joined(Sent(*(wall_time(t, monotonic, now) for t in self._sent_here)))
 
     def retry_arguments(self, left: Sequence[Returned]) -> dict[str, Any]:
         """Return the arguments of the task that goes on with what is left."""
+        sent = self._sent(time.monotonic(), utc_now())
         progress = Progress(
+            first_sent_at=sent.first,
+            last_sent_at=sent.last,
             accepted_at=self.job.accepted_at,
             deadline=self.job.deadline,
             attempt=self.attempt + 1,
@@ -167,6 +237,14 @@ class JobRun:
             "job": _job_json(self.job, [parked.ref for parked in left]),
             "progress": write_progress(progress),
         }
+
+
+@dataclass(slots=True)
+class _Found:
+    """What came of the orders that a scope found, by id, and of the scope itself."""
+
+    told: dict[str, CancelOutcome] = field(default_factory=dict)
+    end: ScopeEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +340,7 @@ class BundleRun:
             self._end(run)
             self.kept += 1
             return
-        if isinstance(came.what, LaneFailed):
-            raise came.what
-        run.take(came.what)
+        run.take(came)
         if not run.missing:
             self._conclude(run)
 
@@ -280,7 +356,7 @@ class BundleRun:
         """Let go of a job's message, once the broker has all that takes its place."""
         run.report.settle()
         if run.decision is None:
-            run.report.done(utc_now())
+            run.report.done()
         else:
             self.retried = run.decision
             run.report.retry(
@@ -336,6 +412,9 @@ def _ids(
         return fresh_ids(job, settings, redelivered=again)
     known_orders = progress.orders()
     look = looks_first(job, settings)
+    if job.scope is not None:  # its lane finds what else there is
+        found = known_orders.values()
+        return cohorts((ref, known._replace(sent=known.sent or again)) for ref, known in found)
     orders = (
         known_orders.get(ref.id) or (ref, new_progress(ref, look_first=look))
         for ref in job.refs
@@ -344,10 +423,13 @@ def _ids(
 
 
 def _job_json(job: CancelJob, refs: Sequence[OrderRef]) -> Mapping[str, Any]:
+    what: dict[str, Any] = {"orders": [_order_json(ref) for ref in refs]}
+    if job.scope is not None:
+        what = {"scope": scope_json(job.scope), "hold_s": job.scope.hold_s}
     return {
         "job_id": job.job_id,
         "account": job.account,
-        "orders": [_order_json(ref) for ref in refs],
+        **what,
         "deadline": rfc_3339(job.deadline),
         "reason": job.reason,
         "requested_by": job.requested_by,

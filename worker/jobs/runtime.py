@@ -115,6 +115,8 @@ class Runtime:
             nothing: Future[list[bytes]] = Future()
             nothing.set_result([])
             return nothing
+        if job.scope is not None:
+            return self._outcome_stream.find(job.account, prefix=message_id(job.job_id, ""))
         names = [message_id(job.job_id, ref.id) for ref in job.refs]
         return self._outcome_stream.find(job.account, names)
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from venues.words import CancelJob, Priority
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import ParsedJob
-from worker.lane.submission import Submission
+from worker.lane.submission import AskedScope, Submission
 from worker.orders.progress import Cohort, new_cohorts
 from worker.processes.client import Inbox, LaneClient
 from worker.settings import Settings
@@ -73,7 +73,7 @@ class JobDelivery:
 def is_due(delivery: JobDelivery) -> bool:
     """Say whether there is something to do for a job, and its time is now."""
     job = delivery.parsed.job
-    return bool(job.refs) and utc_now() < job.deadline and not delivery.eta
+    return bool(job.refs or job.scope) and utc_now() < job.deadline and not delivery.eta
 
 
 def fresh_ids(job: CancelJob, settings: Settings, *, redelivered: bool) -> list[Cohort]:
@@ -94,14 +94,21 @@ def deadline_of(job: CancelJob) -> float:
 
 def submission_of(job: CancelJob, received_at: float) -> Submission:
     """Return what a job is at its lane; its message came at a time (monotonic seconds)."""
+    deadline = deadline_of(job)
     return Submission(
         account=job.account,
         job_id=job.job_id,
         kill=job.priority is Priority.KILL,
-        deadline=deadline_of(job),
+        deadline=deadline,
+        scope=_asked(job, deadline) if job.scope else None,
         received_at=received_at,
         trace=job.trace.get("traceparent", ""),
     )
+
+
+def _asked(job: CancelJob, deadline: float) -> AskedScope:
+    assert job.scope is not None  # noqa: S101 - the caller has asked
+    return AskedScope(job.scope, deadline - (job.deadline - job.accepted_at).total_seconds())
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)

@@ -143,6 +143,7 @@ class Sending:
     started: float
     waited_s: float
     advisory: bool = False  # no step waits for it: it only adds to what is known
+    scope: Submission | None = None  # it reads a list for this job, which names no ids
 
     @property
     def is_probe(self) -> bool:
@@ -150,7 +151,9 @@ class Sending:
         return self.advisory and not self.entries
 
     def owners(self) -> list[Submission]:
-        """Return the submissions whose ids it carries, each once."""
+        """Return the submissions that it is for, each once."""
+        if self.scope is not None:
+            return [self.scope]
         return list(dict.fromkeys(chain.from_iterable(entry.owners for entry in self.entries)))
 
 
@@ -178,7 +181,7 @@ def is_urgent(group: Group) -> bool:
 
 def is_lookup(route: Route) -> bool:
     """Return whether the route only looks."""
-    return route.purpose is Purpose.LOOKUP
+    return route.purpose is not Purpose.CANCEL
 
 
 def may_share(entry: Entry) -> bool:

@@ -16,7 +16,14 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from venues.base import Batch, Route, Venue, Verdict
-from venues.words import OPEN_STATES, CancelStatus, IdKind, OrderRef, OrdStatus
+from venues.words import (
+    OPEN_STATES,
+    CancelOutcome,
+    CancelStatus,
+    IdKind,
+    OrderRef,
+    OrdStatus,
+)
 from worker.lane.advisory import AdvisoryLooks
 from worker.lane.entry import (
     Entry,
@@ -33,8 +40,9 @@ from worker.lane.entry import (
 from worker.lane.groups import Groups
 from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
 from worker.lane.list_all import WholeLists
+from worker.lane.scopes import ScopeRun
 from worker.lane.standing import Pause, Standing
-from worker.lane.submission import Result, Submission
+from worker.lane.submission import Result, ScopeEnd, Submission
 from worker.orders.follow import (
     FEW,
     FinalWord,
@@ -52,8 +60,17 @@ from worker.orders.follow import (
     still_to_come,
 )
 from worker.orders.forms import doubted, refuse, step
-from worker.orders.judge import Judgement
-from worker.orders.progress import Cohort, OrderProgress, Phase, came, hurried, joined, joining
+from worker.orders.judge import Judgement, ListHeard
+from worker.orders.progress import (
+    Cohort,
+    OrderProgress,
+    Phase,
+    came,
+    cohorts,
+    hurried,
+    joined,
+    joining,
+)
 from worker.orders.retry import LONGEST_SLEEP_S, Returned, backoff_s
 from worker.orders.routes import probe_of, single_route
 from worker.pacing.account import Tokens
@@ -63,6 +80,9 @@ __all__ = ["Entry", "Group", "Lane", "Pause", "Sending"]
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
+
+#: A list of a scope that could not be read is read again after about so long (seconds).
+LIST_PAUSE_S = 0.5
 
 #: In place of the kind in the key of an id that may be of either.
 _EITHER_KIND = "either"
@@ -77,6 +97,13 @@ class _Departure(NamedTuple):
     group: Group
     most: int
     advisory: bool = False
+
+
+class _Listing(NamedTuple):
+    """The next read of a list for a scope: when it may leave, and for which job."""
+
+    at: float
+    run: ScopeRun
 
 
 class _Probe(NamedTuple):
@@ -107,12 +134,14 @@ class Lane:
         self.quiet_until = NEVER
         self.in_flight = 0
         self._results: list[tuple[Submission, Result]] = []
+        self._ended: list[tuple[Submission, ScopeEnd]] = []
         self._rng = rng
         self._verify = verify
         self._lists = WholeLists()
         self._advisory_looks = AdvisoryLooks(venue)
         self._seq = itertools.count()
         self._entries: dict[EntryKey, Entry] = {}
+        self._scopes: dict[Submission, ScopeRun] = {}
         self._leaving: set[Submission] = set()
         self._ids_in_flight = 0
         self._groups = Groups(venue)
@@ -128,6 +157,14 @@ class Lane:
             word = refuse(cohort.progress, self.standing.why(now))
             for order_id in cohort.ids:
                 self._hand(owner, word.outcome(order_id))
+
+    def add_scope(self, owner: Submission, now: float) -> None:
+        """Find the orders of a job's scope; `add` has taken in those that came with it."""
+        run = self._scopes[owner] = ScopeRun(owner, self.venue, now)
+        if owner.withdrawn:
+            self._leaving.add(owner)
+        if not self._may_wait(owner, now):
+            run.refused = self.standing.why(now)
 
     def _may_wait(self, owner: Submission, now: float) -> bool:
         """Say whether a job may wait for its turn: at a halted account, to ask once more.
@@ -210,6 +247,7 @@ class Lane:
         for entry in owner.entries:
             if not entry.in_flight and owner in entry.owners:
                 self._part(owner, entry, now)
+        self._end_withdrawn(owner)
 
     def _part(self, owner: Submission, entry: Entry, now: float, later: float = -NEVER) -> None:
         self._disown(owner, entry)
@@ -228,9 +266,17 @@ class Lane:
         taken, self._results = self._results, []
         return taken
 
+    def take_ended(self) -> list[tuple[Submission, ScopeEnd]]:
+        """Return the jobs whose scopes have ended since the last call, and how."""
+        taken, self._ended = self._ended, []
+        return taken
+
     def withdraw_all(self, why: str, now: float) -> None:
         """Give every task its waiting ids back: the worker stops, or lost the lane."""
-        owners = chain.from_iterable(entry.owners for entry in self._entries.values())
+        owners = chain(
+            self._scopes,
+            chain.from_iterable(entry.owners for entry in self._entries.values()),
+        )
         for owner in sorted(set(owners), key=lambda owner: owner.number):
             self.withdraw(owner, why, now)
         self.standing.forget()
@@ -247,15 +293,18 @@ class Lane:
             return None
         if isinstance(departure, _Probe):
             return self._ask(departure.batch, now)
+        if isinstance(departure, _Listing):
+            return self._read_list(departure.run, now)
         return self._look(departure, now) if departure.advisory else self._fill(departure, now)
 
     def next_at(self, now: float) -> float:
         """Return when `next` is worth asking again; NEVER: not before something happens."""
         return self._soonest(now)[0]
 
-    def _soonest(self, now: float) -> tuple[float, _Departure | _Probe | None]:
+    def _soonest(self, now: float) -> tuple[float, _Departure | _Listing | _Probe | None]:
         """Return when a request may leave, and the one that may leave now."""
         self._groups.wake(now)
+        self._end_scopes(now)
         if self.standing.shut and not self._asks_by_cancel():
             return self._probe(now)
         soonest = self._groups.wakes_at
@@ -267,14 +316,31 @@ class Lane:
             soonest = min(soonest, departure.at)
         return soonest, None
 
-    def _departures(self, now: float) -> Iterator[_Departure]:
+    def _departures(self, now: float) -> Iterator[_Departure | _Listing]:
         """Give the next request of each group, most pressing first, an advisory one last."""
+        yield from self._listings(now, kill=True)
         for group in self._by_priority(now):
             yield self._departure(group, now)
+        yield from self._listings(now, kill=False)
         advisory = self._advisory_looks.group(now)
         if advisory is not None:
             at = max(self._tokens_at(advisory, now), self._opens_at, self._holds.streams_until)
             yield _Departure(at, advisory, self._most_ids(advisory, now), advisory=True)
+
+    def _listings(self, now: float, *, kill: bool) -> Iterator[_Listing]:
+        """Give the next read for each scope.
+
+        All reads but those of its first round leave tokens to the cancels that wait.
+        """
+        for owner, run in self._scopes.items():
+            if owner.kill is not kill or run.is_read or run.is_over:
+                continue
+            at = max(run.search.next_at, self._opens_at)
+            if at <= now:
+                route, rounds = run.search.batch().route, run.search.rounds
+                spare = self._groups.cancels(urgent=kill) if rounds else ()
+                at = self._tokens.ready_at(route, now, urgent=kill, spare=spare)
+            yield _Listing(at, run)
 
     def _departure(self, group: Group, now: float) -> _Departure:
         """Say when the next request of a group may leave, and for at most how many ids."""
@@ -314,6 +380,15 @@ class Lane:
         self._tokens.take(batch.route, now, ids=len(batch.refs))
         self.in_flight += 1
         return Sending(batch, (), now, 0.0, advisory=True)
+
+    def _read_list(self, run: ScopeRun, now: float) -> Sending:
+        """Return the next read for a scope."""
+        batch = run.search.batch()
+        self._tokens.take(batch.route, now, ids=0, urgent=run.owner.kill)
+        self.in_flight += 1
+        run.is_read = True
+        waited_s = max(0.0, now - run.search.next_at)
+        return Sending(batch, (), now, waited_s, advisory=True, scope=run.owner)
 
     def _look(self, departure: _Departure, now: float) -> Sending:
         """Return an advisory look-up for ids of kills that wait for a token."""
@@ -364,6 +439,36 @@ class Lane:
             for entry, ref in zip(sending.entries, sending.batch.refs, strict=True)
         ]
         self._follow(sending.entries, courses, now)
+
+    def listed(self, sending: Sending, heard: ListHeard, now: float) -> None:
+        """Take the reply to a read for a scope in: what it shows is to be canceled."""
+        if is_served(heard.said):
+            self.standing.served(sending.batch.route, sending.started)
+        run = self._land_list(sending, now)
+        if run is None:
+            return
+        pause_s = self._list_pause_s(run)
+        orders = run.came(heard, sending.started, now, pause_s)
+        for cohort in cohorts(orders):
+            self._add(run.owner, cohort, now)
+
+    def _land_list(self, sending: Sending, now: float) -> ScopeRun | None:
+        """Count a read for a scope as ended; return whose it is, if that still wants it."""
+        self.in_flight -= 1
+        self._tokens.release(sending.batch.route, now, 0)
+        run = self._scopes.get(sending.scope) if sending.scope else None
+        if run is not None:
+            run.is_read = False
+        return run
+
+    def _list_pause_s(self, run: ScopeRun) -> float:
+        return backoff_s(run.search.failures + 1, LIST_PAUSE_S, self._rng)
+
+    def _list_missed(self, sending: Sending, why: str, now: float) -> None:
+        """No reply came to a read for a scope."""
+        run = self._land_list(sending, now)
+        if run is not None:
+            run.missed(why, now, self._list_pause_s(run))
 
     def _overhear(
         self, others: Mapping[tuple[IdKind, str], Judgement], asked: ReplyContext
@@ -417,11 +522,17 @@ class Lane:
 
     def not_sent(self, sending: Sending, why: str, now: float) -> None:
         """The request surely never reached the venue."""
+        if sending.scope is not None:
+            self._list_missed(sending, why, now)
+            return
         self._land(sending, now)
         self._all_again(sending, lambda progress: not_effective(progress, why), now)
 
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
         """No whole reply came: the request may have had its effect."""
+        if sending.scope is not None:
+            self._list_missed(sending, why, now)
+            return
         self._land(sending, now)
         if not sending.batch.lists_all:
             self._all_again(
@@ -475,6 +586,8 @@ class Lane:
             for entry in list(self._entries.values()):
                 if not entry.in_flight:
                     self._finish([entry], refuse(entry.progress, why))
+            for run in self._scopes.values():
+                run.refused = why
         return True
 
     def assume_spent(self, now: float) -> None:
@@ -555,6 +668,11 @@ class Lane:
             entry.in_flight = True
             if not looks:
                 entry.progress = sent(entry.progress)
+                for owner in entry.owners:
+                    if owner.sent is None:
+                        owner.sent = now, now
+                    elif owner.sent[1] != now:
+                        owner.sent = owner.sent[0], now
             elif entry.kill:  # others no longer wait for it at this list
                 self._holds.update(entry, now)
         self._ids_in_flight += len(entries)
@@ -719,6 +837,32 @@ class Lane:
 
     def _hand(self, owner: Submission, result: Result) -> None:
         self._results.append((owner, result))
+        run = self._scopes.get(owner) if self._scopes else None
+        if run is not None and isinstance(result, CancelOutcome):
+            run.told(result)
+        elif run is not None and isinstance(result, Returned):
+            run.returned = run.returned or result.why
+
+    def _end_scopes(self, now: float) -> None:
+        """End the scopes that are over, and whose orders all have their outcomes."""
+        for owner, run in list(self._scopes.items()):
+            run.turn(now)
+            if run.returned and not owner.withdrawn:
+                self.withdraw(owner, run.returned, now)
+            elif run.is_over and not owner.waits:
+                self._end_scope(owner, run)
+
+    def _end_withdrawn(self, owner: Submission) -> None:
+        """End a scope that its job wants back, once none of its orders is in flight."""
+        run = self._scopes.get(owner)
+        if run is not None and owner.withdrawn and not owner.waits:
+            late = owner.withdrawn == "deadline"
+            self._end_scope(owner, run, goes_on="" if late else owner.withdrawn)
+
+    def _end_scope(self, owner: Submission, run: ScopeRun, *, goes_on: str = "") -> None:
+        del self._scopes[owner]
+        self._leaving.discard(owner)
+        self._ended.append((owner, run.end(goes_on=goes_on)))
 
     def _forget(self, entry: Entry) -> None:
         dequeue(entry)
@@ -734,11 +878,14 @@ class Lane:
         owner.waits -= 1
         if not owner.waits:
             owner.entries = ()
+            if owner in self._scopes:
+                self._end_withdrawn(owner)
+                return
             self._leaving.discard(owner)
 
     def asks(self, owner: Submission) -> bool:
         """Say whether a job still waits for ids."""
-        return owner.waits > 0
+        return owner.waits > 0 or owner in self._scopes
 
 
 def _key(kind: str, order_id: str) -> EntryKey:

@@ -7,11 +7,50 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple
 
-from venues.words import CancelOutcome
+from venues.words import CancelOutcome, OrderRef, OrdType, Scope
 from worker.orders.retry import Returned
 from worker.pacing.pace import NEVER
 
 _numbers = count(1)
+
+
+class ListProof(NamedTuple):
+    """A list, of one symbol or of all, and when the reads began that showed no order."""
+
+    name: str
+    symbol: str
+    first: float
+    last: float
+    others: int  # orders outside of the scope that the last one showed
+
+
+class ListUnread(NamedTuple):
+    """A list that does not prove anything, and why."""
+
+    name: str
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeEnd:
+    """What a scope came to at its lane. Times: monotonic seconds.
+
+    `goes_on` says why it was withdrawn before its time was over.
+    """
+
+    proofs: tuple[ListProof, ...] = ()
+    resting: tuple[OrderRef, ...] = ()
+    unread: tuple[ListUnread, ...] = ()
+    left_out: tuple[tuple[tuple[OrdType, ...], str], ...] = ()
+    goes_on: str = ""
+
+
+class AskedScope(NamedTuple):
+    """A scope, and when its job was accepted."""
+
+    scope: Scope
+    accepted_at: float
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -29,6 +68,8 @@ class Submission:
     received_at: float = NEVER  # when the worker read the job's message; infinite: unknown
     trace: str = ""  # the job's traceparent
     number: int = field(default_factory=_numbers.__next__)
+    scope: AskedScope | None = None  # in place of ids: its lane finds them
+    sent: tuple[float, float] | None = None  # when its first and its last cancel left
     withdrawn: str = ""  # why the job wants its ids back, as soon as they are not in flight
     # In the lane only, and here as tens of thousands of jobs of one id may wait:
     came_at: float = NEVER  # as in `OrderProgress`, of all its ids
@@ -45,3 +86,5 @@ class Results(NamedTuple):
 
     number: int
     results: Sequence[Result]
+    sent: tuple[float, float] | None = None  # as in `Submission`
+    end: ScopeEnd | None = None  # nothing more comes of a scope

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import NamedTuple
 
-from venues.base import Answer, Answers, Batch, HttpReply, Page, Rule, Venue, Verdict
+from venues.base import Answer, Answers, Batch, HttpReply, OpenOrder, Page, Rule, Venue, Verdict
 from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.orders.routes import SYMBOL_SHAPE
 
@@ -63,6 +63,15 @@ class Heard(NamedTuple):
     others: Mapping[tuple[IdKind, str], Judgement] = {}
 
 
+class ListHeard(NamedTuple):
+    """What a reply to a list of open orders says: its orders, or why there are none."""
+
+    said: Judgement
+    orders: tuple[OpenOrder, ...] | None = None
+    more: bool = False  # the list goes on, or may have been cut
+    page: Page | None = None
+
+
 def judge(
     venue: Venue, batch: Batch, reply: HttpReply, scrub: Callable[[str], str] = str
 ) -> dict[OrderRef, Judgement]:
@@ -83,6 +92,39 @@ def hear(
         return Heard({ref: _by_status(reply, Answer()) for ref in batch.refs})
     asked = _asked(venue, batch, reply, answers, scrub)
     return Heard(asked, _others(venue, batch, answers, scrub))
+
+
+def hear_list(
+    venue: Venue, batch: Batch, reply: HttpReply, scrub: Callable[[str], str] = str
+) -> ListHeard:
+    """Return what a reply to a list of open orders says (`Venue.lists`).
+
+    A row that names an end is left out. One without a usable id spoils the reply: nobody could
+    say what it hides.
+    """
+    try:
+        answers = venue.parse(batch, reply)
+    except _ODD_SHAPE:
+        return ListHeard(_told(_by_status(reply, Answer()), scrub))
+    if answers.overall is not None:
+        said = _for_purpose(batch, _weigh(venue, reply, answers.overall))
+        odd = said.verdict in (*_OF_ONE, Verdict.ABSENT)
+        return ListHeard(_told(_in_doubt(said, "odd_answer") if odd else said, scrub))
+    shape, states = venue.id_shapes[IdKind.VENUE], _states(venue)
+    if (
+        answers.listed is None
+        or not _answered(reply)
+        or not all(shape.fullmatch(order.id) for order in answers.listed)
+    ):
+        return ListHeard(_told(_by_status(reply, Answer()), scrub))
+    orders = tuple(
+        [
+            order if SYMBOL_SHAPE.fullmatch(order.symbol) else order._replace(symbol="")
+            for order in answers.listed
+            if states.get(spelled(order.state), OrdStatus.NEW) in OPEN_STATES
+        ]
+    )
+    return ListHeard(Judgement(Verdict.ACCEPTED), orders, answers.truncated, answers.page)
 
 
 def _others(
@@ -226,7 +268,7 @@ def _answered(reply: HttpReply) -> bool:
 def _for_purpose(batch: Batch, judgement: Judgement) -> Judgement:
     """Weigh a verdict by what was asked: a look-up, or a cancel that may be boasting."""
     verdict = judgement.verdict
-    if batch.route.purpose is Purpose.LOOKUP:
+    if batch.route.purpose is not Purpose.CANCEL:
         if judgement.venue_code and judgement.venue_code == batch.route.symbol_demanded:
             return judgement._replace(verdict=Verdict.SYMBOL_DEMANDED)
         if verdict is Verdict.UNKNOWN_ORDER:

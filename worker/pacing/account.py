@@ -144,7 +144,7 @@ class Tokens:
 
 
 def _is_lookup(route: Route) -> bool:
-    return route.purpose is Purpose.LOOKUP
+    return route.purpose is not Purpose.CANCEL
 
 
 def _fits(quota: Quota, window_s: float) -> int:

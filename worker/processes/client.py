@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Any, NamedTuple, NoReturn
 
-from worker.lane.submission import Result, Results, Submission
+from worker.lane.submission import Result, Results, ScopeEnd, Submission
 from worker.orders.progress import Cohort
 from worker.processes.protocol import (
     HEARTBEAT_S,
@@ -57,6 +57,8 @@ class Came(NamedTuple):
 
     number: int
     what: Sequence[Result] | LaneFailed
+    sent: tuple[float, float] | None = None  # as in `Submission`
+    end: ScopeEnd | None = None  # nothing more comes of a scope
 
 
 @dataclass(slots=True, eq=False)
@@ -203,7 +205,7 @@ class LaneClient:
         with self._lock:
             inbox = self._pending.get(came.number)
         if inbox is not None:
-            inbox.queue.put(Came(came.number, came.results))
+            inbox.queue.put(Came(came.number, came.results, came.sent, came.end))
 
     def _lost(self) -> NoReturn:
         """End this process, too: the broker gives unacknowledged jobs to another worker."""

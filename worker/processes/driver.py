@@ -18,7 +18,7 @@ from worker.lane.lane import Lane, Sending
 from worker.lane.standing import Condition
 from worker.lane.submission import Result, Results, Submission
 from worker.orders.follow import blame_of, is_served
-from worker.orders.judge import Judgement, hear
+from worker.orders.judge import Judgement, hear, hear_list
 from worker.orders.progress import Cohort
 from worker.orders.quiet import quiet_asked_s
 from worker.pacing.pace import NEVER, Pace
@@ -81,6 +81,8 @@ class Driver:
             for submission, ids in jobs:
                 self._submissions[submission.number] = submission
                 self.lane.add(submission, ids, time.monotonic())
+                if submission.scope is not None:
+                    self.lane.add_scope(submission, time.monotonic())
                 if self._stopped:
                     self.lane.withdraw(submission, "stopping", time.monotonic())
             self._pump()
@@ -164,11 +166,19 @@ class Driver:
         found: dict[Submission, list[Result]] = {}
         for submission, result in self.lane.take_results():
             found.setdefault(submission, []).append(result)
+        ended = dict(self.lane.take_ended())
+        for submission in ended:
+            found.setdefault(submission, [])
         for submission in found:
             if not self.lane.asks(submission):
                 self._submissions.pop(submission.number, None)
         if found:
-            self._deliver([Results(s.number, results) for s, results in found.items()])
+            self._deliver(
+                [
+                    Results(s.number, results, s.sent, ended.get(s))
+                    for s, results in found.items()
+                ]
+            )
 
     def _tick(self) -> None:
         with self._changed:
@@ -216,6 +226,8 @@ class Driver:
 
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
         account = self.account
+        if sending.scope is not None:
+            return self._listed(sending, reply)
         said, others = hear(account.venue, sending.batch, reply, account.credential.scrub)
         heard = list({id(judgement): judgement for judgement in said.values()}.values())
         self._calls.answered(sending, reply.status, heard)
@@ -223,9 +235,24 @@ class Driver:
             shut = self.lane.standing.shut
             self._hear(sending, reply, heard)
             self.lane.answered(sending, said, reply.received_at, others)
-            if shut and not self.lane.standing.shut:
-                self._log.warning("account_resumed", route=sending.batch.route.name)
+            self._tell_resumed(sending, shut)
             return self._pump(keep=True)
+
+    def _listed(self, sending: Sending, reply: HttpReply) -> Sending | None:
+        """Take the reply to a read for a scope in."""
+        account = self.account
+        heard = hear_list(account.venue, sending.batch, reply, account.credential.scrub)
+        self._calls.answered(sending, reply.status, [heard.said])
+        with self._changed:
+            shut = self.lane.standing.shut
+            self._hear(sending, reply, [heard.said])
+            self.lane.listed(sending, heard, reply.received_at)
+            self._tell_resumed(sending, shut)
+            return self._pump(keep=True)
+
+    def _tell_resumed(self, sending: Sending, shut: bool) -> None:
+        if shut and not self.lane.standing.shut:
+            self._log.warning("account_resumed", route=sending.batch.route.name)
 
     # -- what is said of the account -----------------------------------------------------
 

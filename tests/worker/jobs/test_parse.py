@@ -9,8 +9,8 @@ import pytest
 
 from venues import all_venues
 from venues.credential import Credential
-from venues.words import IdKind, OrdType, Priority
-from worker.contract.job import Envelope, InvalidJob, read_json
+from venues.words import IdKind, OrdType, Priority, Scope
+from worker.contract.job import Envelope, InvalidJob, read_json, scope_json
 from worker.contract.outcome import rfc_3339
 from worker.jobs.parse import ParsedJob, read_job
 from worker.settings import Account
@@ -304,3 +304,62 @@ def test_kind_and_type_may_stand_on_the_job_and_an_order_says_its_own() -> None:
     assert [str(ref.ord_type) for ref in taken.job.refs] == ["limit", "any"]
     assert [outcome.reason for outcome in taken.refused] == ["unsupported_kind"]
     assert taken.unknown_fields == ()
+
+
+# -- scopes ------------------------------------------------------------------------------
+
+
+def scoped(scope: Any, **fields: Any) -> dict[str, Any]:
+    return {"job_id": "j", "account": "desk-1", "scope": scope, **fields}
+
+
+def test_a_scope_takes_the_place_of_ids() -> None:
+    taken = read(scoped({"symbols": ["BTC"], "ord_types": ["limit"], "except": ["7", 8]})).job
+
+    assert taken.refs == ()
+    assert taken.scope == Scope(
+        symbols=frozenset({"BTC"}),
+        ord_types=frozenset({OrdType.LIMIT}),
+        excepted=frozenset({"7", "8"}),
+        hold_s=5.0,
+    )
+    assert taken.deadline == NOW + timedelta(minutes=5, seconds=5)
+
+
+def test_a_routine_job_holds_only_where_it_says_so() -> None:
+    routine = Envelope(priority="routine", account="desk-1")
+
+    assert held_s(read(scoped("all"), routine)) == 0.0
+    assert held_s(read(scoped("all", hold_s=90), routine)) == 90.0
+    assert held_s(read(scoped("all"))) == 5.0
+
+
+def held_s(parsed: ParsedJob) -> float | None:
+    return parsed.job.scope.hold_s if parsed.job.scope else None
+
+
+def test_a_scope_goes_with_a_retry_as_it_came() -> None:
+    said = {"symbols": ["BTC"], "ord_types": ["limit"], "except": ["7"]}
+    taken = read(scoped(said)).job.scope
+    every = read(scoped("all")).job.scope
+
+    assert taken and scope_json(taken) == said
+    assert every and scope_json(every) == "all"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (scoped({"side": "buy"}), "unsupported_scope"),  # rows at CoinW do not tell
+        (scoped({"client_order_id_prefix": "mm-"}), "unsupported_scope"),
+        (scoped({"ord_types": ["trigger"]}), "unsupported_scope"),  # of a symbol only
+        (scoped({"except": ["no id"]}), "bad_scope"),
+        (scoped({"symbols": ["B T C"]}), "bad_scope"),
+        (scoped("all", symbol="BTC"), "bad_scope"),
+        (scoped("all", kind="venue_order_id"), "bad_scope"),
+        (scoped("all", ord_type="limit"), "bad_scope"),
+        (scoped("all", hold_s="5"), "bad_hold_s"),
+    ],
+)
+def test_a_scope_that_cannot_be_served_is_refused(value: Any, expected: str) -> None:
+    assert reason(value) == expected

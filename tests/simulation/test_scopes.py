@@ -1,0 +1,44 @@
+"""`empty` is never false, for many seeds; and a spoiled proof is noticed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.simulation import scopes
+from tests.simulation.laws import LawBroken
+from worker.lane import scopes as lane_scopes
+from worker.orders.scope import ScopeSearch, search_of
+
+#: Seeds of an ordinary run; `python -m tests.simulation.scopes --seeds 10000` plays more.
+SEEDS = 400
+#: A spoiled proof is noticed within so many seeds.
+SEEDS_TO_NOTICE = 400
+
+
+def test_the_laws_of_scopes_hold() -> None:
+    ends = [scopes.play(seed).end for seed in range(SEEDS)]
+
+    proven = [end for end in ends if end and end.proofs and not (end.resting or end.unread)]
+    assert len(proven) > 0.9 * SEEDS
+
+
+def _at_once(search: ScopeSearch) -> ScopeSearch:
+    return replace(search, stays_s=0.0)
+
+
+def _of_no_birth(search: ScopeSearch) -> ScopeSearch:
+    return replace(search, proves_from=search.came_at)
+
+
+@pytest.mark.parametrize("spoil", [_at_once, _of_no_birth])
+def test_a_proof_that_is_too_short_is_noticed(
+    spoil: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane_scopes, "search_of", lambda *given: spoil(search_of(*given)))
+
+    with pytest.raises(LawBroken):
+        for seed in range(SEEDS_TO_NOTICE):
+            scopes.play(seed)
