@@ -104,7 +104,8 @@ class Bitget(Venue):
             "cancel_batch", "batch-cancel-orders", PLAIN, max_ids=20,
             group_by=("symbol", "kind"),
         ),
-        _cancel("cancel_one", "cancel-order", PLAIN),
+        # Its answer has a code for the order, where an item of a batch may have words alone.
+        _cancel("cancel_one", "cancel-order", PLAIN, single_first=PLAIN),
         _cancel("cancel_plan", "cancel-plan-order", PLAN),  # how many at once: not documented
         _look("detail", "detail", PLAIN, needs_symbol=True),
         # By id and under every symbol: a wrong one must not make an order look gone.

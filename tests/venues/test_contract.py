@@ -31,7 +31,13 @@ from venues.credential import Credential
 from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.jobs.resolve import Refusal, name_order
 from worker.orders.judge import Judgement, hear, judge, spelled
-from worker.orders.routes import batch_key, cancel_routes, lookup_routes, probe_of
+from worker.orders.routes import (
+    batch_key,
+    cancel_routes,
+    lookup_routes,
+    probe_of,
+    single_route,
+)
 
 LAW = settings(max_examples=120, derandomize=True, deadline=None, database=None)
 #: What a venue file may import: no HTTP, clock, environment, randomness or log.
@@ -173,6 +179,10 @@ def test_an_order_is_named_and_routed_as_recorded(case: Case) -> None:
     assert expected["lookup"] == [
         route.name for route in lookup_routes(case.venue, named.shape)
     ]
+    if "single" in expected:
+        alone = single_route(case.venue, named.shape)
+        assert alone is not None
+        assert expected["single"] == alone.name
 
 
 # --- the tables
