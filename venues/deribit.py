@@ -35,16 +35,25 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest
+from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest, OpenOrder
 from venues.base import Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential
-from venues.words import IdKind, OrdStatus, Purpose
+from venues.words import ALL_TYPES, IdKind, OrdStatus, OrdType, Purpose, Side
 
 API = "/api/v2/private"
 #: Ids sought in one list: not documented; a bound on what is judged in one go.
 WIDE_IDS = 500
 #: Rows asked for of a record, which may have 1,000 (page Get Order History): half a megabyte.
 RECORD_ROWS = 500
+#: What an open order may be, by its `order_type` (page Get Open Orders).
+LISTED_TYPES = {
+    "limit": frozenset({OrdType.LIMIT}),
+    "trailing_stop": frozenset({OrdType.TRAILING_STOP}),
+    **dict.fromkeys(
+        ("stop_limit", "stop_market", "take_limit", "take_market"),
+        frozenset({OrdType.TRIGGER, OrdType.TP_SL}),
+    ),
+}
 #: States that are an end; a cancel's answer that shows another one proves nothing.
 ENDS = frozenset({"filled", "cancelled", "rejected"})
 
@@ -88,6 +97,12 @@ class Deribit(Venue):
         _record("recent_record", "false"),
         _record("record", "true"),
     )  # fmt: skip
+    lists = (  # of every kind and currency, where none is named; paging is not documented
+        Route(
+            "list_open", Purpose.LIST, "GET", f"{API}/get_open_orders", ord_types=ALL_TYPES,
+            only_open=True, tells_side=True, quotas=("lookup", "account"),
+        ),
+    )  # fmt: skip
     # Of a sub-account without volume (Rate Limits): calls that reach the matching engine 5 a
     # second, others 20. One and ten of these are left to what else the account does, which
     # draws from the same: this project's choice. Over it the venue closes the session.
@@ -130,7 +145,10 @@ class Deribit(Venue):
 
     def build(self, batch: Batch) -> HttpRequest:
         """Put a cancel into a JSON-RPC envelope, a read into the query."""
-        route, ref = batch.route, batch.refs[0]
+        route = batch.route
+        if route.only_open:
+            return HttpRequest("GET", f"{route.path}?type=all")
+        ref = batch.refs[0]
         if route.purpose is Purpose.CANCEL:
             envelope = {
                 "jsonrpc": "2.0",
@@ -141,9 +159,7 @@ class Deribit(Venue):
             body = json.dumps(envelope, separators=(",", ":")).encode()
             return HttpRequest("POST", route.path, body, {"Content-Type": "application/json"})
         words = {"order_id": ref.id}
-        if route.only_open:
-            words = {"type": "all"}
-        elif route.needs_symbol:
+        if route.needs_symbol:
             words = {
                 "instrument_name": ref.symbol,
                 "count": str(RECORD_ROWS),
@@ -172,6 +188,8 @@ class Deribit(Venue):
         if route.only_open or route.needs_symbol:
             if not isinstance(found, list):
                 raise TypeError("a list of orders was expected")
+            if route.purpose is Purpose.LIST:
+                return Answers(listed=tuple([_listed(row) for row in found]))
             cut = route.needs_symbol and len(found) >= RECORD_ROWS
             return replace(_of_list(batch, found), truncated=cut)
         (ref,) = batch.refs
@@ -193,6 +211,16 @@ def _of_list(batch: Batch, rows: list[Any]) -> Answers:
     others = {key: answer for key, answer in said.items() if key not in asked}
     by_id = {key: answer for key, answer in said.items() if key in asked}
     return Answers(by_id=by_id, others={IdKind.VENUE: others})
+
+
+def _listed(row: Mapping[str, Any]) -> OpenOrder:
+    return OpenOrder(
+        id=str(row["order_id"]),
+        symbol=str(row["instrument_name"]),
+        ord_types=LISTED_TYPES.get(str(row.get("order_type")), ALL_TYPES),
+        side={"buy": Side.BUY, "sell": Side.SELL}.get(str(row.get("direction"))),
+        state=str(row["order_state"]),
+    )
 
 
 def _of_row(row: Mapping[str, Any], after_cancel: bool = False) -> Answer:

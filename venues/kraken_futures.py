@@ -38,10 +38,10 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from venues.base import Answer, Answers, Batch, Cost, HttpReply, HttpRequest
+from venues.base import Answer, Answers, Batch, Cost, HttpReply, HttpRequest, OpenOrder
 from venues.base import Quiet, Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential, Part
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import ALL_TYPES, IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
 BOTH_KINDS = frozenset(IdKind)
 TRIGGERS = frozenset({OrdType.TRIGGER, OrdType.TRAILING_STOP, OrdType.TP_SL, OrdType.ANY})
@@ -60,6 +60,11 @@ ASKED_AS = {IdKind.VENUE: "orderIds", IdKind.CLIENT: "cliOrdIds"}
 SHOWN_AS = {
     IdKind.VENUE: ("order_id", "orderId", "uid"),
     IdKind.CLIENT: ("cliOrdId", "clientId"),
+}
+#: What an open order may be, by its `orderType` (page Get Open Orders).
+LISTED_TYPES = {
+    "lmt": frozenset({OrdType.LIMIT}),
+    **dict.fromkeys(("stop", "take_profit"), TRIGGERS - {OrdType.ANY}),
 }
 #: Words of `updateReason` that make a CANCELLED one of the venue's own.
 EXPIRY = frozenset({"CONTRACT_EXPIRED", "EXPIRED"})
@@ -120,6 +125,13 @@ class KrakenFutures(Venue):
         ),
         _record("history", "orders", frozenset(OrdType)),
         _record("trigger_history", "triggers", TRIGGERS),
+    )  # fmt: skip
+    lists = (  # of the whole account, without pages, triggers among them (page Get Open Orders)
+        Route(
+            "list_open", Purpose.LIST, "GET", f"{API}/openorders", ord_types=ALL_TYPES,
+            only_open=True, tells_side=True, tells_client_id=True,
+            quotas=("account", "address"), costs=_costs(2),
+        ),
     )  # fmt: skip
     # 500 tokens in ten seconds, of a key or of an address: sources disagree, so of both. A
     # fifth is left to what else the key does, which draws from the same: this project's choice.
@@ -227,7 +239,10 @@ class KrakenFutures(Venue):
             return Answers(by_id=_of_batch(batch, body["batchStatus"]))
         if name == "status":
             return _of_list(batch, [_looked_up(row) for row in body["orders"]])
-        return _of_list(batch, [(row, _opened(row)) for row in body["openOrders"]])
+        rows = body["openOrders"]
+        if name == "list_open":
+            return Answers(listed=tuple([_listed(row) for row in rows]))
+        return _of_list(batch, [(row, _opened(row)) for row in rows])
 
 
 def _sent(ref: OrderRef) -> str:
@@ -307,6 +322,17 @@ def _looked_up(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], Answer]:
 
 def _opened(row: Mapping[str, Any]) -> Answer:
     return _order(str(row["status"]), row, "filledSize")
+
+
+def _listed(row: Mapping[str, Any]) -> OpenOrder:
+    return OpenOrder(
+        id=str(row["order_id"]),
+        symbol=str(row["symbol"]),
+        ord_types=LISTED_TYPES.get(str(row.get("orderType")), ALL_TYPES),
+        side={"buy": Side.BUY, "sell": Side.SELL}.get(str(row.get("side"))),
+        client_id=str(row.get("cliOrdId") or ""),
+        state=str(row["status"]),
+    )
 
 
 def _of_list(batch: Batch, rows: list[tuple[Mapping[str, Any], Answer]]) -> Answers:
