@@ -133,6 +133,8 @@ class Settings:
     #: What waits in one lane process at most, of kills and of routine jobs each.
     held_ids: int = HELD_IDS
     held_bytes: int = HELD_MIB << 20
+    #: Whether jobs with orders have a report, too.
+    reports_all: bool = True
 
 
 def load(env: Mapping[str, str]) -> Settings:
@@ -156,7 +158,15 @@ def load(env: Mapping[str, str]) -> Settings:
         warnings=tuple(warnings),
         held_ids=_number(env, "CANCEL_HELD_IDS", HELD_IDS, 10_000_000),
         held_bytes=_number(env, "CANCEL_HELD_MIB", HELD_MIB, 1 << 16) << 20,
+        reports_all=_reports_all(env),
     )
+
+
+def _reports_all(env: Mapping[str, str]) -> bool:
+    asked = env.get("CANCEL_REPORTS") or "all"
+    if asked not in ("all", "scopes"):
+        raise ConfigError(f"CANCEL_REPORTS: {asked!r} is neither all nor scopes")
+    return asked == "all"
 
 
 def load_each(env: Mapping[str, str]) -> dict[str, Account | ConfigError]:

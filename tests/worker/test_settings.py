@@ -252,3 +252,15 @@ def test_a_quota_holds_what_a_request_needs(
     found = read(tmp_path, lines)["desk-1"]
 
     assert (f"accounts.desk-1.{said}" in str(found)) if said else isinstance(found, Account)
+
+
+def test_reports_are_for_every_job_or_for_scopes_alone(tmp_path: Path) -> None:
+    path = tmp_path / "cancel.toml"
+    path.write_text(LINES, encoding="utf-8")
+    env = {"CANCEL_CONFIG": str(path), **GOOD}
+
+    assert load(env).reports_all
+    assert load(env | {"CANCEL_REPORTS": "all"}).reports_all
+    assert not load(env | {"CANCEL_REPORTS": "scopes"}).reports_all
+    with pytest.raises(ConfigError, match="neither all nor scopes"):
+        load(env | {"CANCEL_REPORTS": "none"})

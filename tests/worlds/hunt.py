@@ -122,7 +122,9 @@ def _out_of_reach(world: World) -> bool:
     """
     if world.venue != "coinw" or world.ways.single_takes_triggers:
         return False
-    own = {order.venue_id: order.symbol for order in world.orders if order.ord_type == "trigger"}
+    own = {
+        order.venue_id: order.symbol for order in world.orders if order.ord_type == "trigger"
+    }
     asks = [ask for job in world.jobs for ask in job.asks if ask.symbol]
     return any(own.get(ask.id, ask.symbol) != ask.symbol for ask in asks)
 

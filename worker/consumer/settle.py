@@ -109,7 +109,8 @@ class Settler:
                 self._log.error("message_kept", why=type(earlier.exception()).__name__)
                 return
             publisher, observe = self._runtime.publisher, self._runtime.observer.outcome
-            report = Report(publisher, job, {}, observe, earlier.result)
+            every = self._runtime.settings.reports_all
+            report = Report(publisher, job, {}, observe, earlier.result, publish_done=every)
             for outcome in bury.refused:
                 report.refused(outcome, utc_now())
             for ref in job.refs:

@@ -51,8 +51,13 @@ class Report:
         counts: Mapping[str, int],
         observe: Callable[[Mapping[str, Any], Priority], None] = NO_OBSERVER.outcome,
         earlier_outcomes: Callable[[], Iterable[bytes]] = tuple,
+        *,
+        publish_done: bool = True,
     ) -> None:
-        """Prepare; `earlier_outcomes`, which may wait, finds what was published of the job."""
+        """Prepare; `earlier_outcomes`, which may wait, finds what was published of the job.
+
+        `publish_done`: the report on a job with orders is published, and not only logged.
+        """
         self._publisher = publisher
         self._job = job
         self._observe = observe
@@ -62,6 +67,7 @@ class Report:
         self._accepted_at = job.accepted_at
         self._posted: list[Future[None]] = []
         self._finished: Mapping[str, Any] = {}
+        self._publish_done = publish_done
 
     @cached_property
     def _log(self) -> Any:
@@ -157,6 +163,8 @@ class Report:
         """
         report = job_report(self._job, self._accepted_at, self.counts, sent, now)
         self._finished = {**report, **(more or {})}
+        if self._job.scope is None and not self._publish_done:
+            return
         self._posted.append(
             self._publisher.publish(_report_letter(self._finished, self._job.trace))
         )

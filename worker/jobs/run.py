@@ -116,6 +116,7 @@ class JobRun:
                 progress.counts if progress else {},
                 runtime.observer.outcome,
                 self._earlier.result if self._earlier else tuple,
+                publish_done=runtime.settings.reports_all,
             )
         return self._report
 

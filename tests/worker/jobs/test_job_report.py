@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from kombu import Connection
 
 from venues import all_venues
 from venues.words import CancelJob, IdKind, OrderRef, OrdType, Priority, Scope
+from worker.amqp.publisher import Publisher
 from worker.contract.report import MOST_RESTING, ReportMessage, Result
 from worker.jobs.job_report import Sent, job_report, nothing_read, of_scope, result_of
+from worker.jobs.report import Report
 from worker.lane.submission import ListProof, ListUnread, ScopeEnd
 
 NOW = datetime(2026, 11, 21, 9, 25, 10, tzinfo=UTC)
@@ -101,3 +104,20 @@ def test_of_a_job_that_was_given_up_each_list_is_unread() -> None:
     assert result_of(end) is Result.UNPROVEN
     assert {unread.reason for unread in end.unread} == {"delivery_limit"}
     assert [reason for _, reason in end.left_out] == ["missing_symbol"]
+
+
+@pytest.mark.parametrize(("scope", "expected"), [(None, 0), (Scope(), 1)])
+def test_where_only_scopes_have_reports_others_are_logged(
+    scope: Scope | None, expected: int
+) -> None:
+    publisher = Publisher(lambda: Connection("memory://"))
+    one, every = (
+        Report(publisher, job(scope), {}, publish_done=done) for done in (False, True)
+    )
+    for each in one, every:
+        each.finish(Sent(), NOW)
+        each.done()
+
+    assert len(one.take_posted()) == expected
+    assert len(every.take_posted()) == 1
+    publisher.stop()
