@@ -126,6 +126,7 @@ class _Retry(JobRun):
         self.job = run.parsed
         self.attempt = run.attempt
         self._report = _NothingTold()
+        self._progress = self._sent_here = None  # when cancels left is not told
 
 
 class _NothingTold(Report):
