@@ -19,6 +19,15 @@ from tests.support.rabbitmq import installed
 #: Weight of an address is all that Binance limits; so many requests a second are our choice.
 BINANCE = Market("binance", "BTCUSDT", ('options.product = "usdm"',))
 BINANCE_LIMITS = Limits(tokens=50, window_s=1.0, batch=10)
+#: Bybit counts orders of spot, not requests. Its ids have the shape of client ids, too.
+BYBIT = Market(
+    "bybit",
+    "BTCUSDT",
+    ('options.category = "spot"',),
+    fields={"product": "spot"},
+    kind={"kind": "venue_order_id"},
+)
+BYBIT_LIMITS = Limits(tokens=20, window_s=1.0, batch=10, by_id=True)
 
 CASES: dict[str, Case] = {
     "idle": partial(latency.idle, samples=240),
@@ -41,6 +50,7 @@ CASES: dict[str, Case] = {
     "merge-kill-3000-record": partial(pace.merge, ids=3000, kill=True, old_rows=5000),
     "many-merge": partial(load.many_merge, accounts=40, ids=200),
     "binance-1000": partial(pace.elsewhere, market=BINANCE, limits=BINANCE_LIMITS, ids=1000),
+    "bybit-1000": partial(pace.elsewhere, market=BYBIT, limits=BYBIT_LIMITS, ids=1000),
 }
 #: Small forms of all that takes long; their figures are no proof.
 QUICK: dict[str, Case] = {

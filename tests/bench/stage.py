@@ -37,6 +37,8 @@ class Market:
     venue: str
     symbol: str
     extra: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)  # of an order in the sandbox
+    kind: Mapping[str, str] = field(default_factory=dict)  # as jobs state it, where ids need it
 
 
 COINW = Market("coinw", "BTC", PACED)
@@ -90,6 +92,7 @@ class Stage:
         """Put so many open limit orders on the account's book and return their ids."""
         ids = [str(number) for number in itertools.islice(self._ids, count)]
         common = {"venue": market.venue, "api_key": f"key-{account}", "symbol": market.symbol}
+        common |= market.fields
         for at in range(0, count, 20_000):
             self.box.seed({**common, "id": order} for order in ids[at : at + 20_000])
         return ids
@@ -148,7 +151,7 @@ def job(
     account: str, ids: Sequence[str], job_id: str = "", market: Market = COINW
 ) -> dict[str, Any]:
     """Return a job of limit orders; the type is stated, as a risk system would know it."""
-    orders = [{"id": order, "ord_type": "limit"} for order in ids]
+    orders = [{"id": order, "ord_type": "limit", **market.kind} for order in ids]
     named = {"job_id": job_id or f"{account}-{ids[0]}"}
     return {**named, "account": account, "symbol": market.symbol, "orders": orders}
 
@@ -164,7 +167,7 @@ def jobs(
 
 def cancels(requests: Sequence[VenueRequest]) -> list[VenueRequest]:
     """Return the cancel requests among them."""
-    return [request for request in requests if request.route.startswith("cancel")]
+    return [r for r in requests if r.route.startswith("cancel") or "/cancel" in r.path]
 
 
 def time_to_cancel_s(requests: Sequence[VenueRequest]) -> float:
