@@ -17,7 +17,8 @@ Quirks
       only those that had traded. Trailing and TP/SL orders leave no record at all.
     - Lists take `instrument`, which the pages call optional; a venue that demands it says 402.
     - An unknown *order* is answered with 9012 "Position not found."
-    - A trigger order has no documented `posType`, so it goes by the single route.
+    - A trigger order has no documented `posType`, so it goes by the single route, and in a
+      batch of no stated type where that knows no such order.
     - Ids exceed 2^53; open rows have them as JSON numbers, history rows as strings.
     - Rows of trailing orders say `moveStopProfitLoss` where requests say `moveStop`, and have
       no `orderStatus`. A row's `status` is open or close of the *position*.
@@ -134,6 +135,11 @@ class CoinW(Venue):
             # It is told no type, and only for limit orders it is shown that it needs none.
             quotas=("cancel_one", *SHARED), single_first=frozenset({OrdType.LIMIT}),
             unproven_for=frozenset({OrdType.TRIGGER}),
+        ),
+        Route(  # a batch of no stated type, for what the single cancel may not reach
+            "cancel_untyped", Purpose.CANCEL, "DELETE", "/v1/perpum/batchOrders",
+            ord_types=frozenset({OrdType.TRIGGER}), max_ids=20,
+            quotas=("cancel_batch", *SHARED),
         ),
         _open("plan", OrdType.LIMIT),
         Route(  # without `instrument`: a misspelt symbol must not make an order look gone

@@ -117,10 +117,11 @@ def is_beyond(world: World) -> bool:
 def _out_of_reach(world: World) -> bool:
     """Say whether a trigger order is out of reach of all that can be asked at CoinW.
 
-    No list shows it under another symbol than its own, and the single cancel does not find it
+    No list shows it under another symbol than its own, and no cancel of the venue reaches it
     (docs/decisions/0033).
     """
-    if world.venue != "coinw" or world.ways.single_takes_triggers:
+    ways = world.ways
+    if world.venue != "coinw" or ways.single_takes_triggers or ways.batch_takes_triggers:
         return False
     own = {
         order.venue_id: order.symbol for order in world.orders if order.ord_type == "trigger"

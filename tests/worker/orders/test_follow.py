@@ -966,6 +966,16 @@ def test_the_engine_disowns_no_order_that_may_be_on_its_way(
     assert again(course).disowned is counts
 
 
+def test_a_trigger_order_that_the_single_cancel_does_not_know_goes_in_a_batch_at_once() -> None:
+    venue, trigger = CoinW(), OrderRef("1", IdKind.VENUE, "BTC", OrdType.TRIGGER)
+    unknown = step(new_progress(trigger), venue, Judgement(Verdict.UNKNOWN_ORDER))
+    untyped = again(unknown)
+
+    assert unknown == NextStep(untyped)
+    assert (untyped.phase, next_route(untyped, venue).name) == (Phase.CANCEL, "cancel_untyped")
+    assert again(step(untyped, venue, ACCEPTED)).phase is not Phase.CANCEL
+
+
 DEMANDED = Judgement(Verdict.SYMBOL_DEMANDED, reason="bad_request")
 #: Of CoinW, whose lists may demand a symbol.
 COINW_LIMIT = OrderRef("1", IdKind.VENUE, "BTC", OrdType.LIMIT)
