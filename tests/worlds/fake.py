@@ -85,9 +85,10 @@ class Fake(ABC):
         #: When a request met a gateway, a refusal for rate, or was lost; and until when.
         self.trouble: list[tuple[float, float]] = []
         self.cancels: dict[str, list[float]] = defaultdict(list)
-        #: Ids that were in a batch, and of these those that went again by themselves.
+        #: Ids that were in a batch.
         self.batched: set[str] = set()
-        self.alone_again: set[str] = set()
+        #: How long after its first cancel an id of a batch went alone, first and in seconds.
+        self.alone_after_s: dict[str, float] = {}
         self.arrivals: dict[str, list[float]] = defaultdict(list)
         self.faults: list[str] = []
 
@@ -180,7 +181,8 @@ class Fake(ABC):
         if len(order_ids) > 1:
             self.batched.update(order_ids)
         elif order_ids[0] in self.batched:
-            self.alone_again.add(order_ids[0])
+            after_s = now - self.cancels[order_ids[0]][0]
+            self.alone_after_s.setdefault(order_ids[0], after_s)
 
     # -- words ---------------------------------------------------------------------------
 

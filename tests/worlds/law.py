@@ -30,9 +30,6 @@ ABSENCE_S = 6.0
 MANY_PAGES = 15
 #: The fewest ids that a venue's batch may hold.
 SMALLEST_BATCH = 10
-#: So many ids of a look-up may each be canceled once more, as the engine's own word
-#: (docs/decisions/0033).
-FEW_ALONE = 10
 #: Cancels of one id beyond which it is a flood: so many at once, and one each so many seconds.
 QUICK_CANCELS = 6
 CANCEL_EACH_S = 2.5
@@ -357,8 +354,9 @@ def _one_by_one(play: Play) -> list[Find]:
     strange = strange or any(order.swallowed or order.plan.swallowed for order in play.book)
     if ids < 20 or not slow or strange:
         return []
-    again = play.fake.alone_again
-    if len(again) <= max(FEW_ALONE, ids // 3):
+    # What goes alone later is asked of the engine, as the last proof (docs/decisions/0033).
+    again = [after_s for after_s in play.fake.alone_after_s.values() if after_s < ABSENCE_S]
+    if len(again) <= max(5, ids // 3):
         return []
     return [Find(Class.FLOOD, f"{len(again)} of {ids} ids went again alone", "one by one")]
 
