@@ -26,8 +26,9 @@ STEPS_A_WINDOW = 10
 ROUTINE_WAITS_S = 3.0
 #: A lane that begins has a token of the quotas that it shares after so many seconds.
 BEGINS_WITHIN_S = 1.5
-#: A kill's cancel that is not full leaves at most so long after the one before.
-STREAM_S = 0.02
+#: A kill's cancel that is not full waits for at most so long, for kills that came within so
+#: long after one left.
+STREAM_S, STREAM_GAP_S = 0.02, 0.1
 
 #: The groups of a lane that have ids, each with its most pressing one.
 Heads = Sequence[tuple[Group, Entry]]
@@ -329,14 +330,22 @@ class Watch:
         if now < lane.standing.quiet_until or lane.in_flight >= lane.most_in_flight:
             return
         heads = self._heads(now)
+        stream = [group for group, head in heads if self._waits_for_kills(group, head, now)]
+        is_left_room = stream or now < self._kill_left_at + STREAM_S
         for group, head in heads:
-            streams = head.kill and group.size < group.route.max_ids
-            if streams and now < self._kill_left_at + STREAM_S:
+            if group in stream or (is_left_room and not head.kill):
                 continue  # one more kill may come in a moment; nothing else leaves meanwhile
             if self._must_leave(group, head, now):
                 raise LawBroken("progress", f"{group.route.name} could leave and stays", now)
         cancels = [heading for heading in heads if heading[0].route.purpose is Purpose.CANCEL]
         self._check_patience(cancels or heads, able_since, now)
+
+    def _waits_for_kills(self, group: Group, head: Entry, now: float) -> bool:
+        """Say whether a kill's cancel that is not full may wait for more kills of a stream."""
+        streams = head.since < self._kill_left_at + STREAM_GAP_S
+        not_full = head.kill and group.size < group.route.max_ids
+        is_cancel = group.route.purpose is Purpose.CANCEL
+        return is_cancel and not_full and streams and now < head.since + STREAM_S
 
     def _check_patience(
         self, heads: Heads, able_since: Mapping[Waiter, float], now: float

@@ -88,6 +88,7 @@ class Group:
     routines: list[tuple[int, int, Entry]] = field(default_factory=list)
     size: int = 0
     kills_here: int = 0  # of `size`
+    left_at: float = -NEVER  # its last request
 
     @property
     def goes_on(self) -> bool:

@@ -14,14 +14,15 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | first page of a record   | others who read it (****)      | their next page     | 1 s     |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
 | kill's cancel, not full  | kills that keep coming         | it is full          | 20 ms   |
+| kill's last few, alone   | kills that keep coming         | 100 ms without one  | 100 ms  |
 
-The last one waits only for kills that came after the cancel before it had left, never for
-others of its own job. A confirmation is a look-up after a cancel. (*) Or half of the tokens are
-free; but at least 50 ms where tokens are not slow. (**) While cancels leave late. (***) As long
-as its lane can make up for it (docs/decisions/0013). (****) It goes with that page, and later
-reads what is above it (docs/decisions/0034); 1 s is for a page that is under way. A look-up
-before a cancel needs no bound: the kills' look-ups end, and its cancel could not leave before
-the kills' cancels.
+A kill's cancel that is not full waits where one left less than 100 ms ago, or its job is one
+of several small ones; never for others of its own job. A confirmation is a look-up after a
+cancel. (*) Or half of the tokens are free; but at least 50 ms where tokens are not slow.
+(**) While cancels leave late. (***) As long as its lane can make up for it
+(docs/decisions/0013). (****) It goes with that page, and later reads what is above it
+(docs/decisions/0034); 1 s is for a page that is under way. A look-up before a cancel needs no
+bound: the kills' look-ups end, and its cancel could not leave before the kills' cancels.
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
 requests, without it (`tests/simulation/test_rehearsal.py`):
@@ -64,9 +65,11 @@ from worker.pacing.pace import NEVER
 GATHER_S = 1.0
 #: The same where tokens come back slowly.
 SLOW_GATHER_S = 2.0
-#: A kill's cancel that is not full, of kills that came since the one before left, leaves so
-#: long after it: in that time a stream of one-id kills, as fast as they are read, fills one.
+#: A kill's cancel that is not full, of a stream of kills, waits for at most this long: in that
+#: time a stream of one-id kills, as fast as they are read, fills one.
 STREAM_S = 0.02
+#: Kills that come this soon after a kill's cancel left are of a stream.
+STREAM_GAP_S = 0.1
 #: Kills wait for each other for at least this long: a burst of cancels ends within it.
 BURST_S = 0.05
 #: A routine confirmation waits for kills, or for late cancels, for at most this long.
@@ -225,10 +228,21 @@ class Holds:
         return self._confirmation(head)
 
     def _kills_cancel(self, group: Group, head: Entry) -> float:
-        if group.size >= group.route.max_ids or head.since <= self.kill_left_at:
+        if group.size >= group.route.max_ids or not self._streams(group, head):
             return -NEVER
-        self.streams_until = self.kill_left_at + STREAM_S
+        self.streams_until = head.since + STREAM_S
         return self.streams_until
+
+    def _streams(self, group: Group, head: Entry) -> bool:
+        """Say whether more kills may come in a moment: small jobs do, and one left just now.
+
+        What came before that one left waits only where it is of the same stream.
+        """
+        small = min(owner.waits for owner in head.owners) < group.route.max_ids
+        is_left_over = head.since <= self.kill_left_at
+        if is_left_over:
+            return small and group.left_at == self.kill_left_at
+        return head.since < self.kill_left_at + STREAM_GAP_S
 
     def _cancel(self, group: Group, now: float) -> float:
         if group.size < group.route.max_ids:

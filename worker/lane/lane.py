@@ -38,7 +38,7 @@ from worker.lane.entry import (
     stated,
 )
 from worker.lane.groups import Groups
-from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
+from worker.lane.holds import STREAM_GAP_S, Holds, Load, PriorityKey, on_grid, priority
 from worker.lane.list_all import WholeLists
 from worker.lane.scopes import ScopeRun
 from worker.lane.standing import Pause, Standing
@@ -80,6 +80,10 @@ __all__ = ["Entry", "Group", "Lane", "Pause", "Sending"]
 
 #: Requests of one account under way at once; quotas are usually tighter.
 MOST_IN_FLIGHT = 64
+
+#: Of a kill that finds no token for many, the last ids go alone where they are at most this
+#: share of a request: each is a request more.
+LAST_FEW_SHARE = 5
 
 #: A list of a scope that could not be read is read again after about so long (seconds).
 LIST_PAUSE_S = 0.5
@@ -345,8 +349,10 @@ class Lane:
     def _departure(self, group: Group, now: float) -> _Departure:
         """Say when the next request of a group may leave, and for at most how many ids."""
         tokens_at = self._tokens_at(group, now)
-        if tokens_at > now and self._begins_with_one(group, now):
-            return _Departure(max(now, self._opens_at), group, 1)
+        if tokens_at > now:
+            alone_at = self._alone_at(group, now)
+            if alone_at < tokens_at:
+                return _Departure(max(alone_at, self._opens_at), group, 1)
         most = self._most_ids(group, now)
         held_until = self._holds.until(group, self._groups.groups, most, now)
         return _Departure(max(tokens_at, held_until, self._opens_at), group, most)
@@ -648,17 +654,25 @@ class Lane:
             group.route, now, urgent=urgent, since=since, spare=spare, ids=ids
         )
 
-    def _begins_with_one(self, group: Group, now: float) -> bool:
-        """Say whether a kill that finds no token for many begins with one id, by its route."""
+    def _alone_at(self, group: Group, now: float) -> float:
+        """Return when a kill that finds no token for many goes on with one id, by its route.
+
+        That are its first, so that it begins, and its last few, once no more come. NEVER: not.
+        """
         head = group.head()
-        if head is None or not head.kill or self._holds.kill_left_at >= head.received_at:
-            return False
-        alone = (
-            None if is_lookup(group.route) else single_route(self.venue, head.progress.shape)
-        )
+        if head is None or not head.kill or is_lookup(group.route):
+            return NEVER
+        begins = self._holds.kill_left_at < head.received_at
+        few = group.size <= group.route.max_ids // LAST_FEW_SHARE
+        alone = single_route(self.venue, head.progress.shape) if begins or few else None
         if alone is None or alone is group.route:
-            return False
-        return self._tokens.one_may_leave(alone, now, urgent=False)
+            return NEVER
+        if not self._tokens.one_may_leave(alone, now, urgent=not begins):
+            return NEVER
+        if begins:
+            return now
+        all_leave_at = self._tokens.spare_at(alone, group.size - 1, now)
+        return max(now, head.since + STREAM_GAP_S) if all_leave_at <= now else NEVER
 
     def _fill(self, departure: _Departure, now: float) -> Sending:
         group = departure.group
@@ -677,6 +691,7 @@ class Lane:
                 self._holds.update(entry, now)
         self._ids_in_flight += len(entries)
         route = self._take_tokens(group.route, entries[0], len(entries), now)
+        group.left_at = now
         self.in_flight += 1
         waited_s = now - min(entry.since for entry in entries)
         refs = tuple([entry.known for entry in entries])

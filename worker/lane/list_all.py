@@ -25,20 +25,19 @@ class WholeLists:
         """Return how many ids a request may be for.
 
         `open_orders` is how many rows the list has at least. A page after the first is of a
-        list that may have been cut, and is asked for by id. A kill
-        (`urgent`) does not try a list that failed within the last minute, or that overlaps a
-        list that did.
+        list that may have been cut, and is asked for by id. A kill (`urgent`) does not try a
+        list that overlaps one that failed lately, either.
         """
-        narrow = self._narrow_until(route.name, urgent=urgent)
+        narrow = self._narrow_until(route.name)
         if urgent:
-            narrow = max(narrow, self._narrow_until(route.overlaps, urgent=True))
+            narrow = max(narrow, self._narrow_until(route.overlaps))
         if page > 1 or now < narrow or open_orders > MOST_ROWS:
             return route.max_ids
         return max(route.max_ids, route.list_all_ids)
 
-    def _narrow_until(self, name: str, *, urgent: bool) -> float:
+    def _narrow_until(self, name: str) -> float:
         since, pause_s = self._narrow.get(name, (-NEVER, 0.0))
-        return since + (NARROW_MOST_S if urgent else pause_s)
+        return since + pause_s
 
     def came(self, route: Route) -> None:
         """Note that a whole list was read."""

@@ -35,9 +35,17 @@ from venues.words import (
     OrdType,
     Purpose,
 )
-from worker.lane.holds import BUSY_S, GATHER_S, LAG_TICK_S, LATE_S, YIELD_S, Load
+from worker.lane.holds import (
+    BUSY_S,
+    GATHER_S,
+    LAG_TICK_S,
+    LATE_S,
+    STREAM_GAP_S,
+    YIELD_S,
+    Load,
+)
 from worker.lane.lane import Lane, Sending
-from worker.lane.list_all import MOST_ROWS, NARROW_MOST_S, NARROW_S, WholeLists
+from worker.lane.list_all import MOST_ROWS, NARROW_S, WholeLists
 from worker.lane.submission import Result
 from worker.orders.follow import TRIES_A_ROUTE
 from worker.orders.judge import Judgement
@@ -547,14 +555,21 @@ def test_only_types_that_a_single_route_is_known_to_take_go_there_first() -> Non
     assert leaves(lane, 5.0).batch.route.name == "cancel_batch"
 
 
-def test_a_kill_does_not_try_a_whole_list_that_lately_did_not_come() -> None:
+@pytest.mark.parametrize("urgent", [False, True])
+def test_a_whole_list_that_did_not_come_is_tried_again_after_a_growing_pause(
+    urgent: bool,
+) -> None:
+    """Of a stream of kills the first see a list that is too long; the last shall not."""
     lists, route = WholeLists(), next(route for route in Mute().routes if route.list_all_ids)
     lists.did_not_come(route, 100.0)
-    now = 100.0 + NARROW_S
+    tried = [
+        lists.most_ids(route, 1, 0, 100.0 + after_s, urgent=urgent)
+        for after_s in (NARROW_S - 0.1, NARROW_S)
+    ]
+    assert tried == [route.max_ids, route.list_all_ids]
 
-    assert lists.most_ids(route, 1, 0, now) == route.list_all_ids
-    assert lists.most_ids(route, 1, 0, now, urgent=True) == route.max_ids
-    assert lists.most_ids(route, 1, 0, 100.0 + NARROW_MOST_S, urgent=True) == route.list_all_ids
+    lists.did_not_come(route, 102.0)
+    assert lists.most_ids(route, 1, 0, 102.0 + NARROW_S, urgent=urgent) == route.max_ids
 
 
 def test_a_kill_does_not_try_a_list_that_may_show_what_a_list_shows_that_was_too_long() -> None:
@@ -579,6 +594,20 @@ def test_a_kill_that_finds_no_token_begins_with_one_id_by_its_own_route() -> Non
     assert all(sending.batch.route.purpose is Purpose.LOOKUP
                for sending in iter(lambda: lane.next(5.1), None) if sending)  # fmt: skip
     assert ids(leaves(lane, 6.0)) == ["e", "f", "g", "c"]
+
+
+@pytest.mark.parametrize(("last", "goes_at"), [(1, 5.0 + STREAM_GAP_S), (2, 6.0)])
+def test_the_last_few_of_a_kill_that_finds_no_token_go_alone(last: int, goes_at: float) -> None:
+    lane = lane_of({"cancel_batch": Quota(1, 1.0), "cancel_one": Quota(9, 1.0)})
+    full = 8  # of which a fifth is one
+    lane.add(Task(kill=True), orders(*range(full + last)), 5.0)
+    first = leaves(lane, 5.0)
+    answer(lane, first, Judgement(Verdict.ACCEPTED), 5.0)
+
+    assert len(first.batch.refs) == full
+    early = list(iter(lambda: lane.next(goes_at - 0.01), None))
+    assert {sending.batch.route.purpose for sending in early if sending} <= {Purpose.LOOKUP}
+    assert leaves(lane, goes_at).batch.route.purpose is Purpose.CANCEL
 
 
 # -- how a record is read for all who wait for it
