@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Any
 
 import typer
 from kombu import Connection
 
-from venues.base import HttpReply, HttpRequest
 from venues.words import AccountState, Priority
 from worker.amqp import topology
 from worker.amqp.topology import RECORD, lane_queue_name, owner_queue_name
@@ -20,20 +18,17 @@ from worker.cli.conditions import ask_workers, is_troubled, told
 from worker.cli.deep import PATIENCE_S, played
 from worker.cli.findings import Finding, State
 from worker.cli.output import AsJson, Output, Problem
+from worker.cli.probe import probed, reached
 from worker.cli.rules import rules
-from worker.http.transport import InDoubt, NotSent, Transport
 from worker.settings import (
     Account,
     ConfigError,
     Egress,
     environment,
     load_each,
-    not_used,
 )
 from worker.stats import AccountCondition
 
-#: A `Date` header has whole seconds, so a smaller difference cannot be seen.
-CLOCK_TOLERANCE_S = 1.5
 #: An account that is not served for longer (seconds) than this is not ok, whatever the reason.
 LONG_S = 60.0
 
@@ -44,14 +39,39 @@ Deep = Annotated[
 ]
 
 
+OfAccount = Annotated[
+    str,
+    typer.Option(
+        "--account",
+        "-a",
+        metavar="NAME",
+        help="Only this one: read its open orders with its key, and change nothing.",
+    ),
+]
+
+
 def check(
-    *, deep: Deep = False, broker_timeout: BrokerTimeout = TIMEOUT_S, as_json: AsJson = False
+    *,
+    account: OfAccount = "",
+    deep: Deep = False,
+    broker_timeout: BrokerTimeout = TIMEOUT_S,
+    as_json: AsJson = False,
 ) -> None:
-    """Check accounts, secrets, broker, queues, venues and clocks. Exit 1 if one is not ok."""
+    """Check accounts, secrets, broker, queues, venues and clocks. Exit 1 if one is not ok.
+
+    With --account: key, signature, permission, clock and open orders of one account, asked of
+    its venue by signed reads. No broker is needed.
+    """
+    if account and deep:
+        raise typer.BadParameter("asks venues of one account, --deep the workers; take one")
     output = Output(as_json=as_json)
     accounts: dict[str, Account] = {}
-    found = _broker(accounts, broker_timeout, deep=deep)
-    findings = [*_accounts(accounts), *found, *_venues(accounts)]
+    if account:
+        findings = [*_accounts(accounts, account)]
+        findings += [each for one in accounts.values() for each in probed(one)]
+    else:
+        found = _broker(accounts, broker_timeout, deep=deep)
+        findings = [*_accounts(accounts), *found, *_venues(accounts)]
     if as_json:
         for finding in findings:
             what, state, detail = finding.what, finding.state, finding.detail
@@ -67,15 +87,20 @@ def check(
 # -- accounts ----------------------------------------------------------------------------
 
 
-def _accounts(usable: dict[str, Account]) -> Iterator[Finding]:
-    """Look at the accounts file; put what can be used into `usable`."""
+def _accounts(usable: dict[str, Account], only: str = "") -> Iterator[Finding]:
+    """Look at the accounts file, or one account of it; put what can be used into `usable`."""
     try:
         found = load_each(environment())
     except ConfigError as error:
         yield Finding("accounts file", State.BAD, str(error))
         return
     yield Finding("accounts file", State.OK, f"{len(found)} accounts")
+    if only and only not in found:
+        text = f"not in the accounts file, which has {', '.join(found)}"
+        yield Finding(f"account {only}", State.BAD, text)
     for name, account in found.items():
+        if only not in ("", name):
+            continue
         if isinstance(account, ConfigError):
             yield Finding(f"account {name}", State.BAD, str(account))
         else:
@@ -211,39 +236,4 @@ def _venues(accounts: Mapping[str, Account]) -> Iterator[Finding]:
         way = account.base_url, account.egress
         timeouts[way] = max(account.timeout_s, timeouts.get(way, 0.0))
     for (base_url, egress), timeout_s in timeouts.items():
-        yield from _venue(base_url, egress, timeout_s)
-
-
-def _venue(base_url: str, egress: Egress, timeout_s: float) -> Iterator[Finding]:
-    transport, begun, at = Transport(base_url, egress), time.monotonic(), time.time()
-    try:
-        reply = transport.send(HttpRequest("GET", "/"), timeout_s)
-    except NotSent as error:
-        mend = [
-            "check address, name service, firewall and proxy",
-            *not_used(environment(), egress),
-        ]
-        yield Finding(base_url, State.BAD, f"cannot be reached ({error}); {'; '.join(mend)}")
-        return
-    except InDoubt as error:
-        yield Finding(base_url, State.BAD, f"does not answer ({error}); check the address")
-        return
-    finally:
-        transport.close()
-    took_s = time.monotonic() - begun
-    yield Finding(base_url, State.OK, f"answers in {took_s * 1000:.0f} ms")
-    yield _clock(base_url, reply, at + took_s / 2)
-
-
-def _clock(base_url: str, reply: HttpReply, ours_s: float) -> Finding:
-    what = f"clock of {base_url}"
-    try:
-        theirs_s = parsedate_to_datetime(reply.headers["date"]).timestamp() + 0.5
-    except (KeyError, ValueError):
-        return Finding(what, State.NOTE, "the venue tells no date")
-    ahead_s = ours_s - theirs_s
-    if abs(ahead_s) <= CLOCK_TOLERANCE_S:
-        return Finding(what, State.OK, f"the same within {CLOCK_TOLERANCE_S} s")
-    side = "ahead" if ahead_s > 0 else "behind"
-    text = f"ours is {abs(ahead_s):.0f} s {side}; synchronise it (NTP)"
-    return Finding(what, State.BAD, text)
+        yield from reached(base_url, egress, timeout_s)
