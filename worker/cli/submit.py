@@ -11,7 +11,7 @@ import typer
 from kombu import Connection
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from venues.words import CancelStatus, OrdType
+from venues.words import CancelStatus, OrdType, Priority
 from worker.cli import orders
 from worker.cli.broker import (
     TIMEOUT_S,
@@ -195,6 +195,13 @@ class Waiting:
         words = ", ".join(f"{counts[s]} {s}" for s in CancelStatus if s in counts)
         end = _none_open(len(self._job.ids)) if safe else "some orders are, or may be, open"
         self._output.line(f"job {self._job.job_id}: {words}; {end}")
+        if self._job.priority is Priority.KILL:
+            # The worker does not count them: that would take the tokens of the next kill.
+            account = self._job.account
+            text = (
+                f"others of {account} may rest; cancel-worker check --account {account} counts"
+            )
+            self._output.line(f"{text} what the venue lists")
 
 
 def _none_open(ids: int) -> str:

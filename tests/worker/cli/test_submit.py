@@ -45,6 +45,24 @@ def test_wait_tells_every_id_and_ends_well_if_no_order_is_open(
     assert all(sandbox.order("kuna", i).state == "canceled" for i in ids[:2])
 
 
+def test_a_kill_names_the_command_that_counts_what_else_rests(
+    shell: Shell, sandbox: SandboxClient
+) -> None:
+    killed, placed_meanwhile = new_ids(1), new_ids(1)
+    seed(sandbox, killed + placed_meanwhile)
+
+    done = shell.run("submit", *killed, "-a", "desk-k", "--wait", "--kill")
+
+    *_, verdict, hint = done.out.splitlines()
+    assert verdict.endswith("1 canceled; this id was not found open")
+    named = hint.partition("cancel-worker ")[2].partition(" counts")[0]
+    assert named == "check --account desk-k"
+    counted = shell.run(*named.split(), "--json").lines[-1]
+    resting = [o for o in sandbox.book(venue="kuna", api_key=KEY) if o.state == "open"]
+    assert placed_meanwhile[0] in {order.id for order in resting}
+    assert counted["detail"] == f"{len(resting)} (list_active: {len(resting)})"
+
+
 def test_json_has_one_object_a_line_and_an_end(shell: Shell, sandbox: SandboxClient) -> None:
     ids = new_ids(2)
     seed(sandbox, ids)
