@@ -162,6 +162,7 @@ class CancelJob:
     sent_by: str = ""  # the user who sent it, as the broker checked it
     tags: Mapping[str, str] = field(default_factory=dict)
     trace: Mapping[str, str] = field(default_factory=dict)
+    unknown_fields: tuple[str, ...] = ()  # of its message, which mean nothing here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,7 @@ def desks(
         "patient",
         "neighbour",
         "signed",
+        "misspelt",
     ):
         world.desk(name, "ztdx")
     world.desk("long", "kuna")
@@ -42,7 +43,7 @@ def desks(
     world.close()
 
 
-def body(desk: Desk, ids: list[str], **fields: Any) -> bytes:
+def body(desk: Desk, ids: Sequence[Any], **fields: Any) -> bytes:
     job = {"account": desk.name, "orders": ids, "symbol": SYMBOLS[desk.venue], **fields}
     return json.dumps(job).encode()
 
@@ -75,6 +76,30 @@ def test_same_job_twice(desks: World) -> None:
     assert found.contradictory == []
     assert found.false == []
     assert statuses(desks, "twice") == {"canceled", "filled"}
+
+
+def test_a_misspelt_field_is_named_to_its_producer(desks: World) -> None:
+    """Also after a retry, whose message has nothing of it any more."""
+    desk = desks.desks["misspelt"]
+    with connect(desks.url) as connection:
+        channel = connection.channel()
+        channel.queue_declare("audit.misspelt", durable=True, auto_delete=False)
+        channel.queue_bind("audit.misspelt", "cancel.reports", "ztdx.misspelt.#")
+    (order_id,) = desks.seed(desk, 1)
+    desks.asked.append(Asked("misspelt", desk.venue, order_id))
+    desks.sandbox.fault("throttle", api_key=desk.key, retry_after_s=1, times=1)
+    order = {"id": order_id, "ordtype": "limit"}
+    job = body(desk, [order], job_id="misspelt", requestedBy="desk", tag=None)
+    desks.publish("kill.misspelt", job)
+    desks.hear_job("misspelt")
+
+    named = ["orders.ordtype", "requestedBy"]
+    (accepted,) = desks.lines("job_accepted", job_id="misspelt")
+    assert accepted["unknown_fields"] == named
+    assert desks.lines("cancel_retry", job_id="misspelt")
+    desks.await_lines("job_done", job_id="misspelt")
+    (report,) = desks.queue("audit.misspelt")
+    assert json.loads(raw(report))["unknown_fields"] == named
 
 
 def test_two_jobs_for_one_id(desks: World) -> None:

@@ -240,8 +240,8 @@ class CancelConsumer(Consumer):
     def _accept(self, message: Any, delivery: JobDelivery) -> None:
         """Put a job into its lane's bundle, and have its ids go to the lane if it is due."""
         parsed, job = delivery.parsed, delivery.parsed.job
-        if parsed.unknown_fields:
-            fields = list(parsed.unknown_fields)
+        if job.unknown_fields and not delivery.progress:
+            fields = list(job.unknown_fields)
             self._log.warning("unknown_fields", job_id=job.job_id, fields=fields)
         delivery.message = self._hold(message, job)
         bundle = self._bundles.of(job.account, job.priority, time.monotonic())

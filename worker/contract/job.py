@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -396,11 +396,18 @@ _KNOWN_OF_ORDERS = frozenset(OrderItem.__annotations__)
 
 
 def unknown_fields(value: dict[str, Any]) -> tuple[str, ...]:
-    """Return at most 16 names of fields of a valid message that mean nothing here."""
+    """Return at most 16 names of fields of a valid message that mean nothing here.
+
+    A name is cut to 64 characters.
+    """
     orders = value.get("orders")
-    if orders is None:
-        return tuple(sorted(value.keys() - _KNOWN))[:16]
-    items = (item for item in orders if isinstance(item, dict))
-    strange = {f"orders.{key}" for key in set[str]().union(*items) - _KNOWN_OF_ORDERS}
-    known = _KNOWN - _OF_SCOPES
-    return tuple(sorted((value.keys() - known) | strange))[:16]
+    known = _KNOWN if orders is None else _KNOWN - _OF_SCOPES
+    items = [item for item in orders or () if isinstance(item, dict)]
+    strange = _said(items, set[str]().union(*items) - _KNOWN_OF_ORDERS)
+    found = _said([value], value.keys() - known) | {f"orders.{name}" for name in strange}
+    return tuple(name[:64] for name in sorted(found)[:16])
+
+
+def _said(items: Sequence[Mapping[str, Any]], names: Set[str]) -> set[str]:
+    """Return those of some names under which anything stands; null is left out."""
+    return {name for name in names if any(item.get(name) is not None for item in items)}

@@ -100,6 +100,10 @@ class ReportMessage(BaseModel):
     sent_by: str
     reason: str = Field(description="The `reason` of the job, as it was sent.")
     tags: dict[str, str]
+    unknown_fields: list[str] = Field(
+        default=[],
+        description="Fields of the job that mean nothing here, perhaps misspelt: not read.",
+    )
 
 
 def report_id(job_id: str) -> str:

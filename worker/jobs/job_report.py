@@ -70,6 +70,7 @@ def job_report(
         "sent_by": job.sent_by,
         "reason": job.reason,
         "tags": dict(job.tags),
+        "unknown_fields": list(job.unknown_fields),
     }
 
 

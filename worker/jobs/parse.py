@@ -58,7 +58,6 @@ class ParsedJob:
 
     job: CancelJob
     refused: tuple[CancelOutcome, ...] = ()
-    unknown_fields: tuple[str, ...] = ()
     came_at: float = math.inf
 
 
@@ -113,9 +112,10 @@ def _read_job(
         if message.tags
         else _NONE,
         trace=_trace(envelope.headers or {}),
+        unknown_fields=unknown_fields(value),
     )
     refused = tuple(_refused(item) for item in named if isinstance(item, Refusal))
-    return ParsedJob(job, refused, unknown_fields(value), came_at)
+    return ParsedJob(job, refused, came_at)
 
 
 def _account(

@@ -155,6 +155,7 @@ class Progress:
     first_sent_at: Deadline | None = None  # when cancels left
     last_sent_at: Deadline | None = None
     by_symbol: frozenset[str] = frozenset()  # what any of the orders has learned of the venue
+    unknown_fields: tuple[str, ...] = ()  # of the job as its producer sent it
 
     def orders(self) -> dict[str, tuple[OrderRef, OrderProgress]]:
         """Return the reference and progress of each order, by its id."""
@@ -204,7 +205,14 @@ def _written_form(ref: OrderRef, other: OtherForm) -> OtherTrack:
 _WORD = TypeAdapter(FinalWord)
 #: Keys that are written only where they say something.
 _ADDED = frozenset(
-    {"other_forms", "maybe_rounded", "first_sent_at", "last_sent_at", "by_symbol"}
+    {
+        "other_forms",
+        "maybe_rounded",
+        "first_sent_at",
+        "last_sent_at",
+        "by_symbol",
+        "unknown_fields",
+    }
 )
 _PROGRESS = TypeAdapter(Progress)
 

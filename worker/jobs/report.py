@@ -188,6 +188,7 @@ def log_accepted(job: CancelJob, ids: int) -> None:
         requested_by=job.requested_by,
         sent_by=job.sent_by,
         tags=_fitting(job.tags),
+        **({"unknown_fields": list(job.unknown_fields)} if job.unknown_fields else {}),
         **({"scope": scope_json(job.scope), "hold_s": job.scope.hold_s} if job.scope else {}),
     )
 

@@ -232,6 +232,7 @@ class JobRun:
             deadline=self.job.deadline,
             attempt=self.attempt + 1,
             counts=dict(self.report.counts),
+            unknown_fields=self.job.unknown_fields,
             **carried(left),
         )
         return {
@@ -403,7 +404,12 @@ def _held(run: JobRun) -> HeldMessage:
 
 
 def _resumed(job: CancelJob, progress: Progress) -> CancelJob:
-    return replace(job, accepted_at=progress.accepted_at, deadline=progress.deadline)
+    return replace(
+        job,
+        accepted_at=progress.accepted_at,
+        deadline=progress.deadline,
+        unknown_fields=progress.unknown_fields,
+    )
 
 
 def _ids(

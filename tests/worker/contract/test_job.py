@@ -64,6 +64,12 @@ def test_a_scope_that_is_none_is_refused(said: Any, reason: str, names: str) -> 
     assert names in caught.value.detail
 
 
+def test_names_of_unknown_fields_are_bounded() -> None:
+    job = {"account": "desk-1", "orders": ["1"]} | {f"{n:02}" + "x" * 100: 1 for n in range(20)}
+
+    assert unknown_fields(job) == tuple(f"{n:02}" + "x" * 62 for n in range(16))
+
+
 def test_how_long_to_hold_means_nothing_beside_ids() -> None:
     job = {"account": "desk-1", "orders": ["1"], "hold_s": 5}
 

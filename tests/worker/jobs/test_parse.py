@@ -172,7 +172,7 @@ def test_null_is_left_out_everywhere() -> None:
 def test_unknown_fields_are_kept_out_and_named() -> None:
     orders = ["1", {"id": "1", "price": 5}, {"id": "2", "side": "buy", "price": 6}]
 
-    assert read(job(colour="red", orders=orders)).unknown_fields == (
+    assert read(job(colour="red", orders=orders)).job.unknown_fields == (
         "colour",
         "orders.price",
         "orders.side",
@@ -303,7 +303,7 @@ def test_kind_and_type_may_stand_on_the_job_and_an_order_says_its_own() -> None:
 
     assert [str(ref.ord_type) for ref in taken.job.refs] == ["limit", "any"]
     assert [outcome.reason for outcome in taken.refused] == ["unsupported_kind"]
-    assert taken.unknown_fields == ()
+    assert taken.job.unknown_fields == ()
 
 
 # -- scopes ------------------------------------------------------------------------------
