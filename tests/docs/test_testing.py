@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
-_PATH = re.compile(r"`((?:worker|tasks|venues|tests)/[\w/.-]*)`")
+_PATH = re.compile(r"`((?:worker|tasks|venues|tests)/[\w/.-]*)(?:::\w+)?`")
+_TEST = re.compile(r"`(tests/[\w/.-]*)::(\w+)`")
 
 
 def _modules() -> set[str]:
@@ -54,6 +55,28 @@ def test_every_row_names_what_proves_it_and_each_of_its_paths_exists() -> None:
     for modules, tests in _proven_elsewhere():
         assert tests, modules
     assert [path for path in _PATH.findall(PAGE) if not (ROOT / path).exists()] == []
+
+
+def test_every_test_that_is_named_exists() -> None:
+    named = set(_TEST.findall(PAGE))
+
+    assert named
+    assert [
+        f"{path}::{name}"
+        for path, name in named
+        if f"\ndef {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    ] == []
+
+
+def test_what_happened_to_others_has_a_verdict_and_a_test_each() -> None:
+    _, _, section = PAGE.partition("## What happened to others\n")
+    lines = section.partition("\n## ")[0].splitlines()
+    rows = [line.split(" | ") for line in lines if line[2:3].isdigit()]
+
+    assert len(rows) == 39
+    for _, _, verdict, tests in rows:
+        assert re.match(r"(mended|holds|partly|open)\b", verdict), verdict
+        assert _TEST.search(tests), tests
 
 
 def test_the_settings_for_mutants_name_files_that_exist() -> None:
