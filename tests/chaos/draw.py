@@ -52,7 +52,7 @@ def with_bad_elements(rng: random.Random, orders: Sequence[Any]) -> list[Any]:
     return found
 
 
-def forged(rng: random.Random, lanes: Sequence[str]) -> Mapping[str, Any]:
+def forged(rng: random.Random, lanes: Sequence[str]) -> dict[str, Any]:
     """Return headers that only a broker or a worker writes; `lanes` are some routing keys."""
     kinds: Mapping[str, Callable[[], Any]] = {
         "x-delivery-count": lambda: rng.choice((7, 20, -1)),

@@ -54,6 +54,19 @@ def test_a_job_that_expired_unseen_has_failed(world: World) -> None:
     assert rejected.headers["x-reason"] == "expired"
 
 
+def test_a_job_that_expired_unseen_is_told_whatever_deaths_it_claims(world: World) -> None:
+    """But that it has died in `cancel.dead`: RabbitMQ 3 drops that one (docs/contract.md)."""
+    desk = world.desk("expired-again", "kuna")
+    died = {"queue": "cancel.expired-again.kill", "count": 99, "reason": "delivery_limit"}
+    forged = {"x-death": [died], "x-delivery-count": 20, QUARANTINES: 3}
+    ask(world, desk, "again", expiration="50", application_headers=forged)
+    time.sleep(0.5)
+    world.worker().start()
+    (outcome,) = world.hear_job("again").values()
+
+    assert (outcome["status"], outcome["reason"]) == ("failed", "expired")
+
+
 def test_a_job_that_may_expire_is_done_in_time(world: World) -> None:
     """It is begun without its expiration, so that it cannot expire after its worker's death."""
     desk = world.desk("in-time", "kuna")
