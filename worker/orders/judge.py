@@ -117,9 +117,11 @@ def hear_list(
         or not all(shape.fullmatch(order.id) for order in answers.listed)
     ):
         return ListHeard(_told(_by_status(reply, Answer()), scrub))
+    words = {order.symbol for order in answers.listed}  # a key that is echoed is no symbol
+    symbols = {word for word in words if SYMBOL_SHAPE.fullmatch(word) and scrub(word) == word}
     orders = tuple(
         [
-            order if SYMBOL_SHAPE.fullmatch(order.symbol) else order._replace(symbol="")
+            order if order.symbol in symbols else order._replace(symbol="")
             for order in answers.listed
             if states.get(spelled(order.state), OrdStatus.NEW) in OPEN_STATES
         ]

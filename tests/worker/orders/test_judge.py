@@ -13,6 +13,7 @@ from venues.base import (
     Batch,
     HttpReply,
     HttpRequest,
+    OpenOrder,
     Quota,
     Route,
     Rule,
@@ -20,8 +21,8 @@ from venues.base import (
     Verdict,
 )
 from venues.credential import Credential
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
-from worker.orders.judge import Judgement, hear, judge
+from venues.words import ALL_TYPES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from worker.orders.judge import Judgement, hear, hear_list, judge
 
 CANCEL = Route(name="cancel", purpose=Purpose.CANCEL, method="POST", path="/c", max_ids=9)
 BOAST = Route(
@@ -314,6 +315,17 @@ def test_a_secret_that_the_venue_says_is_hidden_and_judged_as_it_was_said() -> N
     assert (said.verdict, said.reason) == (Verdict.REFUSED, "bad_request")
     assert (said.venue_code, said.symbol) == ("[hidden]", "")
     assert said.text == "key [hidden], symbol [hidden]"
+
+
+def test_a_list_that_shows_a_secret_as_a_symbol_teaches_none() -> None:
+    scrub = Credential(api_key="planted-key", api_secret="planted-secret").scrub
+    rows = [
+        OpenOrder(x, symbol, ALL_TYPES) for x, symbol in (("a", "BTC"), ("b", "planted-key"))
+    ]
+    heard = hear_list(TOY, Batch(LIST, ()), reply(Answers(listed=tuple(rows))), scrub)
+
+    assert heard.orders is not None
+    assert [(order.id, order.symbol) for order in heard.orders] == [("a", "BTC"), ("b", "")]
 
 
 def test_a_secret_at_the_end_of_what_is_kept_shows_none_of_itself() -> None:
