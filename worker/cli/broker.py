@@ -16,7 +16,7 @@ import amqp
 import typer
 from kombu import Connection, Consumer, Queue
 from kombu.exceptions import KombuError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from worker.amqp import embedded as folder
 from worker.amqp import topology
@@ -24,6 +24,7 @@ from worker.amqp.advice import advice
 from worker.amqp.connection import HardenedConnection
 from worker.cli.output import Problem
 from worker.contract.outcome import OutcomeMessage
+from worker.contract.report import ReportMessage
 from worker.settings import ConfigError, broker_tls, broker_url, environment
 
 #: How long the broker may take to answer, in seconds.
@@ -172,11 +173,21 @@ def _no_queue(key: str) -> Problem:
     return Problem(f"no queue takes {key!r}; check the account's name and start a worker", 69)
 
 
+#: What comes from each exchange, by its contract; whatever it is else is left out.
+_MESSAGES: Mapping[str, type[BaseModel]] = {
+    topology.OUTCOMES: OutcomeMessage,
+    topology.REPORTS: ReportMessage,
+}
+
+
 class Listener:
-    """A queue of this command's own on `cancel.outcomes`, from the moment it is made."""
+    """A queue of this command's own on one or more exchanges, from the moment it is made."""
 
     def __init__(
-        self, connection: Connection, keys: Sequence[str], interrupted: threading.Event
+        self,
+        connection: Connection,
+        keys: Mapping[str, Sequence[str]],
+        interrupted: threading.Event,
     ) -> None:
         self._connection = connection
         self._interrupted = interrupted
@@ -187,8 +198,8 @@ class Listener:
         queue = Queue("", durable=False, exclusive=True, auto_delete=True)(self._channel)
         queue.queue_declare()  # the broker names it
         self._name = queue.name
-        for key in keys:
-            queue.bind_to(topology.OUTCOMES, routing_key=key)
+        for exchange, key in ((name, key) for name, each in keys.items() for key in each):
+            queue.bind_to(exchange, routing_key=key)
         self._inbox: deque[dict[str, Any]] = deque()
         self._consumer = Consumer(
             self._channel, [queue], no_ack=True, auto_declare=False, on_message=self._take
@@ -196,12 +207,15 @@ class Listener:
         self._consumer.consume()
 
     def _take(self, message: Any) -> None:
-        with suppress(ValidationError):  # whatever it is, it is no outcome
-            OutcomeMessage.model_validate_json(message.body)
+        with suppress(ValidationError, KeyError):
+            model = _MESSAGES[message.delivery_info["exchange"]]
+            model.model_validate_json(message.body)
             self._inbox.append(json.loads(message.body))
 
-    def outcomes(self, until: float) -> Iterator[dict[str, Any]]:
-        """Yield outcomes as they come, until the monotonic time `until`.
+    def messages(self, until: float) -> Iterator[dict[str, Any]]:
+        """Yield outcomes and reports as they come, until the monotonic time `until`.
+
+        A report has a `result`, an outcome a `status`.
 
         Raises:
             Abort: somebody interrupts.
@@ -226,10 +240,13 @@ class Listener:
 
 
 @contextmanager
-def listening(connection: Connection, keys: Sequence[str]) -> Iterator[Listener]:
-    """Listen on `cancel.outcomes` for the length of a `with` block."""
+def listening(
+    connection: Connection, keys: Sequence[str], reports: Sequence[str] = ()
+) -> Iterator[Listener]:
+    """Listen on `cancel.outcomes`, and for `reports`, for the length of a `with` block."""
     with _interrupt_noted() as interrupted:
-        listener = Listener(connection, keys, interrupted)
+        bound = {topology.OUTCOMES: keys, topology.REPORTS: reports}
+        listener = Listener(connection, bound, interrupted)
         try:
             yield listener
         finally:

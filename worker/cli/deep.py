@@ -40,7 +40,7 @@ def played(
             job_id = f"check-{uuid4()}"
             waiting[job_id] = key, time.monotonic()
             publish(connection, key, _job(job_id, account), _properties(job_id), {}, timeout_s)
-        for outcome in listener.outcomes(time.monotonic() + PATIENCE_S if waiting else 0.0):
+        for outcome in listener.messages(time.monotonic() + PATIENCE_S if waiting else 0.0):
             if outcome["job_id"] in waiting:
                 key, sent_at = waiting.pop(outcome["job_id"])
                 yield key, time.monotonic() - sent_at

@@ -1,224 +1,110 @@
-"""What `submit` and `plan` share: options and ids become the body of one cancel job."""
+"""`cancel-worker orders`: what rests at the venues now."""
 
 from __future__ import annotations
 
-import getpass
-import json
-import re
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+import csv
+import io
+import time
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
-from pydantic import ValidationError
 
-from venues.words import IdKind, OrdType, Priority
-from worker.amqp.topology import routing_key
-from worker.cli.output import Problem
-from worker.contract.job import MOST_BYTES, MOST_ID, MOST_ORDERS, BadElement, JobMessage
-from worker.contract.outcome import rfc_3339, utc_now
-from worker.settings import NO_ACCOUNT_NAME
+from venues.words import Scope
+from worker.cli.accounts import each_account
+from worker.cli.output import AsJson, Output, Problem, printable
+from worker.cli.resting import Resting, read_resting
+from worker.settings import Account, ConfigError
 
-_USAGE = 2
-_SPAN = re.compile(r"(?P<count>\d{1,6})(?P<unit>[smh])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
+_COLUMNS = ("account", "venue", "list", "symbol", "id", "client_order_id", "ord_type", "side")
 
-Ids = Annotated[
-    list[str] | None, typer.Argument(help="Order ids; - reads them from standard input.")
+Accounts = Annotated[
+    list[str] | None, typer.Argument(metavar="[ACCOUNT]...", help="All, if left out.")
 ]
-File = Annotated[
-    str, typer.Option("--file", "-f", help="A file with one id a line; - is standard input.")
+Symbols = Annotated[
+    list[str] | None, typer.Option("--symbol", help="Only of this instrument; repeatable.")
 ]
-Account = Annotated[str, typer.Option("--account", "-a", help="Name in the accounts file.")]
-Kill = Annotated[bool, typer.Option("--kill", help="Go before all routine jobs.")]
-Symbol = Annotated[str, typer.Option(help="Instrument, in the venue's spelling.")]
-OrdTypeOption = Annotated[OrdType, typer.Option("--ord-type", help="Type of all the orders.")]
-KindOption = Annotated[
-    IdKind | None, typer.Option("--kind", help="Kind of the ids; worked out if left out.")
-]
-Deadline = Annotated[
-    str, typer.Option(help="No new cancel after it: 30s, 5m, or an RFC 3339 time.")
-]
-Reason = Annotated[str, typer.Option(help="Why; carried to log lines.")]
-RequestedBy = Annotated[str, typer.Option(help="Who asks; your user name if left out.")]
-JobId = Annotated[str, typer.Option("--job-id", help="Idempotency key; new if left out.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV with a head.")]
+Seconds = Annotated[float, typer.Option(min=0.1, help="Seconds for the reading at most.")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A job as the command line was asked for it."""
-
-    ids: Sequence[str]
-    account: str
-    kill: bool = False
-    symbol: str = ""
-    ord_type: OrdType = OrdType.ANY
-    kind: IdKind | None = None
-    deadline: str = ""
-    reason: str = ""
-    requested_by: str = ""
-    job_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A job ready to be sent or planned; `ids` holds each once."""
-
-    job_id: str
-    account: str
-    priority: Priority
-    ids: tuple[str, ...]
-    body: bytes
-
-    @property
-    def key(self) -> str:
-        """The routing key of the job."""
-        return routing_key(self.priority, self.account)
-
-
-def read_ids(words: Sequence[str] | None, file: str) -> list[str]:
-    """Return the ids of the arguments, of a file and of standard input.
-
-    Raises:
-        Problem: there are none, or the file cannot be read.
-    """
-    words = list(words or ())
-    found = [word for word in words if word != "-"]
-    if file and file != "-":
-        found += _lines(_text_of(Path(file)))
-    if "-" in words or file == "-":
-        found += _lines(sys.stdin.read())
+def orders(
+    accounts: Accounts = None,
+    *,
+    symbol: Symbols = None,
+    seconds: Seconds = 60.0,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """List the open orders at the venues. Exit 0 only if every list of them could be read."""
+    if as_json and as_csv:
+        raise Problem("--json or --csv, not both", 2)
+    found = each_account(accounts or ())
     if not found:
-        raise Problem("no ids; give them as arguments, with --file, or - to read them", _USAGE)
-    return found
+        raise Problem("the accounts file has no account", 2)
+    scope = Scope(symbols=frozenset(symbol or ()))
+    resting = read_resting(found, scope, time.monotonic() + seconds)
+    rows = list(_rows(found, resting))
+    output = Output(as_json=as_json)
+    if as_json:
+        for row in rows:
+            output.emit(row)
+        for name, one in resting.items():
+            of = {"account": name, "orders": len(one.orders), "unread": list(one.unread)}
+            output.emit(of)
+    elif as_csv:
+        output.raw(_csv(rows))
+    elif rows:
+        output.table(_COLUMNS, (list(row.values()) for row in rows))
+    _end(resting, output, quiet=as_json or as_csv)
 
 
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"{path}: cannot be read ({type(error).__name__})", _USAGE) from None
+def _rows(
+    accounts: Mapping[str, Account | ConfigError], resting: Mapping[str, Resting]
+) -> Iterator[dict[str, Any]]:
+    for name, one in resting.items():
+        account = accounts[name]
+        for each in one.orders:
+            assert isinstance(account, Account)  # noqa: S101 - it was read
+            order = each.order
+            values = (
+                name,
+                account.venue.name,
+                each.list,
+                order.symbol,
+                order.id,
+                order.client_id,
+                "/".join(sorted(order.ord_types)),
+                order.side,
+            )
+            yield dict(zip(_COLUMNS, values, strict=True))
 
 
-def _lines(text: str) -> list[str]:
-    """Return one id a line; empty lines and those that start with # are none."""
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: printable(str(value or "")) for name, value in row.items()})
+    return text.getvalue()
 
 
-def draft(asked: Asked, now: datetime) -> Draft:
-    """Return the job.
-
-    Raises:
-        Problem: the worker would refuse it.
-    """
-    job_id = asked.job_id or str(uuid4())
-    body = _body(asked, job_id, now)
-    _check(body, asked, now)
-    raw = json.dumps(body).encode()
-    if len(raw) > MOST_BYTES:
-        raise Problem(f"{len(raw)} bytes; a job has at most {MOST_BYTES}: send two", _USAGE)
-    return Draft(
-        job_id=job_id,
-        account=asked.account,
-        priority=Priority.KILL if asked.kill else Priority.ROUTINE,
-        ids=tuple(dict.fromkeys(asked.ids)),
-        body=raw,
-    )
+def _end(resting: Mapping[str, Resting], output: Output, *, quiet: bool) -> None:
+    """Say for each account how many orders were seen, and what could not be."""
+    for name, one in resting.items():
+        if one.unread:
+            seen = f"{counted(len(one.orders))} seen, and more" if one.orders else "orders"
+            output.note(
+                f"{name}: {seen} may rest, as not all was read: {'; '.join(one.unread)}"
+            )
+        elif not quiet:
+            output.line(f"{name}: {counted(len(one.orders))}")
+    if any(one.unread for one in resting.values()):
+        raise typer.Exit(1)
 
 
-def _body(asked: Asked, job_id: str, now: datetime) -> dict[str, Any]:
-    body = {
-        "job_id": job_id,
-        "account": asked.account,
-        "symbol": asked.symbol,
-        "orders": list(_orders(asked)),
-        "deadline": _deadline(asked.deadline, now),
-        "reason": asked.reason,
-        "requested_by": asked.requested_by or _user(),
-    }
-    return {name: value for name, value in body.items() if value or name == "account"}
-
-
-def _orders(asked: Asked) -> Iterable[str | dict[str, str]]:
-    stated = {"kind": str(asked.kind)} if asked.kind else {}
-    if asked.ord_type is not OrdType.ANY:
-        stated["ord_type"] = str(asked.ord_type)
-    return ({"id": id_, **stated} if stated else id_ for id_ in asked.ids)
-
-
-def _deadline(word: str, now: datetime) -> str:
-    span = _SPAN.fullmatch(word)
-    if span is None:
-        return word
-    return rfc_3339(now + timedelta(**{_UNITS[span["unit"]]: int(span["count"])}))
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return ""  # a container may run under a number without a name
-
-
-def _check(body: Mapping[str, Any], asked: Asked, now: datetime) -> None:
-    try:
-        message = JobMessage.model_validate(body)
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        raise Problem(_fault(asked, fault), _USAGE) from None
-    for number, order in enumerate(message.orders or ()):
-        if isinstance(order, BadElement):  # a worker would refuse it, and do the others
-            raise Problem(_id_fault(asked.ids, number), _USAGE)
-    if message.deadline is not None and message.deadline <= now:
-        line = f'--deadline: "{asked.deadline}" has passed; no cancel would be sent'
-        raise Problem(line, _USAGE)
-
-
-def _fault(asked: Asked, fault: Mapping[str, Any]) -> str:
-    """Return what is wrong with the options, in their own words; `fault` is pydantic's."""
-    field = fault["loc"][0]
-    if field == "orders":
-        return f"{len(asked.ids)} ids; a job has at most {MOST_ORDERS}: send two"
-    if field == "account":
-        return f'--account: "{asked.account}" {NO_ACCOUNT_NAME}'
-    if field == "deadline":
-        return (
-            f'--deadline: "{asked.deadline}" is no time; '
-            "write 30s, 5m, 2h or 2026-11-21T09:30:00Z"
-        )
-    option = "--" + str(field).replace("_", "-")
-    if (most := fault.get("ctx", {}).get("max_length")) is not None:
-        return f"{option}: {len(getattr(asked, field))} characters; at most {most}"
-    return f"{option}: {fault['msg']}"
-
-
-def _id_fault(ids: Sequence[str], number: int) -> str:
-    if not ids[number]:
-        return f"id {number + 1} is empty"
-    return f"id {number + 1} has {len(ids[number])} characters; an id has at most {MOST_ID}"
-
-
-def properties(job: Draft, user: str) -> dict[str, str]:
-    """Return the AMQP properties of the job's message; the broker checks who sends it."""
-    stated = {"user_id": user} if user else {}
-    return stated | {
-        "content_type": "application/json",
-        "content_encoding": "utf-8",
-        "message_id": job.job_id,
-        "app_id": "cancel-worker",
-    }
-
-
-def deadline_of(job: Draft) -> datetime | None:
-    """Return the deadline that the job states."""
-    return JobMessage.model_validate_json(job.body).deadline
-
-
-def now() -> datetime:
-    """Return the wall clock."""
-    return utc_now()
+def counted(orders: int) -> str:
+    """Return in words how many open orders the lists show, where all were read."""
+    if not orders:
+        return "no list shows an open order"
+    return "1 open order" if orders == 1 else f"{orders} open orders"

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from venues.words import OrdType, Priority, Purpose
-from worker.cli import orders
+from worker.cli import job_draft
 from worker.cli.accounts import settings
-from worker.cli.orders import Asked, Draft, draft, read_ids
+from worker.cli.job_draft import Asked, Draft, draft, read_ids
 from worker.cli.output import AsJson, Output, Problem
 from worker.cli.simulate import Plan, PlannedRequest, simulate
 from worker.contract.job import Envelope, InvalidJob
@@ -28,18 +28,18 @@ RttMs = Annotated[
 
 
 def plan(
-    ids: orders.Ids = None,
+    ids: job_draft.Ids = None,
     *,
-    account: orders.Account,
-    file: orders.File = "",
-    kill: orders.Kill = False,
-    symbol: orders.Symbol = "",
-    ord_type: orders.OrdTypeOption = OrdType.ANY,
-    kind: orders.KindOption = None,
-    deadline: orders.Deadline = "",
-    reason: orders.Reason = "",
-    requested_by: orders.RequestedBy = "",
-    job_id: orders.JobId = "",
+    account: job_draft.Account,
+    file: job_draft.File = "",
+    kill: job_draft.Kill = False,
+    symbol: job_draft.Symbol = "",
+    ord_type: job_draft.OrdTypeOption = OrdType.ANY,
+    kind: job_draft.KindOption = None,
+    deadline: job_draft.Deadline = "",
+    reason: job_draft.Reason = "",
+    requested_by: job_draft.RequestedBy = "",
+    job_id: job_draft.JobId = "",
     rtt_ms: RttMs = 50.0,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +60,7 @@ def plan(
         job_id=job_id,
     )
     found = settings().accounts
-    parsed = _intake(draft(asked, orders.now()), found)
+    parsed = _intake(draft(asked, job_draft.now()), found)
     planned = _simulated(parsed, found[account], rtt_ms / 1000)
     output = Output(as_json=as_json)
     show = _show_json if as_json else _show
@@ -72,7 +72,7 @@ def plan(
 def _intake(job: Draft, accounts: Any) -> ParsedJob:
     envelope = Envelope(priority=job.priority, account=job.account, message_id=job.job_id)
     try:
-        return read_job(json.loads(job.body), envelope, accounts, orders.now())
+        return read_job(json.loads(job.body), envelope, accounts, job_draft.now())
     except InvalidJob as error:
         raise Problem(f"the worker would reject the job: {error.detail}", 2) from None
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import amqp
 from kombu import Connection
 
 from worker.amqp import topology
+from worker.cli.accounts import known_names
 from worker.cli.broker import is_embedded, queue_size, routed
-from worker.cli.orders import Draft
+from worker.cli.job_draft import Draft
 from worker.cli.output import Output, Problem
 from worker.settings import ConfigError, environment, load_each
 
 _USAGE = 2
-#: Names that are listed where none is close to what was typed.
-_MOST_NAMED = 10
 
 
 def check_served(connection: Connection, job: Draft, output: Output) -> None:
@@ -48,13 +46,7 @@ def _no_account(account: str) -> Problem:
     if account in known:
         mend = "start a worker with this accounts file"
         return Problem(f"{account} has no queue at the broker; {mend}", _USAGE)
-    if near := get_close_matches(account, known, 1):
-        mend = f"did you mean {near[0]}?"
-    elif known:
-        mend = f"known are {', '.join(known[:_MOST_NAMED])}"
-        mend += ", …" if len(known) > _MOST_NAMED else ""
-    else:
-        mend = "check the name, or start a worker that has it"
+    mend = known_names(account, known) or "check the name, or start a worker that has it"
     return Problem(f"no account {account!r} at the broker; {mend}", _USAGE)
 
 

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
-from kombu import Connection
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from venues.words import CancelStatus, OrdType, Priority
-from worker.cli import orders
-from worker.cli.broker import (
-    TIMEOUT_S,
-    BrokerTimeout,
-    Listener,
-    broker,
-    is_embedded,
-    listening,
-    publish,
-)
-from worker.cli.orders import Asked, Draft, draft, read_ids
+from worker.cli import job_draft
+from worker.cli.broker import TIMEOUT_S, BrokerTimeout, Listener, broker, listening
+from worker.cli.job_draft import Asked, Draft, draft, read_ids
 from worker.cli.output import SAFE, AsJson, Output, Problem, Rows
+from worker.cli.sending import cut_short, send
 from worker.cli.served import check_served
-from worker.contract.job import DEFAULT_DEADLINE
 
-#: Ids have their final status soon after the deadline; then waiting is of no use.
-GRACE = timedelta(seconds=60)
 _WIDTHS = {"id": 36, "status": 11, "reason": 20, "venue says": 16, "proof": 7, "ms": 9}
 
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the outcome of each id.")]
@@ -39,18 +27,18 @@ WaitTimeout = Annotated[
 
 
 def submit(
-    ids: orders.Ids = None,
+    ids: job_draft.Ids = None,
     *,
-    account: orders.Account,
-    file: orders.File = "",
-    kill: orders.Kill = False,
-    symbol: orders.Symbol = "",
-    ord_type: orders.OrdTypeOption = OrdType.ANY,
-    kind: orders.KindOption = None,
-    deadline: orders.Deadline = "",
-    reason: orders.Reason = "",
-    requested_by: orders.RequestedBy = "",
-    job_id: orders.JobId = "",
+    account: job_draft.Account,
+    file: job_draft.File = "",
+    kill: job_draft.Kill = False,
+    symbol: job_draft.Symbol = "",
+    ord_type: job_draft.OrdTypeOption = OrdType.ANY,
+    kind: job_draft.KindOption = None,
+    deadline: job_draft.Deadline = "",
+    reason: job_draft.Reason = "",
+    requested_by: job_draft.RequestedBy = "",
+    job_id: job_draft.JobId = "",
     wait: Wait = False,
     wait_timeout: WaitTimeout = 0.0,
     broker_timeout: BrokerTimeout = TIMEOUT_S,
@@ -69,53 +57,35 @@ def submit(
         requested_by=requested_by,
         job_id=job_id,
     )
-    job = draft(asked, orders.now())
+    job = draft(asked, job_draft.now())
     output = Output(as_json=as_json)
     if wait:
-        until = time.monotonic() + (wait_timeout or _longest_s(job))
+        until = time.monotonic() + (wait_timeout or job_draft.longest_s(job))
         _send_and_wait(job, output, broker_timeout, until)
     else:
         _send_only(job, output, broker_timeout)
 
 
-def _longest_s(job: Draft) -> float:
-    deadline = orders.deadline_of(job) or orders.now() + DEFAULT_DEADLINE
-    return (deadline - orders.now() + GRACE).total_seconds()
-
-
 def _send_only(job: Draft, output: Output, timeout_s: float) -> None:
     with broker(timeout_s) as connection:
         check_served(connection, job, output)
-        _publish(connection, job, timeout_s)
+        send(connection, job, timeout_s)
     if output.as_json:
         output.emit({"job_id": job.job_id, "orders": len(job.ids), "routing_key": job.key})
     else:
         output.line(f"job {job.job_id}: {len(job.ids)} ids sent to {job.key}")
 
 
-def _publish(connection: Connection, job: Draft, timeout_s: float) -> None:
-    user = "" if is_embedded(connection) else connection.userid or "guest"
-    publish(connection, job.key, job.body, orders.properties(job, user), {}, timeout_s)
-
-
 def _send_and_wait(job: Draft, output: Output, timeout_s: float, until: float) -> None:
-    waiting = Waiting(job, output)
+    waiting, sent = Waiting(job, output), list[str]()
     # A job that is refused as a whole may not even name a known account.
-    keys, sent = (f"*.{job.account}.*", "_._.rejected"), False
-    try:
-        with broker(timeout_s) as connection:
-            check_served(connection, job, output)
-            with listening(connection, keys) as listener:
-                _publish(connection, job, timeout_s)
-                sent = True
-                waiting.watch(listener, until)
-    except Problem as problem:
-        goes_on = f"; job {job.job_id} was sent and goes on" if sent else ""
-        raise Problem(problem.line + goes_on, problem.code) from None
-    except typer.Abort:
-        if sent:
-            output.note(f"interrupted; job {job.job_id} was sent and goes on")
-        raise
+    keys = (f"*.{job.account}.*", "_._.rejected")
+    with cut_short(output, sent), broker(timeout_s) as connection:
+        check_served(connection, job, output)
+        with listening(connection, keys) as listener:
+            send(connection, job, timeout_s)
+            sent.append(f"job {job.job_id}")
+            waiting.watch(listener, until)
     waiting.end()
 
 
@@ -133,7 +103,7 @@ class Waiting:
         """Take outcomes in until each id has one."""
         with self._bar() as bar:
             task = bar.add_task("final", total=len(self._job.ids))
-            for outcome in listener.outcomes(until):
+            for outcome in listener.messages(until):
                 if outcome.get("job_id") == self._job.job_id:
                     self._take(outcome)
                     bar.update(task, completed=len(self._status))
@@ -198,10 +168,9 @@ class Waiting:
         if self._job.priority is Priority.KILL:
             # The worker does not count them: that would take the tokens of the next kill.
             account = self._job.account
-            text = (
-                f"others of {account} may rest; cancel-worker check --account {account} counts"
+            self._output.line(
+                f"others of {account} may rest; cancel-worker orders {account} lists them"
             )
-            self._output.line(f"{text} what the venue lists")
 
 
 def _none_open(ids: int) -> str:

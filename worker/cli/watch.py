@@ -48,7 +48,7 @@ def watch(
     with broker(broker_timeout) as connection, listening(connection, (key,)) as listener:
         output.note(f"watching {key}; Ctrl-C ends it")
         show, left = _shower(output), count
-        for outcome in listener.outcomes(until):
+        for outcome in listener.messages(until):
             if job in ("", outcome.get("job_id")):
                 show(outcome)
                 left -= 1

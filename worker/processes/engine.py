@@ -39,7 +39,7 @@ class _Way:
 
 
 @dataclass(frozen=True, slots=True)
-class _Host:
+class Host:
     """What all accounts of one venue share at one base URL."""
 
     address_paces: Mapping[str, SharedPace]
@@ -53,7 +53,7 @@ class _Host:
         }
 
 
-def _host_of(account: Account, others: Iterable[Account]) -> _Host:
+def host_of(account: Account, others: Iterable[Account]) -> Host:
     """Return what an account shares with others; of each quota of the address the strictest.
 
     Accounts may state their address's quota in different words, or be of different products.
@@ -67,7 +67,7 @@ def _host_of(account: Account, others: Iterable[Account]) -> _Host:
     for name, quota in (item for quotas in here for item in quotas.items()):
         if quota.scope == "address":
             found[name] = min(found.get(name, quota), quota, key=_rate)
-    return _Host({name: SharedPace(quota) for name, quota in found.items()})
+    return Host({name: SharedPace(quota) for name, quota in found.items()})
 
 
 def _rate(quota: Quota) -> tuple[float, int]:
@@ -90,7 +90,7 @@ class Engine:
         self._tell = tell
         self._lock = threading.Lock()
         self._drivers: dict[str, Driver] = {}
-        self._hosts: dict[tuple[str, str], _Host] = {}
+        self._hosts: dict[tuple[str, str], Host] = {}
         self._ways: dict[tuple[str, Egress], _Way] = {}
         self._way_added = threading.Event()
         self._closed = False
@@ -118,7 +118,7 @@ class Engine:
         key = account.base_url, account.venue.name
         host = self._hosts.get(key)
         if host is None:
-            host = self._hosts[key] = _host_of(account, self._accounts.values())
+            host = self._hosts[key] = host_of(account, self._accounts.values())
         return Driver(
             account,
             self._way(account).transport,

@@ -65,7 +65,7 @@ def test_who_listens_ends_in_order(complaints: list[str]) -> None:
         listening(connection, ("#",)) as listener,
         interrupted_within("having_timeout"),
     ):
-        next(listener.outcomes(time.monotonic() + 5))
+        next(listener.messages(time.monotonic() + 5))
 
     assert (complaints, connection.connected) == ([], False)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
