@@ -26,6 +26,7 @@ from worker.contract.job import (
     MOST_ORDERS,
     BadElement,
     JobMessage,
+    first_fault,
 )
 from worker.contract.outcome import rfc_3339, utc_now
 from worker.settings import NO_ACCOUNT_NAME
@@ -188,8 +189,7 @@ def _check(body: Mapping[str, Any], asked: Asked, now: datetime) -> None:
     try:
         message = JobMessage.model_validate(body)
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        raise Problem(_fault(asked, fault), _USAGE) from None
+        raise Problem(_fault(asked, first_fault(error, body)), _USAGE) from None
     for number, order in enumerate(message.orders or ()):
         if isinstance(order, BadElement):  # a worker would refuse it, and do the others
             raise Problem(_id_fault(asked.ids, number), _USAGE)

@@ -13,6 +13,7 @@ from worker.cli.output import Output, Problem
 #: Each is a function, or a group of commands, of the same name in a module of that name.
 COMMANDS = (
     "submit",
+    "kill",
     "orders",
     "plan",
     "watch",

@@ -34,6 +34,11 @@ _STYLES = {
     "rejected": "red",
     "failed": "bold red",
     "unconfirmed": "bold red",
+    "empty": "green",
+    "not_empty": "bold red",
+    "unproven": "bold red",
+    "refused": "bold red",
+    "no_report": "bold red",
     "ok": "green",
     "not ok": "bold red",
     "note": "yellow",
@@ -65,12 +70,7 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table; a word with a style of its own is shown in it."""
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for name in columns:
-            table.add_column(name, overflow="fold")
-        for row in rows:
-            table.add_row(*(cell(value) for value in row))
-        _written(lambda: self.console.print(table))
+        _written(lambda: self.console.print(table_of(columns, rows)))
 
     def line(self, text: str = "", style: str = "") -> None:
         """Print a line for people."""
@@ -109,6 +109,16 @@ class Rows:
         line.rstrip()
         console = self._output.console
         _written(lambda: console.print(line, soft_wrap=True))
+
+
+def table_of(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return a table."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell(value) for value in row))
+    return table
 
 
 def _console(stream: Any) -> Console:

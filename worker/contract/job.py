@@ -364,14 +364,14 @@ def validated(value: Any) -> JobMessage:
     try:
         return JobMessage.model_validate(value)
     except ValidationError as error:
-        fault = _first_fault(error, value)
+        fault = first_fault(error, value)
         where = ".".join(str(part) for part in fault["loc"] if part != "ScopeMessage")
         raise InvalidJob(
             _code(fault["loc"], fault["type"]), f"{where or 'job'}: {fault['msg']}"
         ) from None
 
 
-def _first_fault(error: ValidationError, value: Mapping[str, Any]) -> Any:
+def first_fault(error: ValidationError, value: Mapping[str, Any]) -> Any:
     """Return the first fault; of an object as scope not that it is another word than "all"."""
     faults = error.errors(include_input=False, include_url=False)
     if faults[0]["loc"][:1] != ("scope",) or not isinstance(value["scope"], dict):
