@@ -18,7 +18,7 @@ from venues.words import Scope
 from worker.http.transport import InDoubt, NotSent, Transport
 from worker.orders.follow import ACCOUNT_WIDE, blame_of
 from worker.orders.judge import ListHeard, hear_list
-from worker.orders.scope import NotSeen, ScopeSearch, plan_of, search_of
+from worker.orders.scope import NotSeen, ScopeSearch, is_of, plan_of, search_of
 from worker.pacing.account import Tokens
 from worker.processes.engine import Host, host_of
 from worker.settings import Account, ConfigError
@@ -38,7 +38,7 @@ class Rests:
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """What the lists of an account show; `unread` says, in words, what they do not."""
+    """What the lists of an account show; `unread` says, in words, what nobody saw in full."""
 
     orders: tuple[Rests, ...] = ()
     unread: tuple[str, ...] = ()
@@ -74,6 +74,7 @@ class _Reader:
         self._tokens = Tokens(host.paces(account.quotas))
         self._changed: threading.Condition = host.changed
         self._transport = Transport(account.base_url, account.egress)
+        self._seen: dict[str, Rests] = {}  # also in lists that are not read to their end
 
     def read(self, scope: Scope) -> Resting:
         venue = self._account.venue
@@ -86,11 +87,10 @@ class _Reader:
         with closing(self._transport):
             while not search.rounds:
                 search = self._read_page(search)
-        orders = tuple(Rests(key.route.name, order) for key, order in search.resting())
-        return Resting(orders, tuple(_unread(search)))
+        return Resting(tuple(self._seen.values()), tuple(_unread(search)))
 
     def _read_page(self, search: ScopeSearch) -> ScopeSearch:
-        batch, account = search.batch(), self._account
+        batch, account, scope = search.batch(), self._account, search.scope
         time.sleep(max(0.0, search.not_before - time.monotonic()))
         if not self._take_tokens(batch.route):
             return _all_given_up(search, "deadline")
@@ -104,12 +104,16 @@ class _Reader:
             search = search.missed(str(error), started, PAUSE_S)
         else:
             heard = hear_list(account.venue, batch, reply, account.credential.scrub)
+            for order in heard.orders or ():
+                if is_of(scope, order):
+                    self._seen.setdefault(order.id, Rests(batch.route.name, order))
             search = _taken(search, heard, started)
         finally:
             with self._changed:
                 self._tokens.release(batch.route, time.monotonic())
                 self._changed.notify_all()
-        return search.gave_up(search.why) if search.failures >= MOST_TRIES else search
+        hopeless = search.failures >= MOST_TRIES or search.why == "list_too_long"
+        return search.gave_up(search.why) if hopeless else search
 
     def _take_tokens(self, route: Route) -> bool:
         """Wait until a request may leave; say whether it is not too late then."""
