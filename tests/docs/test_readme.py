@@ -107,7 +107,7 @@ class Reader:
         if name == "celery -A worker flower":
             self._await_flower()
         if self.rabbitmq and name == "celery -A worker worker":
-            self._await(name, "lane_owned", times=2)
+            self._await(name, "lane_owned", times=3)
 
     def _await(self, name: str, word: str, times: int = 1) -> None:
         process, out = self._processes[name]
@@ -169,6 +169,7 @@ def test_every_command_of_the_readme_does_what_it_says(reader: Reader) -> None:
         _do(reader, block)
 
     _flower_shows_the_jobs(reader)
+    _report_is_as_shown(reader)
     if reader.rabbitmq:
         _outcome_is_as_shown(reader)
 
@@ -208,8 +209,21 @@ def _flower_shows_the_jobs(reader: Reader) -> None:
     assert names >= FLOWER_ROWS
 
 
+def _report_is_as_shown(reader: Reader) -> None:
+    shown = json.loads(json_blocks(README)[0])
+    schema = json.loads((ROOT / "docs/schema/report.json").read_text())
+    assert list(Draft202012Validator(schema).iter_errors(shown)) == []
+
+    (told,) = (line for line in reader.log() if line["event"] == "job_done" and "scope" in line)
+
+    same = ("venue", "account", "priority", "result", "scope", "hold_s", "resting", "unread")
+    assert {key: told[key] for key in same} == {key: shown[key] for key in same}
+    assert {"canceled": told["canceled"]} == shown["counts"]
+    assert told["reason"] == shown["reason"]
+
+
 def _outcome_is_as_shown(reader: Reader) -> None:
-    job, shown = (json.loads(text) for text in json_blocks(README))
+    _, job, shown = (json.loads(text) for text in json_blocks(README))
     assert job == json.loads((ROOT / "examples/producers/job.json").read_text())
     schema = json.loads((ROOT / "docs/schema/outcome.json").read_text())
     assert list(Draft202012Validator(schema).iter_errors(shown)) == []
