@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Annotated
 
+import amqp
 import typer
+from kombu import Connection
 
 from venues.words import Scope, Side
 from worker.cli import job_draft
 from worker.cli.accounts import each_account
-from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, listening
+from worker.cli.broker import TIMEOUT_S, BrokerTimeout, Listener, broker, listening
 from worker.cli.job_draft import Asked, Draft, draft
 from worker.cli.kill_progress import AccountKill, KillProgress
 from worker.cli.output import AsJson, Output, Problem
@@ -203,13 +206,12 @@ def _run(
 ) -> None:
     """Send the jobs and wait for their reports; an account that is refused stops no other."""
     sent: list[str] = []
-    keys = [f"*.{one.job.account}.*" for one in progress.kills]
     with (
         cut_short(output, sent, _LOOK),
         broker(timeout_s) as connection,
-        # A job that is refused as a whole may not even name a known account.
-        listening(connection, (*keys, "_._.rejected"), keys) as listener,
+        ExitStack() as stack,
     ):
+        listener = _listener(stack, connection, progress.kills, output)
         for one in progress.kills:
             try:
                 check_served(connection, one.job, output)
@@ -219,4 +221,19 @@ def _run(
             else:
                 sent.append(f"job {one.job.job_id} of {one.job.account}")
         longest_s = max(job_draft.longest_s(one.job) for one in progress.kills)
-        progress.watch(listener, time.monotonic() + (wait_timeout_s or longest_s))
+        if listener is not None:
+            progress.watch(listener, time.monotonic() + (wait_timeout_s or longest_s))
+
+
+def _listener(
+    stack: ExitStack, connection: Connection, kills: Sequence[AccountKill], output: Output
+) -> Listener | None:
+    """Listen for what becomes of the kills; who may not listen may kill all the same."""
+    keys = [f"*.{one.job.account}.*" for one in kills]
+    try:
+        # A job that is refused as a whole may not even name a known account.
+        heard = listening(connection, (*keys, "_._.rejected"), keys)
+        return stack.enter_context(heard)
+    except amqp.AccessRefused as error:
+        output.note(f"{error.reply_text}; nothing can be heard of the kills, which leave")
+        return None

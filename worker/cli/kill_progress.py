@@ -190,8 +190,6 @@ class KillProgress:
                     self._show(one, message)
                 if not self._open():
                     break
-        for one in self._open():
-            one.end(State.NO_REPORT)
 
     def _open(self) -> list[AccountKill]:
         return [one for one in self.kills if not one.ended]
@@ -216,6 +214,8 @@ class KillProgress:
         Raises:
             Exit: an account is not proven empty.
         """
+        for one in self._open():
+            one.end(State.NO_REPORT)
         for one in self.kills:
             if self._output.as_json:
                 known = {"account": one.job.account, "job_id": one.job.job_id}

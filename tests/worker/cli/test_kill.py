@@ -175,6 +175,25 @@ def test_without_a_worker_the_job_waits_and_the_end_says_so(
     assert "desk-k: no report within 1 s; the job goes on; is a worker running?" in done.out
 
 
+def test_who_may_only_publish_kills_all_the_same_and_hears_nothing(
+    shell: Shell, sandbox: SandboxClient, rabbit: RabbitNode
+) -> None:
+    ids = seed(sandbox, "kuna", new_ids(2))
+    rabbit.control("add_user", "killer", "pw")
+    rabbit.control("set_permissions", "killer", "^$", "^cancel\\.jobs$", "^$")
+    url = rabbit.url.replace("guest:guest", "killer:pw")
+
+    done = shell.run("kill", "desk-k", "--yes", "--hold", "0", CELERY_BROKER_URL=url)
+
+    assert done.code == 4
+    assert "ACCESS_REFUSED" in done.err
+    assert done.err.endswith("; nothing can be heard of the kills, which leave\n")
+    assert "desk-k: no report within 0 s; the job goes on" in done.out
+    give_up = time.monotonic() + 20
+    while not are_canceled(sandbox, "kuna", ids):
+        assert time.monotonic() < give_up
+
+
 def test_who_interrupts_is_told_that_the_kill_goes_on(shell: Shell, rabbit: RabbitNode) -> None:
     url = rabbit.vhost("kill-interrupted")
     with Connection(url) as connection:
