@@ -15,6 +15,7 @@ from kombu import Connection
 
 from tests.support.cli import COMMAND, Shell
 from tests.support.rabbitmq import RabbitNode
+from tests.support.worker import WorkerProcess
 from tests.worker.cli.conftest import KEY, new_ids
 from venues.sandbox.client import SandboxClient
 from worker.amqp import topology
@@ -27,10 +28,11 @@ PROVEN_S = 60.0
 
 @pytest.fixture
 def quiet_book(sandbox: SandboxClient) -> Iterator[None]:
-    """An empty book, and no fault that outlives its test."""
+    """An empty book, and nothing that outlives its test."""
     sandbox.clear_book()
     yield
     sandbox.clear_faults()
+    sandbox.clear_requests()
 
 
 def seed(sandbox: SandboxClient, venue: str, ids: list[str], **fields: object) -> list[str]:
@@ -176,7 +178,7 @@ def test_without_a_worker_the_job_waits_and_the_end_says_so(
 
 
 def test_who_may_only_publish_kills_all_the_same_and_hears_nothing(
-    shell: Shell, sandbox: SandboxClient, rabbit: RabbitNode
+    shell: Shell, sandbox: SandboxClient, rabbit: RabbitNode, worker: WorkerProcess
 ) -> None:
     ids = seed(sandbox, "kuna", new_ids(2))
     rabbit.control("add_user", "killer", "pw")
@@ -189,9 +191,9 @@ def test_who_may_only_publish_kills_all_the_same_and_hears_nothing(
     assert "ACCESS_REFUSED" in done.err
     assert done.err.endswith("; nothing can be heard of the kills, which leave\n")
     assert "desk-k: no report within 0 s; the job goes on" in done.out
-    give_up = time.monotonic() + 20
-    while not are_canceled(sandbox, "kuna", ids):
-        assert time.monotonic() < give_up
+    (job_id,) = re.findall(r"\(job (\S+)\)", done.out)
+    assert worker.await_event("job_done", job_id, PROVEN_S)["result"] == "empty"
+    assert are_canceled(sandbox, "kuna", ids)
 
 
 def test_who_interrupts_is_told_that_the_kill_goes_on(shell: Shell, rabbit: RabbitNode) -> None:
