@@ -12,7 +12,7 @@ import typer
 
 from venues.words import Scope
 from worker.cli.accounts import each_account
-from worker.cli.output import AsJson, Output, Problem, printable
+from worker.cli.output import AsJson, Output, Problem, Rows, printable
 from worker.cli.resting import Resting, read_resting
 from worker.settings import Account, ConfigError
 
@@ -54,8 +54,8 @@ def orders(
             output.emit(of)
     elif as_csv:
         output.raw(_csv(rows))
-    elif rows:
-        output.table(_COLUMNS, (list(row.values()) for row in rows))
+    else:
+        _show(rows, output)
     _end(resting, output, quiet=as_json or as_csv)
 
 
@@ -78,6 +78,17 @@ def _rows(
                 order.side,
             )
             yield dict(zip(_COLUMNS, values, strict=True))
+
+
+def _show(rows: list[dict[str, Any]], output: Output) -> None:
+    """Print the rows one by one: to lay out a table of thousands takes seconds."""
+    widths = {
+        name: max([len(name), *(len(str(row[name] or "")) for row in rows)])
+        for name in _COLUMNS
+    }
+    table = Rows(output, widths)
+    for row in rows:
+        table.add(*row.values())
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from venues.base import OpenOrder, Route, Verdict
@@ -21,7 +21,7 @@ from worker.orders.judge import ListHeard, hear_list
 from worker.orders.scope import NotSeen, ScopeSearch, is_of, plan_of, search_of
 from worker.pacing.account import Tokens
 from worker.processes.engine import Host, host_of
-from worker.settings import Account, ConfigError
+from worker.settings import Account, ConfigError, Egress
 
 #: A list that does not come is asked for so often, after pauses (seconds).
 MOST_TRIES, PAUSE_S = 3, 0.5
@@ -50,12 +50,17 @@ def read_resting(
     """Read the lists that show a scope, of all accounts at once, until a monotonic time."""
     usable = [account for account in accounts.values() if isinstance(account, Account)]
     hosts: dict[tuple[str, str], Host] = {}
+    ways: dict[tuple[str, Egress], Transport] = {}
     readers: dict[str, _Reader] = {}
-    for account in usable:
-        key = account.base_url, account.venue.name
-        host = hosts.setdefault(key, host_of(account, usable))
-        readers[account.name] = _Reader(account, host, until)
-    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+    with ExitStack() as stack, ThreadPoolExecutor(MOST_AT_ONCE) as pool:
+        for account in usable:
+            key = account.base_url, account.venue.name
+            way = account.base_url, account.egress
+            if key not in hosts:
+                hosts[key] = host_of(account, usable)
+            if way not in ways:
+                ways[way] = stack.enter_context(closing(Transport(*way)))
+            readers[account.name] = _Reader(account, hosts[key], ways[way], until)
         read = pool.map(lambda one: one.read(scope), readers.values())
         found = dict(zip(readers, read, strict=True))
     unusable = {
@@ -69,11 +74,12 @@ def read_resting(
 class _Reader:
     """Reads the lists of one account; those of one address share its quotas."""
 
-    def __init__(self, account: Account, host: Host, until: float) -> None:
-        self._account, self._until = account, until
+    def __init__(
+        self, account: Account, host: Host, transport: Transport, until: float
+    ) -> None:
+        self._account, self._transport, self._until = account, transport, until
         self._tokens = Tokens(host.paces(account.quotas))
         self._changed: threading.Condition = host.changed
-        self._transport = Transport(account.base_url, account.egress)
         self._seen: dict[str, Rests] = {}  # also in lists that are not read to their end
 
     def read(self, scope: Scope) -> Resting:
@@ -84,9 +90,8 @@ class _Reader:
             return Resting(unread=(str(error),))
         now = time.monotonic()
         search = search_of(venue, scope, plan, now, now)
-        with closing(self._transport):
-            while not search.rounds:
-                search = self._read_page(search)
+        while not search.rounds:
+            search = self._read_page(search)
         return Resting(tuple(self._seen.values()), tuple(_unread(search)))
 
     def _read_page(self, search: ScopeSearch) -> ScopeSearch:

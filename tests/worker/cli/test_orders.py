@@ -110,7 +110,8 @@ def test_reads_leave_as_the_accounts_file_allows(desk: Shell, venue: SandboxClie
     env = accounts_file({"desk-c": careful}, desk.folder / "careful.toml")
     venue.clear_requests()
 
-    done = desk.run("orders", "desk-c", "--symbol", "BTC", "--json", **env)
+    shell = Shell(desk.folder, desk.env | env)
+    done = shell.run("orders", "desk-c", "--symbol", "BTC", "--json")
 
     assert (done.code, done.lines[-1]["orders"]) == (0, 150)
     times = [one.at_s for one in venue.requests()]
