@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import amqp
 import typer
@@ -19,11 +19,13 @@ from worker.cli.broker import TIMEOUT_S, BrokerTimeout, Listener, broker, listen
 from worker.cli.job_draft import Asked, Draft, draft
 from worker.cli.kill_progress import AccountKill, KillProgress
 from worker.cli.output import AsJson, Output, Problem
-from worker.cli.resting import Resting, read_resting
 from worker.cli.sending import cut_short, send
 from worker.cli.served import check_served
 from worker.contract.job import MOST_HOLD_S
 from worker.settings import Account, ConfigError
+
+if TYPE_CHECKING:
+    from worker.cli.resting import Resting
 
 #: How long the venues may take (seconds) to tell how many orders are open, before we ask.
 COUNT_S = 5.0
@@ -139,6 +141,9 @@ def _scope(symbols: Sequence[str], side: Side | None, prefix: str) -> Scope:
 def _resting(
     names: Sequence[str], known: Mapping[str, Account | ConfigError], scope: Scope
 ) -> dict[str, Resting]:
+    # Here, as what speaks to venues takes half a second to load, and --yes does not need it.
+    from worker.cli.resting import Resting, read_resting
+
     here = {name: known[name] for name in names if name in known}
     found = read_resting(here, scope, time.monotonic() + COUNT_S)
     elsewhere = Resting(unread=("not in the accounts file here",))
