@@ -185,6 +185,8 @@ class Batch:
     #: venue gives on a page (0: not known). The next page begins before the first unread row.
     read: int = 0
     size: int = 0
+    #: What the page before gave as the `Page.cursor` of this one.
+    cursor: str = ""
     #: Of a list of open orders (`Venue.lists`), which has no references: of one symbol only.
     symbol: str = ""
 
@@ -245,6 +247,7 @@ class Page(NamedTuple):
     end: int  # rows of the list up to its last one
     total: int | None = None  # rows of the whole list, where the venue tells it
     size: int = 0  # rows that the venue gives on a page; 0: as many as asked for
+    cursor: str = ""  # what asks for the next page, where the venue does not count rows
 
 
 class Answer(NamedTuple):

@@ -37,9 +37,8 @@ class Case:
     def batch(self) -> Batch:
         refs = tuple(self.ref(item) for item in self.said["refs"])
         said = self.said
-        return Batch(
-            self.route, refs, said.get("page", 1), said.get("read", 0), said.get("size", 0)
-        )
+        words = (said.get("page", 1), said.get("read", 0), said.get("size", 0))
+        return Batch(self.route, refs, *words, said.get("cursor", ""))
 
     def ref(self, item: str | dict[str, str]) -> OrderRef:
         given = {"id": item} if isinstance(item, str) else item

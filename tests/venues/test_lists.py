@@ -21,7 +21,9 @@ def route_of(case: Case) -> Route:
 
 
 def batch_of(case: Case) -> Batch:
-    return Batch(route_of(case), (), symbol=case.said.get("symbol", ""))
+    said = case.said
+    words = (said.get("page", 1), said.get("read", 0), 0, said.get("cursor", ""))
+    return Batch(route_of(case), (), *words, symbol=said.get("symbol", ""))
 
 
 def heard(case: Case) -> ListHeard:

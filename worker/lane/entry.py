@@ -82,6 +82,7 @@ class Group:
     page: int
     read: int = 0  # as in `Batch`
     page_size: int = 0
+    cursor: str = ""
     again: bool = False  # what is above the page where they joined others (`Search.until`)
     company: tuple[str, ...] = ()  # what they must share
     kills: list[tuple[int, int, Entry]] = field(default_factory=list)

@@ -100,7 +100,9 @@ class Groups:
         if group is None:
             read, again = progress.search.read, bool(progress.search.until)
             company = batch_key(route, progress)
-            group = Group(route, key[1], read.rows, read.size, again, company)
+            group = Group(
+                route, key[1], read.rows, read.size, read.cursor, again=again, company=company
+            )
             self._groups[key] = group
         return group
 
@@ -111,7 +113,8 @@ def _next_request(progress: OrderProgress, venue: Venue) -> tuple[Route, GroupKe
     route = next_route(progress, venue)
     search, company = progress.search, batch_key(route, progress)
     if search.read.rows:
-        return route, (route.name, search.page, (*company, *map(str, search.read[:2])))
+        rows, size, _, _, cursor = search.read
+        return route, (route.name, search.page, (*company, str(rows), str(size), cursor))
     return route, _key(route, search.page, company, again=bool(search.until))
 
 

@@ -695,7 +695,7 @@ class Lane:
         self.in_flight += 1
         waited_s = now - min(entry.since for entry in entries)
         refs = tuple([entry.known for entry in entries])
-        batch = Batch(route, refs, group.page, group.read, group.page_size)
+        batch = Batch(route, refs, group.page, group.read, group.page_size, group.cursor)
         if looks:
             self._holds.reads(batch, 1)
         return Sending(batch, tuple(entries), now, waited_s)

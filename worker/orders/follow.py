@@ -670,8 +670,9 @@ def _turn_the_page(progress: OrderProgress, said: Judgement, asked: ReplyContext
     further ahead, and one that moved over the edge would be seen on neither page.
     """
     search = progress.search._replace(page=progress.search.page + 1)
-    if said.page is not None:
-        read = Read(said.page.end, said.page.size, said.page.ids, said.page.total)
+    page = said.page
+    if page is not None:
+        read = Read(page.end, page.size, page.ids, page.total, page.cursor)
         if progress.why != "list_changes":  # one that changes is read more and more slowly
             search = search._replace(inconclusive=0, since=0.0)
         return NextStep(progress._replace(search=search._replace(read=read)))

@@ -47,6 +47,7 @@ class Read(NamedTuple):
     size: int = 0  # rows that the venue gives on a page; 0: not known
     edge: tuple[str, ...] = ()  # ids of its last page: the next one must show one of them
     total: int | None = None  # rows of the whole list then, where the venue told it
+    cursor: str = ""  # what asks for the next page, where the venue does not count rows
 
 
 class Search(NamedTuple):

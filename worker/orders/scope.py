@@ -233,9 +233,8 @@ class ScopeSearch:
     def batch(self) -> Batch:
         """Return the next read; there is a list to be read."""
         key = self.lists[self.turn]
-        return Batch(
-            key.route, (), self.page, self.read.rows, self.read.size, symbol=key.symbol
-        )
+        rows, size, _, _, cursor = self.read
+        return Batch(key.route, (), self.page, rows, size, cursor, symbol=key.symbol)
 
     def page_came(
         self,
@@ -268,7 +267,8 @@ class ScopeSearch:
         if more and not _shows_nothing_new(self.read, page):
             if page is None or self.page >= route.max_pages:
                 return now_read.missed("list_too_long", started, pause_s)
-            read = Read(page.end, page.size or self.read.size, page.ids, page.total)
+            size = page.size or self.read.size
+            read = Read(page.end, size, page.ids, page.total, page.cursor)
             return replace(now_read, page=self.page + 1, read=read, failures=0)
         return now_read._list_ended(stuck)
 

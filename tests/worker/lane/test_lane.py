@@ -646,6 +646,18 @@ def test_who_comes_while_a_record_is_read_joins_at_its_next_page() -> None:
     assert [id_of(result) for result in results(lane, second)] == ["b"]
 
 
+def test_a_page_is_asked_for_by_the_cursor_of_the_one_before() -> None:
+    lane = lane_of({}, Hasty())
+    asks(lane, "a")
+    said = record_page(0, 100)
+    assert said.page is not None
+    answer(lane, leaves(lane, 30.0), said._replace(page=said.page._replace(cursor="r98")), 30.1)
+
+    look = leaves(lane, 30.1)
+
+    assert (look.batch.page, look.batch.cursor) == (2, "r98")
+
+
 def test_who_begins_goes_with_those_who_read_what_is_above() -> None:
     lane = lane_of({}, Hasty())
     asks(lane, "a")

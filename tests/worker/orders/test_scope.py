@@ -237,6 +237,15 @@ def test_pages_are_read_as_one_list_and_rows_that_two_show_count_once() -> None:
     assert last.last_round[0].began == 100.0
 
 
+def test_a_page_is_asked_for_by_the_cursor_of_the_one_before() -> None:
+    said = page([1, 2, 3], 3)._replace(cursor="1")
+    first = paged("BTC").page_came(rows([1, 2, 3]), said, more=True, started=1.0)
+    anew = first.missed("http_503", 2.0)
+
+    assert (first.batch().page, first.batch().cursor) == (2, "1")
+    assert (anew.batch().page, anew.batch().cursor) == (1, "")
+
+
 def test_a_page_that_does_not_overlap_the_one_before_is_no_proof() -> None:
     first = paged("BTC").page_came(rows([1, 2, 3]), page([1, 2, 3], 3), more=True, started=1.0)
     shifted = first.page_came(rows([5, 6]), page([5, 6], 5), more=False, started=2.0)
