@@ -151,7 +151,7 @@ def test_unknown_paths_are_404(sandbox: SandboxClient) -> None:
 
 
 def test_venues_are_found_by_their_files() -> None:
-    assert sorted(find_venues()) == ["binance", "bybit", "coinw", "kuna", "ztdx"]
+    assert sorted(find_venues()) == ["binance", "bybit", "coinw", "kuna", "okx", "ztdx"]
 
 
 def test_a_configuration_fills_the_sandbox() -> None:
