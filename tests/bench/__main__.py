@@ -28,6 +28,14 @@ BYBIT = Market(
     kind={"kind": "venue_order_id"},
 )
 BYBIT_LIMITS = Limits(tokens=20, window_s=1.0, batch=10, by_id=True)
+#: OKX counts orders of an instrument: 300 in 2 s. Its passphrase may be any at the sandbox.
+OKX = Market(
+    "okx",
+    "BTC-USDT-SWAP",
+    ('api_passphrase_env = "OKX_1000_SECRET"',),
+    kind={"kind": "venue_order_id"},
+)
+OKX_LIMITS = Limits(tokens=300, window_s=2.0, batch=20, by_id=True)
 
 CASES: dict[str, Case] = {
     "idle": partial(latency.idle, samples=240),
@@ -51,6 +59,7 @@ CASES: dict[str, Case] = {
     "many-merge": partial(load.many_merge, accounts=40, ids=200),
     "binance-1000": partial(pace.elsewhere, market=BINANCE, limits=BINANCE_LIMITS, ids=1000),
     "bybit-1000": partial(pace.elsewhere, market=BYBIT, limits=BYBIT_LIMITS, ids=1000),
+    "okx-1000": partial(pace.elsewhere, market=OKX, limits=OKX_LIMITS, ids=1000),
 }
 #: Small forms of all that takes long; their figures are no proof.
 QUICK: dict[str, Case] = {

@@ -8,24 +8,19 @@ from typing import Any
 
 import pytest
 
+from tests.support import venues
 from tests.support.producer import Outcomes, send
 from tests.support.rabbitmq import RabbitNode
-from tests.support.worker import WorkerProcess, accounts_file
-from venues.sandbox.client import SandboxClient, start_sandbox
+from tests.support.venues import is_as_told, sandbox_of, told, worker_of
+from tests.support.worker import WorkerProcess
+from venues.sandbox.client import SandboxClient
 
 PRODUCTS = ("usdm", "spot")
 
 
-def key_of(product: str) -> str:
-    return f"planted-key-{product}"
-
-
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxClient]:
-    with start_sandbox() as client:
-        client.settings({"rtt_ms": 10})
-        for product in PRODUCTS:
-            client.add_account("binance", key_of(product), f"planted-secret-{product}")
+    with sandbox_of("binance", PRODUCTS) as client:
         yield client
 
 
@@ -33,19 +28,9 @@ def sandbox() -> Iterator[SandboxClient]:
 def worker(
     rabbit: RabbitNode, sandbox: SandboxClient, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
+    accounts = {each: [f'options.product = "{each}"'] for each in PRODUCTS}
     folder = tmp_path_factory.mktemp("binance")
-    accounts = {
-        product: {
-            "venue": "binance",
-            "base_url": sandbox.url,
-            "key": key_of(product),
-            "secret": f"planted-secret-{product}",
-            "extra": [f'options.product = "{product}"'],
-        }
-        for product in PRODUCTS
-    }
-    env = accounts_file(accounts, folder / "cancel.toml")
-    with WorkerProcess(rabbit.url, env, folder / "worker.log", name="binance") as process:
+    with worker_of(rabbit, sandbox, "binance", accounts, folder) as process:
         yield process
 
 
@@ -57,22 +42,8 @@ def outcomes(rabbit: RabbitNode, worker: WorkerProcess) -> Iterator[Outcomes]:
 
 
 def seed(sandbox: SandboxClient, product: str, number: int, **fields: Any) -> str:
-    raw = {"venue": "binance", "api_key": key_of(product), "id": str(number)}
-    sandbox.seed([raw | {"symbol": "BTCUSDT", "product": product} | fields])
-    return str(number)
-
-
-def told(found: list[Any]) -> dict[str, tuple[str, str]]:
-    return {each["id"]: (each["status"], each["reason"]) for each in found}
-
-
-def is_as_told(sandbox: SandboxClient, account: str) -> bool:
-    """Say whether no order is open any more, and nobody traded or was throttled."""
-    open_ones = [
-        each for each in sandbox.book() if each.state == "open" and each.product == account
-    ]
-    throttled = [each for each in sandbox.limits() if each.throttled]
-    return not open_ones and not sandbox.incidents() and not throttled
+    given = {"symbol": "BTCUSDT"} | fields
+    return venues.seed(sandbox, "binance", product, str(number), **given)
 
 
 def test_each_id_of_futures_ends_as_the_book_says_whatever_its_door(

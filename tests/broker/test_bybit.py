@@ -7,24 +7,19 @@ from typing import Any
 
 import pytest
 
+from tests.support import venues
 from tests.support.producer import Outcomes, send
 from tests.support.rabbitmq import RabbitNode
-from tests.support.worker import WorkerProcess, accounts_file
-from venues.sandbox.client import SandboxClient, start_sandbox
+from tests.support.venues import is_as_told, sandbox_of, told, worker_of
+from tests.support.worker import WorkerProcess
+from venues.sandbox.client import SandboxClient
 
 CATEGORIES = ("linear", "spot")
 
 
-def key_of(category: str) -> str:
-    return f"planted-key-{category}"
-
-
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxClient]:
-    with start_sandbox() as client:
-        client.settings({"rtt_ms": 10})
-        for category in CATEGORIES:
-            client.add_account("bybit", key_of(category), f"planted-secret-{category}")
+    with sandbox_of("bybit", CATEGORIES) as client:
         yield client
 
 
@@ -32,19 +27,9 @@ def sandbox() -> Iterator[SandboxClient]:
 def worker(
     rabbit: RabbitNode, sandbox: SandboxClient, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
+    accounts = {each: [f'options.category = "{each}"'] for each in CATEGORIES}
     folder = tmp_path_factory.mktemp("bybit")
-    accounts = {
-        category: {
-            "venue": "bybit",
-            "base_url": sandbox.url,
-            "key": key_of(category),
-            "secret": f"planted-secret-{category}",
-            "extra": [f'options.category = "{category}"'],
-        }
-        for category in CATEGORIES
-    }
-    env = accounts_file(accounts, folder / "cancel.toml")
-    with WorkerProcess(rabbit.url, env, folder / "worker.log", name="bybit") as process:
+    with worker_of(rabbit, sandbox, "bybit", accounts, folder) as process:
         yield process
 
 
@@ -58,22 +43,8 @@ def outcomes(rabbit: RabbitNode, worker: WorkerProcess) -> Iterator[Outcomes]:
 def seed(sandbox: SandboxClient, category: str, number: int, **fields: Any) -> str:
     spot = category == "spot"
     order_id = str(10**18 + number) if spot else f"c6f055d9-7f21-4079-913d-{number:012x}"
-    raw = {"venue": "bybit", "api_key": key_of(category), "id": order_id}
-    sandbox.seed([raw | {"symbol": "BTCUSDT", "product": category} | fields])
-    return order_id
-
-
-def told(found: list[Any]) -> dict[str, str]:
-    return {each["id"]: each["status"] for each in found}
-
-
-def is_as_told(sandbox: SandboxClient, category: str) -> bool:
-    """Say whether no order is open any more, and nobody traded or was throttled."""
-    open_ones = [
-        each for each in sandbox.book() if each.state == "open" and each.product == category
-    ]
-    throttled = [each for each in sandbox.limits() if each.throttled]
-    return not open_ones and not sandbox.incidents() and not throttled
+    given = {"symbol": "BTCUSDT"} | fields
+    return venues.seed(sandbox, "bybit", category, order_id, **given)
 
 
 def test_each_id_of_derivatives_ends_as_the_book_says(
@@ -98,11 +69,11 @@ def test_each_id_of_derivatives_ends_as_the_book_says(
     send(rabbit.url, [("routine.linear", job | {"orders": orders})])
     found = told(outcomes.wait(len(orders), timeout_s=60))
 
-    assert [found[each] for each in plain] == [
+    assert [found[each][0] for each in plain] == [
         *["canceled", "canceled", "filled", "canceled", "canceled", "closed"]
     ]
-    assert {found[each] for each in (*others, stop, "desk-1_a")} == {"canceled"}
-    assert found[absent] == "not_found"
+    assert {found[each][0] for each in (*others, stop, "desk-1_a")} == {"canceled"}
+    assert found[absent][0] == "not_found"
     assert is_as_told(sandbox, "linear")
 
 
@@ -128,8 +99,8 @@ def test_each_id_of_spot_ends_as_the_book_says_whatever_its_kind(
     send(rabbit.url, [("kill.spot", job | {"orders": orders})])
     found = told(outcomes.wait(len(orders), timeout_s=60))
 
-    assert [found[each] for each in plain] == ["canceled", "filled"]
-    assert {found[each] for each in (tpsl, stop, *untyped)} == {"canceled"}
+    assert [found[each][0] for each in plain] == ["canceled", "filled"]
+    assert {found[each][0] for each in (tpsl, stop, *untyped)} == {"canceled"}
     assert is_as_told(sandbox, "spot")
 
 
@@ -157,8 +128,8 @@ def test_no_order_is_told_as_gone_while_a_batch_or_a_read_is_silent(
     send(rabbit.url, [("kill.linear", job | {"orders": [*named, absent]})])
     found = told(outcomes.wait(9, timeout_s=60))
 
-    assert {found[each] for each in ids} == {"canceled"}
-    assert found[absent["id"]] == "unconfirmed"
+    assert {found[each][0] for each in ids} == {"canceled"}
+    assert found[absent["id"]][0] == "unconfirmed"
     assert is_as_told(sandbox, "linear")
 
 
