@@ -149,6 +149,9 @@ def queues() -> list[Queue]:
 
 
 def _binding(queue: Queue) -> str:
+    if queue.bindings:
+        both = sorted((each.exchange.name, each.routing_key) for each in queue.bindings)
+        return "; ".join(f"`{exchange}`, `{key}`" for exchange, key in both)
     if not queue.exchange.name:
         return "the default exchange, by its own name"
     key = f", `{queue.routing_key}`" if queue.routing_key else ""

@@ -1,4 +1,4 @@
-"""`cancel-worker record`: keep every outcome in a database, beside the workers."""
+"""`cancel-worker record`: keep outcomes and reports in a database, beside the workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.settings import ConfigError, environment, log_form
 
 
 def record(*, url: Url = DEFAULT_URL) -> None:
-    """Write every outcome into a database, until told to stop (SIGTERM or Ctrl-C)."""
+    """Write outcomes and reports into a database, until told to stop (SIGTERM or Ctrl-C)."""
     store, stop = open_store(url), threading.Event()
     try:
         log.set_up((), log_form(environment(), sys.stdout.isatty()), sys.stdout)

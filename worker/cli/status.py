@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -18,9 +18,12 @@ from worker.cli.conditions import ask_workers, told
 from worker.cli.database import Url, open_store
 from worker.cli.output import AsJson, Output, Problem
 from worker.contract.outcome import rfc_3339
+from worker.contract.report import ReportMessage
 from worker.record.store import DEFAULT_URL, DatabaseAway, Store
 from worker.record.tables import Recorded
 from worker.settings import ConfigError, environment, load_each
+
+T = TypeVar("T")
 
 JobId = Annotated[
     str, typer.Argument(help="The job's id; left out: how the venues serve the accounts.")
@@ -41,17 +44,22 @@ def status(
     if not job:
         _accounts(Output(as_json=as_json), broker_timeout)
         return
-    found = recorded(url, lambda store: store.of_job(job))
-    if not found:
+    found, report = recorded(url, lambda store: (store.of_job(job), store.report_on(job)))
+    if not found and report is None:
         raise Problem(f"the record holds nothing of job {job}: not final yet, or never sent")
     output = Output(as_json=as_json)
     if as_json:
         for row in found:
             output.emit(row_json(row))
+        if report:
+            output.emit(report.model_dump(mode="json"))
         return
     columns = ("id", "status", "reason", "venue says", "proof", "attempts", "finished", "ms")
-    output.table(columns, (_row(row) for row in found))
-    output.line(f"job {job} at {_place(found)}: {'; '.join(_verdict(found))}")
+    if found:
+        output.table(columns, (_row(row) for row in found))
+        output.line(f"job {job} at {_place(found)}: {'; '.join(_verdict(found))}")
+    if report:
+        output.line(f"its report, of {report.finished_at}: {_reported(report)}")
 
 
 def _accounts(output: Output, broker_timeout: float) -> None:
@@ -90,7 +98,18 @@ def _verdict(found: Sequence[Recorded]) -> Iterator[str]:
         yield f"{which} was {row.status} ({row.reason})"
 
 
-def recorded(url: str, read: Callable[[Store], list[Recorded]]) -> list[Recorded]:
+def _reported(report: ReportMessage) -> str:
+    """Return the result of a report, and what stands against it."""
+    said = {
+        "rest": report.resting_count,
+        "could not be read": len(report.unread),
+        "are not listed": len(report.left_out),
+    }
+    why = ", ".join(f"{count} {what}" for what, count in said.items() if count)
+    return f"{report.result} ({why})" if why else str(report.result)
+
+
+def recorded(url: str, read: Callable[[Store], T]) -> T:
     """Read from the record.
 
     Raises:

@@ -1,1 +1,1 @@
-"""The record: every outcome in a database, one row for each job and id."""
+"""The record in a database: every outcome by job and id, and the report on each job."""

@@ -1,4 +1,5 @@
-"""Takes outcomes from their durable queue into the database; loses none while either is away.
+"""Takes outcomes and reports from their durable queue into the database; loses none while
+either is away.
 
 A batch is acknowledged after its transaction is committed. While the database is away the
 broker's connection is closed, so that outcomes wait in the queue and not in this process.
@@ -11,10 +12,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from kombu import Connection, Consumer, Exchange, Queue
+from kombu import Connection, Consumer, Exchange, Queue, binding
 from kombu.exceptions import KombuError
 
-from worker.amqp.topology import MANY_DELIVERIES, OUTCOMES, OUTCOMES_EXCHANGE, RECORD
+from worker.amqp.topology import (
+    MANY_DELIVERIES,
+    OUTCOMES_EXCHANGE,
+    RECORD,
+    REPORTS_EXCHANGE,
+)
 from worker.contract.outcome import utc_now
 from worker.record.migrate import migrate
 from worker.record.read import Message, Row, read, unreadable
@@ -28,18 +34,19 @@ _PREFETCH = 2 * BATCH
 _LINGER_S = 0.02
 _POLL_S = 0.5
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
+_EXCHANGES = (OUTCOMES_EXCHANGE, REPORTS_EXCHANGE)
 
 
 def record_queue(*, embedded: bool) -> Queue:
-    """Return the queue in which outcomes wait for the record."""
+    """Return the queue in which outcomes and reports wait for the record."""
     # RabbitMQ 4 drops a message that came back 20 times; a database may be away more often.
     safe = {"x-queue-type": "quorum", "x-delivery-limit": MANY_DELIVERIES}
-    exchange: Exchange = OUTCOMES_EXCHANGE
-    return Queue(RECORD, exchange, routing_key="#", queue_arguments={} if embedded else safe)
+    both = [binding(exchange, routing_key="#") for exchange in _EXCHANGES]
+    return Queue(RECORD, bindings=both, queue_arguments={} if embedded else safe)
 
 
 class Recorder:
-    """Writes every outcome into the database until it is stopped."""
+    """Writes every outcome and report into the database until it is stopped."""
 
     def __init__(
         self, store: Store, connect: Callable[[], Connection], stop: threading.Event
@@ -88,12 +95,14 @@ class Recorder:
         channel.basic_qos(0, _PREFETCH, False)
         embedded = connection.transport.driver_type != "amqp"
         queue = record_queue(embedded=embedded)(channel)
-        _find_outcomes(connection)
+        for exchange in _EXCHANGES:
+            _find(exchange, connection)
         queue.queue_declare()
-        queue.queue_bind()
+        for each in queue.bindings:
+            each.bind(queue)
         consumer = Consumer(channel, [queue], auto_declare=False, on_message=self._inbox.append)
         consumer.consume()
-        self._log.info("recording", queue=RECORD, exchange=OUTCOMES)
+        self._log.info("recording", queue=RECORD, exchanges=[e.name for e in _EXCHANGES])
         while not self._stop.is_set():
             self._gather(connection)
             self._settle()
@@ -136,14 +145,14 @@ class Recorder:
             self._store.write([unreadable(message, str(error), utc_now())])
 
 
-def _find_outcomes(connection: Connection) -> None:
-    """Declare the exchange only if it is missing: that needs the right to delete it, too."""
+def _find(exchange: Exchange, connection: Connection) -> None:
+    """Declare an exchange only if it is missing: that needs the right to delete it, too."""
     try:
         with connection.channel() as channel:
-            OUTCOMES_EXCHANGE(channel).declare(passive=True)
+            exchange(channel).declare(passive=True)
     except connection.channel_errors:
         with connection.channel() as channel:
-            OUTCOMES_EXCHANGE(channel).declare()
+            exchange(channel).declare()
 
 
 def _library_errors(connect: Callable[[], Connection]) -> tuple[type[BaseException], ...]:
@@ -155,7 +164,8 @@ def _library_errors(connect: Callable[[], Connection]) -> tuple[type[BaseExcepti
 def _message(found: Any) -> Message:
     body = found.body
     raw = body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogatepass")
-    return Message(raw, found.delivery_info.get("routing_key", ""))
+    info = found.delivery_info
+    return Message(raw, info.get("routing_key", ""), info.get("exchange", ""))
 
 
 def _why(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""A message of the outcomes queue becomes rows of the record. Pure."""
+"""A message of the record's queue becomes a row of the record. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from worker.amqp.topology import REPORTS
 from worker.contract.outcome import OutcomeMessage
+from worker.contract.report import ReportMessage
 
 #: The largest integer of the column that holds it.
 _MOST = 2**31 - 1
@@ -22,6 +24,7 @@ class Message:
 
     body: bytes
     routing_key: str
+    exchange: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +36,33 @@ class Row:
 
 
 def read(message: Message, now: datetime) -> Row:
-    """Return the row of an outcome; of anything else a row that keeps it as it came."""
+    """Return the row of an outcome or a report; of all else one that keeps it as it came."""
     try:
-        found = OutcomeMessage.model_validate_json(message.body)
-        return Row("outcomes", _values(found))
+        if message.exchange == REPORTS:
+            return Row("reports", _of_report(ReportMessage.model_validate_json(message.body)))
+        return Row("outcomes", _of_outcome(OutcomeMessage.model_validate_json(message.body)))
     except ValidationError as error:
         return unreadable(message, str(error.errors(include_url=False)[0]["msg"]), now)
     except ValueError as error:
         return unreadable(message, str(error), now)
 
 
-def _values(found: OutcomeMessage) -> dict[str, Any]:
-    values = {name: _storable(value) for name, value in found.model_dump(mode="json").items()}
+def _of_outcome(found: OutcomeMessage) -> dict[str, Any]:
+    values: dict[str, Any] = _storable(found.model_dump(mode="json"))
     return values | {
         "accepted_at": _moment(found.accepted_at),
         "finished_at": _moment(found.finished_at),
         "attempts": min(found.attempts, _MOST),
+    }
+
+
+def _of_report(found: ReportMessage) -> dict[str, Any]:
+    said = found.model_dump(mode="json", exclude={"schema_version", "message_id"})
+    values: dict[str, Any] = _storable(said)
+    times = ("accepted_at", "first_sent_at", "last_sent_at", "finished_at")
+    return values | {
+        **{name: _moment(values[name]) if values[name] else None for name in times},
+        "resting_count": min(found.resting_count, _MOST),
     }
 
 
@@ -65,11 +79,13 @@ def _storable(value: Any) -> Any:
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     if isinstance(value, dict):
         return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
     return value
 
 
 def unreadable(message: Message, why: str, now: datetime) -> Row:
-    """Return the row that keeps a message which is no outcome."""
+    """Return the row that keeps a message which is neither."""
     return Row(
         "unreadable",
         {

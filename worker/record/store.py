@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.sql.dml import Insert
 
+from worker.contract.outcome import rfc_3339
+from worker.contract.report import SCHEMA_VERSION, ReportMessage, report_id
 from worker.record.read import Row
-from worker.record.tables import OUTCOMES, UNREADABLE, Recorded
+from worker.record.tables import OUTCOMES, REPORTS, UNREADABLE, Recorded
 
 DEFAULT_URL = "sqlite:///record.sqlite3"
 #: How long a connection may take, and a statement, and a silent peer, in seconds.
@@ -33,7 +36,7 @@ _CONNECT_S, _STATEMENT_S, _SILENCE_S = 5, 30, 15
 #: How long SQLite waits for another writer, in seconds.
 _LOCKED_S = 15.0
 _ASK_AGAIN_S = 0.02
-_TABLES = {"outcomes": OUTCOMES, "unreadable": UNREADABLE}
+_TABLES = {"outcomes": OUTCOMES, "reports": REPORTS, "unreadable": UNREADABLE}
 
 
 class RecordError(Exception):
@@ -54,6 +57,7 @@ class Store:
         )
         self._writes: dict[str, Insert] = {
             "outcomes": _newest_wins(insert(OUTCOMES)),
+            "reports": _newest_report_wins(insert(REPORTS)),
             "unreadable": insert(UNREADABLE).on_conflict_do_nothing(),
         }
 
@@ -111,6 +115,16 @@ class Store:
             raise DatabaseAway(first_line(error)) from error
         return [Recorded(**row) for row in found]
 
+    def report_on(self, job_id: str) -> ReportMessage | None:
+        """Return the newest report on a job; None: it has none, yet."""
+        query = select(REPORTS).where(REPORTS.c.job_id == job_id)
+        try:
+            with self.engine.connect() as connection:
+                row = connection.execute(query).mappings().one_or_none()
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseAway(first_line(error)) from error
+        return _report(row) if row else None
+
     def answers(self) -> None:
         """Check that the database answers.
 
@@ -157,6 +171,23 @@ def _newest_wins(insert: Any) -> Insert:
         & ~(tells_nothing & (table.c.evidence != "none")),
     )
     return written
+
+
+def _newest_report_wins(insert: Any) -> Insert:
+    """Return the write of a report: a job that is done again is reported again."""
+    given = insert.excluded
+    written: Insert = insert.on_conflict_do_update(
+        index_elements=list(REPORTS.primary_key),
+        set_={c.name: given[c.name] for c in REPORTS.columns if not c.primary_key},
+        where=given.finished_at > REPORTS.c.finished_at,
+    )
+    return written
+
+
+def _report(row: Mapping[Any, Any]) -> ReportMessage:
+    said = {k: rfc_3339(v) if isinstance(v, datetime) else v for k, v in row.items()}
+    own = {"schema_version": SCHEMA_VERSION, "message_id": report_id(row["job_id"])}
+    return ReportMessage.model_validate(said | own)
 
 
 def _engine(url: str) -> Engine:

@@ -65,6 +65,7 @@ OUTCOMES = Table(
     Column("requested_by", String, nullable=False),
     Column("sent_by", String, nullable=False, server_default=""),
     Column("job_reason", String, nullable=False, server_default=""),
+    Column("found_by", String),
     Column("tags", JSON, nullable=False),
     Column("accepted_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime, nullable=False),
@@ -75,7 +76,30 @@ OUTCOMES = Table(
     Index("ix_outcomes_id", "id", "finished_at"),
 )
 
-#: Messages of the queue that are no outcomes; kept as they came, as nothing may be lost.
+REPORTS = Table(
+    "reports",
+    METADATA,
+    Column("job_id", String, primary_key=True),
+    *(Column(name, String, nullable=False) for name in ("venue", "account", "priority")),
+    Column("result", String, nullable=False),
+    Column("scope", JSON(none_as_null=True)),
+    Column("hold_s", Float),
+    Column("counts", JSON, nullable=False),
+    Column("accepted_at", UtcTime, nullable=False),
+    Column("first_sent_at", UtcTime),
+    Column("last_sent_at", UtcTime),
+    Column("finished_at", UtcTime, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("proof", JSON, nullable=False),
+    Column("resting", JSON, nullable=False),
+    Column("resting_count", Integer, nullable=False),
+    Column("unread", JSON, nullable=False),
+    Column("left_out", JSON, nullable=False),
+    *(Column(name, String, nullable=False) for name in ("requested_by", "sent_by", "reason")),
+    Column("tags", JSON, nullable=False),
+)
+
+#: Messages of the queue that are neither; kept as they came, as nothing may be lost.
 UNREADABLE = Table(
     "unreadable",
     METADATA,
@@ -114,3 +138,4 @@ class Recorded:
     cum_qty: str = ""
     sent_by: str = ""
     job_reason: str = ""
+    found_by: str | None = None

@@ -73,12 +73,12 @@ def test_the_record_explains_what_came_over_the_folder(
     wait_for(lambda: "cancel.record" in bindings(folder))
 
     folder.run("submit", order_id, "-a", "desk-k", "--wait", "--job-id", "folder-1")
-    wait_for(lambda: folder.run("status", "folder-1").code == 0)
+    wait_for(lambda: "its report" in folder.run("status", "folder-1").out)
     recorder.send_signal(signal.SIGTERM)
     out, err = recorder.communicate(timeout=20)
 
     assert (recorder.returncode, err) == (0, "")
-    assert '"written": 1' in out.splitlines()[-1]
+    assert '"written": 2' in out.splitlines()[-1]
     assert f"Order {order_id}: named by 1 job." in folder.run("explain", order_id).out
 
 

@@ -44,14 +44,54 @@ def outcome(order_id: str, job_id: str = "job-1", **changes: Any) -> dict[str, A
     } | changes
 
 
+def report(job_id: str = "job-1", **changes: Any) -> dict[str, Any]:
+    """Return a report as a worker publishes it."""
+    return {
+        "schema_version": 1,
+        "message_id": f"report/{job_id}",
+        "job_id": job_id,
+        "venue": "kuna",
+        "account": "desk-k",
+        "priority": "kill",
+        "result": "empty",
+        "scope": "all",
+        "hold_s": 5.0,
+        "counts": {"canceled": 1},
+        "accepted_at": "2026-11-21T09:30:00.000Z",
+        "first_sent_at": "2026-11-21T09:30:00.061Z",
+        "last_sent_at": None,
+        "finished_at": "2026-11-21T09:30:10.431Z",
+        "latency_ms": 10431.0,
+        "proof": [
+            {
+                "list": "list_open",
+                "symbol": "",
+                "first_read_at": "2026-11-21T09:30:07.301Z",
+                "last_read_at": "2026-11-21T09:30:10.377Z",
+                "others": 0,
+            }
+        ],
+        "resting": [],
+        "resting_count": 0,
+        "unread": [],
+        "left_out": [],
+        "requested_by": "risk-engine-2",
+        "sent_by": "risk",
+        "reason": "max loss reached",
+        "tags": {"desk": "7"},
+    } | changes
+
+
 def publish(url: str, *outcomes: dict[str, Any] | bytes) -> None:
-    """Publish outcomes as a worker does, confirmed."""
+    """Publish outcomes and reports as a worker does, confirmed."""
     with connect(url) as connection:
         channel = connection.channel()
         for each in outcomes:
             raw = each if isinstance(each, bytes) else json.dumps(each).encode()
             message = amqp.Message(raw, content_type="application/json", delivery_mode=2)
-            channel.basic_publish(message, "cancel.outcomes", "kuna.desk-k.canceled")
+            of_job = isinstance(each, dict) and "result" in each
+            where = ("cancel.reports", "empty") if of_job else ("cancel.outcomes", "canceled")
+            channel.basic_publish(message, where[0], f"kuna.desk-k.{where[1]}")
 
 
 def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:

@@ -17,7 +17,7 @@ from tests.support.cli import Shell
 from tests.support.postgres import PostgresServer
 from tests.support.producer import connect
 from tests.support.rabbitmq import RabbitNode
-from tests.worker.record.conftest import eventually, outcome, publish
+from tests.worker.record.conftest import eventually, outcome, publish, report
 from worker.record.migrate import migrate
 from worker.record.read import Message, read
 from worker.record.store import Store
@@ -98,6 +98,33 @@ def test_every_outcome_becomes_one_row(
     with store.engine.connect() as connection:
         assert list(connection.scalars(select(UNREADABLE.c.body))) == [b"not an outcome"]
     store.close()
+
+
+def test_reports_are_kept_beside_the_outcomes_and_told(
+    start: Start, shell: Shell, rabbit: RabbitNode, empty_url: str
+) -> None:
+    start(empty_url)
+    resting = {"id": "9", "kind": "", "symbol": "", "ord_type": "limit", "reason": "failed"}
+    rests: dict[str, Any] = {
+        "result": "not_empty",
+        "proof": [],
+        "resting": [resting],
+        "resting_count": 1,
+    }
+    flat = report("job-0", counts={})
+
+    publish(rabbit.url, outcome("1"), report(), flat, report("job-2", **rests))
+
+    shell = Shell(shell.folder, shell.env | {"CANCEL_RECORD_URL": empty_url})
+    eventually(lambda: "its report" in shell.run("status", "job-2").out)
+    told = {job: shell.run("status", job).out.splitlines() for job in ("job-0", "job-1")}
+    assert told["job-0"] == ["its report, of 2026-11-21T09:30:10.431Z: empty"]
+    assert [line.split(":")[0] for line in told["job-1"][-2:]] == [
+        "job job-1 at kuna/desk-k",
+        "its report, of 2026-11-21T09",
+    ]
+    assert shell.run("status", "job-2").out.rstrip().endswith("not_empty (1 rest)")
+    assert shell.run("status", "job-0", "--json").lines == [flat]
 
 
 def test_outcomes_wait_in_the_queue_while_nobody_records(

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, inspect, select, text
 
-from tests.worker.record.conftest import outcome
+from tests.worker.record.conftest import outcome, report
+from worker.contract.report import ReportMessage
 from worker.record.migrate import config, migrate
 from worker.record.read import Message, Row, read
 from worker.record.store import DatabaseAway, RecordError, Store
@@ -27,7 +28,9 @@ NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
 def row(message: dict[str, Any] | bytes) -> Row:
     raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-    return read(Message(raw, "kuna.desk-k.canceled"), NOW)
+    of_job = isinstance(message, dict) and "result" in message
+    exchange = "cancel.reports" if of_job else "cancel.outcomes"
+    return read(Message(raw, "kuna.desk-k.canceled", exchange), NOW)
 
 
 def unreadable(store: Store) -> list[bytes]:
@@ -108,6 +111,30 @@ def test_the_reason_of_the_job_is_kept_and_may_be_left_out(store: Store) -> None
     store.write([row(outcome("1", job_reason="max loss")), row(outcome("2"))])
 
     assert [r.job_reason for r in store.of_id("1") + store.of_id("2")] == ["max loss", ""]
+
+
+def test_who_found_an_order_is_kept_and_may_be_left_out(store: Store) -> None:
+    store.write([row(outcome("1", found_by="scope")), row(outcome("2"))])
+
+    assert [r.found_by for r in store.of_id("1") + store.of_id("2")] == ["scope", None]
+
+
+def test_a_report_is_kept_as_it_was_told_and_the_newest_stands(store: Store) -> None:
+    later: dict[str, Any] = {
+        "finished_at": "2026-11-21T09:31:00.000Z", "result": "unproven", "proof": []
+    }  # fmt: skip
+    odd = report("job-2", scope=None, hold_s=None, reason="a\0b", resting_count=10**30)
+    scope = report("job-3", scope={"symbols": ["BTC\0"], "side": "buy"})
+
+    store.write([row(report(**later)), row(report()), row(odd), row(scope)])
+
+    assert store.report_on("job-1") == ReportMessage.model_validate(report(**later))
+    found, other = store.report_on("job-2"), store.report_on("job-3")
+    assert found is not None
+    assert other is not None
+    assert (found.scope, found.reason, found.resting_count) == (None, "a\ufffdb", 2**31 - 1)
+    assert other.scope == {"symbols": ["BTC\ufffd"], "side": "buy"}
+    assert store.report_on("job-4") is None
 
 
 def test_an_id_is_told_through_all_its_jobs_oldest_first(store: Store) -> None:
