@@ -23,6 +23,7 @@ COMMANDS = (
     "explain",
     "rejected",
     "record",
+    "audit",
     "flower",
 )
 #: What a shell shows for a command that was interrupted.

@@ -120,6 +120,9 @@ def recorded(url: str, read: Callable[[Store], T]) -> T:
         if not store.is_there():
             text = f"no record at {store.where}; start one with cancel-worker record"
             raise Problem(f"{text}, or set CANCEL_RECORD_URL")
+        if not store.is_current():
+            text = f"the record at {store.where} is of an older version; restart"
+            raise Problem(f"{text} cancel-worker record, which brings it up to date")
         return read(store)
     except DatabaseAway as error:
         text = f"{store.where}: the database does not answer ({error})"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from worker.record.store import DatabaseAway, Store, first_line
+from worker.record.store import DatabaseAway, Store, first_line, lock
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 #: Any number will do, as long as all that migrate this database take the same.
@@ -24,7 +24,7 @@ def migrate(store: Store, revision: str = "head") -> None:
     """
     try:
         with store.engine.begin() as connection:
-            _lock(connection)
+            lock(connection, _LOCK)
             command.upgrade(config(connection), revision)
     except (OperationalError, InterfaceError) as error:
         raise DatabaseAway(first_line(error)) from error
@@ -36,10 +36,3 @@ def config(connection: Connection) -> Config:
     found.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     found.attributes["connection"] = connection
     return found
-
-
-def _lock(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    else:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")

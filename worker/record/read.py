@@ -26,21 +26,30 @@ class Message:
     routing_key: str
     exchange: str = ""
 
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of its body, in hexadecimal digits."""
+        return hashlib.sha256(self.body).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Values for one table."""
+    """Values for one table, and the message that they come from."""
 
     table: str
     values: Mapping[str, Any]
+    message: Message
+    recorded_at: datetime
 
 
 def read(message: Message, now: datetime) -> Row:
     """Return the row of an outcome or a report; of all else one that keeps it as it came."""
     try:
         if message.exchange == REPORTS:
-            return Row("reports", _of_report(ReportMessage.model_validate_json(message.body)))
-        return Row("outcomes", _of_outcome(OutcomeMessage.model_validate_json(message.body)))
+            report = ReportMessage.model_validate_json(message.body)
+            return Row("reports", _of_report(report), message, now)
+        outcome = OutcomeMessage.model_validate_json(message.body)
+        return Row("outcomes", _of_outcome(outcome), message, now)
     except ValidationError as error:
         return unreadable(message, str(error.errors(include_url=False)[0]["msg"]), now)
     except ValueError as error:
@@ -48,7 +57,7 @@ def read(message: Message, now: datetime) -> Row:
 
 
 def _of_outcome(found: OutcomeMessage) -> dict[str, Any]:
-    values: dict[str, Any] = _storable(found.model_dump(mode="json"))
+    values: dict[str, Any] = storable(found.model_dump(mode="json"))
     return values | {
         "accepted_at": _moment(found.accepted_at),
         "finished_at": _moment(found.finished_at),
@@ -58,7 +67,7 @@ def _of_outcome(found: OutcomeMessage) -> dict[str, Any]:
 
 def _of_report(found: ReportMessage) -> dict[str, Any]:
     said = found.model_dump(mode="json", exclude={"schema_version", "message_id"})
-    values: dict[str, Any] = _storable(said)
+    values: dict[str, Any] = storable(said)
     times = ("accepted_at", "first_sent_at", "last_sent_at", "finished_at")
     return values | {
         **{name: _moment(values[name]) if values[name] else None for name in times},
@@ -73,14 +82,16 @@ def _moment(word: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """Return what every database takes: PostgreSQL keeps no NUL, none half a character."""
     if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value  # as nearly all are
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_storable(key): _storable(item) for key, item in value.items()}
+        return {storable(key): storable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     return value
 
 
@@ -89,10 +100,12 @@ def unreadable(message: Message, why: str, now: datetime) -> Row:
     return Row(
         "unreadable",
         {
-            "digest": hashlib.sha256(message.body).hexdigest(),
-            "routing_key": _storable(message.routing_key),
+            "digest": message.sha256,
+            "routing_key": storable(message.routing_key),
             "received_at": now,
-            "why": _storable(why)[:500],
+            "why": storable(why)[:500],
             "body": message.body,
         },
+        message,
+        now,
     )

@@ -1,10 +1,11 @@
-"""The database of the record: opened by URL, written in batches, read by job and by id."""
+"""The database of the record: opened by URL, written in batches, read by job, id and day."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     URL,
     ColumnElement,
+    Connection,
     Engine,
     Table,
     create_engine,
@@ -27,8 +29,9 @@ from sqlalchemy.sql.dml import Insert
 
 from worker.contract.outcome import rfc_3339
 from worker.contract.report import SCHEMA_VERSION, ReportMessage, report_id
+from worker.record import journal
 from worker.record.read import Row
-from worker.record.tables import OUTCOMES, REPORTS, UNREADABLE, Recorded
+from worker.record.tables import JOURNAL, OUTCOMES, REPORTS, UNREADABLE, Recorded
 
 DEFAULT_URL = "sqlite:///record.sqlite3"
 #: How long a connection may take, and a statement, and a silent peer, in seconds.
@@ -36,7 +39,8 @@ _CONNECT_S, _STATEMENT_S, _SILENCE_S = 5, 30, 15
 #: How long SQLite waits for another writer, in seconds.
 _LOCKED_S = 15.0
 _ASK_AGAIN_S = 0.02
-_TABLES = {"outcomes": OUTCOMES, "reports": REPORTS, "unreadable": UNREADABLE}
+#: Any number will do, as long as all that write to this database take the same.
+_JOURNAL_LOCK = 7_226_235_002
 
 
 class RecordError(Exception):
@@ -67,7 +71,9 @@ class Store:
         return self.engine.url.render_as_string(hide_password=True)
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write rows in one transaction; a row that is there already changes nothing.
+        """Write rows in one transaction; a message that is there already changes nothing.
+
+        Each row goes to the end of the journal, too: so writers wait for each other.
 
         Raises:
             DatabaseAway: nothing was written; try again.
@@ -75,8 +81,10 @@ class Store:
         """
         try:
             with self.engine.begin() as connection:
+                lock(connection, _JOURNAL_LOCK)
+                new = journal.append(connection, rows)
                 for name, write in self._writes.items():
-                    values = [row.values for row in _in_order(name, rows)]
+                    values = [values for table, values in new if table == name]
                     if values:
                         connection.execute(write, values)
         except (OperationalError, InterfaceError) as error:
@@ -93,10 +101,17 @@ class Store:
         """
         if _is_missing_file(self.engine.url):
             return False
-        try:
-            return inspect(self.engine).has_table(OUTCOMES.name)
-        except (OperationalError, InterfaceError) as error:
-            raise DatabaseAway(first_line(error)) from error
+        with self.reading() as connection:
+            return inspect(connection).has_table(OUTCOMES.name)
+
+    def is_current(self) -> bool:
+        """Say whether its tables are those of this version, or newer.
+
+        Raises:
+            DatabaseAway: it does not answer.
+        """
+        with self.reading() as connection:
+            return inspect(connection).has_table(JOURNAL.name)
 
     def of_job(self, job_id: str) -> list[Recorded]:
         """Return what became of the ids of a job, in the order in which they ended."""
@@ -108,21 +123,15 @@ class Store:
 
     def _read(self, which: ColumnElement[bool]) -> list[Recorded]:
         query = select(OUTCOMES).where(which).order_by(OUTCOMES.c.finished_at, OUTCOMES.c.id)
-        try:
-            with self.engine.connect() as connection:
-                found = connection.execute(query).mappings().all()
-        except (OperationalError, InterfaceError) as error:
-            raise DatabaseAway(first_line(error)) from error
+        with self.reading() as connection:
+            found = connection.execute(query).mappings().all()
         return [Recorded(**row) for row in found]
 
     def report_on(self, job_id: str) -> ReportMessage | None:
         """Return the newest report on a job; None: it has none, yet."""
         query = select(REPORTS).where(REPORTS.c.job_id == job_id)
-        try:
-            with self.engine.connect() as connection:
-                row = connection.execute(query).mappings().one_or_none()
-        except (OperationalError, InterfaceError) as error:
-            raise DatabaseAway(first_line(error)) from error
+        with self.reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
         return _report(row) if row else None
 
     def answers(self) -> None:
@@ -131,9 +140,19 @@ class Store:
         Raises:
             DatabaseAway: it does not answer.
         """
+        with self.reading() as connection:
+            connection.execute(text("SELECT 1"))
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection to read with.
+
+        Raises:
+            DatabaseAway: it does not answer.
+        """
         try:
             with self.engine.connect() as connection:
-                connection.execute(text("SELECT 1"))
+                yield connection
         except (OperationalError, InterfaceError) as error:
             raise DatabaseAway(first_line(error)) from error
 
@@ -142,11 +161,12 @@ class Store:
         self.engine.dispose()
 
 
-def _in_order(name: str, rows: Iterable[Row]) -> list[Row]:
-    """Return the rows of a table in the order of their keys, so that two writers never lock."""
-    keys = [column.name for column in _TABLES[name].primary_key]
-    of_table = (row for row in rows if row.table == name)
-    return sorted(of_table, key=lambda row: [row.values[key] for key in keys])
+def lock(connection: Connection, key: int) -> None:
+    """Wait until no other transaction holds this lock; it is let go with the transaction."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    else:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _newest_wins(insert: Any) -> Insert:
@@ -187,7 +207,7 @@ def _newest_report_wins(insert: Any) -> Insert:
 def _report(row: Mapping[Any, Any]) -> ReportMessage:
     said = {k: rfc_3339(v) if isinstance(v, datetime) else v for k, v in row.items()}
     own = {"schema_version": SCHEMA_VERSION, "message_id": report_id(row["job_id"])}
-    return ReportMessage.model_validate(said | own)
+    return ReportMessage.model_validate(said | own)  # which leaves out the journal's number
 
 
 def _engine(url: str) -> Engine:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     DateTime,
     Dialect,
@@ -72,6 +73,8 @@ OUTCOMES = Table(
     Column("latency_ms", Float, nullable=False),
     # The status that an earlier answer to the same job gave, where it was another.
     Column("previous_status", String, nullable=False, server_default=""),
+    # The row of the journal with the message that stands here; none: recorded before the chain.
+    Column("number", BigInteger),
     # What makes `explain` quick: all jobs of one id, in their order.
     Index("ix_outcomes_id", "id", "finished_at"),
 )
@@ -97,6 +100,27 @@ REPORTS = Table(
     Column("left_out", JSON, nullable=False),
     *(Column(name, String, nullable=False) for name in ("requested_by", "sent_by", "reason")),
     Column("tags", JSON, nullable=False),
+    Column("number", BigInteger),
+)
+
+#: All messages as they came, in the order in which they were recorded (`worker.record.chain`).
+#: Rows are added, and never changed.
+JOURNAL = Table(
+    "journal",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False),
+    Column("finished_at", UtcTime, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Column("routing_key", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("body_sha256", String, nullable=False),
+    Column("previous_sha256", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    # A message that comes twice is recorded once.
+    Index("ix_journal_body_sha256", "body_sha256", unique=True),
+    # What makes the export of a day quick.
+    Index("ix_journal_finished_at", "finished_at"),
 )
 
 #: Messages of the queue that are neither; kept as they came, as nothing may be lost.
@@ -139,3 +163,4 @@ class Recorded:
     sent_by: str = ""
     job_reason: str = ""
     found_by: str | None = None
+    number: int | None = None
