@@ -58,7 +58,7 @@ ROOMS: dict[str, set[str]] = {
         "worker.jobs",
     },
     "tasks": {"worker.amqp", "worker.consumer", "worker.contract", "worker.jobs"},
-    "worker.record": {"worker.amqp", "worker.contract"},
+    "worker.record": {"venues", "worker.amqp", "worker.contract"},
     "worker.metrics": {
         "venues",
         "worker.settings",

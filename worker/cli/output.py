@@ -68,6 +68,11 @@ class Output:
         """Print one JSON object on a line of its own."""
         _written(lambda: print(json.dumps(value), flush=True))  # noqa: T201
 
+    def raw(self, parts: Iterable[str]) -> None:
+        """Print text as it is, for a program or a file: in UTF-8, whatever the locale."""
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+        _written(lambda: sys.stdout.writelines(parts))
+
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table; a word with a style of its own is shown in it."""
         _written(lambda: self.console.print(table_of(columns, rows)))

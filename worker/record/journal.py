@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Table, func, insert, select
 
 from worker.amqp.topology import REPORTS as REPORTS_EXCHANGE
-from worker.record.chain import NOTHING_BEFORE, Link, chained
+from worker.record.chain import NOTHING_BEFORE, Check, Link, chained, check
 from worker.record.read import Message, Row, read
 from worker.record.tables import JOURNAL, OUTCOMES, REPORTS
 
@@ -72,6 +73,14 @@ def message_of(link: Link) -> Message:
     """Return the message of a row, to be read again."""
     exchange = REPORTS_EXCHANGE if link.kind == "reports" else ""
     return Message(link.body, link.routing_key, exchange)
+
+
+def checked(connection: Connection, kept_head: str = "") -> Check:
+    """Check the whole chain, and then what stands in the tables of outcomes and reports."""
+    found = check(links(connection), kept_head)
+    if not found.fault and (misfit := first_misfit(connection)):
+        return replace(found, fault=misfit)
+    return found
 
 
 def outside(connection: Connection) -> int:

@@ -103,3 +103,64 @@ def test_a_record_of_an_older_version_is_told_in_one_line(tmp_path: Path) -> Non
         done = shell.run(*words)
         assert (done.code, len(done.err.splitlines())) == (1, 1)
         assert "is of an older version; restart cancel-worker record" in done.err
+
+
+def test_a_day_is_written_to_a_file_or_to_standard_output(tmp_path: Path) -> None:
+    shell = record(tmp_path, outcome("1", text="\u00e4 <b>\u4e2d"), report())
+
+    for form in ("csv", "jsonl", "html"):
+        words = ("audit", "export", "--day", "2026-11-21", "--format", form)
+        out = tmp_path / f"day.{form}"
+        filed, shown = shell.run(*words, "--out", str(out)), shell.run(*words, LC_ALL="C")
+
+        assert (filed.code, filed.out, filed.err, shown.code) == (0, "", "", 0)
+        cut = shown.out.replace("\r\n", "\n").split("Written at")[0]
+        assert out.read_text().replace("\r\n", "\n").startswith(cut)
+        assert "desk-k" in shown.out
+
+
+def test_gaps_are_said_beside_the_export_and_tampering_ends_with_1(tmp_path: Path) -> None:
+    shell = record(tmp_path, outcome("1"))
+    words = ("audit", "export", "--day", "2026-11-21")
+    gap = shell.run(*words)
+    run(shell, "DELETE FROM journal")
+
+    broken = shell.run(*words)
+
+    assert (gap.code, broken.code) == (0, 1)
+    assert "1 job told of ids and no report on the whole: job-1." in gap.err
+    assert "does not fit: the row of job-1 1 in outcomes was changed" in broken.err
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+    shell = record(tmp_path, *(outcome(str(n), text="x" * 190) for n in range(800)))
+    process = shell.start("audit", "export", "--day", "2026-11-21", "--format", "html")
+    assert process.stdout
+    assert process.stderr
+    process.stdout.read(10)
+    process.stdout.close()
+
+    assert process.wait(30) == 1
+    assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("export", "--day", "yesterday"), 2, "'yesterday' does not match"),
+        (("export",), 2, "Missing option '--day'"),
+        (("export", "--day", "2026-11-21", "--format", "pdf"), 2, "'pdf' is not one of"),
+        (
+            ("export", "--day", "2026-11-21", "--out", "no/where"),
+            1,
+            "no/where: cannot be written",
+        ),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(
+    tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    done = record(tmp_path).run("audit", *words)
+
+    assert (done.code, done.out, len(done.err.splitlines())) == (code, "", 1)
+    assert said in done.err
