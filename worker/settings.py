@@ -52,7 +52,7 @@ class ConfigError(Exception):
     """The accounts file or the environment is wrong; one line: where, what, how to mend it."""
 
 
-class _Account(BaseModel):
+class AccountTable(BaseModel):
     """One `[accounts.NAME]` table of the accounts file.
 
     Beside these keys it has `<part>_env` or `<part>_file` for the parts that its venue names.
@@ -76,13 +76,18 @@ class _Account(BaseModel):
     quotas: dict[str, str] = {}
     options: dict[str, str] = {}
 
+    @property
+    def parts(self) -> list[str]:
+        """The names of what authenticates at its venue."""
+        return _parts_at(self.venue)
+
 
 class _File(BaseModel):
     """The accounts file as a whole."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    accounts: dict[AccountName, _Account] = Field(min_length=1)
+    accounts: dict[AccountName, AccountTable] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,13 +142,26 @@ class Settings:
     reports_all: bool = True
 
 
+def account_tables(env: Mapping[str, str]) -> Mapping[str, AccountTable]:
+    """Return the accounts as their file has them; no secret is read.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return _read(_path(env)).accounts
+
+
+def _path(env: Mapping[str, str]) -> Path:
+    return Path(env.get("CANCEL_CONFIG") or DEFAULT_CONFIG)
+
+
 def load(env: Mapping[str, str]) -> Settings:
     """Read the accounts file that `env` names.
 
     Raises:
         ConfigError: in one line, where the fault is and how to mend it.
     """
-    path = Path(env.get("CANCEL_CONFIG") or DEFAULT_CONFIG)
+    path = _path(env)
     tables = _read(path)
     warnings: list[str] = []
     accounts: dict[str, Account] = {}
@@ -175,7 +193,7 @@ def load_each(env: Mapping[str, str]) -> dict[str, Account | ConfigError]:
     Raises:
         ConfigError: the file as a whole cannot be read.
     """
-    path = Path(env.get("CANCEL_CONFIG") or DEFAULT_CONFIG)
+    path = _path(env)
     found: dict[str, Account | ConfigError] = {}
     for name, table in _read(path).accounts.items():
         try:
@@ -276,7 +294,10 @@ def _read(path: Path) -> _File:
         raise ConfigError(f"{path}: {_first(error)}") from None
     for name, table in tables.accounts.items():
         parts = _parts_at(table.venue)
-        known = [*_Account.model_fields, *(f"{part}_{how}" for part in parts for how in _HOW)]
+        known = [
+            *AccountTable.model_fields,
+            *(f"{part}_{how}" for part in parts for how in _HOW),
+        ]
         for key, value in table.__pydantic_extra__.items():
             where = f"{path}: accounts.{name}.{key}"
             if key not in known:
@@ -317,7 +338,7 @@ def _unknown_key(key: str, known: Iterable[str], parts: Iterable[str] = ()) -> s
 
 
 def _account(
-    name: str, table: _Account, env: Mapping[str, str], path: str, warnings: list[str]
+    name: str, table: AccountTable, env: Mapping[str, str], path: str, warnings: list[str]
 ) -> Account:
     where = f"{path}: accounts.{name}"
     venue = all_venues().get(table.venue)
@@ -416,7 +437,7 @@ def _base_url(where: str, url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _egress(where: str, table: _Account, base_url: str, env: Mapping[str, str]) -> Egress:
+def _egress(where: str, table: AccountTable, base_url: str, env: Mapping[str, str]) -> Egress:
     # Without the public authorities, which take a tenth of a second for each account.
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _load(f"{where}.ca_file", table.ca_file, tls.load_verify_locations, "certificate")
@@ -445,7 +466,9 @@ def _load(where: str, file: str | None, load: Callable[[str], object], what: str
         raise ConfigError(f"{where}: {file} cannot be read ({kind})") from None
 
 
-def _proxy(where: str, table: _Account, base_url: str, env: Mapping[str, str]) -> str | None:
+def _proxy(
+    where: str, table: AccountTable, base_url: str, env: Mapping[str, str]
+) -> str | None:
     hidden = _secret(where, "proxy", table.proxy_env, table.proxy_file, env)
     if table.proxy and hidden:
         raise ConfigError(f"{where}: both proxy and proxy_env or proxy_file; keep one")

@@ -78,6 +78,7 @@ ROOMS: dict[str, set[str]] = {
     "worker.celery": {"worker.app"},
     "worker.cli": {
         "venues",
+        "venues.sandbox",
         "worker.settings",
         "worker.log",
         "worker.stats",

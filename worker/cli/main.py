@@ -24,6 +24,7 @@ COMMANDS = (
     "rejected",
     "record",
     "audit",
+    "drill",
     "flower",
 )
 #: What a shell shows for a command that was interrupted.
