@@ -15,6 +15,8 @@ PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 #: Who has read two pages knows where to look.
 MOST_LINES = 120
 STEPS = 16
+#: Stands beside the tree, and imports nothing of it.
+BESIDE = {"venues.sandbox"}
 
 
 def _rows() -> list[set[str]]:
@@ -30,7 +32,7 @@ def _room(name: str) -> str:
 
 
 def test_the_picture_has_every_room_and_no_other() -> None:
-    assert set().union(*_rows()) | {"venues.sandbox"} == set(ROOMS)
+    assert set().union(*_rows()) | BESIDE == set(ROOMS)
 
 
 def test_a_room_of_the_picture_imports_what_is_below_it() -> None:
@@ -38,7 +40,7 @@ def test_a_room_of_the_picture_imports_what_is_below_it() -> None:
     for height, row in enumerate(rows):
         below = set().union(*rows[height + 1 :])
         for room in row:
-            assert ROOMS[room] <= below, room
+            assert ROOMS[room] <= below | BESIDE, room
 
 
 @cache

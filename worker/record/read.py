@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,7 +53,7 @@ def read(message: Message, now: datetime) -> Row:
         return Row("outcomes", _of_outcome(outcome), message, now)
     except ValidationError as error:
         return unreadable(message, str(error.errors(include_url=False)[0]["msg"]), now)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         return unreadable(message, str(error), now)
 
 
@@ -83,11 +84,17 @@ def _moment(word: str) -> datetime:
 
 
 def storable(value: Any) -> Any:
-    """Return what every database takes: PostgreSQL keeps no NUL, none half a character."""
+    """Return what every database takes: PostgreSQL keeps no NUL, none half a character.
+
+    Raises:
+        ValueError: NaN or infinity, which no database gives back as it was.
+    """
     if isinstance(value, str):
         if value.isascii() and "\0" not in value:
             return value  # as nearly all are
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
     if isinstance(value, dict):
         return {storable(key): storable(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -18,6 +18,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.producer import connect
 from tests.support.rabbitmq import RabbitNode
 from tests.worker.record.conftest import eventually, outcome, publish, report
+from worker.record import journal
 from worker.record.migrate import migrate
 from worker.record.read import Message, read
 from worker.record.store import Store
@@ -162,7 +163,11 @@ def test_nothing_is_lost_while_the_database_is_away(
 def test_a_recorder_that_is_killed_loses_nothing(
     start: Start, rabbit: RabbitNode, empty_url: str
 ) -> None:
-    """Killed between commit and acknowledgement: the outcomes come again and change nothing."""
+    """Killed between commit and acknowledgement: the outcomes come again and change nothing.
+
+    Another one writes beside it: the chain has one end all the same.
+    """
+    start(empty_url)
     recorder = start(empty_url)
     for first in range(0, 3000, 500):
         publish(rabbit.url, *(outcome(str(n)) for n in range(first, first + 500)))
@@ -171,6 +176,11 @@ def test_a_recorder_that_is_killed_loses_nothing(
         recorder = start(empty_url)
 
     eventually(lambda: rows(empty_url) == 3000 and messages(rabbit) == 0)
+    store = Store(empty_url)
+    with store.reading() as connection:
+        found = journal.checked(connection)
+    store.close()
+    assert (found.rows, found.fault) == (3000, "")
 
 
 def test_a_lost_connection_is_made_again(

@@ -168,6 +168,14 @@ def test_what_status_and_explain_tell_is_held_against_the_journal(
     assert misfit(filled).startswith(f"the row of {said} was changed: row ")
 
 
+def test_a_number_that_is_none_does_not_look_like_tampering(store: Store) -> None:
+    nan, scope = float("nan"), {"x": float("nan"), "y": [float("inf"), 0.1, -0.0]}
+    store.write([row(report("job-1", scope=scope)), row(report("job-2", latency_ms=nan))])
+    store.write([row(outcome("1", latency_ms=nan)), row(outcome("2", latency_ms=-0.0))])
+
+    assert (verified(store).rows, verified(store).fault, misfit(store)) == (4, "", "")
+
+
 def test_writers_at_once_do_not_fork_the_chain(store: Store) -> None:
     rows = [row(outcome(str(n))) for n in range(400)]
     errors: list[BaseException] = []

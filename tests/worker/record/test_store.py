@@ -159,6 +159,8 @@ def test_an_id_is_told_through_all_its_jobs_oldest_first(store: Store) -> None:
         json.dumps(outcome("1", finished_at="yesterday")).encode(),
         json.dumps(outcome("1", finished_at="2026-11-21T09:30:00")).encode(),
         json.dumps(outcome("1", status="maybe")).encode(),
+        json.dumps(outcome("1", latency_ms=float("nan"))).encode(),
+        json.dumps(outcome("1", finished_at="0001-01-01T00:00:00+14:00")).encode(),
         json.dumps(outcome("1", text="half a character: \ud800")).encode(),
     ],
 )
