@@ -114,6 +114,14 @@ def test_jobs_that_did_not_end_are_named(store: Store) -> None:
     assert "refused" not in gap
 
 
+def test_gaps_are_those_of_the_day(store: Store) -> None:
+    after = {"finished_at": "2026-11-22T00:00:00.000Z"}
+    record(store, outcome("1", "job-2", **after), report(counts={"filled": 2}, **after))
+
+    assert gaps(store) == ()
+    assert len(gaps(store, date(2026, 11, 22))) == 2
+
+
 def test_what_nobody_can_read_is_named(store: Store) -> None:
     record(store, b"=nothing \xff")
 
