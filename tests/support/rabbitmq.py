@@ -19,9 +19,11 @@ from urllib.parse import quote
 
 import requests
 
-#: The node itself; the wrapper of the same name in /usr/sbin changes user and folders.
-SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-CONTROL = Path("/usr/lib/rabbitmq/bin/rabbitmqctl")
+#: Where the broker's programs are. Debian's wrappers of the same names in /usr/sbin change user
+#: and folders.
+BIN = Path(os.environ.get("RABBITMQ_BIN", "/usr/lib/rabbitmq/bin"))
+SERVER = BIN / "rabbitmq-server"
+CONTROL = BIN / "rabbitmqctl"
 START_TIMEOUT_S = 240.0
 #: A request that is given up while it makes a virtual host leaves one without its exchanges.
 MANAGE_TIMEOUT_S = 60.0
@@ -29,7 +31,7 @@ MANAGE_TIMEOUT_S = 60.0
 
 def installed() -> bool:
     """Say whether a RabbitMQ server is installed on this machine."""
-    return SERVER.exists() and shutil.which("erl") is not None
+    return SERVER.exists() and shutil.which("epmd") is not None
 
 
 def free_port() -> int:
@@ -98,7 +100,8 @@ class RabbitNode:
     def _up(self, vhost: str) -> bool:
         """Ask once more for it on the nodes where it is down: one may have missed the start."""
         path = f"vhosts/{quote(vhost, safe='')}"
-        states = self.manage("GET", path)["cluster_state"]
+        # RabbitMQ 4.3 says [] until the first node has it.
+        states = dict(self.manage("GET", path)["cluster_state"])
         down = self._running() - {name for name, state in states.items() if state == "running"}
         for node in down:
             self.manage("POST", f"{path}/start/{node}")
@@ -216,8 +219,6 @@ class RabbitNode:
                 "cluster_formation.peer_discovery_backend = classic_config\n"
                 f"cluster_formation.classic_config.nodes.1 = {other.name}\n"
                 f"cluster_formation.classic_config.nodes.2 = {self.name}\n"
-                "cluster_formation.randomized_startup_delay_range.min = 0\n"
-                "cluster_formation.randomized_startup_delay_range.max = 1\n"
             )
 
     def kill(self) -> None:
