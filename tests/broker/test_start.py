@@ -121,6 +121,9 @@ def test_a_broker_that_came_from_an_older_version(tmp_path: Path) -> None:
     need(installed(), "RabbitMQ is missing: apt-get install rabbitmq-server")
     flags = "quorum_queue,implicit_default_bindings,virtual_host_metadata,user_limits"
     with RabbitNode(features=f"{flags},maintenance_mode_status") as node:
+        known = {flag["name"]: flag["state"] for flag in node.manage("GET", "feature-flags")}
+        if known["stream_queue"] == "enabled":
+            pytest.skip("this version of RabbitMQ never starts without streams")
         done = start(tmp_path, GOOD, CELERY_BROKER_URL=node.url)
 
     (line,) = done.stderr.strip().splitlines()

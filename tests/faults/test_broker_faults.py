@@ -79,7 +79,10 @@ CONSUMER_TIMEOUT_MS = 20_000
 def test_a_consumer_timeout_is_learned_from_the_first_loss(
     shaky: World, broken_rabbit: RabbitNode
 ) -> None:
-    """The broker takes a job back once; from then on it is given back in time."""
+    """The broker takes a job back once; from then on it is given back in time.
+
+    RabbitMQ 4.3 counts what the consumer says, and takes none.
+    """
     for name, value in (
         ("consumer_timeout", CONSUMER_TIMEOUT_MS),
         ("channel_tick_interval", 1000),
@@ -96,6 +99,9 @@ def test_a_consumer_timeout_is_learned_from_the_first_loss(
 
     assert shaky.check().clean, shaky.check()
     lost = [line for line in worker.lines() if "Connection to broker lost" in line["event"]]
+    if broken_rabbit.version >= (4, 3):
+        assert (lost, worker.events("consumer_timeout_too_short")) == ([], [])
+        return
     assert len(lost) == 1, lost
     (told,) = worker.events("consumer_timeout_too_short")
     assert told["hold_s"] == pytest.approx(CONSUMER_TIMEOUT_MS / 3000, abs=0.1)

@@ -123,25 +123,37 @@ def cluster() -> Iterator[list[RabbitNode]]:
 def test_leader_of_the_lane_queues_killed(
     cluster: list[RabbitNode], sandbox: SandboxClient, tmp_path: Path
 ) -> None:
-    """The other two nodes go on with the lanes; the workers find them by the broker URL."""
+    """A standby at another node goes on at once; the owner comes back by the broker URL."""
     first, second, _ = cluster
     world = World(first.vhost("cluster"), sandbox, tmp_path)
     desk = world.desk("cluster", "kuna", FAST)
     world.worker_url = ";".join(
         world.url.replace(str(first.port), str(node.port)) for node in cluster
     )
+    w1 = world.worker("w1").start(ready="lane_owned")
     world.url = world.url.replace(str(first.port), str(second.port))
+    world.worker_url = world.url
+    w2 = world.worker("w2").start(ready="worker_ready")
     world.audit()
-    for _ in range(6):
+    for _ in range(16):
         world.send(desk, world.seed(desk, 10))
     leader = second.manage("GET", "queues/cluster/cancel.cluster.routine")["leader"]
     killed = next(node for node in cluster if node.name == leader)
-    world.worker("w1").start(ready="venue_request")
+    killed_at = time.time()
     killed.kill()
     world.hear_all(90)
+    (owned,) = w2.events("lane_owned")
+    give_up = time.monotonic() + 30
+    while len(w1.events("worker_ready")) < 2 and time.monotonic() < give_up:
+        time.sleep(0.1)
+    w2.stop()
+    world.send(desk, world.seed(desk, 1))
+    world.hear_all(30)
     world.close()
 
     found = world.check()
     assert killed is first
+    assert datetime.fromisoformat(owned["timestamp"]).timestamp() - killed_at < 10.0
+    assert owned["after_another"]
     assert found.clean, found
-    assert found.statuses == {"canceled": 60}
+    assert found.statuses == {"canceled": 161}

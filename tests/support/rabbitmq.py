@@ -76,6 +76,12 @@ class RabbitNode:
         """Return the broker URL."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Return the version of the running node, as in (3, 10, 8)."""
+        said = self.manage("GET", "overview")["rabbitmq_version"]
+        return tuple(int(part) for part in said.split("."))
+
     def vhost(self, name: str) -> str:
         """Make a virtual host, a broker of its own for those who use it; return its URL.
 

@@ -56,6 +56,9 @@ _ONE_OWNER = {
     # one; a minute by default. Older ones go on at once, and do not know the word.
     _DISCONNECTED: 1000,
 }
+#: How long (ms) a worker may hold a message. RabbitMQ 4.3 takes a consumer's word for it, also
+#: over a policy; before, its `consumer_timeout` alone counts, whose default is as long as this.
+_MAY_HOLD = {"x-consumer-timeout": 1_800_000}
 
 
 def jobs_exchange(embedded: bool) -> Exchange:
@@ -104,13 +107,19 @@ def lane_queue(
         jobs_exchange(embedded),
         routing_key=routing_key(priority, account),
         queue_arguments=_arguments(_DURABLE_JOBS | _ONE_OWNER, embedded),
+        consumer_arguments=_arguments(_MAY_HOLD, embedded),
         no_declare=declared and not embedded,
     )
 
 
 def owner_queue(account: str) -> Queue:
     """Return the queue of an account's owner token."""
-    return Queue(owner_queue_name(account), exchange="", queue_arguments=_QUORUM | _ONE_OWNER)
+    return Queue(
+        owner_queue_name(account),
+        exchange="",
+        queue_arguments=_QUORUM | _ONE_OWNER,
+        consumer_arguments=_MAY_HOLD,
+    )
 
 
 def consumed_accounts(connection: Connection, accounts: Iterable[str]) -> set[str]:
@@ -138,7 +147,12 @@ def outcome_stream(account: str) -> Queue:
 def unrouted_queue(embedded: bool) -> Queue:
     """Return the queue of jobs that no lane's key matched."""
     if not embedded:
-        return Queue(UNROUTED, UNROUTED_EXCHANGE, queue_arguments=_DURABLE_JOBS)
+        return Queue(
+            UNROUTED,
+            UNROUTED_EXCHANGE,
+            queue_arguments=_DURABLE_JOBS,
+            consumer_arguments=_MAY_HOLD,
+        )
     exchange = jobs_exchange(embedded)
     return Queue(UNROUTED, exchange, routing_key=Priority.ROUTINE, bindings=())
 
@@ -149,7 +163,9 @@ def dead_queue() -> Queue:
     A job whose workers die here, too, goes to `cancel.rejected` without an outcome.
     """
     arguments = _DURABLE_JOBS | {"x-dead-letter-exchange": REJECTED}
-    return Queue(DEAD, DEAD_EXCHANGE, queue_arguments=arguments)
+    return Queue(
+        DEAD, DEAD_EXCHANGE, queue_arguments=arguments, consumer_arguments=_MAY_HOLD
+    )
 
 
 def rejected_queue(embedded: bool) -> Queue:

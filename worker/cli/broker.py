@@ -157,7 +157,8 @@ def routed(connection: Connection, key: str) -> bool:
 def queue_size(connection: Connection, name: str) -> tuple[int, int] | None:
     """Return messages and consumers of a queue; None if there is no such queue.
 
-    RabbitMQ tells them to every user, whatever it may do.
+    RabbitMQ tells them to every user; from 4.2.6 on only to one who has a right to the queue,
+    whichever it is.
     """
     with connection.channel() as channel:
         try:

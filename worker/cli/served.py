@@ -20,7 +20,7 @@ _USAGE = 2
 def check_served(connection: Connection, job: Draft, output: Output) -> None:
     """Note it where no worker serves the account of a job now.
 
-    Nothing is said where the broker does not tell: a job is rather sent than held back.
+    A job is rather sent than held back where the broker does not tell.
 
     Raises:
         Problem: the account has no queue, so no worker would take the job.
@@ -31,6 +31,9 @@ def check_served(connection: Connection, job: Draft, output: Output) -> None:
         return
     try:
         size = queue_size(connection, topology.lane_queue_name(job.account, job.priority))
+    except amqp.AccessRefused:
+        output.note(f"this user has no right to see whether {job.account} is served; sent")
+        return
     except amqp.ChannelError:
         return
     if size is None:

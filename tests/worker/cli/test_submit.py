@@ -189,7 +189,8 @@ def test_a_producer_may_be_allowed_to_publish_and_nothing_else(
     shell: Shell, rabbit: RabbitNode
 ) -> None:
     rabbit.control("add_user", "producer", "pw")
-    rabbit.control("set_permissions", "producer", "^$", "^cancel\\.jobs$", "^$")
+    lanes = r"^cancel\.(jobs|[^.]+\.(kill|routine))$"
+    rabbit.control("set_permissions", "producer", "^$", lanes, "^$")
     url = rabbit.url.replace("guest:guest", "producer:pw")
 
     sent = shell.run("submit", "x", "-a", "desk-k", CELERY_BROKER_URL=url)
@@ -201,6 +202,22 @@ def test_a_producer_may_be_allowed_to_publish_and_nothing_else(
     assert waits.code == 69
     assert "ACCESS_REFUSED" in waits.err
     assert "was sent" not in waits.err
+
+
+def test_a_producer_who_may_not_see_lanes_is_told_so(shell: Shell, rabbit: RabbitNode) -> None:
+    """From RabbitMQ 4.2.6 on a queue is not shown to those who have no right to it."""
+    rabbit.control("add_user", "blind", "pw")
+    rabbit.control("set_permissions", "blind", "^$", "^cancel\\.jobs$", "^$")
+    url = rabbit.url.replace("guest:guest", "blind:pw")
+
+    unknown = shell.run("submit", "x", "-a", "dsk-k", CELERY_BROKER_URL=url)
+
+    if rabbit.version >= (4, 3):
+        assert unknown.code == 0
+        assert "no right to see whether dsk-k is served" in unknown.err
+    else:
+        assert unknown.code == 2
+        assert "no account 'dsk-k' at the broker" in unknown.err
 
 
 def ready(url: str, queue: str) -> int:
