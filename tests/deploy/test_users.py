@@ -231,18 +231,35 @@ def test_a_producer_declares_nothing(site: Site) -> None:
             channel.queue_declare("cancel.mine", durable=True, auto_delete=False)
 
 
-def test_a_producer_is_told_of_an_account_that_does_not_exist(
-    site: Site, tmp_path: Path
+@pytest.mark.parametrize("user", ["producer", "operator"])
+def test_who_submits_is_told_of_an_account_that_does_not_exist(
+    site: Site, user: str, tmp_path: Path
 ) -> None:
     with Connection(site.url("worker")) as connection:
         topology.declare(connection, ["desk-8"], embedded=False)
-    shell = Shell(tmp_path, {"CELERY_BROKER_URL": site.url("producer")})
+    shell = Shell(tmp_path, {"CELERY_BROKER_URL": site.url(user)})
 
     sent, unknown = (shell.run("submit", "x", "-a", name) for name in ("desk-8", "desk-7"))
 
     assert (sent.code, unknown.code) == (0, 2)
     assert sent.err == "cancel-worker: no worker serves desk-8 now; the job waits\n"
     assert "no account 'desk-7' at the broker" in unknown.err
+
+
+@pytest.mark.parametrize("method", ["bind", "purge", "delete", "get"])
+def test_a_producer_touches_no_lane(site: Site, method: str) -> None:
+    """Its right to see a lane lets it do nothing with it."""
+    queue = "cancel.desk-9.kill"
+    with connect(site.url("producer")) as connection:
+        channel = connection.channel()
+        do = {
+            "bind": lambda: channel.queue_bind(queue, "cancel.jobs", "#"),
+            "purge": lambda: channel.queue_purge(queue),
+            "delete": lambda: channel.queue_delete(queue),
+            "get": lambda: channel.basic_get(queue),
+        }
+        with pytest.raises(amqp.exceptions.AccessRefused):
+            do[method]()
 
 
 def test_guest_does_not_exist(site: Site) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import opened
 from tests.support.need import need
 from tests.support.rabbitmq import RabbitNode, free_port, installed
 from tests.support.world import World
@@ -120,12 +121,18 @@ def cluster() -> Iterator[list[RabbitNode]]:
             node.remove()
 
 
-def test_leader_of_the_lane_queues_killed(
+@pytest.fixture
+def clustered(
     cluster: list[RabbitNode], sandbox: SandboxClient, tmp_path: Path
-) -> None:
+) -> Iterator[World]:
+    """A world at the first node."""
+    yield from opened(World(cluster[0].vhost("cluster"), sandbox, tmp_path))
+
+
+def test_leader_of_the_lane_queues_killed(clustered: World, cluster: list[RabbitNode]) -> None:
     """A standby at another node goes on at once; the owner comes back by the broker URL."""
     first, second, _ = cluster
-    world = World(first.vhost("cluster"), sandbox, tmp_path)
+    world = clustered
     desk = world.desk("cluster", "kuna", FAST)
     world.worker_url = ";".join(
         world.url.replace(str(first.port), str(node.port)) for node in cluster
@@ -134,7 +141,6 @@ def test_leader_of_the_lane_queues_killed(
     world.url = world.url.replace(str(first.port), str(second.port))
     world.worker_url = world.url
     w2 = world.worker("w2").start(ready="worker_ready")
-    world.audit()
     for _ in range(16):
         world.send(desk, world.seed(desk, 10))
     leader = second.manage("GET", "queues/cluster/cancel.cluster.routine")["leader"]
@@ -149,7 +155,6 @@ def test_leader_of_the_lane_queues_killed(
     w2.stop()
     world.send(desk, world.seed(desk, 1))
     world.hear_all(30)
-    world.close()
 
     found = world.check()
     assert killed is first

@@ -76,7 +76,7 @@ def test_two_workers_of_one_name(world: World) -> None:
 def test_every_queue_is_durable_or_exclusive(
     world: World, rabbit: RabbitNode, tmp_path: Path
 ) -> None:
-    """RabbitMQ 4.3 refuses others: a worker's, Flower's, a watcher's, or for an answer."""
+    """RabbitMQ 4.3.0 refuses others: a worker's, Flower's, a watcher's, or for an answer."""
     pytest.importorskip("flower")
     world.desk("queues", "kuna")
     world.worker().start(ready="lane_owned")

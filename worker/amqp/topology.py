@@ -163,9 +163,7 @@ def dead_queue() -> Queue:
     A job whose workers die here, too, goes to `cancel.rejected` without an outcome.
     """
     arguments = _DURABLE_JOBS | {"x-dead-letter-exchange": REJECTED}
-    return Queue(
-        DEAD, DEAD_EXCHANGE, queue_arguments=arguments, consumer_arguments=_MAY_HOLD
-    )
+    return Queue(DEAD, DEAD_EXCHANGE, queue_arguments=arguments, consumer_arguments=_MAY_HOLD)
 
 
 def rejected_queue(embedded: bool) -> Queue:

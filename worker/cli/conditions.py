@@ -36,7 +36,7 @@ def ask_workers(
     try:
         with connection.channel() as channel:
             # By name within the rights that asking takes; the broker deletes it with the
-            # connection, and RabbitMQ 4.3 allows no other queue that is not durable.
+            # connection, and RabbitMQ 4.3.0 allows no other queue that is not durable.
             queue = Queue(
                 f"{uuid4()}.reply.{_QUESTIONS}", durable=False, exclusive=True, auto_delete=True
             )(channel)
