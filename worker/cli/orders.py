@@ -53,7 +53,7 @@ def orders(
             of = {"account": name, "orders": len(one.orders), "unread": list(one.unread)}
             output.emit(of)
     elif as_csv:
-        output.raw(_csv(rows))
+        output.raw([_csv(rows)])
     else:
         _show(rows, output)
     _end(resting, output, quiet=as_json or as_csv)

@@ -81,10 +81,6 @@ class Output:
         """Print a line for people."""
         _written(lambda: self.console.print(Text(printable(text), style)))
 
-    def raw(self, text: str) -> None:
-        """Print a text as it is, for programs."""
-        _written(lambda: print(text, end="", flush=True))  # noqa: T201
-
     def note(self, text: str) -> None:
         """Print a line on standard error, apart from the answer."""
         self.aside.print(Text(f"cancel-worker: {printable(text)}"))
