@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import against, latency, load, pace, report
+from tests.bench import against, latency, load, pace, report, scopes
 from tests.bench.bounds import Limits
 from tests.bench.calm import Case, Measured, measure, told
 from tests.bench.stage import Market
@@ -57,6 +57,9 @@ CASES: dict[str, Case] = {
     "merge-kill-3000": partial(pace.merge, ids=3000, kill=True),
     "merge-kill-3000-record": partial(pace.merge, ids=3000, kill=True, old_rows=5000),
     "many-merge": partial(load.many_merge, accounts=40, ids=200),
+    "scope-1000": partial(scopes.kill, ids=1000),
+    "scope-many": partial(scopes.many, accounts=40, ids=200),
+    "scope-placed": partial(scopes.placed_meanwhile, ids=200),
     "binance-1000": partial(pace.elsewhere, market=BINANCE, limits=BINANCE_LIMITS, ids=1000),
     "bybit-1000": partial(pace.elsewhere, market=BYBIT, limits=BYBIT_LIMITS, ids=1000),
     "okx-1000": partial(pace.elsewhere, market=OKX, limits=OKX_LIMITS, ids=1000),
@@ -76,6 +79,7 @@ QUICK: dict[str, Case] = {
     "memory-1": partial(load.memory, ids=10_000, per_job=1, most_kib=2.0),
     "merge-kill-200-record": partial(pace.merge, ids=200, kill=True, old_rows=500),
     "many-merge": partial(load.many_merge, accounts=10, ids=40),
+    "scope-200": partial(scopes.kill, ids=200),
 }
 
 

@@ -118,6 +118,20 @@ class Stage:
         finally:
             outcomes.close()
 
+    @contextmanager
+    def reports(self) -> Iterator[Outcomes]:
+        """Listen to what is reported of the jobs."""
+        reports = Outcomes(self.url, exchange="cancel.reports")
+        try:
+            yield reports
+        finally:
+            reports.close()
+
+    def resting(self, account: str, market: Market = COINW) -> int:
+        """Return how many orders are open on the account's book."""
+        book = self.box.book(venue=market.venue, api_key=f"key-{account}")
+        return sum(order.state == "open" for order in book)
+
     def requests(self, account: str) -> list[VenueRequest]:
         """Return the account's venue requests, in the order of their arrival."""
         key = f"key-{account}"

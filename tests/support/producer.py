@@ -47,16 +47,14 @@ def send(
 
 
 class Outcomes:
-    """A queue bound to `cancel.outcomes`, and all that arrived in it."""
+    """A queue bound to `cancel.outcomes`, or to the reports, and all that arrived in it."""
 
-    def __init__(self, url: str, key: str = "#") -> None:
+    def __init__(self, url: str, key: str = "#", exchange: str = "cancel.outcomes") -> None:
         self._connection = connect(url)
         self._channel = self._connection.channel()
-        self._channel.exchange_declare(
-            "cancel.outcomes", "topic", durable=True, auto_delete=False
-        )
+        self._channel.exchange_declare(exchange, "topic", durable=True, auto_delete=False)
         name, *_ = self._channel.queue_declare(exclusive=True)
-        self._channel.queue_bind(name, "cancel.outcomes", key)
+        self._channel.queue_bind(name, exchange, key)
         self.messages: list[Any] = []
         self.found: list[dict[str, Any]] = []
         self._channel.basic_consume(name, callback=self._take, no_ack=True)

@@ -1,0 +1,132 @@
+"""Cases of kills that name no ids: how long until what rests is canceled, and proven gone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from tests.bench.bounds import RTT_S, burst_s
+from tests.bench.figure import Figure, Findings, throttled
+from tests.bench.producers import Post, flood
+from tests.bench.stage import COINW, Stage, time_to_cancel_s
+from tests.support.producer import Outcomes
+
+_PATIENCE_S = 120.0
+#: So long a kill keeps the account clean, in seconds: the default.
+_HOLD_S = 5.0
+#: Orders that another program places meanwhile, a second.
+_PLACED_PER_S = 20
+
+
+def kill(stage: Stage, ids: int) -> Findings:
+    """A kill of all orders of a symbol, so many of them open, where no cancel-all is used."""
+    case = f"scope-{ids}"
+    stage.orders(case, ids)
+    with stage.worker([case]), stage.reports() as reports:
+        told = _killed(stage, reports, [case])
+        requests = stage.requests(case)
+    return Findings(
+        [
+            Figure(case=case, name="time to cancel", value=time_to_cancel_s(requests), unit="s",
+                   bound=burst_s(ids) + RTT_S, must=1.10,
+                   note="bound: the burst's, and the listing's round trip"),
+            throttled(case, stage.throttled([case])),
+            Figure(case=case, name="until the account is proven empty", unit="s",
+                   value=told["at"] - requests[0].received_s,
+                   note=f"reported {told['results']}; held for {_HOLD_S:.0f} s"),
+            *_truth(case, stage, [case], told["results"]),
+        ]
+    )  # fmt: skip
+
+
+def many(stage: Stage, accounts: int, ids: int) -> Findings:
+    """The same of so many accounts at once, through one worker."""
+    names = [f"scope-{number}" for number in range(accounts)]
+    for name in names:
+        stage.orders(name, ids)
+    with stage.worker(names), stage.reports() as reports:
+        told = _killed(stage, reports, names)
+        requests = sorted(stage.box.requests(), key=lambda request: request.received_s)
+    case = f"scope-{accounts}x{ids}"
+    return Findings(
+        [
+            Figure(case=case, name="time to cancel, all accounts", unit="s",
+                   value=time_to_cancel_s(requests), bound=burst_s(ids) + RTT_S, must=1.3,
+                   note="bound: of one account"),
+            throttled(case, stage.throttled(names)),
+            Figure(case=case, name="until all are proven empty", unit="s",
+                   value=told["at"] - requests[0].received_s,
+                   note=f"reported {told['results']}"),
+            *_truth(case, stage, names, told["results"]),
+        ]
+    )  # fmt: skip
+
+
+def placed_meanwhile(stage: Stage, ids: int) -> Findings:
+    """A kill while another program goes on placing orders, for as long as the kill holds."""
+    case = f"scope-placed-{ids}"
+    stage.orders(case, ids)
+    with stage.worker([case]), stage.reports() as reports, _placing(stage, case) as placed:
+        told = _killed(stage, reports, [case])
+    return Findings(
+        [
+            Figure(case=case, name="orders placed meanwhile", value=len(placed), unit="ids",
+                   note=f"reported {told['results']}, "
+                   f"{told['at'] - told['began']:.2f} s after the job"),
+            *_truth(case, stage, [case], told["results"]),
+        ]
+    )  # fmt: skip
+
+
+def _killed(stage: Stage, reports: Outcomes, names: Sequence[str]) -> dict[str, Any]:
+    """Kill what rests at the accounts; return what is reported, and when the last one came."""
+    began = time.monotonic()
+    flood(stage.url, [_scope_job(name) for name in names])
+    with suppress(AssertionError):  # what is missing is told as a figure
+        reports.wait(len(names), _PATIENCE_S)
+    results: dict[str, int] = {}
+    for report in reports.found:
+        results[report["result"]] = results.get(report["result"], 0) + 1
+    return {"began": began, "at": time.monotonic(), "results": results}
+
+
+def _scope_job(account: str) -> Post:
+    scope = {"symbols": [COINW.symbol]}
+    job = {"job_id": f"{account}-kill", "account": account, "scope": scope, "hold_s": _HOLD_S}
+    return f"kill.{account}", job
+
+
+def _truth(
+    case: str, stage: Stage, names: Sequence[str], results: dict[str, int]
+) -> list[Figure]:
+    """Say how many accounts were not proven empty, and what rests though they were."""
+    unproven = len(names) - results.get("empty", 0)
+    rests = sum(map(stage.resting, names)) if not unproven else 0
+    return [
+        Figure(case=case, name="accounts not proven empty", value=unproven, unit="jobs"),
+        Figure(case=case, name="orders that rest where all is said to be empty", value=rests,
+               unit="ids", must=0),
+    ]  # fmt: skip
+
+
+@contextmanager
+def _placing(stage: Stage, account: str) -> Iterator[list[str]]:
+    """Place orders beside the kill until its hold is over."""
+    placed: list[str] = []
+    over = threading.Event()
+
+    def place() -> None:
+        until = time.monotonic() + _HOLD_S
+        while time.monotonic() < until and not over.wait(1 / _PLACED_PER_S):
+            placed.extend(stage.orders(account, 1))
+
+    thread = threading.Thread(target=place)
+    thread.start()
+    try:
+        yield placed
+    finally:
+        over.set()
+        thread.join()
