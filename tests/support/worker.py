@@ -50,8 +50,10 @@ class WorkerProcess:
         *,
         name: str = "w1",
         args: Sequence[str] = (),
+        folder: Path = ROOT,
     ) -> None:
         self.log = log
+        self._folder = folder
         self._command = [sys.executable, "-m", "celery", "-A", "worker", "worker"]
         self._command += ["-n", f"{name}@%h", *args]
         self._env = {**os.environ, **env, "CELERY_BROKER_URL": broker_url, "CANCEL_LOG": "json"}
@@ -64,7 +66,7 @@ class WorkerProcess:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as out, self.log.with_suffix(".err").open("ab") as err:
             self.process = subprocess.Popen(
-                self._command, env=self._env, cwd=ROOT, stdout=out, stderr=err
+                self._command, env=self._env, cwd=self._folder, stdout=out, stderr=err
             )
         give_up = time.monotonic() + timeout_s
         while ready and time.monotonic() < give_up:

@@ -48,7 +48,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(seconds=START_S)
 ACCOUNT = "desk"
 TIMEOUT_S = 5.0
 MOST_EVENTS = 40_000
-_FAKES: dict[str, type[Fake]] = {"coinw": Coinw, "ztdx": Ztdx, "kuna": Kuna}
+FAKES: dict[str, type[Fake]] = {"coinw": Coinw, "ztdx": Ztdx, "kuna": Kuna}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class Play:
         self.rng = Random(world.seed)
         self.venue = parts.venue or all_venues()[world.venue]
         self.book = Book(world, START_S, self.agenda.at)
-        kind = parts.fake or _FAKES[world.venue]
+        kind = parts.fake or FAKES[world.venue]
         self.fake = kind(world, self.book, Random(world.seed + 1))
         self.account = Account(
             name=ACCOUNT,
@@ -186,7 +186,7 @@ class Play:
             "job_id": plan.job_id,
             "account": ACCOUNT,
             "deadline": rfc_3339(_wall(now + plan.deadline_s)),
-            "orders": [_order_json(ask) for ask in plan.asks],
+            "orders": [order_json(ask) for ask in plan.asks],
         }
         self._deliver(plan, message, None, repeats)
 
@@ -361,7 +361,7 @@ def _wall(now: float) -> datetime:
     return EPOCH + timedelta(seconds=now)
 
 
-def _order_json(ask: Ask) -> dict[str, str]:
+def order_json(ask: Ask) -> dict[str, str]:
     said = {"kind": ask.kind, "ord_type": ask.ord_type, "symbol": ask.symbol}
     return {"id": ask.id, **{name: word for name, word in said.items() if word}}
 
