@@ -290,13 +290,13 @@ def _of_list(batch: Batch, data: Mapping[str, Any]) -> Answers:
 def _listed(batch: Batch, row: Mapping[str, Any]) -> OpenOrder:
     """Return an open order; of one whose type is not told, all that its list may show."""
     said = _of_row(row)
-    types = {said.ord_type} if said.ord_type in ROW_TYPES.values() else None
-    if "stopOrders" in batch.route.path:
-        types = {*STOPS}
+    types = batch.route.ord_types
+    if said.ord_type and "stopOrders" not in batch.route.path:
+        types = frozenset({said.ord_type})
     return OpenOrder(
         id=str(row["id"]),
         symbol=str(row["symbol"]),
-        ord_types=frozenset(types or batch.route.ord_types),
+        ord_types=types,
         side={"buy": Side.BUY, "sell": Side.SELL}.get(str(row.get("side"))),
         client_id=str(row.get("clientOid") or ""),
         state=said.state,
