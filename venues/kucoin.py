@@ -40,13 +40,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from venues.base import NOTHING_CHOSEN, Answer, Answers, Batch, Cost, HttpReply, HttpRequest
+from venues.base import Answer, Answers, Batch, Cost, HttpReply, HttpRequest
 from venues.base import OpenOrder, Option, Quiet, Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential, Part
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
 API = "/api/v1"
 OK = "200000"
+HEADERS = {"Content-Type": "application/json"}
 QUOTAS = ("account", "address")
 BOTH_KINDS = frozenset(IdKind)
 PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY})
@@ -178,20 +179,16 @@ class KuCoin(Venue):
         "done": OrdStatus.FILLED,
     }
 
-    def __init__(self, chosen: Mapping[str, str] = NOTHING_CHOSEN) -> None:
-        super().__init__(chosen)
-        self._headers = {"Content-Type": "application/json"}
-
     def build(self, batch: Batch) -> HttpRequest:
         """Put a batch into a JSON body, a single id into the path, all else into the query."""
         route = batch.route
         if route.max_ids > 1 and route.purpose is Purpose.CANCEL:
             body = json.dumps(_named(batch), separators=(",", ":")).encode()
-            return HttpRequest("DELETE", route.path, body, self._headers)
+            return HttpRequest("DELETE", route.path, body, HEADERS)
         if route.only_open:
             status = "" if "stopOrders" in route.path else "status=active&"
             target = f"{route.path}?{status}currentPage=1&pageSize={ROWS}"
-            return HttpRequest("GET", target, headers=self._headers)
+            return HttpRequest("GET", target, headers=HEADERS)
         (ref,) = batch.refs
         # The query is signed as it is: shapes of ids and symbols need no escapes.
         target = route.path.replace("{id}", ref.id)
@@ -199,7 +196,7 @@ class KuCoin(Venue):
             target += f"?symbol={ref.symbol}"
         elif route.name == "order_client":
             target += f"?clientOid={ref.id}"
-        return HttpRequest(route.method, target, headers=self._headers)
+        return HttpRequest(route.method, target, headers=HEADERS)
 
     def sign(self, request: HttpRequest, credential: Credential, now_ms: int) -> HttpRequest:
         """Sign time, method, target and body, and the passphrase: Base64 of HMAC-SHA256."""
