@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -232,7 +233,8 @@ def test_celery_is_imported_only_by_what_it_runs() -> None:
 def test_no_module_outside_names_a_venue(module: str) -> None:
     text = _modules()[module].read_text(encoding="utf-8").lower()
 
-    assert not [name for name in all_venues() if name in text]
+    # "Gate" is a part of other words, as of "aggregate".
+    assert not [name for name in all_venues() if re.search(rf"(?<![a-z]){name}(?![a-z])", text)]
 
 
 def test_importing_any_module_reads_and_starts_nothing(tmp_path: Path) -> None:
