@@ -89,12 +89,8 @@ KINDS: Mapping[str, World] = {
         record_lag_s=2.0,
         rtt_s=0.3,
     ),
-    "7 a record that demands a symbol": _at(
-        "coinw",
-        _coinw(1, Change(-90.0, "fill", QUANTITY)),
-        record_rows=900,
-        page_cap=20,
-        instrument_demanded=True,
+    "7 lists of another form": _at(
+        "coinw", _coinw(1, Change(-5.0, "cancel")), empty="missing", instrument_demanded=True
     ),
     "8 words in another spelling": _at("kuna", _ztdx(), words="upper"),
     "9 cancels that take their time": _at(
