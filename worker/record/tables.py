@@ -100,6 +100,7 @@ REPORTS = Table(
     Column("left_out", JSON, nullable=False),
     *(Column(name, String, nullable=False) for name in ("requested_by", "sent_by", "reason")),
     Column("tags", JSON, nullable=False),
+    Column("unknown_fields", JSON, nullable=False),
     Column("number", BigInteger),
 )
 

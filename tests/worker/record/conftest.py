@@ -79,6 +79,7 @@ def report(job_id: str = "job-1", **changes: Any) -> dict[str, Any]:
         "sent_by": "risk",
         "reason": "max loss reached",
         "tags": {"desk": "7"},
+        "unknown_fields": ["dedline"],
     } | changes
 
 

@@ -13,7 +13,7 @@ def upgrade() -> None:
     """Make the table and add the column; of what was recorded before, nothing is known."""
     op.add_column("outcomes", sa.Column("found_by", sa.String))
     words = ("venue", "account", "priority", "result", "requested_by", "sent_by", "reason")
-    lists = ("counts", "proof", "resting", "unread", "left_out", "tags")
+    lists = ("counts", "proof", "resting", "unread", "left_out", "tags", "unknown_fields")
     moment = sa.DateTime(timezone=True)
     op.create_table(
         "reports",
