@@ -17,7 +17,7 @@ demo: setup ## the main job on this machine: sandbox venues, a worker, a table o
 	@$(PYTHON) -m examples.demo
 
 test: setup system ## every test, against RabbitMQ, which the tests start themselves
-	@$(PYTHON) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(PYTHON) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types
 	@$(PYTHON) -m ruff format --check .

@@ -27,12 +27,12 @@ from worker.pacing.pace import NEVER, Pace
 from worker.pacing.shared import SharedPace
 
 #: Seeds of an ordinary run; `python -m tests.simulation --seeds 10000` runs more.
-SEEDS = 2000
+SEEDS = 800
 SEEDS_A_TEST = 200
 #: Seeds of many lanes at one address, each with some 300 requests.
 CROWDS = 40
 #: Seeds at each venue that counts more than requests.
-SEEDS_APART = 600
+SEEDS_APART = 200
 #: A spoiled part is noticed within so many seeds.
 SEEDS_TO_NOTICE = 200
 
