@@ -34,13 +34,6 @@ def worker(
         yield process
 
 
-@pytest.fixture
-def outcomes(rabbit: RabbitNode, worker: WorkerProcess) -> Iterator[Outcomes]:
-    reader = Outcomes(rabbit.url, "*.*.*")
-    yield reader
-    reader.close()
-
-
 def seed(sandbox: SandboxClient, product: str, number: int, **fields: Any) -> str:
     given = {"symbol": "BTCUSDT"} | fields
     return venues.seed(sandbox, "binance", product, str(number), **given)

@@ -33,13 +33,6 @@ def worker(
         yield process
 
 
-@pytest.fixture
-def outcomes(rabbit: RabbitNode, worker: WorkerProcess) -> Iterator[Outcomes]:
-    reader = Outcomes(rabbit.url, "*.*.*")
-    yield reader
-    reader.close()
-
-
 def seed(sandbox: SandboxClient, category: str, number: int, **fields: Any) -> str:
     spot = category == "spot"
     order_id = str(10**18 + number) if spot else f"c6f055d9-7f21-4079-913d-{number:012x}"

@@ -54,13 +54,6 @@ def worker(
         yield process
 
 
-@pytest.fixture
-def outcomes(rabbit: RabbitNode, worker: WorkerProcess) -> Iterator[Outcomes]:
-    reader = Outcomes(rabbit.url, "*.*.*")
-    yield reader
-    reader.close()
-
-
 def seed(sandbox: SandboxClient, venue: str, states: dict[str, str], **fields: Any) -> None:
     key, symbol = PLANTED[0] + venue, "BTC" if venue == "coinw" else "BTCUSDT"
     sandbox.seed(

@@ -36,13 +36,6 @@ def worker(
         yield process
 
 
-@pytest.fixture
-def outcomes(rabbit: RabbitNode, worker: WorkerProcess) -> Iterator[Outcomes]:
-    reader = Outcomes(rabbit.url, "*.*.*")
-    yield reader
-    reader.close()
-
-
 def seed(sandbox: SandboxClient, account: str, number: int, **fields: Any) -> str:
     order_id = str(680_800_019_749_900_000 + number)
     return venues.seed(sandbox, "okx", account, order_id, **{"symbol": SWAP} | fields)

@@ -14,7 +14,7 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | first page of a record   | others who read it (****)      | their next page     | 1 s     |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
 | kill's cancel, not full  | kills that keep coming         | it is full          | 20 ms   |
-| kill's last few, alone   | kills that keep coming         | 100 ms without one  | 100 ms  |
+| kill's last few, alone   | kills that keep coming         | more are here       | 100 ms  |
 
 A kill's cancel that is not full waits where one left less than 100 ms ago, or its job is one
 of several small ones; never for others of its own job. A confirmation is a look-up after a
@@ -42,6 +42,7 @@ requests, without it (`tests/simulation/test_rehearsal.py`):
 | lanes that have just begun              | `python -m tests.bench --only 40x500`, as it is  |
 |                                         | worth something only on real processors          |
 | a kill's cancel that is not full        | a kill as 3,000 jobs of one id                   |
+| a kill's last few, before they go alone | none; `tests/worker/lane/test_lane.py`           |
 """
 
 from __future__ import annotations
@@ -232,6 +233,10 @@ class Holds:
             return -NEVER
         self.streams_until = head.since + STREAM_S
         return self.streams_until
+
+    def last_few_until(self, head: Entry) -> float:
+        """Return until when the last ids of a kill wait for more before each goes alone."""
+        return head.since + STREAM_GAP_S
 
     def _streams(self, group: Group, head: Entry) -> bool:
         """Say whether more kills may come in a moment: small jobs do, and one left just now.

@@ -38,7 +38,7 @@ from worker.lane.entry import (
     stated,
 )
 from worker.lane.groups import Groups
-from worker.lane.holds import STREAM_GAP_S, Holds, Load, PriorityKey, on_grid, priority
+from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
 from worker.lane.list_all import WholeLists
 from worker.lane.scopes import ScopeRun
 from worker.lane.standing import Pause, Standing
@@ -657,7 +657,7 @@ class Lane:
     def _alone_at(self, group: Group, now: float) -> float:
         """Return when a kill that finds no token for many goes on with one id, by its route.
 
-        That are its first, so that it begins, and its last few, once no more come. NEVER: not.
+        Those are its first, so that it begins, and its last few. NEVER: it does not.
         """
         head = group.head()
         if head is None or not head.kill or is_lookup(group.route):
@@ -672,7 +672,7 @@ class Lane:
         if begins:
             return now
         all_leave_at = self._tokens.spare_at(alone, group.size - 1, now)
-        return max(now, head.since + STREAM_GAP_S) if all_leave_at <= now else NEVER
+        return max(now, self._holds.last_few_until(head)) if all_leave_at <= now else NEVER
 
     def _fill(self, departure: _Departure, now: float) -> Sending:
         group = departure.group

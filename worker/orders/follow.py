@@ -394,9 +394,11 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
         unknown = progress._replace(passed_over=True, misses=0, disowned=disowned)
         if unknown.searched and disowned:
             return _gone(unknown, asked)
-        if progress.ord_type in asked.route.unproven_for and progress.tried < TRIES_A_ROUTE:
-            # The route may not reach an order of its type: the next one is not waited with.
-            return NextStep(_by_the_next_route(unknown, "unknown_order"))
+        other = _by_the_next_route(unknown, "unknown_order")
+        is_first = progress.tried < TRIES_A_ROUTE
+        may_be_missed = is_first and progress.ord_type in asked.route.unproven_for
+        if may_be_missed and next_route(other, asked.venue) is not asked.route:
+            return NextStep(other)  # nothing is gained by waiting with one that may reach it
         return _to_lookup(unknown, asked.ended, asked.venue)
     looked_up = doubted(progress, said.reason or "in_doubt", asked.ended, asked.venue)
     if said.reason == "not_named":

@@ -31,6 +31,8 @@ from worker.lane.holds import (
     GATHER_S,
     LATE_S,
     SLOW_GATHER_S,
+    STREAM_GAP_S,
+    STREAM_S,
     YIELD_S,
     Demand,
     Load,
@@ -57,6 +59,7 @@ COINW = CoinW()
 ROUTES = {route.name: route for route in COINW.routes}
 #: Ids of some requests; `Plain` takes eight at once.
 MANY = range(80)
+FULL = 8
 GAP_S = 0.1
 
 
@@ -272,6 +275,44 @@ def test_a_kill_waits_for_nobody() -> None:
     under_way, _ = under_way_and_beginning(busy_at(5.0), kill=True)
 
     assert leaves(under_way, 5.0)
+
+
+def kills(lane: Lane, count: int, now: float, *, per_job: int = 1) -> None:
+    """Have so many ids come now, in kills of so many each."""
+    first = len(lane.entries())
+    for at in range(first, first + count, per_job):
+        lane.add(Task(kill=True), orders(*range(at, at + per_job)), now)
+
+
+@pytest.mark.parametrize("more", [0, 6])
+def test_what_is_left_over_of_small_kills_waits_a_moment_for_more(more: int) -> None:
+    lane = lane_of(FAST)
+    kills(lane, FULL + 2, 5.0)
+    assert len(leaves(lane, 5.0).batch.refs) == FULL
+
+    assert lane.next(5.0) is None
+    assert lane.next_at(5.0) == 5.0 + STREAM_S
+    kills(lane, more, 5.0)
+    assert len(leaves(lane, 5.0 if more else 5.0 + STREAM_S).batch.refs) == 2 + more
+
+
+def test_what_is_left_over_of_one_kill_waits_for_nobody() -> None:
+    lane = lane_of(FAST)
+    kills(lane, FULL + 2, 5.0, per_job=FULL + 2)
+
+    assert [len(leaves(lane, 5.0).batch.refs) for _ in range(2)] == [FULL, 2]
+
+
+@pytest.mark.parametrize(("after_s", "waits_s"), [(0.05, STREAM_S), (STREAM_GAP_S, 0.0)])
+def test_a_kill_that_comes_soon_after_another_waits_a_moment(
+    after_s: float, waits_s: float
+) -> None:
+    lane = lane_of(FAST)
+    kills(lane, 1, 5.0)
+    leaves(lane, 5.0)
+    kills(lane, 1, 5.0 + after_s)
+
+    assert lane.next_at(5.0 + after_s) == pytest.approx(5.0 + after_s + waits_s)
 
 
 def test_a_request_that_is_not_full_waits_for_nobody() -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
 from venues.base import Page, Route, Venue, Verdict
 from venues.coinw import CoinW
+from venues.kucoin import KuCoin
 from venues.words import (
     CancelStatus,
     Evidence,
@@ -974,6 +975,14 @@ def test_a_trigger_order_that_the_single_cancel_does_not_know_goes_in_a_batch_at
     assert unknown == NextStep(untyped)
     assert (untyped.phase, next_route(untyped, venue).name) == (Phase.CANCEL, "cancel_untyped")
     assert again(step(untyped, venue, ACCEPTED)).phase is not Phase.CANCEL
+
+
+def test_what_the_only_cancel_does_not_know_is_looked_for_and_not_canceled_again() -> None:
+    venue, stop = KuCoin(), OrderRef("stop-1", IdKind.CLIENT, "XBTUSDTM", OrdType.TRIGGER)
+    unknown = again(step(new_progress(stop), venue, Judgement(Verdict.UNKNOWN_ORDER)))
+
+    assert stop.ord_type in next_route(new_progress(stop), venue).unproven_for
+    assert next_route(unknown, venue).purpose is Purpose.LOOKUP
 
 
 DEMANDED = Judgement(Verdict.SYMBOL_DEMANDED, reason="bad_request")

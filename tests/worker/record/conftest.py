@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.support.need import need
 from tests.support.postgres import MISSING, PostgresServer, installed
 from tests.support.producer import connect
 from worker.record.migrate import migrate
+from worker.record.read import Row
 from worker.record.store import Store
 
 
@@ -136,3 +139,24 @@ def store(empty_url: str) -> Iterator[Store]:
     migrate(opened)
     yield opened
     opened.close()
+
+
+def write_at_once(store: Store, rows: Sequence[Row], each: int) -> None:
+    """Have four writers record the same rows at once, `each` at a time, in orders of their own.
+
+    Raises:
+        BaseException: the first that a writer raised.
+    """
+    url = store.engine.url.render_as_string(hide_password=False)
+
+    def write(seed: int) -> None:
+        mixed = random.Random(seed).sample(rows, len(rows))
+        other = Store(url)
+        try:
+            for first in range(0, len(rows), each):
+                other.write(mixed[first : first + each])
+        finally:
+            other.close()
+
+    with ThreadPoolExecutor(4) as writers:
+        list(writers.map(write, range(4)))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
-from tests.worker.record.conftest import outcome, report
+from tests.worker.record.conftest import outcome, report, write_at_once
 from worker.record import journal
 from worker.record.chain import Check, check
 from worker.record.migrate import config, migrate
@@ -178,25 +176,9 @@ def test_a_number_that_is_none_does_not_look_like_tampering(store: Store) -> Non
 
 def test_writers_at_once_do_not_fork_the_chain(store: Store) -> None:
     rows = [row(outcome(str(n))) for n in range(400)]
-    errors: list[BaseException] = []
 
-    def write(seed: int) -> None:
-        mixed = random.Random(seed).sample(rows, len(rows))
-        other = Store(store.engine.url.render_as_string(hide_password=False))
-        try:
-            for first in range(0, 400, 20):
-                other.write(mixed[first : first + 20])
-        except BaseException as error:  # noqa: BLE001 - the test tells it
-            errors.append(error)
-        other.close()
+    write_at_once(store, rows, 20)
 
-    threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert errors == []
     assert (verified(store).rows, verified(store).fault, misfit(store)) == (400, "", "")
 
 
