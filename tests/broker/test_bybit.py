@@ -14,12 +14,13 @@ from tests.support.venues import is_as_told, sandbox_of, told, worker_of
 from tests.support.worker import WorkerProcess
 from venues.sandbox.client import SandboxClient
 
-CATEGORIES = ("linear", "spot")
+#: Accounts by their category; their names are no other test's.
+CATEGORIES = {"bybit-linear": "linear", "bybit-spot": "spot"}
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxClient]:
-    with sandbox_of("bybit", CATEGORIES) as client:
+    with sandbox_of("bybit", list(CATEGORIES)) as client:
         yield client
 
 
@@ -27,7 +28,7 @@ def sandbox() -> Iterator[SandboxClient]:
 def worker(
     rabbit: RabbitNode, sandbox: SandboxClient, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
-    accounts = {each: [f'options.category = "{each}"'] for each in CATEGORIES}
+    accounts = {each: [f'options.category = "{of}"'] for each, of in CATEGORIES.items()}
     folder = tmp_path_factory.mktemp("bybit")
     with worker_of(rabbit, sandbox, "bybit", accounts, folder) as process:
         yield process
@@ -37,7 +38,7 @@ def seed(sandbox: SandboxClient, category: str, number: int, **fields: Any) -> s
     spot = category == "spot"
     order_id = str(10**18 + number) if spot else f"c6f055d9-7f21-4079-913d-{number:012x}"
     given = {"symbol": "BTCUSDT"} | fields
-    return venues.seed(sandbox, "bybit", category, order_id, **given)
+    return venues.seed(sandbox, "bybit", f"bybit-{category}", order_id, **given)
 
 
 def test_each_id_of_derivatives_ends_as_the_book_says(
@@ -57,9 +58,9 @@ def test_each_id_of_derivatives_ends_as_the_book_says(
         {"id": "desk-1_a", "kind": "client_order_id"},
         {"id": absent, "kind": "venue_order_id"},
     ]
-    job = {"job_id": "derivatives", "account": "linear", "symbol": "BTCUSDT"}
+    job = {"job_id": "derivatives", "account": "bybit-linear", "symbol": "BTCUSDT"}
 
-    send(rabbit.url, [("routine.linear", job | {"orders": orders})])
+    send(rabbit.url, [("routine.bybit-linear", job | {"orders": orders})])
     found = told(outcomes.wait(len(orders), timeout_s=60))
 
     assert [found[each][0] for each in plain] == [
@@ -67,7 +68,7 @@ def test_each_id_of_derivatives_ends_as_the_book_says(
     ]
     assert {found[each][0] for each in (*others, stop, "desk-1_a")} == {"canceled"}
     assert found[absent][0] == "not_found"
-    assert is_as_told(sandbox, "linear")
+    assert is_as_told(sandbox, "bybit-linear")
 
 
 def test_each_id_of_spot_ends_as_the_book_says_whatever_its_kind(
@@ -87,14 +88,14 @@ def test_each_id_of_spot_ends_as_the_book_says_whatever_its_kind(
         {"id": stop, "ord_type": "trigger"},
         *untyped,
     ]
-    job = {"job_id": "spot", "account": "spot", "symbol": "BTCUSDT"}
+    job = {"job_id": "spot", "account": "bybit-spot", "symbol": "BTCUSDT"}
 
-    send(rabbit.url, [("kill.spot", job | {"orders": orders})])
+    send(rabbit.url, [("kill.bybit-spot", job | {"orders": orders})])
     found = told(outcomes.wait(len(orders), timeout_s=60))
 
     assert [found[each][0] for each in plain] == ["canceled", "filled"]
     assert {found[each][0] for each in (tpsl, stop, *untyped)} == {"canceled"}
-    assert is_as_told(sandbox, "spot")
+    assert is_as_told(sandbox, "bybit-spot")
 
 
 def test_no_order_is_told_as_gone_while_a_batch_or_a_read_is_silent(
@@ -116,14 +117,14 @@ def test_no_order_is_told_as_gone_while_a_batch_or_a_read_is_silent(
     named = [{"id": each, "kind": "venue_order_id"} for each in ids]
     sandbox.fault("reset_after_effect", venue="bybit", path_contains="cancel-batch")
     absent = {"id": "c6f055d9-7f21-4079-913d-fffffffffffe", "kind": "venue_order_id"}
-    job = {"job_id": "silent", "account": "linear", "symbol": "BTCUSDT"}
+    job = {"job_id": "silent", "account": "bybit-linear", "symbol": "BTCUSDT"}
 
-    send(rabbit.url, [("kill.linear", job | {"orders": [*named, absent]})])
+    send(rabbit.url, [("kill.bybit-linear", job | {"orders": [*named, absent]})])
     found = told(outcomes.wait(9, timeout_s=60))
 
     assert {found[each][0] for each in ids} == {"canceled"}
     assert found[absent["id"]][0] == "unconfirmed"
-    assert is_as_told(sandbox, "linear")
+    assert is_as_told(sandbox, "bybit-linear")
 
 
 def test_nothing_that_was_written_holds_a_secret(worker: WorkerProcess) -> None:

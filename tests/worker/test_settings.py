@@ -144,8 +144,14 @@ def test_a_wrong_part_stops_the_start(
     assert not [value for value in (GOOD | values).values() if value and value in line]
 
 
+#: In every value that is drawn below, and in no word of ours: hypothesis also draws the words
+#: that it finds in the code, which an account may well show.
+MARK = "~7q~"
+text = st.text(st.characters(codec="ascii"), min_size=4)
+
+
 @settings(derandomize=True, deadline=None, database=None)
-@given(st.sampled_from(sorted(GOOD)), st.text(st.characters(codec="ascii"), min_size=12))
+@given(st.sampled_from(sorted(GOOD)), st.tuples(text, text).map(MARK.join))
 def test_no_value_of_any_part_is_ever_told(
     tmp_path_factory: pytest.TempPathFactory, part: str, value: str
 ) -> None:
@@ -153,7 +159,7 @@ def test_no_value_of_any_part_is_ever_told(
     lines = LINES + 'api_passphrase_env = "PASSPHRASE"\n'
     found = read(tmp_path_factory.getbasetemp(), lines, **{part: value})["desk-1"]
 
-    assert value not in repr(found) + str(found)
+    assert MARK not in repr(found) + str(found)
 
 
 def test_two_accounts_of_one_key_stop_the_start(tmp_path: Path) -> None:
