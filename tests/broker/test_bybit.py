@@ -37,7 +37,7 @@ def worker(
 def seed(sandbox: SandboxClient, category: str, number: int, **fields: Any) -> str:
     spot = category == "spot"
     order_id = str(10**18 + number) if spot else f"c6f055d9-7f21-4079-913d-{number:012x}"
-    given = {"symbol": "BTCUSDT"} | fields
+    given = {"symbol": "BTCUSDT", "product": category} | fields
     return venues.seed(sandbox, "bybit", f"bybit-{category}", order_id, **given)
 
 
@@ -68,7 +68,7 @@ def test_each_id_of_derivatives_ends_as_the_book_says(
     ]
     assert {found[each][0] for each in (*others, stop, "desk-1_a")} == {"canceled"}
     assert found[absent][0] == "not_found"
-    assert is_as_told(sandbox, "bybit-linear")
+    assert is_as_told(sandbox, "linear")
 
 
 def test_each_id_of_spot_ends_as_the_book_says_whatever_its_kind(
@@ -95,7 +95,7 @@ def test_each_id_of_spot_ends_as_the_book_says_whatever_its_kind(
 
     assert [found[each][0] for each in plain] == ["canceled", "filled"]
     assert {found[each][0] for each in (tpsl, stop, *untyped)} == {"canceled"}
-    assert is_as_told(sandbox, "bybit-spot")
+    assert is_as_told(sandbox, "spot")
 
 
 def test_no_order_is_told_as_gone_while_a_batch_or_a_read_is_silent(
@@ -124,7 +124,7 @@ def test_no_order_is_told_as_gone_while_a_batch_or_a_read_is_silent(
 
     assert {found[each][0] for each in ids} == {"canceled"}
     assert found[absent["id"]][0] == "unconfirmed"
-    assert is_as_told(sandbox, "bybit-linear")
+    assert is_as_told(sandbox, "linear")
 
 
 def test_nothing_that_was_written_holds_a_secret(worker: WorkerProcess) -> None:

@@ -104,6 +104,19 @@ def test_a_worker_knows_more_jobs_than_it_has_threads(world: World) -> None:
     assert waits_until(world, desk, 0) == 0
 
 
+def test_told_to_stop_it_leaves_the_jobs_that_wait_to_the_broker(world: World) -> None:
+    """To publish each again takes minutes, in which nobody serves the lane."""
+    desk = world.desk("left", "kuna", SLOW)
+    send_each(world, desk, 3000)
+    worker = world.worker("w1").start()
+    assert waits_until(world, desk, 0) == 0
+    code = worker.stop()
+
+    begun = len(world.lines("cancel_retry"))
+    assert (code, begun < 100) == (0, True)
+    assert 3000 - begun <= ready(world, desk) <= 3000
+
+
 def test_beyond_its_bound_the_broker_keeps_the_rest_and_a_kill_gets_in(world: World) -> None:
     desk = world.desk("bounded", "kuna", SLOW)
     send_each(world, desk, 4000)

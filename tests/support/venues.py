@@ -53,7 +53,7 @@ def worker_of(
 
 
 def seed(sandbox: SandboxClient, venue: str, account: str, order_id: str, **fields: Any) -> str:
-    """Put one order on an account's book and return its id; `product` says whose it is."""
+    """Put one order on an account's book and return its id; its product is named as the account."""
     raw = {"venue": venue, "api_key": key_of(account), "id": order_id, "product": account}
     sandbox.seed([raw | fields])
     return order_id
@@ -64,10 +64,10 @@ def told(found: list[Any]) -> dict[str, tuple[str, str]]:
     return {each["id"]: (each["status"], each["reason"]) for each in found}
 
 
-def is_as_told(sandbox: SandboxClient, account: str) -> bool:
+def is_as_told(sandbox: SandboxClient, product: str) -> bool:
     """Say whether no order is open any more, and nobody traded or was throttled."""
     open_ones = [
-        each for each in sandbox.book() if each.state == "open" and each.product == account
+        each for each in sandbox.book() if each.state == "open" and each.product == product
     ]
     throttled = [each for each in sandbox.limits() if each.throttled]
     return not open_ones and not sandbox.incidents() and not throttled

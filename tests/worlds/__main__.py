@@ -51,11 +51,12 @@ def _many(asked: argparse.Namespace) -> int:
         for part in parts:
             tally.merge(part.result())
     took_s = time.monotonic() - started
-    _print_finds(tally, asked.kind)
     print(tally.table())
     print(f"{took_s:.0f} s, {60 * tally.worlds / took_s:.0f} worlds a minute")
     if tally.broken:
         print(f"broken: {', '.join(tally.broken)}")
+    sys.stdout.flush()  # to shrink what was found takes its time
+    _print_finds(tally, asked.kind)
     return 1 if tally.broken else 0
 
 

@@ -31,9 +31,9 @@ from worker.jobs.submit import (
     fresh_ids,
     looks_first,
 )
-from worker.lane.submission import Result, ScopeEnd
+from worker.lane.submission import STOPPING, Result, ScopeEnd
 from worker.orders.forms import expire
-from worker.orders.progress import Cohort, cohorts, new_progress
+from worker.orders.progress import Cohort, cohorts, is_untouched, new_progress
 from worker.orders.retry import (
     SHORTEST_COUNTDOWN_S,
     RetryDecision,
@@ -192,6 +192,14 @@ class JobRun:
                 self.report.counts[before.status] -= 1
         self.report.outcome(outcome, utc_now())
 
+    @property
+    def is_untouched(self) -> bool:
+        """Say whether this worker stops before anything was asked or told of the job."""
+        is_new = self._progress is None and self._found is None and self._report is None
+        return is_new and all(
+            parked.why == STOPPING and is_untouched(parked.progress) for parked in self.left
+        )
+
     def conclude(self) -> None:
         """Decide on what is left, once all ids are back."""
         now = time.monotonic()
@@ -347,6 +355,12 @@ class BundleRun:
             self._conclude(run)
 
     def _conclude(self, run: JobRun) -> None:
+        if run.left and run.is_untouched:
+            # It goes back as its connection closes. To publish 50,000 such jobs again would
+            # take minutes, in which nobody serves their lane.
+            self._end(run)
+            self.kept += 1
+            return
         run.conclude()
         last = run.report.last_posted()
         if last is None:

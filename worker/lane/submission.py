@@ -12,6 +12,8 @@ from worker.orders.retry import Returned
 from worker.pacing.pace import NEVER
 
 _numbers = count(1)
+#: Why a lane gives ids back as its worker ends in order.
+STOPPING = "stopping"
 
 
 class ListProof(NamedTuple):

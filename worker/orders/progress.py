@@ -153,6 +153,15 @@ def new_progress(
     return progress._replace(other_form=OtherForm(other))
 
 
+def is_untouched(progress: OrderProgress) -> bool:
+    """Say whether nothing was asked for an order yet, and no reply showed it."""
+    other = progress.other_form
+    asked = progress.attempts or progress.search != Search() or progress.missing_since
+    learned = progress.seen_open or progress.ord_status or progress.misses
+    alone = other is None or (other.word is None and is_untouched(other.progress))
+    return not asked and not learned and alone
+
+
 def came(progress: OrderProgress, now: float) -> OrderProgress:
     """Return the progress of an id that comes into a lane now, be it for the first time.
 

@@ -16,7 +16,7 @@ from worker.lane.entry import is_lookup
 from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.standing import Condition
-from worker.lane.submission import Result, Results, Submission
+from worker.lane.submission import STOPPING, Result, Results, Submission
 from worker.orders.follow import blame_of, is_served
 from worker.orders.judge import Judgement, hear, hear_list
 from worker.orders.progress import Cohort
@@ -84,7 +84,7 @@ class Driver:
                 if submission.scope is not None:
                     self.lane.add_scope(submission, time.monotonic())
                 if self._stopped:
-                    self.lane.withdraw(submission, "stopping", time.monotonic())
+                    self.lane.withdraw(submission, STOPPING, time.monotonic())
             self._pump()
 
     def withdraw(self, number: int, why: str) -> None:
@@ -111,7 +111,7 @@ class Driver:
         """Send nothing more; the results of ids in flight are still delivered."""
         with self._changed:
             self._stopped = True
-            self.lane.withdraw_all("stopping", time.monotonic())
+            self.lane.withdraw_all(STOPPING, time.monotonic())
             self._pump()
 
     def stats(self) -> LaneStats:
