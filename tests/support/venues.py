@@ -53,7 +53,7 @@ def worker_of(
 
 
 def seed(sandbox: SandboxClient, venue: str, account: str, order_id: str, **fields: Any) -> str:
-    """Put one order on an account's book and return its id; its product is named as the account."""
+    """Put one order on an account's book and return its id. Its product: the account's name."""
     raw = {"venue": venue, "api_key": key_of(account), "id": order_id, "product": account}
     sandbox.seed([raw | fields])
     return order_id
