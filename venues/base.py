@@ -336,6 +336,10 @@ class Venue(ABC):
     #: For how long a list may hide an order that is there. Not documented anywhere; seen for
     #: seconds at several venues: absence must have lasted for so long.
     hidden_s: float = 3.0
+    #: The time of a signature is a number that has to grow from request to request of a key (a
+    #: nonce). So a clock is never set back, and a request that is not answered keeps the next
+    #: one back for so many seconds, lest they overtake each other. 0: neither.
+    in_order_s: float = 0.0
     #: The venue keeps no record of (all) canceled orders: afterwards only somebody who saw an
     #: order before its cancel can know that there was one.
     forgets_canceled: bool = False
@@ -355,7 +359,11 @@ class Venue(ABC):
 
     @abstractmethod
     def sign(self, request: HttpRequest, credential: Credential, now_ms: int) -> HttpRequest:
-        """Return the request with what authenticates it at `now_ms` (Unix milliseconds)."""
+        """Return the request with what authenticates it at `now_ms` (Unix milliseconds).
+
+        No two requests of an account are given the same time, so that it may serve as a nonce,
+        also within the body.
+        """
 
     @abstractmethod
     def parse(self, batch: Batch, reply: HttpReply) -> Answers:

@@ -76,9 +76,10 @@ def id_of(result: Result) -> str:
 
 
 def requests(venue: Venue, route: Route, refs: Iterable[OrderRef]) -> list[Batch]:
-    """Return the requests in which orders travel by a route that names them, with no quota."""
+    """Return the requests in which orders travel by a route that names them, all at once."""
     others = [other for other in venue.routes if other.purpose is not route.purpose]
     alone = copy.copy(venue)
+    alone.in_order_s = 0.0
     alone.routes = [*others, replace(route, list_all_ids=0)]
     lane = lane_of({}, alone)
     lane.add(Task(), new_cohorts(refs, look_first=route.purpose is Purpose.LOOKUP), 5.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,19 @@ def key_of(account: str) -> str:
     return f"planted-key-{account}"
 
 
+def secret_of(venue: str, account: str) -> str:
+    """Return the secret of an account, in the form that its venue demands."""
+    word = f"planted-secret-{account}"
+    return base64.b64encode(word.encode()).decode() if venue == "kraken_spot" else word
+
+
 @contextmanager
 def sandbox_of(venue: str, accounts: Sequence[str]) -> Iterator[SandboxClient]:
     """Run a sandbox in which these accounts are, 10 ms away."""
     with start_sandbox() as client:
         client.settings({"rtt_ms": 10})
         for account in accounts:
-            client.add_account(venue, key_of(account), f"planted-secret-{account}")
+            client.add_account(venue, key_of(account), secret_of(venue, account))
         yield client
 
 
@@ -42,7 +49,7 @@ def worker_of(
             "venue": venue,
             "base_url": sandbox.url,
             "key": key_of(account),
-            "secret": f"planted-secret-{account}",
+            "secret": secret_of(venue, account),
             "extra": lines,
         }
         for account, lines in accounts.items()

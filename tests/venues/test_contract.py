@@ -334,9 +334,18 @@ def test_signing_is_repeatable_and_changes_nothing_else(case: Case) -> None:
 
     assert first == second
     assert before == asdict(unsigned)
-    assert (unsigned.method, unsigned.body) == (first.method, first.body)
+    assert unsigned.method == first.method
+    assert unsigned.body == without_nonce(case, first.body)
     assert first.target.startswith(unsigned.target)
     assert unsigned.headers.items() <= first.headers.items()
+
+
+def without_nonce(case: Case, body: bytes) -> bytes:
+    """Return a body without the nonce that a venue of such may put in front."""
+    if not case.venue.in_order_s:
+        return body
+    nonce = f'"nonce":"{case.file["now_ms"]}"'.encode()
+    return body.replace(nonce + b",", b"", 1).replace(nonce, b"", 1)
 
 
 @every_venue

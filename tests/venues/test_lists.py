@@ -37,7 +37,9 @@ def heard(case: Case) -> ListHeard:
 def test_a_list_is_asked_for_as_recorded(case: Case) -> None:
     request = case.venue.build(batch_of(case))
 
-    assert (request.method, request.target) == ("GET", case.said["target"])
+    said, body = case.said, request.body.decode()
+    recorded = (said.get("method", "GET"), said["target"], said.get("body", body))
+    assert (request.method, request.target, body) == recorded
 
 
 @pytest.mark.parametrize("case", cases("lists"))

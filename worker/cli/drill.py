@@ -7,6 +7,7 @@ read. A worker of its own, at an embedded broker, cancels what was put on the sa
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -172,7 +173,7 @@ def _accounts_file(
         lines += [f"base_url = {json.dumps(url)}", f'verify = "{table.verify}"']
         lines += [f"timeout = {table.timeout}", f"connect_timeout = {table.connect_timeout}"]
         for part in table.parts:
-            env[f"DRILL_{number}_{part.upper()}"] = f"drill-{part}-{number}"
+            env[f"DRILL_{number}_{part.upper()}"] = _secret(table.venue, part, number)
             lines.append(f'{part}_env = "DRILL_{number}_{part.upper()}"')
         for group in ("quotas", "options"):
             lines += [
@@ -183,6 +184,14 @@ def _accounts_file(
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     own = {"CANCEL_CONFIG": str(config), "CANCEL_LOG": "json", "CANCEL_REPORTS": "all"}
     return env | own | {"CELERY_BROKER_URL": f"filesystem://{folder}/broker"}
+
+
+def _secret(venue: str, part: str, number: int) -> str:
+    """Return a dummy for a part of a key, as Base64 where the venue demands a form."""
+    word = f"drill-{part}-{number}"
+    known = all_venues()[venue].parts if venue in all_venues() else ()
+    fits = all(each.shape.fullmatch(word) for each in known if each.name == part)
+    return word if fits else base64.b64encode(word.encode()).decode()
 
 
 def _part(account: Account, orders: int, rtt_s: float, numbers: Iterator[int]) -> Part:
@@ -210,9 +219,11 @@ def _listing_s(account: Account, lists: Sequence[Route], cancels: int) -> float:
 
 
 def _id(venue: Venue, number: int) -> str:
-    """Return an id of one of the shapes that venues give: digits, or a UUID."""
-    digits, uuid = str(number), f"3fa42833-9508-4061-8d80-{number % 10**12:012d}"
-    return uuid if venue.id_shapes[IdKind.VENUE].fullmatch(uuid) else digits
+    """Return an id of one of the shapes that venues give: a UUID, groups of letters, digits."""
+    uuid, last = f"3fa42833-9508-4061-8d80-{number % 10**12:012d}", number % 10**6
+    shape = venue.id_shapes[IdKind.VENUE]
+    fitting = (word for word in (uuid, f"O12345-ABCDE-{last:06d}") if shape.fullmatch(word))
+    return next(fitting, str(number))
 
 
 def _seed(sandbox: SandboxClient, part: Part) -> None:

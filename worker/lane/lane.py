@@ -137,6 +137,7 @@ class Lane:
         self._asks: Batch | None = None  # a read of an order, of the last request refused
         self.quiet_until = NEVER
         self.in_flight = 0
+        self._left_at = -NEVER
         self._results: list[tuple[Submission, Result]] = []
         self._ended: list[tuple[Submission, ScopeEnd]] = []
         self._rng = rng
@@ -314,6 +315,9 @@ class Lane:
         soonest = self._groups.wakes_at
         if self.in_flight >= self.most_in_flight:
             return soonest, None
+        in_order_at = self._left_at + self.venue.in_order_s
+        if self.in_flight and in_order_at > now:
+            return min(soonest, in_order_at), None
         for departure in self._departures(now):
             if departure.at <= now:
                 return now, departure
@@ -384,14 +388,14 @@ class Lane:
     def _ask(self, batch: Batch, now: float) -> Sending:
         """Return the read that asks whether the key is refused still."""
         self._tokens.take(batch.route, now, ids=len(batch.refs))
-        self.in_flight += 1
+        self._count_out(now)
         return Sending(batch, (), now, 0.0, advisory=True)
 
     def _read_list(self, run: ScopeRun, now: float) -> Sending:
         """Return the next read for a scope."""
         batch = run.search.batch()
         self._tokens.take(batch.route, now, ids=0, urgent=run.owner.kill)
-        self.in_flight += 1
+        self._count_out(now)
         run.is_read = True
         waited_s = max(0.0, now - run.search.next_at)
         return Sending(batch, (), now, waited_s, advisory=True, scope=run.owner)
@@ -401,9 +405,13 @@ class Lane:
         route = departure.group.route
         entries = self._advisory_looks.take(departure.most, now)
         self._tokens.take(route, now, ids=len(entries))
-        self.in_flight += 1
+        self._count_out(now)
         batch = Batch(route, tuple(entry.known for entry in entries))
         return Sending(batch, entries, now, 0.0, advisory=True)
+
+    def _count_out(self, now: float) -> None:
+        self.in_flight += 1
+        self._left_at = now
 
     def answered(
         self,
@@ -692,7 +700,7 @@ class Lane:
         self._ids_in_flight += len(entries)
         route = self._take_tokens(group.route, entries[0], len(entries), now)
         group.left_at = now
-        self.in_flight += 1
+        self._count_out(now)
         waited_s = now - min(entry.since for entry in entries)
         refs = tuple([entry.known for entry in entries])
         batch = Batch(route, refs, group.page, group.read, group.page_size, group.cursor)

@@ -306,7 +306,8 @@ class Driver:
         self, sending: Sending, reply: HttpReply, by_verdict: Mapping[Verdict, Judgement]
     ) -> None:
         """Count a refusal of the key, unless a clock that can be corrected explains it."""
-        venue_ms = stated_ms(reply)
+        # A nonce must not go back, and is no matter of clocks.
+        venue_ms = None if self.account.venue.in_order_s else stated_ms(reply)
         clock = Verdict.CLOCK in by_verdict or self._clock.explains(sending.started, venue_ms)
         if not clock:
             self._count_refusal(sending, reply, by_verdict[Verdict.HALT])

@@ -151,7 +151,9 @@ def test_unknown_paths_are_404(sandbox: SandboxClient) -> None:
 
 
 def test_venues_are_found_by_their_files() -> None:
-    assert sorted(find_venues()) == ["binance", "bybit", "coinw", "kuna", "okx", "ztdx"]
+    assert sorted(find_venues()) == [
+        *["binance", "bybit", "coinw", "kraken_spot", "kuna", "okx", "ztdx"]
+    ]
 
 
 def test_a_configuration_fills_the_sandbox() -> None:

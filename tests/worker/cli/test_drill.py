@@ -39,6 +39,15 @@ def desk(folder: Path, url: str, **venues: str) -> Shell:
     return Shell(folder, {"CANCEL_CONFIG": str(folder / "cancel.toml")})
 
 
+def test_keys_and_ids_have_the_form_that_a_venue_demands(tmp_path: Path) -> None:
+    with venue_that_hears_nothing() as url:
+        shell = desk(tmp_path, url, coins='venue = "kraken_spot"')
+        done = shell.run("drill", "--orders", "60", "--rtt-ms", "5", "--json", timeout_s=180)
+
+    (coins,) = done.lines
+    assert (coins["counts"], coins["open after"]) == ("60 canceled", 0)
+
+
 def test_a_desk_that_is_proven_empty_in_time_ends_with_0(tmp_path: Path) -> None:
     quotas = 'venue = "kuna"\nquotas.cancel_batch = "1/1s"'
     with venue_that_hears_nothing() as url:

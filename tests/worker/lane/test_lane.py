@@ -76,6 +76,23 @@ def test_ids_of_all_tasks_leave_together_oldest_first() -> None:
     assert ids(leaves(lane, 5.0)) == list("01234567")
 
 
+def test_requests_with_nonces_leave_when_the_one_before_has_arrived() -> None:
+    """It was answered, or is so old that it is there, or lost: a hang holds no kill up."""
+    venue = Plain()
+    venue.in_order_s = 1.0
+    lane = lane_of({}, venue)
+    for symbol in ("AAA", "BBB", "CCC"):
+        lane.add(Task(kill=True), orders(symbol, symbol=symbol), 5.0)
+
+    first = leaves(lane, 5.0)
+    assert lane.next(5.9) is None
+    assert lane.quiet_until == 6.0
+    leaves(lane, 6.0)
+    answer(lane, first, CANCELED, 6.1)
+    assert lane.next(6.2) is None
+    assert ids(leaves(lane, 7.0)) == ["CCC"]
+
+
 def test_one_id_leaves_at_once_and_the_next_are_gathered_while_a_token_is_awaited() -> None:
     lane = lane_of(FAST)
     lane.add(Task(), orders("a"), 5.0)
