@@ -7,7 +7,7 @@ help: ## list these commands
 
 setup: .venv/.complete ## make .venv with everything that is locked
 
-.venv/.complete: requirements.lock pyproject.toml .ci/setup.sh
+.venv/.complete: requirements.lock pyproject.toml .ci/setup.sh .ci/peers.txt
 	@bash .ci/setup.sh
 
 system: ## install what the tests need beside Python (broker, browser, database)

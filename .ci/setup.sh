@@ -44,6 +44,8 @@ if [ ! -x .venv/bin/python ]; then
   fi
 fi
 say "setup: installing the locked packages into .venv"
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+# What is locked fits together; that ccxt pins other versions is known (.ci/peers.txt).
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts -r requirements.lock
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .ci/peers.txt
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 touch .venv/.complete

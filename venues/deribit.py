@@ -82,7 +82,7 @@ class Deribit(Venue):
         IdKind.VENUE: re.compile(r"(?:[A-Z0-9]{2,10}-)?(?:[A-Z]{4}-)?[0-9]{1,20}"),
     }
     routes = (
-        Route(
+        Route(  # a GET would do, and is what ccxt sends; what changes something is none here
             "cancel_one", Purpose.CANCEL, "POST", f"{API}/cancel",
             quotas=("cancel_one", "account"),
         ),

@@ -46,6 +46,7 @@ from venues.words import ALL_TYPES, IdKind, OrderRef, OrdStatus, OrdType, Purpos
 BOTH_KINDS = frozenset(IdKind)
 TRIGGERS = frozenset({OrdType.TRIGGER, OrdType.TRAILING_STOP, OrdType.TP_SL, OrdType.ANY})
 API = "/derivatives/api/v3"
+#: v3 by page and specification; ccxt and Nautilus still ask for v2.
 HISTORY = "/api/history/v3"
 #: Ids of a batch: not documented; clients send 10 (ccxt) and the limits' example has 10.
 MOST_IDS = 10
@@ -115,7 +116,7 @@ class KrakenFutures(Venue):
             "cancel_one", Purpose.CANCEL, "POST", f"{API}/cancelorder", BOTH_KINDS,
             single_first=frozenset(OrdType), quotas=("account", "address"), costs=_costs(10),
         ),
-        Route(
+        Route(  # POST by its page; ccxt sends a GET with the same words
             "status", Purpose.LOOKUP, "POST", f"{API}/orders/status", BOTH_KINDS,
             max_ids=MOST_IDS, group_by=("kind",), quotas=("account", "address"),
         ),

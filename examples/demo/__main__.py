@@ -68,14 +68,15 @@ def _environment(
     lines: list[str] = []
     secrets: dict[str, str] = {}
     for number, desk in enumerate(scene):
-        key, secret = f"DEMO_KEY_{number}", f"DEMO_SECRET_{number}"
-        secrets |= {key: desk.api_key, secret: desk.api_secret}
+        parts = {"api_key": desk.api_key, "api_secret": desk.api_secret, **desk.parts}
+        names = {part: f"DEMO_{part.upper()}_{number}" for part in parts}
+        secrets |= {names[part]: value for part, value in parts.items()}
         lines += [
             f"[accounts.{desk.account}]",
             f'venue = "{desk.venue}"',
             f'base_url = "{sandbox.url}"',
-            f'api_key_env = "{key}"',
-            f'api_secret_env = "{secret}"',
+            *(f'{part}_env = "{name}"' for part, name in names.items()),
+            *(f'options.{name} = "{value}"' for name, value in desk.options.items()),
         ]
     path = folder / "cancel.toml"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -174,15 +175,14 @@ def _judge(
         states[accounts[order.api_key], order.id] = order.state
         if order.client_order_id:
             states[accounts[order.api_key], order.client_order_id] = order.state
-    rows = sorted(outcomes, key=lambda o: (o["account"], o["job_id"], o["id"]))
-    told = [(o, states.get((o["account"], o["id"]))) for o in rows]
-    console.print(_table(told))
+    told = [(o, states.get((o["account"], o["id"]))) for o in outcomes]
+    console.print(table_of(scene, told))
     false = sum(not is_true(o["status"], state) for o, state in told)
     missing = _ids(scene) - len({(o["job_id"], o["id"]) for o in outcomes})
     requests, throttled = _counts(log)
     console.print(
-        f"{len(told)} ids, {requests} venue requests, {throttled} throttled answer(s): "
-        f"{false} false, {missing} missing."
+        f"{len(told)} ids at {len({desk.venue for desk in scene})} venues, {requests} venue "
+        f"requests, {throttled} throttled answer(s): {false} false, {missing} missing."
     )
     return 0 if false == missing == 0 else 1
 
@@ -192,21 +192,34 @@ def _counts(log: Path) -> tuple[int, int]:
     return text.count('"event": "venue_request"'), text.count('"event": "venue_throttled"')
 
 
-def _table(told: Sequence[tuple[Outcome, str | None]]) -> Table:
-    table = Table("venue", "account", "id", "status", "reason", "evidence", "book", "")
+def table_of(scene: Sequence[Desk], told: Sequence[tuple[Outcome, str | None]]) -> Table:
+    """Return a row for all ids of an account that ended alike."""
+    alike: dict[tuple[str, ...], list[Outcome]] = {}
     for outcome, state in told:
         status = outcome["status"]
-        color = _COLORS.get(status, "cyan")
-        table.add_row(
-            outcome["venue"],
-            outcome["account"],
-            outcome["id"],
-            f"[{color}]{status}[/]",
-            outcome["reason"],
-            outcome["evidence"],
-            state or "-",
-            "ok" if is_true(status, state) else "[red]FALSE[/]",
-        )
+        said = (status, outcome["reason"], outcome["evidence"], state or "-")
+        key = (outcome["account"], *said, "ok" if is_true(status, state) else "[red]FALSE[/]")
+        alike.setdefault(key, []).append(outcome)
+    table = Table()
+    for name in (
+        "venue",
+        "account",
+        "ids",
+        "the first",
+        "status",
+        "reason",
+        "proof",
+        "book",
+        "",
+    ):
+        # On a narrow terminal ids are cut, and nothing else.
+        table.add_column(name, no_wrap=name != "the first", overflow="ellipsis")
+    for desk in scene:
+        rows = sorted((key, same) for key, same in alike.items() if key[0] == desk.account)
+        for (account, status, *more), same in rows:
+            first, color = min(outcome["id"] for outcome in same), _COLORS.get(status, "cyan")
+            head = (desk.venue, account, str(len(same)), first, f"[{color}]{status}[/]")
+            table.add_row(*head, *more)
     return table
 
 

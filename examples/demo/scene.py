@@ -1,9 +1,13 @@
-"""What the demo plays: accounts at three sandbox venues, their orders, and the jobs."""
+"""What the demo plays: accounts at every venue of the sandbox, their orders, and the jobs.
+
+A new venue is one row of `PLAIN`.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 #: Routing key priority and body of each job.
@@ -19,6 +23,9 @@ class Desk:
     orders: tuple[Mapping[str, Any], ...]
     jobs: tuple[Job, ...]
     fault: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    #: Parts of the key beside `api_key` and `api_secret`, by name.
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def api_key(self) -> str:
@@ -27,13 +34,53 @@ class Desk:
 
     @property
     def api_secret(self) -> str:
-        """Return the secret; sandbox only."""
-        return f"{self.account}-secret"
+        """Return the secret, which some venues give as Base64; sandbox only."""
+        return base64.b64encode(f"secret of {self.account}".encode()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A desk with an order of each kind that every venue has."""
+
+    account: str
+    venue: str
+    symbol: str
+    ids: str  # the venue's shape, with a place for two digits
+    options: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    #: Whether an id is asked for that does not exist, which takes many look-ups to prove.
+    asks_for_unknown: bool = True
+
+
+PLAIN = (
+    Plain("usdm-1", "binance", "BTCUSDT", "9748283561{:02d}", {"product": "usdm"}),
+    Plain(
+        "linear-1",
+        "bybit",
+        "BTCUSDT",
+        "c6f055d9-7f21-4079-913d-e6523a9c00{:02d}",
+        {"category": "linear"},
+    ),
+    Plain(
+        "swap-1",
+        "okx",
+        "BTC-USDT-SWAP",
+        "6808000197499043{:02d}",
+        parts={"api_passphrase": "swap-1-passphrase"},
+    ),
+    Plain("spot-2", "kraken_spot", "XBTUSD", "OYVGEW-VYV5B-UUEX{:02d}", asks_for_unknown=False),
+)
 
 
 def desks() -> tuple[Desk, ...]:
     """Return the accounts of the demo."""
-    return (_coinw_futures(), _ztdx(), _throttled_ztdx(), _kuna())
+    return (
+        *map(_plain, PLAIN),
+        _coinw_futures(),
+        _ztdx(),
+        _throttled_ztdx(),
+        _kuna(),
+    )
 
 
 def _orders(
@@ -49,6 +96,29 @@ def _digits(number: int) -> str:
 
 def _uuid(number: int) -> str:
     return f"3fa42833-9508-4061-8d80-{number:012d}"
+
+
+def _plain(desk: Plain) -> Desk:
+    """Return a desk whose orders are open, gone, waiting for a trigger, unknown, or named."""
+    ids = [desk.ids.format(n) for n in range(12)]
+    rows: dict[str, dict[str, Any]] = {each: {"state": "open"} for each in ids[:5]}
+    rows |= {
+        ids[5]: {"state": "partially_filled", "quantity": 10, "filled": 4},
+        ids[6]: {"state": "filled"},
+        ids[7]: {"state": "canceled"},
+        ids[8]: {"state": "open", "ord_type": "trigger"},
+        ids[9]: {"state": "open", "client_order_id": "risk7"},
+    }
+    orders = [{"id": each, "ord_type": "limit", "kind": "venue_order_id"} for each in ids[:8]]
+    orders += [
+        {"id": ids[8], "ord_type": "trigger", "kind": "venue_order_id"},
+        {"id": "risk7", "ord_type": "limit", "kind": "client_order_id"},
+    ]
+    if desk.asks_for_unknown:
+        orders.append({"id": ids[11], "ord_type": "limit", "kind": "venue_order_id"})
+    job = {"symbol": desk.symbol, "orders": orders}
+    made = _desk(desk.account, desk.venue, desk.symbol, rows, [("routine", job)])
+    return replace(made, options=desk.options, parts=desk.parts)
 
 
 def _coinw_futures() -> Desk:
@@ -94,13 +164,7 @@ def _throttled_ztdx() -> Desk:
         rows,
         [("routine", {"symbol": "ETHUSDT", "orders": [*rows]})],
     )
-    return Desk(
-        desk.account,
-        desk.venue,
-        desk.orders,
-        desk.jobs,
-        {"kind": "throttle", "retry_after_s": 1},
-    )
+    return replace(desk, fault={"kind": "throttle", "retry_after_s": 1})
 
 
 def _kuna() -> Desk:

@@ -11,15 +11,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
 from jsonschema import Draft202012Validator
+from rich.console import Console
 
+from examples.demo.__main__ import table_of
+from examples.demo.scene import desks
 from tests.docs.blocks import Block, blocks, json_blocks, missing
 from tests.support.rabbitmq import RabbitNode, free_port
+from tests.venues.cases import replies_of
+from venues import all_venues
+from venues.sandbox.server import find_venues
+from venues.words import OrdStatus, Purpose
+from worker.orders.judge import judge
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -261,6 +270,57 @@ def test_the_tour_counts_its_terminals() -> None:
     ]
     anchor = f"README.md#a-tour-in-{found[1]}-terminals"
     assert anchor in (ROOT / "examples/sandbox/README.md").read_text(encoding="utf-8")
+
+
+def test_every_venue_has_a_row_with_what_its_canceled_is_worth() -> None:
+    """Those that the command lists; "a look-up alone", where no recorded cancel proves one."""
+    text = README.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[?`(\w+)`(?:\]\((.+?)\))? \| (.+) \| (.+) \| (.+) \|$", text, re.M)
+    alone = {name for name, _, _, proof, _ in rows if proof.startswith("a look-up alone")}
+    pages = {name: page for name, page, *_ in rows}
+
+    assert [name for name, *_ in rows] == sorted(all_venues())
+    assert alone == {name for name in all_venues() if not proven_by_cancels(name)}
+    assert pages == {name: f"docs/venues/{name}.md" for name in all_venues()}
+    assert all((ROOT / page).exists() for page in pages.values())
+    assert all(permissions.strip() for *_, permissions in rows)
+
+
+def proven_by_cancels(name: str) -> bool:
+    """Say whether a recorded reply to a cancel names an order canceled."""
+    cases = [each for venue in all_venues()[name].variants() for each in replies_of(venue)]
+    return any(
+        said.ord_status is OrdStatus.CANCELED
+        for case in cases
+        if case.route.purpose is Purpose.CANCEL
+        for said in judge(case.venue, case.batch, case.reply).values()
+    )
+
+
+def test_the_demo_plays_every_venue_of_the_sandbox_as_the_page_says() -> None:
+    played = {desk.venue for desk in desks()}
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+    assert played == set(find_venues())
+    assert f"sandboxes of {words[len(played) - 1]} venues" in README.read_text("utf-8")
+
+
+def test_a_false_answer_of_the_demo_has_a_row_of_its_own() -> None:
+    desk = desks()[0]
+    outcome = {"account": desk.account, "status": "canceled", "reason": "", "evidence": "reply"}
+    told = [
+        ({**outcome, "id": each}, state) for each, state in [("1", "canceled"), ("2", "open")]
+    ]
+    console = Console(width=130, record=True, file=StringIO())
+    console.print(table_of([desk], told))
+
+    rows = [
+        line.split("│")[3:] for line in console.export_text().splitlines() if "usdm-1" in line
+    ]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["1", "1", "canceled", "", "reply", "canceled", "ok", ""],
+        ["1", "2", "canceled", "", "reply", "open", "FALSE", ""],
+    ]
 
 
 def test_the_page_has_no_command_outside_of_its_shell_blocks() -> None:
