@@ -187,7 +187,7 @@ class Batch:
     size: int = 0
     #: What the page before gave as the `Page.cursor` of this one.
     cursor: str = ""
-    #: Of a list of open orders (`Venue.lists`), which has no references: of one symbol only.
+    #: Of a list of open orders, or a cancel-all, which have no references: of one symbol only.
     symbol: str = ""
 
     @property
@@ -282,7 +282,8 @@ class Answers:
     or that a whole list may have been cut. `others` are orders that the reply shows though it
     was not asked about them, by any kind of id that names them. `page` tells the rows of a
     paged list, so that it can be proven that none was missed between two pages. `listed` are
-    the rows of a list of open orders (`Venue.lists`); None: the reply is no such list.
+    the rows of a list of open orders (`Venue.lists`), or the orders that the reply to a
+    cancel-all names; None: the reply is no such list, or names none.
     """
 
     overall: Answer | None = None
@@ -314,6 +315,10 @@ class Venue(ABC):
     #: Every list of open orders of the account, for orders that no job names. What none of them
     #: can show (`Route.ord_types`), nobody finds.
     lists: Sequence[Route] = ()
+    #: Every cancel-all of the account (FIX OrderMassCancelRequest) that reaches just the open
+    #: orders of its types (`Route.ord_types`): of one symbol where it `needs_symbol`, else of
+    #: all. One whose reach is not known to the last order is left out: it could reach more.
+    cancel_alls: Sequence[Route] = ()
     quotas: Mapping[str, Quota]
     rules: Sequence[Rule]
     #: Words of states, each in one spelling: case, spaces, `_`, `-` and the second `l` of

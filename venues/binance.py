@@ -144,6 +144,23 @@ LISTS = {
         _list("list_open", "/api/v3/openOrders", 80, ord_types=ALL_TYPES),
     ),
 }  # fmt: skip
+
+
+def _cancel_all(name: str, path: str, ord_types: frozenset[OrdType]) -> Route:
+    return Route(
+        name, Purpose.CANCEL_ALL, "DELETE", path, ord_types=ord_types, needs_symbol=True,
+        quotas=QUOTAS,
+    )  # fmt: skip
+
+
+#: Of one symbol; there are none of all. Orders of lists are reached, too (spot).
+CANCEL_ALLS = {
+    "usdm": (
+        _cancel_all("cancel_all", "/fapi/v1/allOpenOrders", PLAIN - {OrdType.ANY}),
+        _cancel_all("cancel_all_algo", "/fapi/v1/algoOpenOrders", CONDITIONAL - {OrdType.ANY}),
+    ),
+    "spot": (_cancel_all("cancel_all", "/api/v3/openOrders", ALL_TYPES),),
+}
 #: Per minute and address: 2,400 (general-info), 6,000 (rest-api.md). A sixth is left to others
 #: at the same address: this project's choice.
 WEIGHTS = {"usdm": 2000, "spot": 5000}
@@ -164,7 +181,7 @@ class Binance(Venue):
         IdKind.CLIENT: re.compile(r"[.A-Z:/a-z0-9_-]{1,36}"),  # page New Order
     }
     rules = (  # error-code, and errors.md for spot
-        Rule("200", Verdict.ACCEPTED),  # of cancel_algo
+        Rule("200", Verdict.ACCEPTED),  # of cancel_algo, and of cancel-alls
         Rule("-2011", Verdict.UNKNOWN_ORDER, "unknown_order", "Unknown order"),
         Rule("-2011", Verdict.IN_DOUBT, "not_cancelable"),  # "due to cancel restrictions"
         Rule("-2013", Verdict.UNKNOWN_ORDER, "unknown_order"),
@@ -221,7 +238,7 @@ class Binance(Venue):
         super().__init__(chosen)
         product = self.chosen["product"]
         self.base_url, self.routes = BASE_URLS[product], ROUTES[product]
-        self.lists = LISTS[product]
+        self.lists, self.cancel_alls = LISTS[product], CANCEL_ALLS[product]
         self.read_lag_s = READ_LAGS_S[product]
         self.quotas = {
             # Only weight is limited (general-info). So many requests a second are this
@@ -251,6 +268,8 @@ class Binance(Venue):
         if body is None:
             page = reply.text.lstrip().startswith("<")
             return Answers(overall=Answer(text="" if page else reply.text))
+        if batch.route.purpose is Purpose.CANCEL_ALL:
+            return _of_cancel_all(batch, body)
         if batch.route.purpose is Purpose.LIST and isinstance(body, list):
             return Answers(listed=tuple([_listed(batch, row) for row in body]))
         if batch.route.only_open and isinstance(body, list):
@@ -277,6 +296,8 @@ def _id_name(batch: Batch, kind: IdKind) -> str:
 
 
 def _named(batch: Batch) -> dict[str, str]:
+    if batch.route.purpose is Purpose.CANCEL_ALL:
+        return {"symbol": batch.symbol}
     ref, ids = batch.refs[0], [each.id for each in batch.refs]
     if _is_algo(batch):
         return {_id_name(batch, ref.kind): ref.id}
@@ -348,6 +369,14 @@ def _listed(batch: Batch, row: Mapping[str, Any]) -> OpenOrder:
         client_id=str(row.get(_id_name(batch, IdKind.CLIENT)) or ""),
         state="" if state in FIRED else state,
     )
+
+
+def _of_cancel_all(batch: Batch, body: Any) -> Answers:
+    """Return the orders that a cancel-all of spot names, by itself or in their list."""
+    if not isinstance(body, list):
+        return Answers(overall=_error(body))
+    rows = [order for row in body for order in row.get("orderReports", [row])]
+    return Answers(listed=tuple([_listed(batch, row)._replace(state="") for row in rows]))
 
 
 def _of_row(row: Mapping[str, Any]) -> Answer:

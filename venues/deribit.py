@@ -5,7 +5,8 @@ Docs
     https://docs.deribit.com/articles/json-rpc-overview
     https://docs.deribit.com/articles/errors (the complete list)
     https://docs.deribit.com/api-reference/trading/private-cancel (and private-get_order_state,
-    private-get_open_orders, private-get_order_history_by_instrument)
+    private-get_open_orders, private-get_order_history_by_instrument, private-cancel_all,
+    private-cancel_all_by_instrument)
     https://docs.deribit.com/articles/accessing-historical-trades-orders
     https://support.deribit.com/hc/en-us/articles/25944617523357-Rate-Limits
 
@@ -103,6 +104,17 @@ class Deribit(Venue):
             only_open=True, tells_side=True, quotas=("lookup", "account"),
         ),
     )  # fmt: skip
+    cancel_alls = (  # every kind and currency (page Cancel All); of an instrument every type
+        Route(
+            "cancel_all", Purpose.CANCEL_ALL, "POST", f"{API}/cancel_all", ord_types=ALL_TYPES,
+            quotas=("cancel_one", "account"),
+        ),
+        Route(
+            "cancel_all_of_symbol", Purpose.CANCEL_ALL, "POST",
+            f"{API}/cancel_all_by_instrument", ord_types=ALL_TYPES, needs_symbol=True,
+            quotas=("cancel_one", "account"),
+        ),
+    )  # fmt: skip
     # Of a sub-account without volume (Rate Limits): calls that reach the matching engine 5 a
     # second, others 20. One and ten of these are left to what else the account does, which
     # draws from the same: this project's choice. Over it the venue closes the session.
@@ -148,16 +160,12 @@ class Deribit(Venue):
         route = batch.route
         if route.only_open:
             return HttpRequest("GET", f"{route.path}?type=all")
+        if route.purpose is Purpose.CANCEL_ALL:
+            of_symbol = {"instrument_name": batch.symbol, "type": "all"}
+            return _call(route, of_symbol if route.needs_symbol else {})
         ref = batch.refs[0]
         if route.purpose is Purpose.CANCEL:
-            envelope = {
-                "jsonrpc": "2.0",
-                "id": 1,
-                "method": "private/cancel",
-                "params": {"order_id": ref.id},
-            }
-            body = json.dumps(envelope, separators=(",", ":")).encode()
-            return HttpRequest("POST", route.path, body, {"Content-Type": "application/json"})
+            return _call(route, {"order_id": ref.id})
         words = {"order_id": ref.id}
         if route.needs_symbol:
             words = {
@@ -185,6 +193,10 @@ class Deribit(Venue):
             error = body["error"]
             return Answers(overall=Answer(str(error["code"]), str(error.get("message", ""))))
         found = body["result"]
+        if route.purpose is Purpose.CANCEL_ALL:
+            if type(found) is not int:
+                raise TypeError("a count was expected")
+            return Answers(listed=())  # it names none
         if route.only_open or route.needs_symbol:
             if not isinstance(found, list):
                 raise TypeError("a list of orders was expected")
@@ -202,6 +214,14 @@ def signature(secret: str, now_ms: int, nonce: str, data: str) -> str:
     """Return what authenticates data, also over a websocket (article Authentication)."""
     payload = f"{now_ms}\n{nonce}\n{data}".encode()
     return hmac.new(secret.encode(), payload, hashlib.sha256).hexdigest()
+
+
+def _call(route: Route, params: Mapping[str, str]) -> HttpRequest:
+    """Return a call that cancels; its method is the end of its path."""
+    method = route.path.removeprefix("/api/v2/")
+    envelope = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    body = json.dumps(envelope, separators=(",", ":")).encode()
+    return HttpRequest("POST", route.path, body, {"Content-Type": "application/json"})
 
 
 def _of_list(batch: Batch, rows: list[Any]) -> Answers:

@@ -4,7 +4,7 @@ Docs
     https://docs.kraken.com/api/docs/guides/futures-rest (signature)
     https://docs.kraken.com/api/docs/guides/futures-rate-limits
     https://docs.kraken.com/api/docs/futures-api/trading/cancel-order (and send-batch-order,
-    get-order-status, get-open-orders)
+    get-order-status, get-open-orders, cancel-all-orders)
     https://docs.kraken.com/api-reference/account-history/get-order-events
     https://github.com/krakenfx/api-specs ("the specification", 729f278: rows of the history)
     https://github.com/ccxt/ccxt (krakenfutures: recorded replies)
@@ -134,6 +134,12 @@ class KrakenFutures(Venue):
             quotas=("account", "address"), costs=_costs(2),
         ),
     )  # fmt: skip
+    cancel_alls = (  # of the whole account, triggers among them (page Cancel All Orders)
+        Route(
+            "cancel_all", Purpose.CANCEL_ALL, "POST", f"{API}/cancelallorders",
+            ord_types=ALL_TYPES, quotas=("account", "address"), costs=_costs(25),
+        ),
+    )  # fmt: skip
     # 500 tokens in ten seconds, of a key or of an address: sources disagree, so of both. A
     # fifth is left to what else the key does, which draws from the same: this project's choice.
     # The history has 100 in ten minutes, of which 40 are left.
@@ -197,6 +203,9 @@ class KrakenFutures(Venue):
             newest = {"closed": "true", "count": HISTORY_ROWS, "sort": "desc"}
             query = "" if route.only_open else f"?{urlencode(newest)}"
             return HttpRequest("GET", route.path + query)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if route.purpose is Purpose.CANCEL_ALL:  # without a symbol: those of all
+            return HttpRequest("POST", route.path, b"", headers)
         named = [(ref.kind, _sent(ref)) for ref in batch.refs]
         if route.name == "cancel_batch":
             items = [{"order": "cancel", SENT_AS[kind]: each} for kind, each in named]
@@ -205,7 +214,6 @@ class KrakenFutures(Venue):
         else:
             names = ASKED_AS if route.name == "status" else SENT_AS
             form = [(names[kind], each) for kind, each in named]
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return HttpRequest("POST", route.path, urlencode(form).encode(), headers)
 
     def sign(
@@ -234,6 +242,8 @@ class KrakenFutures(Venue):
             return Answers(by_id=_of_history(batch, rows), truncated=cut)
         if body["result"] != "success":
             return Answers(overall=_error(body))
+        if batch.route.purpose is Purpose.CANCEL_ALL:
+            return _of_cancel_all(body["cancelStatus"])
         if name == "cancel_one":
             return _of_cancel(batch.refs[0], body["cancelStatus"])
         if name == "cancel_batch":
@@ -334,6 +344,15 @@ def _listed(row: Mapping[str, Any]) -> OpenOrder:
         client_id=str(row.get("cliOrdId") or ""),
         state=str(row["status"]),
     )
+
+
+def _of_cancel_all(said: Mapping[str, Any]) -> Answers:
+    """Return the orders that it names, whatever its word: "none" was seen beside some."""
+    named = [
+        OpenOrder(str(row["order_id"]), "", ALL_TYPES, client_id=str(row.get("cliOrdId") or ""))
+        for row in said["cancelledOrders"]
+    ]
+    return Answers(listed=tuple(named))
 
 
 def _of_list(batch: Batch, rows: list[tuple[Mapping[str, Any], Answer]]) -> Answers:

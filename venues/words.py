@@ -95,8 +95,13 @@ class Purpose(StrEnum):
     """What a route does at the venue."""
 
     CANCEL = "cancel"
+    CANCEL_ALL = "cancel_all"
     LOOKUP = "lookup"
     LIST = "list"
+
+
+#: What changes orders; whatever else a route does only looks.
+CANCELS = frozenset({Purpose.CANCEL, Purpose.CANCEL_ALL})
 
 
 class Shape(NamedTuple):

@@ -73,6 +73,7 @@ class AccountTable(BaseModel):
     client_cert: str | None = None
     source_address: str | None = None
     verify: Literal["when_needed", "always"] = "when_needed"
+    escalate: Literal["never", "symbol"] = "never"
     quotas: dict[str, str] = {}
     options: dict[str, str] = {}
 
@@ -120,6 +121,8 @@ class Account:
     egress: Egress = DIRECT
     keep_warm: bool = True
     verify: bool = False
+    #: A kill's order that stays open is followed by a cancel-all of its symbol.
+    escalate: bool = False
     quotas: Mapping[str, Quota] = field(default_factory=dict)
 
     @property
@@ -359,8 +362,15 @@ def _account(
         egress=_egress(where, table, base_url, env),
         keep_warm=table.keep_warm,
         verify=table.verify == "always",
+        escalate=_escalates(where, venue, table.escalate),
         quotas=_quotas(where, venue, table.quotas, warnings),
     )
+
+
+def _escalates(where: str, venue: Venue, asked: str) -> bool:
+    if asked == "symbol" and not any(route.needs_symbol for route in venue.cancel_alls):
+        raise ConfigError(f"{where}.escalate: {venue.name} has no cancel-all of a symbol")
+    return asked == "symbol"
 
 
 def _options(where: str, venue: Venue, given: Mapping[str, str]) -> dict[str, str]:

@@ -58,6 +58,7 @@ CASES: dict[str, Case] = {
     "merge-kill-3000-record": partial(pace.merge, ids=3000, kill=True, old_rows=5000),
     "many-merge": partial(load.many_merge, accounts=40, ids=200),
     "scope-1000": partial(scopes.kill, ids=1000),
+    "scope-all-1000": partial(scopes.swept, market=BINANCE, ids=1000),
     "scope-many": partial(scopes.many, accounts=40, ids=200),
     "scope-placed": partial(scopes.placed_meanwhile, ids=200),
     "binance-1000": partial(pace.elsewhere, market=BINANCE, limits=BINANCE_LIMITS, ids=1000),

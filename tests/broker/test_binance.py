@@ -16,11 +16,13 @@ from tests.support.worker import WorkerProcess
 from venues.sandbox.client import SandboxClient
 
 PRODUCTS = ("usdm", "spot")
+#: An account of futures that escalates.
+STUCK = "stuck"
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxClient]:
-    with sandbox_of("binance", PRODUCTS) as client:
+    with sandbox_of("binance", (*PRODUCTS, STUCK)) as client:
         yield client
 
 
@@ -29,6 +31,7 @@ def worker(
     rabbit: RabbitNode, sandbox: SandboxClient, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
     accounts = {each: [f'options.product = "{each}"'] for each in PRODUCTS}
+    accounts[STUCK] = [*accounts["usdm"], 'escalate = "symbol"', 'verify = "always"']
     folder = tmp_path_factory.mktemp("binance")
     with worker_of(rabbit, sandbox, "binance", accounts, folder) as process:
         yield process
@@ -122,6 +125,72 @@ def test_no_order_is_told_as_gone_while_a_batch_or_a_read_is_silent(
     assert {found[each][0] for each in ids} == {"canceled"}
     assert found["2999"][0] == "not_found"
     assert is_as_told(sandbox, "usdm")
+
+
+def test_a_scope_of_a_symbol_begins_with_cancel_alls_that_nobody_believes(
+    rabbit: RabbitNode, sandbox: SandboxClient, outcomes: Outcomes
+) -> None:
+    """One of them claims what it did not do: those orders are canceled by their ids."""
+    plain = [seed(sandbox, "usdm", 3100 + n) for n in range(25)]
+    stops = [seed(sandbox, "usdm", 3200 + n, ord_type="trigger") for n in range(3)]
+    other = seed(sandbox, "usdm", 3300, symbol="ETHUSDT")
+    sandbox.settings({"binance.cancel_lag_s": 0.2})  # so the first lists show what it takes
+    sandbox.fault("lying_success", venue="binance", path_contains="allOpenOrders")
+    reports = Outcomes(rabbit.url, exchange="cancel.reports")
+    scope = {"symbols": ["BTCUSDT"]}
+    job = {"job_id": "swept", "account": "usdm", "scope": scope, "hold_s": 0}
+    sandbox.clear_requests()
+
+    send(rabbit.url, [("kill.usdm", job)])
+    (report,) = reports.wait(1, timeout_s=60)
+    reports.close()
+    sandbox.settings({"binance.cancel_lag_s": 0})
+
+    paths = [r.path for r in sandbox.requests() if r.method == "DELETE"]
+    assert sorted(path for path in paths if "OpenOrders" in path) == [
+        "/fapi/v1/algoOpenOrders",
+        "/fapi/v1/allOpenOrders",
+    ]
+    assert any("batchOrders" in path for path in paths)
+    assert report["result"] == "empty"
+    found = told(outcomes.wait(len(plain + stops), timeout_s=60))
+    assert {found[each][0] for each in plain + stops} == {"canceled"}
+    assert sandbox.order("binance", other).state == "open"
+    send(rabbit.url, [("kill.usdm", {**job, "scope": "all", "job_id": "the-other"})])
+    outcomes.wait(len(plain + stops) + 1, timeout_s=60)
+    assert is_as_told(sandbox, "usdm")
+
+
+def test_an_order_that_stays_open_is_followed_by_its_symbols_cancel_all(
+    rabbit: RabbitNode, sandbox: SandboxClient, outcomes: Outcomes, worker: WorkerProcess
+) -> None:
+    stuck, same, other = (
+        seed(sandbox, STUCK, 4100),
+        seed(sandbox, STUCK, 4101),
+        seed(sandbox, STUCK, 4102, symbol="ETHUSDT"),
+    )
+    for path in "batchOrders", "fapi/v1/order":
+        sandbox.fault(
+            "lying_success",
+            venue="binance",
+            api_key=venues.key_of(STUCK),
+            method="DELETE",
+            path_contains=path,
+            times=None,
+        )
+    sandbox.clear_requests()
+    job = {"job_id": "stays", "account": STUCK, "symbol": "BTCUSDT", "orders": [stuck]}
+
+    # The account looks up what a cancel claims, so that its order is seen to be open.
+    send(rabbit.url, [(f"kill.{STUCK}", job)])
+    found = told(outcomes.wait(1, timeout_s=90))
+
+    assert found[stuck][0] == "canceled"
+    paths = [r.path for r in sandbox.requests() if r.method == "DELETE"]
+    assert paths.count("/fapi/v1/allOpenOrders") == 1
+    assert sandbox.order("binance", same).state == "canceled", "of the same symbol"
+    assert sandbox.order("binance", other).state == "open"
+    assert [line["symbol"] for line in worker.events("escalated")] == ["BTCUSDT"] * 2
 
 
 def test_nothing_that_was_written_holds_a_secret(worker: WorkerProcess) -> None:

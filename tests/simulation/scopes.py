@@ -15,8 +15,19 @@ from random import Random
 
 from tests.simulation.agenda import Agenda
 from tests.simulation.laws import LawBroken
-from tests.simulation.toys import Boast, Plain, Toy
-from venues.base import Answer, Answers, Batch, HttpReply, OpenOrder, Page, Quota, Route
+from tests.simulation.toys import RULES, Boast, Plain, Toy
+from venues.base import (
+    Answer,
+    Answers,
+    Batch,
+    HttpReply,
+    OpenOrder,
+    Page,
+    Quota,
+    Route,
+    Rule,
+    Verdict,
+)
 from venues.words import (
     ALL_TYPES,
     CancelOutcome,
@@ -79,6 +90,57 @@ class BoastLister(Boast):
     lists = LISTS
 
 
+def _cancel_all(name: str, types: frozenset[OrdType], *, by_symbol: bool) -> Route:
+    return Route(
+        name,
+        Purpose.CANCEL_ALL,
+        "DELETE",
+        f"/{name}",
+        ord_types=types,
+        needs_symbol=by_symbol,
+        quotas=("cancel_batch", "account"),
+    )
+
+
+#: Of the account in one piece; of a symbol by two doors.
+CANCEL_ALLS = (
+    _cancel_all("cancel_all", ALL_TYPES, by_symbol=False),
+    _cancel_all("cancel_all_waiting", ALL_TYPES - RESTING, by_symbol=True),
+    _cancel_all("cancel_all_resting", RESTING, by_symbol=True),
+)
+REFUSALS = {
+    "busy": Rule("busy", Verdict.THROTTLED, "throttled"),
+    "none": Rule("none", Verdict.UNKNOWN_ORDER, "unknown_order"),
+}
+
+
+class PlainCanceler(PlainLister):
+    """The same as the first, with cancel-alls."""
+
+    name = "plain-canceler"
+    cancel_alls = CANCEL_ALLS
+    rules = (*RULES, *REFUSALS.values())
+
+
+class BoastCanceler(BoastLister):
+    """The same as the second, with cancel-alls."""
+
+    name = "boast-canceler"
+    cancel_alls = CANCEL_ALLS
+    rules = (*RULES, *REFUSALS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How a venue's cancel-all really is."""
+
+    reaches: float = 1.0  # of the orders that it says
+    others: float = 0.0  # of the orders that it does not
+    takes_s: float = 0.0  # at most, from its reply to its effect
+    names: str = ""  # in its reply: what it canceled, what it should have, or nothing
+    word: str = "0"  # what it says
+
+
 @dataclass(slots=True)
 class Rest:
     """An order of the book."""
@@ -118,12 +180,13 @@ class Scene:
     faults: float  # of a request: it is lost, refused, or answered by nobody known
     lies: float  # of a cancel that is not believed: it has no effect
     lag_s: float  # at most, of each read
+    sweep: Sweep = Sweep()
 
 
 def draw(seed: int) -> Scene:
     """Return the scene of a seed."""
     rng = Random(seed)
-    venue = rng.choice((PlainLister, BoastLister))()
+    venue = rng.choice((PlainLister, BoastLister, PlainCanceler, BoastCanceler))()
     hold_s = rng.choice((0.0, 2.0, 5.0, 20.0))
     scope = rng.choice(
         (
@@ -147,6 +210,13 @@ def draw(seed: int) -> Scene:
         faults=rng.choice((0.0, 0.0, 0.1, 0.3)),
         lies=rng.choice((0.0, 0.3)),
         lag_s=venue.read_lag_s * rng.choice((0.0, 1.0)),
+        sweep=Sweep(
+            reaches=rng.choice((1.0, 1.0, 0.5, 0.0)),
+            others=rng.choice((0.0, 0.0, 0.5)),
+            takes_s=rng.choice((0.0, 0.0, 5.0)),
+            names=rng.choice(("", "done", "meant")),
+            word=rng.choice(("0", "0", "0", "busy", "none", "bad", "halt", "down", "odd")),
+        ),
     )
 
 
@@ -178,6 +248,9 @@ class Play:
     end: ScopeEnd | None = None
     ended_at: float = 0.0
     reads: int = 0
+    sweeps: int = 0
+    shown: set[str] = field(default_factory=set)  # of the scope, to the lane
+    results: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._rng = Random(self.seed + 1)
@@ -185,6 +258,7 @@ class Play:
         paces = {name: Pace(quota) for name, quota in self.scene.quotas.items()}
         self._lane = Lane(self.scene.venue, paces, self._rng)
         self._wakes_at = NEVER
+        self._swept: set[str] = set()  # though a cancel-all said that it does not reach them
         self._owner = Submission(
             account="desk",
             job_id="job",
@@ -216,6 +290,8 @@ class Play:
         while (sending := self._lane.next(now)) is not None:
             self._depart(sending, now)
         for _, result in self._lane.take_results():
+            named = result.id if isinstance(result, CancelOutcome) else result.ref.id
+            self.results.add(named)
             if isinstance(result, CancelOutcome):
                 self.outcomes.append((now, result))
         for _, end in self._lane.take_ended():
@@ -233,7 +309,10 @@ class Play:
             self._pump()
 
     def _depart(self, sending: Sending, now: float) -> None:
-        self.reads += sending.scope is not None
+        if sending.cancels_all:
+            self._check_sweep(sending.batch, now)
+        else:
+            self.reads += sending.scope is not None
         up_s, down_s = self._rng.uniform(0.0, 0.1), self._rng.uniform(0.0, 0.1)
         fault = self._rng.random() < self.scene.faults
         kind = self._rng.choice(("not_sent", "lost", "unanswered", "page")) if fault else ""
@@ -264,7 +343,15 @@ class Play:
     def _answered(self, sending: Sending, reply: HttpReply) -> None:
         now, venue = self.agenda.now, self.scene.venue
         if sending.scope is not None:
-            self._lane.listed(sending, hear_list(venue, sending.batch, reply), now)
+            heard = hear_list(venue, sending.batch, reply)
+            if heard.said.verdict is Verdict.THROTTLED:
+                self._lane.pause(now, None)
+            if heard.said.verdict is Verdict.HALT:
+                self._lane.refused(sending, "permission", now)
+            if self.end is None:
+                shown = [each for each in heard.orders or () if is_of(self.scene.scope, each)]
+                self.shown |= {each.id for each in shown}
+            self._lane.listed(sending, heard, now)
         else:
             said, others = hear(venue, sending.batch, reply)
             self._lane.answered(sending, said, now, others)
@@ -274,6 +361,8 @@ class Play:
 
     def _serve(self, batch: Batch, now: float) -> Answers:
         when = now - self.scene.lag_s * self._rng.choice((0.0, 1.0, self._rng.random()))
+        if batch.route.purpose is Purpose.CANCEL_ALL:
+            return self._sweep(batch, now)
         if batch.route.purpose is Purpose.LIST:
             return self._listed(batch, when, now)
         if batch.route.purpose is Purpose.LOOKUP:
@@ -297,6 +386,33 @@ class Play:
             order.canceled_at = now
         return Answer(state=str(OrdStatus.CANCELED if was is OrdStatus.NEW else was))
 
+    def _sweep(self, batch: Batch, now: float) -> Answers:
+        """Cancel all that a cancel-all reaches, and say of it what the scene has it say."""
+        sweep = self.scene.sweep
+        if sweep.word in ("busy", "bad", "halt", "down"):
+            return Answers(overall=Answer(code=sweep.word))
+        at = now + self._rng.uniform(0.0, sweep.takes_s)
+        done: list[OpenOrder] = []
+        meant: list[OpenOrder] = []
+        for order in self._book.values():
+            says = self._says_to_reach(batch, order, at)
+            hits = self._rng.random() < (sweep.reaches if says else sweep.others)
+            if says:
+                meant.append(order.row(at)._replace(state=""))
+            if hits and order.is_open(at):
+                order.canceled_at = min(order.canceled_at, at)
+                done.append(order.row(now)._replace(state=""))
+                if not says:
+                    self._swept.add(order.id)
+        if sweep.names:
+            return Answers(listed=tuple(done if sweep.names == "done" else meant))
+        return Answers(overall=Answer(code=sweep.word))
+
+    def _says_to_reach(self, batch: Batch, order: Rest, when: float) -> bool:
+        of_symbol = batch.symbol.casefold() in ("", order.symbol.casefold())
+        of_type = order.row(when).ord_types <= batch.route.ord_types
+        return of_symbol and of_type and order.is_open(when)
+
     def _listed(self, batch: Batch, when: float, now: float) -> Answers:
         rows = [
             row
@@ -318,6 +434,17 @@ class Play:
 
     # -- the law -------------------------------------------------------------------------
 
+    def _check_sweep(self, batch: Batch, now: float) -> None:
+        """Hold a cancel-all to the scope: whatever it says to reach is of it."""
+        scope = self.scene.scope
+        self.sweeps += 1
+        if self.sweeps > len(scope.symbols) * 2 + 1:
+            raise LawBroken("cancel-all", "it goes once more", now)
+        for order in self.scene.orders:
+            born = replace(order, born_at=-NEVER, ends_at=NEVER)
+            if self._says_to_reach(batch, born, now) and not is_of(scope, order.row(now)):
+                raise LawBroken("cancel-all", f"it reaches {order.id}, which is to stay", now)
+
     def _check(self, end: ScopeEnd) -> None:
         now, scope = self.ended_at, self.scene.scope
         result = result_of(end)
@@ -336,15 +463,20 @@ class Play:
                 raise LawBroken("empty", f"told as empty while these rest: {false}", now)
             if now < START_S + scope.hold_s:
                 raise LawBroken("hold", "it ends before its time", now)
-        if result != "empty" and not self.scene.faults and now < self._owner.deadline:
+        halts = self.sweeps and self.scene.sweep.word == "halt"
+        at_fault = self.scene.faults or halts
+        if result != "empty" and not at_fault and now < self._owner.deadline:
             raise LawBroken("result", f"{result} without a fault", now)
         for order_id in {"o1", "o2"} & scope.excepted & self._book.keys():
             if self._book[order_id].canceled_at != NEVER:
                 raise LawBroken("except", f"{order_id} was to stay", now)
         for order in self._book.values():
             foreign = order.born_at < START_S and is_of(scope, order.row(START_S)) is False
-            if foreign and not scope.ord_types and order.canceled_at != NEVER:
+            swept = order.id in self._swept
+            if foreign and not scope.ord_types and order.canceled_at != NEVER and not swept:
                 raise LawBroken("scope", f"{order.id} is not of it", now)
+        if untold := self.shown - self.results - {ref.id for ref in end.resting}:
+            raise LawBroken("told", f"nothing is told of {untold}", now)
         for when, outcome in self.outcomes:
             order = self._book[outcome.id]
             told_over = outcome.status not in (CancelStatus.UNCONFIRMED, CancelStatus.FAILED)
@@ -377,7 +509,7 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.seed is not None:
         played = play(asked.seed)
-        print(f"{played.scene.venue.name} {played.scene.scope}")
+        print(f"{played.scene.venue.name} {played.scene.scope} {played.scene.sweep}")
         print(f"{played.end} after {played.ended_at - START_S:.2f} s, {played.reads} reads")
         return 0
     began, broken, results = time.monotonic(), 0, dict[str, int]()

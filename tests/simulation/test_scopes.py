@@ -10,7 +10,8 @@ import pytest
 from tests.simulation import scopes
 from tests.simulation.laws import LawBroken
 from worker.lane import scopes as lane_scopes
-from worker.orders.scope import ScopeSearch, search_of
+from worker.lane.cancel_alls import CancelAlls
+from worker.orders.scope import CancelAll, ScopeSearch, search_of
 
 #: Seeds of an ordinary run; `python -m tests.simulation.scopes --seeds 10000` plays more.
 SEEDS = 400
@@ -40,5 +41,26 @@ def test_a_proof_that_is_too_short_is_noticed(
     monkeypatch.setattr(lane_scopes, "search_of", lambda *given: spoil(search_of(*given)))
 
     with pytest.raises(LawBroken):
+        for seed in range(SEEDS_TO_NOTICE):
+            scopes.play(seed)
+
+
+def test_a_cancel_all_that_reaches_more_than_the_scope_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    of_all = (CancelAll(scopes.CANCEL_ALLS[0]),)
+    monkeypatch.setattr(lane_scopes, "cancel_alls_of", lambda *_: of_all)
+
+    with pytest.raises(LawBroken, match="cancel-all"):
+        for seed in range(SEEDS_TO_NOTICE):
+            scopes.play(seed)
+
+
+def test_orders_that_a_cancel_all_took_and_nobody_tells_of_are_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(CancelAlls, "take", lambda _: [])
+
+    with pytest.raises(LawBroken, match="nothing is told"):
         for seed in range(SEEDS_TO_NOTICE):
             scopes.play(seed)

@@ -24,7 +24,7 @@ from venues.words import IdKind, OrdStatus, OrdType, Purpose
 
 #: What a toy says of an order, in the words of our own table.
 STATES = {str(status): status for status in OrdStatus}
-RULES = (
+RULES: tuple[Rule, ...] = (
     Rule("0", Verdict.ACCEPTED),
     Rule("unknown", Verdict.UNKNOWN_ORDER, "unknown_order"),
     Rule("bad", Verdict.REFUSED, "bad_request"),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.simulation.scopes import PlainCanceler
 from tests.simulation.toys import TOY_QUOTAS, Metered, Toy
 from venues import all_venues
 from venues.base import NOTHING_CHOSEN, Option
@@ -31,6 +32,12 @@ class Shaped(Toy):
         Part("private_key", re.compile(r"0x[0-9a-f]{64}"), "0x and 64 hex digits"),
         Part("api_passphrase", optional=True),
     )
+
+
+class Sweeping(Shaped):
+    """The same, with cancel-alls of a symbol."""
+
+    cancel_alls = PlainCanceler.cancel_alls
 
 
 class Choosy(Toy):
@@ -270,3 +277,28 @@ def test_reports_are_for_every_job_or_for_scopes_alone(tmp_path: Path) -> None:
     assert not load(env | {"CANCEL_REPORTS": "scopes"}).reports_all
     with pytest.raises(ConfigError, match="neither all nor scopes"):
         load(env | {"CANCEL_REPORTS": "none"})
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('escalate = "symbol"', "escalate: shaped has no cancel-all of a symbol"),
+        ('escalate = "all"', "escalate: input should be 'never' or 'symbol'"),
+        ("escalate = true", "escalate: input should be 'never' or 'symbol'"),
+    ],
+)
+def test_only_a_venue_that_cancels_by_symbol_takes_an_escalation(
+    lines: str, says: str, tmp_path: Path
+) -> None:
+    assert says in refused(tmp_path, f"{LINES}{lines}\n")
+
+
+def test_an_account_escalates_only_where_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(all_venues(), "shaped", Sweeping())
+
+    for lines, expected in ("", False), ('escalate = "symbol"\n', True):
+        account = read(tmp_path, LINES + lines)["desk-1"]
+        assert isinstance(account, Account)
+        assert account.escalate is expected

@@ -252,6 +252,22 @@ def batch_row(world: World, call: Call, order_id: str, *, by_id: bool) -> dict[s
     return None if call.bend.hides(order.id) else show(order, "CANCELED")
 
 
+def cancel_all(world: World, call: Call) -> Reply:
+    """DELETE allOpenOrders, algoOpenOrders or, of spot, openOrders: those of a symbol."""
+    if "symbol" not in call.query:
+        return mandatory("symbol")
+    shelf, symbol = world.book.shelf(NAME, call.api_key), call.query["symbol"]
+    there = [o for o in shelf.live.values() if o.symbol == symbol and is_behind(call, o)]
+    done = [order for order in there if cancel(world, call, order)]
+    if not is_spot(call):
+        words = "The operation of cancel all open order is done."
+        return reply_json({"code": 200, "msg": words})
+    if not done:
+        return not_canceled()
+    rows = [show(order, "CANCELED") for order in done]
+    return reply_json([row | {"origClientOrderId": row["clientOrderId"]} for row in rows])
+
+
 def get_one(world: World, call: Call) -> Reply:
     """GET order or algoOrder."""
     order = find_one(world, call, no_order)
@@ -308,12 +324,15 @@ ROUTES = {
     ("DELETE", "/fapi/v1/algoOrder"): Route(
         cancel_algo, "cancel_one", single_ids, cancels=True
     ),
+    ("DELETE", "/fapi/v1/allOpenOrders"): Route(cancel_all, "cancel_all", cancels=True),
+    ("DELETE", "/fapi/v1/algoOpenOrders"): Route(cancel_all, "cancel_all", cancels=True),
     ("GET", "/fapi/v1/order"): Route(get_one, "lookup", single_ids),
     ("GET", "/fapi/v1/algoOrder"): Route(get_one, "lookup", single_ids),
     ("GET", "/fapi/v1/openOrders"): Route(list_open, "open_orders", weight=40),
     ("GET", "/fapi/v1/openAlgoOrders"): Route(list_open, "open_orders", weight=40),
     ("GET", "/fapi/v1/time"): Route(server_time, "time", signed=False),
     ("DELETE", "/api/v3/order"): Route(cancel_one, "cancel_one", single_ids, cancels=True),
+    ("DELETE", "/api/v3/openOrders"): Route(cancel_all, "cancel_all", cancels=True),
     ("GET", "/api/v3/order"): Route(get_one, "lookup", single_ids, weight=4),
     ("GET", "/api/v3/openOrders"): Route(list_open, "open_orders", weight=80),
     **{

@@ -147,7 +147,8 @@ class JobRun:
             self.take(Came(0, left, end=end))
         else:
             came_at = math.inf if self._progress else delivery.parsed.came_at
-            self.number = bundle.submit(delivery, ids, came_at)
+            is_begun = bool(self._progress and self._progress.first_sent_at)
+            self.number = bundle.submit(delivery, ids, came_at, is_begun=is_begun)
 
     @property
     def _venue(self) -> Venue:

@@ -92,7 +92,7 @@ def deadline_of(job: CancelJob) -> float:
     return time.monotonic() + (job.deadline - utc_now()).total_seconds()
 
 
-def submission_of(job: CancelJob, received_at: float) -> Submission:
+def submission_of(job: CancelJob, received_at: float, *, is_begun: bool = False) -> Submission:
     """Return what a job is at its lane; its message came at a time (monotonic seconds)."""
     deadline = deadline_of(job)
     return Submission(
@@ -100,15 +100,16 @@ def submission_of(job: CancelJob, received_at: float) -> Submission:
         job_id=job.job_id,
         kill=job.priority is Priority.KILL,
         deadline=deadline,
-        scope=_asked(job, deadline) if job.scope else None,
+        scope=_asked(job, deadline, is_begun) if job.scope else None,
         received_at=received_at,
         trace=job.trace.get("traceparent", ""),
     )
 
 
-def _asked(job: CancelJob, deadline: float) -> AskedScope:
+def _asked(job: CancelJob, deadline: float, is_begun: bool) -> AskedScope:
     assert job.scope is not None  # noqa: S101 - the caller has asked
-    return AskedScope(job.scope, deadline - (job.deadline - job.accepted_at).total_seconds())
+    accepted_at = deadline - (job.deadline - job.accepted_at).total_seconds()
+    return AskedScope(job.scope, accepted_at, is_begun)
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -131,9 +132,19 @@ class Bundle:
         """Have an inbox."""
         self.inbox = Inbox(self.account)
 
-    def submit(self, delivery: JobDelivery, ids: Sequence[Cohort], received_at: float) -> int:
-        """Have a job's ids go to their lane with the next `hand_in`; return their number."""
-        delivery.submission = submission_of(delivery.parsed.job, received_at)
+    def submit(
+        self,
+        delivery: JobDelivery,
+        ids: Sequence[Cohort],
+        received_at: float,
+        *,
+        is_begun: bool = False,
+    ) -> int:
+        """Have a job's ids go to their lane with the next `hand_in`; return their number.
+
+        `is_begun` says that a cancel has left for it before.
+        """
+        delivery.submission = submission_of(delivery.parsed.job, received_at, is_begun=is_begun)
         self.waiting.append((delivery.submission, ids))
         return delivery.submission.number
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import chain
 
 from venues.base import Batch, Route
-from venues.words import IdKind, OrderRef, OrdType, Purpose
+from venues.words import CANCELS, IdKind, OrderRef, OrdType, Purpose
 from worker.lane.submission import Submission
 from worker.orders.judge import Judgement
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase
@@ -145,12 +145,22 @@ class Sending:
     started: float
     waited_s: float
     advisory: bool = False  # no step waits for it: it only adds to what is known
-    scope: Submission | None = None  # it reads a list for this job, which names no ids
+    scope: Submission | None = None  # a list is read, or all canceled, for this job's scope
+
+    @property
+    def cancels_all(self) -> bool:
+        """Whether it is a cancel-all, which names no ids."""
+        return self.batch.route.purpose is Purpose.CANCEL_ALL
 
     @property
     def is_probe(self) -> bool:
         """Whether it only asks if the account is served again."""
-        return self.advisory and not self.entries
+        return self.advisory and not self.entries and not self.cancels_all
+
+    @property
+    def is_escalation(self) -> bool:
+        """Whether it cancels all of a symbol, as an order of it stays open."""
+        return self.cancels_all and self.scope is None
 
     def owners(self) -> list[Submission]:
         """Return the submissions that it is for, each once."""
@@ -183,7 +193,7 @@ def is_urgent(group: Group) -> bool:
 
 def is_lookup(route: Route) -> bool:
     """Return whether the route only looks."""
-    return route.purpose is not Purpose.CANCEL
+    return route.purpose not in CANCELS
 
 
 def may_share(entry: Entry) -> bool:

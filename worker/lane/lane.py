@@ -25,6 +25,7 @@ from venues.words import (
     OrdStatus,
 )
 from worker.lane.advisory import AdvisoryLooks
+from worker.lane.cancel_alls import Shown
 from worker.lane.entry import (
     Entry,
     EntryKey,
@@ -37,6 +38,7 @@ from worker.lane.entry import (
     may_share,
     stated,
 )
+from worker.lane.escalation import Escalations
 from worker.lane.groups import Groups
 from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
 from worker.lane.list_all import WholeLists
@@ -104,10 +106,17 @@ class _Departure(NamedTuple):
 
 
 class _Listing(NamedTuple):
-    """The next read of a list for a scope: when it may leave, and for which job."""
+    """The next read of a list for a scope, or cancel-all: when it may leave, for which job."""
 
     at: float
     run: ScopeRun
+    cancels_all: bool = False
+
+
+class _Escalation(NamedTuple):
+    """The next cancel-all of a symbol whose orders no cancel by id removes."""
+
+    at: float
 
 
 class _Probe(NamedTuple):
@@ -127,6 +136,7 @@ class Lane:
         rng: random.Random,
         *,
         verify: bool = False,
+        escalate: bool = False,
         load: Load | None = None,
     ) -> None:
         self.venue = venue
@@ -144,6 +154,7 @@ class Lane:
         self._verify = verify
         self._lists = WholeLists()
         self._advisory_looks = AdvisoryLooks(venue)
+        self._escalations = Escalations(venue, allowed=escalate)
         self._seq = itertools.count()
         self._entries: dict[EntryKey, Entry] = {}
         self._scopes: dict[Submission, ScopeRun] = {}
@@ -246,6 +257,9 @@ class Lane:
 
     def withdraw(self, owner: Submission, why: str, now: float) -> None:
         """Give a task its waiting ids back; those in flight follow when their answer is in."""
+        run = self._scopes.get(owner)
+        if run is not None:
+            self._look_for_awaited(run, now)
         owner.withdrawn = why
         if owner.waits:
             self._leaving.add(owner)
@@ -299,14 +313,19 @@ class Lane:
         if isinstance(departure, _Probe):
             return self._ask(departure.batch, now)
         if isinstance(departure, _Listing):
-            return self._read_list(departure.run, now)
+            send = self._cancel_all if departure.cancels_all else self._read_list
+            return send(departure.run, now)
+        if isinstance(departure, _Escalation):
+            return self._escalate(now)
         return self._look(departure, now) if departure.advisory else self._fill(departure, now)
 
     def next_at(self, now: float) -> float:
         """Return when `next` is worth asking again; NEVER: not before something happens."""
         return self._soonest(now)[0]
 
-    def _soonest(self, now: float) -> tuple[float, _Departure | _Listing | _Probe | None]:
+    def _soonest(
+        self, now: float
+    ) -> tuple[float, _Departure | _Listing | _Escalation | _Probe | None]:
         """Return when a request may leave, and the one that may leave now."""
         self._groups.wake(now)
         self._end_scopes(now)
@@ -324,8 +343,12 @@ class Lane:
             soonest = min(soonest, departure.at)
         return soonest, None
 
-    def _departures(self, now: float) -> Iterator[_Departure | _Listing]:
+    def _departures(self, now: float) -> Iterator[_Departure | _Listing | _Escalation]:
         """Give the next request of each group, most pressing first, an advisory one last."""
+        escalation = self._escalations.next
+        if escalation is not None:
+            at = self._tokens.ready_at(escalation.route, now, urgent=True, ids=0)
+            yield _Escalation(max(at, self._opens_at))
         yield from self._listings(now, kill=True)
         for group in self._by_priority(now):
             yield self._departure(group, now)
@@ -336,14 +359,20 @@ class Lane:
             yield _Departure(at, advisory, self._most_ids(advisory, now), advisory=True)
 
     def _listings(self, now: float, *, kill: bool) -> Iterator[_Listing]:
-        """Give the next read for each scope.
+        """Give the next cancel-all and the next read for each scope.
 
         All reads but those of its first round leave tokens to the cancels that wait.
         """
         for owner, run in self._scopes.items():
-            if owner.kill is not kill or run.is_read or run.is_over:
+            if owner.kill is not kill or run.is_over:
                 continue
-            at = max(run.search.next_at, self._opens_at)
+            cancel_all = run.cancel_alls.next
+            if cancel_all is not None and not owner.withdrawn and now < owner.deadline:
+                at = self._tokens.ready_at(cancel_all.route, now, urgent=kill, ids=0)
+                yield _Listing(max(at, self._opens_at), run, cancels_all=True)
+            if run.is_read:
+                continue
+            at = max(run.reads_at, self._opens_at)
             if at <= now:
                 route, rounds = run.search.batch().route, run.search.rounds
                 spare = self._groups.cancels(urgent=kill) if rounds else ()
@@ -393,12 +422,29 @@ class Lane:
 
     def _read_list(self, run: ScopeRun, now: float) -> Sending:
         """Return the next read for a scope."""
-        batch = run.search.batch()
+        waited_s = max(0.0, now - run.reads_at)
+        batch = run.read_leaves(now)
         self._tokens.take(batch.route, now, ids=0, urgent=run.owner.kill)
         self._count_out(now)
-        run.is_read = True
-        waited_s = max(0.0, now - run.search.next_at)
         return Sending(batch, (), now, waited_s, advisory=True, scope=run.owner)
+
+    def _cancel_all(self, run: ScopeRun, now: float) -> Sending:
+        """Return the next cancel-all of a scope."""
+        owner, asked = run.owner, run.cancel_alls.leaves(now)
+        since = NEVER if owner.kill else owner.received_at
+        self._tokens.take(asked.route, now, since, ids=0, urgent=owner.kill)
+        self._count_out(now)
+        owner.sent = (owner.sent or (now, now))[0], now
+        batch = Batch(asked.route, (), symbol=asked.symbol)
+        waited_s = max(0.0, now - owner.received_at)
+        return Sending(batch, (), now, waited_s, advisory=True, scope=owner)
+
+    def _escalate(self, now: float) -> Sending:
+        """Return the next cancel-all of a symbol whose orders no cancel by id removes."""
+        asked = self._escalations.leaves()
+        self._tokens.take(asked.route, now, ids=0)
+        self._count_out(now)
+        return Sending(Batch(asked.route, (), symbol=asked.symbol), (), now, 0.0, advisory=True)
 
     def _look(self, departure: _Departure, now: float) -> Sending:
         """Return an advisory look-up for ids of kills that wait for a token."""
@@ -455,33 +501,54 @@ class Lane:
         self._follow(sending.entries, courses, now)
 
     def listed(self, sending: Sending, heard: ListHeard, now: float) -> None:
-        """Take the reply to a read for a scope in: what it shows is to be canceled."""
+        """Take the reply to a scope's request in: what it shows is to be canceled."""
         if is_served(heard.said):
             self.standing.served(sending.batch.route, sending.started)
         run = self._land_list(sending, now)
         if run is None:
             return
-        pause_s = self._list_pause_s(run)
-        orders = run.came(heard, sending.started, now, pause_s)
+        if sending.cancels_all:
+            self._take_over(run, run.cancel_all_came(heard, sending.batch, now), now)
+        else:
+            pause_s = self._list_pause_s(run)
+            self._take_over(run, run.came(heard, sending.started, now, pause_s), now)
+        if run.owner.withdrawn:  # no reading follows
+            self._look_for_awaited(run, now)
+
+    def _take_over(self, run: ScopeRun, orders: Sequence[Shown], now: float) -> None:
+        """Have orders that a scope has found canceled, or looked up."""
         for cohort in cohorts(orders):
             self._add(run.owner, cohort, now)
 
+    def _look_for_awaited(self, run: ScopeRun, now: float) -> None:
+        """Have the orders of a scope looked up for which no more reading comes."""
+        orders = run.take_awaited()
+        if not run.refused:
+            self._take_over(run, orders, now)
+            return
+        for ref, progress in orders:
+            self._hand(run.owner, refuse(progress, run.refused).outcome(ref.id))
+
     def _land_list(self, sending: Sending, now: float) -> ScopeRun | None:
-        """Count a read for a scope as ended; return whose it is, if that still wants it."""
+        """Count a scope's request as ended; return whose it is, if that still wants it."""
         self.in_flight -= 1
         self._tokens.release(sending.batch.route, now, 0)
         run = self._scopes.get(sending.scope) if sending.scope else None
-        if run is not None:
+        if run is not None and not sending.cancels_all:
             run.is_read = False
         return run
 
     def _list_pause_s(self, run: ScopeRun) -> float:
         return backoff_s(run.search.failures + 1, LIST_PAUSE_S, self._rng)
 
-    def _list_missed(self, sending: Sending, why: str, now: float) -> None:
-        """No reply came to a read for a scope."""
+    def _list_missed(self, sending: Sending, why: str, now: float, *, sent: bool) -> None:
+        """No reply came to a scope's request, which surely never left, or was `sent`."""
         run = self._land_list(sending, now)
-        if run is not None:
+        if run is None:
+            return
+        if sending.cancels_all:
+            self._take_over(run, run.cancel_all_missed(now, sent=sent), now)
+        else:
             run.missed(why, now, self._list_pause_s(run))
 
     def _overhear(
@@ -536,16 +603,16 @@ class Lane:
 
     def not_sent(self, sending: Sending, why: str, now: float) -> None:
         """The request surely never reached the venue."""
-        if sending.scope is not None:
-            self._list_missed(sending, why, now)
+        if sending.scope is not None or sending.cancels_all:
+            self._list_missed(sending, why, now, sent=False)
             return
         self._land(sending, now)
         self._all_again(sending, lambda progress: not_effective(progress, why), now)
 
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
         """No whole reply came: the request may have had its effect."""
-        if sending.scope is not None:
-            self._list_missed(sending, why, now)
+        if sending.scope is not None or sending.cancels_all:
+            self._list_missed(sending, why, now, sent=True)
             return
         self._land(sending, now)
         if not sending.batch.lists_all:
@@ -785,6 +852,8 @@ class Lane:
         """Have ids go on that have the same before them."""
         for entry in entries:
             entry.progress = hurried(again.progress) if entry.kill else again.progress
+            if entry.kill and self._escalations.allowed:
+                self._escalations.cancel_next(entry.key, entry.progress)
         if self.standing.halted and self._is_refused(again, now):
             for entry in entries:
                 self._finish([entry], refuse(entry.progress, self.standing.why(now)))
@@ -870,6 +939,8 @@ class Lane:
         """End the scopes that are over, and whose orders all have their outcomes."""
         for owner, run in list(self._scopes.items()):
             run.turn(now)
+            if run.is_over:
+                self._look_for_awaited(run, now)
             if run.returned and not owner.withdrawn:
                 self.withdraw(owner, run.returned, now)
             elif run.is_over and not owner.waits:
@@ -891,6 +962,7 @@ class Lane:
         dequeue(entry)
         if self._entries.pop(entry.key, None) is not None:
             self._holds.forget(entry)
+            self._escalations.forget(entry.key, entry.progress.symbol)
         if not self._entries:
             self._load.caught_up(self)
         for owner in entry.owners:

@@ -2,20 +2,28 @@
 
 An order that was told as ended, and that a list shows all the same once it must not, is
 canceled anew. One that is refused for good, or shown too often, is stuck: nothing more is done
-about it.
+about it. Where the venue has a cancel-all for just these orders, that leaves first.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
-from venues.base import Venue, Verdict
-from venues.words import CancelOutcome, CancelStatus, OrderRef
+from venues.base import Batch, OpenOrder, Route, Venue, Verdict
+from venues.words import CancelOutcome, CancelStatus
+from worker.lane.cancel_alls import CancelAlls, Shown
 from worker.lane.submission import ListProof, ListUnread, ScopeEnd, Submission
-from worker.orders.follow import ACCOUNT_WIDE, blame_of
+from worker.orders.follow import ACCOUNT_WIDE, blame_of, perhaps_canceled
 from worker.orders.judge import ListHeard
-from worker.orders.progress import OrderProgress
-from worker.orders.scope import ListKey, ScopeSearch, found, is_of, plan_of, search_of
+from worker.orders.scope import (
+    ListKey,
+    ScopeSearch,
+    cancel_alls_of,
+    found,
+    is_of,
+    plan_of,
+    search_of,
+)
 
 #: An order that a list still shows after its outcome is canceled anew so often.
 MOST_TIMES = 3
@@ -23,6 +31,8 @@ MOST_TIMES = 3
 _NOT_OPEN = frozenset(
     {CancelStatus.CANCELED, CancelStatus.FILLED, CancelStatus.CLOSED, CancelStatus.NOT_FOUND}
 )
+#: After one of these a cancel-all surely had no effect.
+_NO_EFFECT = ACCOUNT_WIDE.keys() | {Verdict.NOT_DONE, Verdict.REFUSED}
 
 
 class ScopeRun:
@@ -30,10 +40,11 @@ class ScopeRun:
 
     def __init__(self, owner: Submission, venue: Venue, now: float) -> None:
         assert owner.scope is not None  # noqa: S101 - the lane has asked
-        scope, accepted_at = owner.scope
+        scope, accepted_at, is_begun = owner.scope
         self.owner = owner
         plan, came_at = plan_of(venue, scope), min(now, accepted_at)
         self.search: ScopeSearch = search_of(venue, scope, plan, came_at, now)
+        self.cancel_alls = CancelAlls(() if is_begun else cancel_alls_of(venue, scope))
         self.is_read = False  # a read is under way
         self.returned = ""  # why an id of it came back, so that all goes on later
         self.refused = ""  # why the account is halted
@@ -46,7 +57,21 @@ class ScopeRun:
     @property
     def is_over(self) -> bool:
         """Whether there is nothing more to read."""
-        return bool(self.refused) or self.search.is_clean
+        return bool(self.refused) or (self.search.is_clean and not self.cancel_alls.under_way)
+
+    @property
+    def reads_at(self) -> float:
+        """When the next read may leave: soon where orders wait for it."""
+        search = self.search
+        if self.cancel_alls.awaited and search.is_between_rounds:
+            return search.sooner(self.cancel_alls.settled_at).next_at
+        return search.next_at
+
+    def read_leaves(self, now: float) -> Batch:
+        """Return the next read, which leaves now."""
+        self.search = self.search.sooner(now)
+        self.is_read = True
+        return self.search.batch()
 
     def told(self, outcome: CancelOutcome) -> None:
         """Note how an order ended."""
@@ -58,10 +83,10 @@ class ScopeRun:
             self._told[order_id] = status, now
         self._just_told.clear()
 
-    def came(
-        self, heard: ListHeard, started: float, now: float, pause_s: float
-    ) -> list[tuple[OrderRef, OrderProgress]]:
+    def came(self, heard: ListHeard, started: float, now: float, pause_s: float) -> list[Shown]:
         """Take a reply in; return the orders that are to be canceled, now or once more.
+
+        Those that a cancel-all may have canceled are looked up first, or wait for that.
 
         A list that could not be read is read again after `pause_s`.
         """
@@ -73,9 +98,7 @@ class ScopeRun:
         route, began = search.batch().route, search.reading.began if search.reading else started
         of_scope = [order for order in heard.orders if is_of(search.scope, order)]
         new = [order for order in of_scope if self._is_to_be_canceled(order.id, began)]
-        for order in new:
-            self._times[order.id] += 1
-            self._told.pop(order.id, None)
+        goes_on = self._sort(new, route, began)
         stuck = [order_id for order_id in self._told if self._is_stuck(order_id)]
         self.search = search.page_came(
             heard.orders,
@@ -85,7 +108,54 @@ class ScopeRun:
             stuck=stuck,
             pause_s=pause_s,
         )
-        return [found(order, route) for order in new]
+        if self.search.rounds > search.rounds:
+            self.cancel_alls.too_late()
+            goes_on += self._not_shown()
+        return goes_on
+
+    def _sort(self, new: list[OpenOrder], route: Route, began: float) -> list[Shown]:
+        """Return those of newly shown orders that are canceled by id; the others wait."""
+        goes_on: list[Shown] = []
+        for order in new:
+            ref, progress = found(order, route)
+            if self.cancel_alls.may_have_canceled(began, self._lag_s):
+                progress = progress._replace(sent=True)
+            if not self._times[order.id] and self.cancel_alls.may_have_canceled(began):
+                self.cancel_alls.wait((ref, progress))
+                continue
+            self.cancel_alls.still_shown(order.id)
+            self._times[order.id] += 1
+            self._told.pop(order.id, None)
+            goes_on.append((ref, progress))
+        return goes_on
+
+    def _not_shown(self) -> list[Shown]:
+        """Return the orders that wait, if the round that has ended should have shown them."""
+        ended = self.search.last_round
+        waited = ended and ended[0].began >= self.cancel_alls.settled_at
+        return self.take_awaited() if waited else []
+
+    def take_awaited(self) -> list[Shown]:
+        """Return the orders that wait for a reading; they are looked up instead."""
+        taken = self.cancel_alls.take()
+        self._times.update(ref.id for ref, _ in taken)
+        return [(ref, perhaps_canceled(progress)) for ref, progress in taken]
+
+    def cancel_all_came(self, heard: ListHeard, batch: Batch, now: float) -> list[Shown]:
+        """Take the reply to a cancel-all in; return the orders that are canceled by id now."""
+        goes_on = self.cancel_all_missed(now, sent=heard.said.verdict not in _NO_EFFECT)
+        for order in heard.orders or ():
+            named = order._replace(symbol=order.symbol or batch.symbol)
+            if is_of(self.search.scope, named) and not self._times[order.id]:
+                ref, progress = found(named, batch.route)
+                self.cancel_alls.wait((ref, progress._replace(sent=True, seen_open=False)))
+        return goes_on
+
+    def cancel_all_missed(self, now: float, *, sent: bool) -> list[Shown]:
+        """Do without a reply; return the orders that are canceled by id now."""
+        goes_on = self.cancel_alls.came_back(now, had_effect=sent)
+        self._times.update(ref.id for ref, _ in goes_on)
+        return [(ref, progress._replace(sent=False)) for ref, progress in goes_on]
 
     def missed(self, why: str, now: float, pause_s: float) -> None:
         """Have the list read again after a pause: no reply came that says anything of it."""

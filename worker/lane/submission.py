@@ -49,10 +49,14 @@ class ScopeEnd:
 
 
 class AskedScope(NamedTuple):
-    """A scope, and when its job was accepted."""
+    """A scope, and when its job was accepted.
+
+    `is_begun` says that a cancel has left for it already, before the job came back.
+    """
 
     scope: Scope
     accepted_at: float
+    is_begun: bool = False
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

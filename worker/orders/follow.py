@@ -267,6 +267,11 @@ def by_symbol(progress: OrderProgress, route: Route) -> OrderProgress:
     return progress._replace(by_symbol=progress.by_symbol | {route.path})
 
 
+def perhaps_canceled(progress: OrderProgress) -> OrderProgress:
+    """Return the progress of an order that a cancel-all may have canceled: it is looked up."""
+    return progress._replace(phase=Phase.HASTY, search=Search(), sent=True)
+
+
 def is_current(progress: OrderProgress, venue: Venue, started: float) -> bool:
     """Say whether a read that started then shows what followed the last cancel."""
     return started >= _current_from(progress, venue)

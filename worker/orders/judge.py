@@ -64,7 +64,7 @@ class Heard(NamedTuple):
 
 
 class ListHeard(NamedTuple):
-    """What a reply to a list of open orders says: its orders, or why there are none."""
+    """What a reply to a list of open orders, or a cancel-all, says: its orders, or why none."""
 
     said: Judgement
     orders: tuple[OpenOrder, ...] | None = None
@@ -97,10 +97,10 @@ def hear(
 def hear_list(
     venue: Venue, batch: Batch, reply: HttpReply, scrub: Callable[[str], str] = str
 ) -> ListHeard:
-    """Return what a reply to a list of open orders says (`Venue.lists`).
+    """Return what a reply to a list of open orders says, or to a cancel-all (`Venue.lists`).
 
-    A row that names an end is left out. One without a usable id spoils the reply: nobody could
-    say what it hides.
+    Of a cancel-all the orders are those that it names. A row that names an end is left out. One
+    without a usable id spoils the reply: nobody could say what it hides.
     """
     try:
         answers = venue.parse(batch, reply)
@@ -270,6 +270,8 @@ def _answered(reply: HttpReply) -> bool:
 def _for_purpose(batch: Batch, judgement: Judgement) -> Judgement:
     """Weigh a verdict by what was asked: a look-up, or a cancel that may be boasting."""
     verdict = judgement.verdict
+    if batch.route.purpose is Purpose.CANCEL_ALL:
+        return judgement
     if batch.route.purpose is not Purpose.CANCEL:
         if judgement.venue_code and judgement.venue_code == batch.route.symbol_demanded:
             return judgement._replace(verdict=Verdict.SYMBOL_DEMANDED)

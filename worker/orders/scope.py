@@ -18,6 +18,9 @@ from venues.words import ALL_TYPES, IdKind, OrderRef, OrdType, Purpose, Scope
 from worker.orders.progress import OrderProgress, Read, new_progress
 from worker.orders.routes import SYMBOL_SHAPE
 
+#: More cancel-alls than these do not go first: of many symbols most have no order, and the
+#: lists say which.
+MOST_CANCEL_ALLS = 10
 #: A round begins so long after the one before (seconds), or a tenth of the time since the job
 #: came, as an account may be kept clean for an hour; but at least so often.
 ROUND_S, LONGEST_ROUND_S = 2.0, 30.0
@@ -43,6 +46,13 @@ class ScopePlan:
 
     lists: tuple[ListKey, ...]
     left_out: tuple[LeftOut, ...] = ()
+
+
+class CancelAll(NamedTuple):
+    """A cancel-all of the venue: of all symbols, or of one."""
+
+    route: Route
+    symbol: str = ""
 
 
 class NotSeen(Exception):
@@ -84,6 +94,24 @@ def plan_of(venue: Venue, scope: Scope) -> ScopePlan:
     if not lists:
         raise NotSeen("unsupported_scope", f"{venue.name} lists such orders of a symbol only")
     return ScopePlan(tuple(lists), tuple(left_out))
+
+
+def cancel_alls_of(venue: Venue, scope: Scope) -> tuple[CancelAll, ...]:
+    """Return the cancel-alls that reach the orders of a scope, all of them and no other.
+
+    There are none where the scope says more than symbols: no venue's cancel-all is known to
+    leave out just the others.
+    """
+    if scope.ord_types or scope.side or scope.client_order_id_prefix or scope.excepted:
+        return ()
+    routes = [r for r in venue.cancel_alls if r.needs_symbol is bool(scope.symbols)]
+    reached = frozenset[OrdType]().union(*(route.ord_types for route in routes))
+    symbols = sorted(scope.symbols) or [""]
+    if not routes or not _cancelable(venue) <= reached:
+        return ()
+    if len(routes) * len(symbols) > MOST_CANCEL_ALLS:
+        return ()
+    return tuple([CancelAll(route, symbol) for symbol in symbols for route in routes])
 
 
 def _cancelable(venue: Venue) -> frozenset[OrdType]:
@@ -229,6 +257,15 @@ class ScopeSearch:
     def next_at(self) -> float:
         """When the next read may leave."""
         return max(self.round_at, self.not_before)
+
+    @property
+    def is_between_rounds(self) -> bool:
+        """Whether no list of a round was read yet."""
+        return not self.this_round and self.reading is None
+
+    def sooner(self, when: float) -> ScopeSearch:
+        """Return the search with its next round at a time, if that is sooner."""
+        return self if when >= self.round_at else replace(self, round_at=when)
 
     def batch(self) -> Batch:
         """Return the next read; there is a list to be read."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 
 from venues.base import Quota, Route
-from venues.words import Purpose
+from venues.words import CANCELS
 from worker.pacing.pace import NEVER, Pace
 
 
@@ -144,7 +144,7 @@ class Tokens:
 
 
 def _is_lookup(route: Route) -> bool:
-    return route.purpose is not Purpose.CANCEL
+    return route.purpose not in CANCELS
 
 
 def _fits(quota: Quota, window_s: float) -> int:

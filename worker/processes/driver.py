@@ -55,7 +55,14 @@ class Driver:
         self._tell = tell
         self._load = load
         dice = random.Random()  # noqa: S311 - waits, not keys
-        self.lane = Lane(account.venue, paces, dice, verify=account.verify, load=load)
+        self.lane = Lane(
+            account.venue,
+            paces,
+            dice,
+            verify=account.verify,
+            escalate=account.escalate,
+            load=load,
+        )
         self._transport = transport
         # Lanes that draw from the quotas of one address share this lock.
         self._changed = changed
@@ -140,6 +147,9 @@ class Driver:
         while not self._stopped and (sending := self.lane.next(time.monotonic())) is not None:
             if not is_lookup(sending.batch.route):
                 self._load.note_lateness(late_s, sending.started)
+            if sending.is_escalation:
+                batch = sending.batch
+                self._log.error("escalated", route=batch.route.name, symbol=batch.symbol)
             if keep and kept is None:
                 kept = sending
             else:
@@ -226,7 +236,7 @@ class Driver:
 
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
         account = self.account
-        if sending.scope is not None:
+        if sending.scope is not None or sending.cancels_all:
             return self._listed(sending, reply)
         said, others = hear(account.venue, sending.batch, reply, account.credential.scrub)
         heard = list({id(judgement): judgement for judgement in said.values()}.values())

@@ -172,6 +172,27 @@ def test_an_algo_order_that_fired_names_what_it_placed(sandbox: SandboxClient) -
     assert over["algoStatus"] == "FINISHED"
 
 
+def test_a_cancel_all_reaches_a_symbol_behind_its_door(sandbox: SandboxClient) -> None:
+    seed(sandbox)
+    other = seed(sandbox, symbol="ETHUSDT")
+    stop, spot = seed(sandbox, ord_type="trigger"), seed(sandbox, product="spot")
+
+    def live() -> set[int]:
+        book = sandbox.book(venue="binance", api_key=KEY)
+        return {int(each.id) for each in book if each.state == "open"}
+
+    said = call(sandbox, "DELETE", FUTURES + "allOpenOrders", symbol="BTCUSDT")
+    assert (said.status, said.json["code"]) == (200, 200)
+    assert live() == {other, stop, spot}
+    assert call(sandbox, "DELETE", FUTURES + "algoOpenOrders", symbol="BTCUSDT").status == 200
+    assert live() == {other, spot}
+    (row,) = call(sandbox, "DELETE", SPOT + "openOrders", symbol="BTCUSDT").json
+    assert (row["orderId"], row["status"], live()) == (spot, "CANCELED", {other})
+    none = call(sandbox, "DELETE", SPOT + "openOrders", symbol="BTCUSDT")
+    assert none.json == UNKNOWN and not none.json.get("orderId")
+    assert call(sandbox, "DELETE", FUTURES + "allOpenOrders").json["code"] == -1102
+
+
 def test_lists_show_what_is_open_behind_their_door(sandbox: SandboxClient) -> None:
     plain, stop = seed(sandbox, symbol="ETHUSDT"), seed(sandbox, ord_type="trailing_stop")
     spot = seed(sandbox, product="spot")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from venues import all_venues
-from venues.base import OpenOrder, Page
+from venues.base import OpenOrder, Page, Venue
 from venues.words import OrdType, Scope, Side
 from worker.orders.scope import (
     LeftOut,
@@ -16,6 +17,7 @@ from worker.orders.scope import (
     NotSeen,
     ScopePlan,
     ScopeSearch,
+    cancel_alls_of,
     found,
     is_of,
     plan_of,
@@ -29,6 +31,61 @@ ORDER = OpenOrder("7", "BTC", LIMIT, Side.BUY, "mm-1")
 
 def names(plan: ScopePlan) -> list[tuple[str, str]]:
     return [(key.route.name, key.symbol) for key in plan.lists]
+
+
+# -- a cancel-all of the venue -----------------------------------------------------------
+
+BINANCE = all_venues()["binance"].variants()
+KRAKEN, DERIBIT = all_venues()["kraken_futures"], all_venues()["deribit"]
+BTC = frozenset({"BTCUSDT"})
+
+
+@pytest.mark.parametrize(
+    ("venue", "scope", "expected"),
+    [
+        (KRAKEN, Scope(), [("cancel_all", "")]),
+        (KRAKEN, Scope(hold_s=5.0), [("cancel_all", "")]),
+        (KRAKEN, Scope(symbols=BTC), []),
+        (DERIBIT, Scope(symbols=BTC), [("cancel_all_of_symbol", "BTCUSDT")]),
+        (BINANCE[0], Scope(), []),  # it has none of all symbols
+        (
+            BINANCE[0],
+            Scope(symbols=frozenset({"B", "A"})),
+            [(name, s) for s in "AB" for name in ("cancel_all", "cancel_all_algo")],
+        ),
+        (BINANCE[1], Scope(symbols=BTC), [("cancel_all", "BTCUSDT")]),
+        (BINANCE[1], Scope(symbols=frozenset(map(str, range(11)))), []),  # too many requests
+        (COINW, Scope(), []),
+    ],
+)
+def test_a_cancel_all_covers_a_scope_or_is_not_used(
+    venue: Venue, scope: Scope, expected: list[tuple[str, str]]
+) -> None:
+    assert [(c.route.name, c.symbol) for c in cancel_alls_of(venue, scope)] == expected
+
+
+@pytest.mark.parametrize(
+    "narrower",
+    [
+        {"side": Side.BUY},
+        {"ord_types": LIMIT},
+        {"client_order_id_prefix": "mm-"},
+        {"excepted": frozenset({"7"})},
+    ],
+)
+@pytest.mark.parametrize("symbols", [frozenset(), BTC])
+def test_no_cancel_all_reaches_more_than_the_scope(
+    narrower: dict[str, Any], symbols: frozenset[str]
+) -> None:
+    for venue in (KRAKEN, DERIBIT, *BINANCE):
+        assert cancel_alls_of(venue, Scope(symbols=symbols, **narrower)) == ()
+
+
+def test_cancel_alls_that_leave_out_a_kind_are_not_used() -> None:
+    half = BINANCE[0].variants()[0]
+    half.cancel_alls = half.cancel_alls[:1]
+
+    assert cancel_alls_of(half, Scope(symbols=BTC)) == ()
 
 
 # -- the plan ----------------------------------------------------------------------------
