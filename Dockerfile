@@ -1,16 +1,18 @@
 # One image for worker, record, Flower and sandbox; the command says which.
 FROM python:3.11-slim AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/venv
+# Installed from outside (PIP_PYTHON), so that /opt/venv has neither pip nor setuptools.
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PYTHON=/opt/venv/bin/python
+RUN python -m venv --without-pip /opt/venv
 WORKDIR /src
 COPY requirements.lock ./
-RUN /opt/venv/bin/pip install -c requirements.lock setuptools
+RUN pip install -c requirements.lock setuptools
 COPY pyproject.toml README.md celeryconfig.py ./
 COPY worker ./worker
 COPY tasks ./tasks
 COPY venues ./venues
 # Exactly the locked versions, and of those only what runs.
-RUN /opt/venv/bin/pip install --no-build-isolation -c requirements.lock ".[flower,postgres,sandbox]"
+RUN pip install --no-build-isolation -c requirements.lock ".[flower,postgres,sandbox]" \
+ && pip uninstall --yes setuptools
 
 FROM python:3.11-slim
 RUN groupadd --gid 10001 cancel \

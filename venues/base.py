@@ -144,6 +144,8 @@ class Route:
     costs: tuple[Cost, ...] = ()
     #: False: known to claim what did not happen, so its claims only count as accepted.
     trusted: bool = True
+    #: What this cancel accepts was open then: an id that names no open order has its own code.
+    accepts_only_open: bool = False
     #: Most pages of a list that are read; an id not seen by then is not proven absent.
     max_pages: int = 1
     #: An order moves only to lists of a higher stage (waits for its trigger, rests, has ended).

@@ -70,7 +70,9 @@ def _cancel(name: str, types: frozenset[OrdType], **more: Any) -> Route:
         path, quota = f"{path}-batch", name
     return Route(
         name, Purpose.CANCEL, "POST", path, BOTH_KINDS, types, needs_symbol=True, trusted=False,
-        quotas=(quota, "account", "address"), **more,
+        quotas=(quota, "account", "address"),
+        accepts_only_open=True,  # else 110001, 170213 and the like (page error)
+        **more,
     )  # fmt: skip
 
 

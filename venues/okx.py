@@ -138,11 +138,11 @@ class Okx(Venue):
         _cancel(
             "cancel_batch", "cancel-batch-orders", PLAIN, max_ids=20, group_by=("kind",),
             quotas=("cancel_batch", "cancel_one", "account"),
-            costs=(Cost("cancel_batch", per_id=1),),
+            costs=(Cost("cancel_batch", per_id=1),), accepts_only_open=True,  # else 5140x
         ),
         _cancel(
             "cancel_one", "cancel-order", PLAIN, single_first=PLAIN,
-            quotas=("cancel_one", "account"),
+            quotas=("cancel_one", "account"), accepts_only_open=True,
         ),
         _algos("cancel_algos", "cancel-algos", CONDITIONAL),
         _algos("cancel_advance_algos", "cancel-advance-algos", CONDITIONAL - {OrdType.TP_SL}),

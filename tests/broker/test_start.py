@@ -38,7 +38,13 @@ def start(
     return subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, "CELERY_BROKER_URL": NOBODY, **own, **environment},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "CELERY_BROKER_URL": NOBODY,
+            **own,
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=60,

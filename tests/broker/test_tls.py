@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -84,3 +88,29 @@ def test_another_host_is_given_no_password(
         assert line.endswith("; see CANCEL_BROKER_CA_FILE and CANCEL_BROKER_SERVER_NAME")
         assert len(line.splitlines()) == 1
     assert (code, done.code) == (os.EX_UNAVAILABLE, os.EX_UNAVAILABLE)
+
+
+def test_a_host_of_another_name_hears_nothing(signed: Signed, tmp_path: Path) -> None:
+    """The system trusts the authority, which is how anybody's certificate would be good."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_listen, args=(server, signed, heard), daemon=True).start()
+        url = f"amqps://guest:guest@127.0.0.1:{server.getsockname()[1]}//"
+        env = {"CELERY_BROKER_URL": url, "SSL_CERT_FILE": str(signed.authority)}
+        done = Shell(tmp_path, env).run("rejected", "list")
+
+    assert "mismatch" in done.err, done.err
+    assert b"".join(heard) == b""
+
+
+def _listen(server: socket.socket, signed: Signed, heard: list[bytes]) -> None:
+    """Keep the first words of whoever connects."""
+    context = signed.server()
+    while True:
+        with suppress(ssl.SSLError, ConnectionError):
+            try:
+                client, _ = server.accept()
+            except OSError:
+                return
+            with context.wrap_socket(client, server_side=True) as secured:
+                heard.append(secured.recv(8))

@@ -115,7 +115,7 @@ def _check_one(
     findings.statuses.update([first.status])
     if len(statuses) > 1:
         findings.contradictory.append(f"{first.message_id} {' and '.join(statuses)}")
-    if any(one.body["sent_by"] == FORGED for one in outcomes):
+    if any(one.body.get("sent_by") == FORGED for one in outcomes):
         findings.false.append(f"{first.message_id}: sent_by is what its producer wrote")
     for status in statuses:
         why = falsehood(status, order(asked.venue, asked.id))

@@ -190,6 +190,7 @@ class Storm:
         orders: list[Any] = list(self._orders(desk, count))
         if self._dice.random() < 0.2:
             orders = with_bad_elements(self._dice, orders)
+            self.done["elements that name no order"] += len(orders) - count
         self.jobs += 1
         self.sent += count
         job_id = f"job-{self.jobs}"
@@ -215,6 +216,7 @@ class Storm:
             lanes = [f"{p}.{d.name}" for d in self._desks for p in ("kill", "routine")]
             properties["application_headers"] = forged(self._dice, lanes)
             self._forged.add(job["job_id"])
+            self.done["jobs with forged headers"] += 1
         if self._dice.random() < 0.2:
             life = self._dice.choice((LONG_LIFE, *SHORT_LIVES))
             properties["expiration"] = life
@@ -237,6 +239,7 @@ class Storm:
             sandbox = SandboxClient(self.sandbox.url)  # of the other thread alone
             timer = threading.Timer(birth_s(self._dice, desk.venue), sandbox.seed, [orders])
             timer.start()
+            self.done["orders after their job"] += count
         return ids
 
     def _order_faults(self) -> None:

@@ -154,6 +154,8 @@ def test_the_image_is_locked_and_does_not_run_as_root() -> None:
 
     assert installs
     assert all("-c requirements.lock" in line for line in installs)
+    assert any("venv --without-pip" in line for line in lines)
+    assert any("pip uninstall --yes setuptools" in line for line in lines)
     assert users == ["10001:10001"]
     assert max(i for i, line in enumerate(lines) if line.startswith("FROM")) < lines.index(
         "USER 10001:10001"

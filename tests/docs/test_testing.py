@@ -74,8 +74,9 @@ def test_what_happened_to_others_has_a_verdict_and_a_test_each() -> None:
     rows = [line.split(" | ") for line in lines if line[2:3].isdigit()]
 
     assert len(rows) == 39
-    for _, _, verdict, tests in rows:
+    for _, _, verdict, before, tests in rows:
         assert re.match(r"(mended|holds|partly|open)\b", verdict), verdict
+        assert re.match(r"(fails|passes|cannot be asked)\b", before), before
         assert _TEST.search(tests), tests
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 import time
 from typing import Any
 
@@ -11,43 +10,12 @@ import amqp
 
 from tests.support.producer import connect
 from tests.support.rabbitmq import RabbitNode
+from tests.support.raw import HEADERS, MESSAGE_ID, nested, raw, short
 from tests.support.world import World
 from worker.amqp import topology
 
 #: Each is taken by the broker; with three headers more they do not fit a frame.
 NEARLY_A_FRAME = {"trace": "x" * 130_900}
-HEADERS = 1 << 13
-MESSAGE_ID = 1 << 7
-
-
-def short(word: bytes) -> bytes:
-    return struct.pack("B", len(word)) + word
-
-
-def nested(levels: int) -> bytes:
-    """Return a header table in a table in a table, which py-amqp reads and cannot write."""
-    table = b""
-    for _ in range(levels):
-        item = b"\x01tF" + struct.pack(">I", len(table)) + table
-        table = item
-    return struct.pack(">I", len(table)) + table
-
-
-class Raw(amqp.Message):  # type: ignore[misc] # the library has no types
-    """A message whose properties are these bytes."""
-
-    raw = b""
-
-    def _serialize_properties(self) -> bytes:
-        return self.raw
-
-
-def raw(body: bytes, flags: int, properties: bytes) -> Raw:
-    message = Raw(body)
-    message.raw = struct.pack(">H", flags) + properties
-    return message
-
-
 BAD: dict[str, amqp.Message] = {
     "almost a frame": amqp.Message(b"almost a frame", application_headers=NEARLY_A_FRAME),
     "700 levels": raw(b"700 levels", HEADERS, nested(700)),

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = (sys.executable, "-m", "worker.cli")
+from tests.support.worker import ROOT
+
+#: An older checkout has its commands in another place.
+COMMAND = (sys.executable, "-m", "worker.cli" if (ROOT / "worker/cli").is_dir() else "cli")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[2]
+#: The checkout whose worker, commands and shipped files are tested: this one, or the one that
+#: `WORKER_FOLDER` names, which shows what an older worker made of today's tests.
+ROOT = Path(os.environ.get("WORKER_FOLDER") or Path(__file__).parents[2]).resolve()
 #: A cluster's or a busy machine's worker may take this long to start; one that ends is noticed.
 START_S = 90.0
 
@@ -56,7 +58,8 @@ class WorkerProcess:
         self._folder = folder
         self._command = [sys.executable, "-m", "celery", "-A", "worker", "worker"]
         self._command += ["-n", f"{name}@%h", *args]
-        self._env = {**os.environ, **env, "CELERY_BROKER_URL": broker_url, "CANCEL_LOG": "json"}
+        self._env = {**os.environ, "PYTHONPATH": str(folder), **env}
+        self._env |= {"CELERY_BROKER_URL": broker_url, "CANCEL_LOG": "json"}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(

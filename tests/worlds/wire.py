@@ -230,9 +230,7 @@ def play(worlds: Mapping[str, World], folder: Path = ROOT) -> dict[str, list[Fin
             for name, stage in names.items()
         }
         env = accounts_file(table, scratch / "accounts.toml")
-        worker = WorkerProcess(
-            node.url, env | {"PYTHONPATH": str(folder)}, scratch / "log", folder=folder
-        )
+        worker = WorkerProcess(node.url, env, scratch / "log", folder=folder)
         stack.callback(worker.kill)
         worker.start(ready="lane_owned")
         outcomes = Outcomes(node.url)

@@ -52,7 +52,10 @@ class Forwarder(Publisher):
         return []
 
     def _send(self, producer: Any, publication: Publication, confirms: bool) -> None:
-        _must_fit(publication, producer.connection)
+        message = amqp.Message(
+            b"", application_headers=dict(publication.headers), **publication.properties
+        )
+        must_fit(message, producer.connection)
         super()._send(producer, publication, confirms)
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
@@ -69,11 +72,8 @@ class Forwarder(Publisher):
         self._waiting.appendleft(replace(publication, headers=publication.bare, bare=None))
 
 
-def _must_fit(publication: Publication, connection: Any) -> None:
+def must_fit(message: amqp.Message, connection: Any) -> None:
     """Raise where the connection could not write a message, or would be closed over it."""
     most = getattr(connection.connection, "frame_max", 0)
-    message = amqp.Message(
-        b"", application_headers=dict(publication.headers), **publication.properties
-    )
     if most and len(message._serialize_properties()) + _AROUND_PROPERTIES > most:
         raise TooLarge(f"headers of more than {most} bytes")

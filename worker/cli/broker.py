@@ -22,6 +22,7 @@ from worker.amqp import embedded as folder
 from worker.amqp import topology
 from worker.amqp.advice import advice
 from worker.amqp.connection import HardenedConnection
+from worker.amqp.forwarder import TooLarge, must_fit
 from worker.cli.output import Problem
 from worker.contract.outcome import OutcomeMessage
 from worker.contract.report import ReportMessage
@@ -37,6 +38,10 @@ _POLL_S = 0.1
 BrokerTimeout = Annotated[
     float, typer.Option("--broker-timeout", min=0.1, help="Seconds to wait for the broker.")
 ]
+
+
+class Unwritable(Exception):
+    """Headers are too large for a frame, or nested too deeply."""
 
 
 @contextmanager
@@ -128,6 +133,7 @@ def publish(
 
     Raises:
         Problem: no queue takes the message.
+        Unwritable: the connection cannot carry its headers; nothing has left.
     """
     returned: list[Any] = []
     with connection.channel() as channel:
@@ -141,9 +147,18 @@ def publish(
         kind, encoding = kept.pop("content_type", None), kept.pop("content_encoding", None)
         message = channel.prepare_message(body, None, kind, encoding, dict(headers), kept)
         limits = {} if is_embedded(connection) else {"confirm_timeout": timeout_s}
+        if not is_embedded(connection):
+            _must_be_writable(message, connection)
         channel.basic_publish(message, topology.JOBS, key, mandatory=True, **limits)
     if returned:
         raise _no_queue(key)
+
+
+def _must_be_writable(message: Any, connection: Connection) -> None:
+    try:
+        must_fit(message, connection)
+    except (TooLarge, RecursionError):  # nested more deeply than can be written
+        raise Unwritable from None
 
 
 def routed(connection: Connection, key: str) -> bool:

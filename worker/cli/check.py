@@ -138,8 +138,13 @@ def _broker(
 
 
 def _product(connection: Connection) -> str:
+    return " ".join(_told(connection, key) for key in ("product", "version")).strip()
+
+
+def _told(connection: Connection, key: str) -> str:
+    """Return what the broker says of itself as one connects."""
     told: Mapping[str, Any] = getattr(connection.connection, "server_properties", {})
-    return " ".join(_text(told.get(key, "")) for key in ("product", "version")).strip()
+    return _text(told.get(key, ""))
 
 
 def _text(value: Any) -> str:
@@ -169,7 +174,7 @@ def _rules(connection: Connection, timeout_s: float) -> Iterator[Finding]:
     """Look at what was set for the queues, where the management API is named."""
     env, vhost = environment(), connection.virtual_host or "/"
     url, ca_file = env.get("CANCEL_MANAGEMENT_URL", ""), env.get("CANCEL_BROKER_CA_FILE")
-    yield from rules(url, ca_file or None, vhost, timeout_s)
+    yield from rules(url, ca_file or None, vhost, timeout_s, _told(connection, "version"))
 
 
 def _conditions(connection: Connection, accounts: Mapping[str, Account]) -> Iterator[Finding]:

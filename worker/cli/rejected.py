@@ -16,11 +16,12 @@ import typer
 from kombu import Connection, Consumer
 
 from worker.amqp import topology
-from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded, publish
+from worker.cli.broker import TIMEOUT_S, BrokerTimeout, Unwritable, broker, is_embedded, publish
 from worker.cli.output import AsJson, Output, Problem
-from worker.consumer.task_message import COPIED_PROPERTIES, body_of
+from worker.consumer.task_message import COPIED_PROPERTIES, body_of, needed_headers
 from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob, job_id_of, read_json
 from worker.jobs.poison import BY_THE_BROKER
+from worker.jobs.report import HEADERS_LEFT_OUT
 
 #: Headers that were added when the message was rejected, and those that the broker adds.
 _ADDED = BY_THE_BROKER | {"x-reason", "x-detail", ROUTING_KEY_HEADER}
@@ -76,9 +77,14 @@ def replay(
     """Send one message again, as it was, and take it off the queue."""
 
     def act(connection: Connection, message: Any) -> str:
-        key = _key(message)
+        key, body = _key(message), body_of(message)
         properties, headers = _properties(message), _headers(message)
-        publish(connection, key, body_of(message), properties, headers, broker_timeout)
+        try:
+            publish(connection, key, body, properties, headers, broker_timeout)
+        except Unwritable:
+            bare = needed_headers(headers)
+            publish(connection, key, body, properties, bare, broker_timeout)
+            return f"sent again to {key}; {HEADERS_LEFT_OUT}"
         return f"sent again to {key}"
 
     _settle(number, broker_timeout, act, Output(as_json=as_json))

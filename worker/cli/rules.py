@@ -10,6 +10,7 @@ import base64
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -38,25 +39,30 @@ _OURS = re.compile(r"cancel\..+|celery_delayed_\d+")
 #: Where it costs what people read, and no cancel and no outcome on its way.
 _AFTERWARDS = re.compile(r"cancel\.(rejected|record|[^.]+\.told)")
 _NEEDED_FLAGS = {"quorum_queue", "stream_queue"}
+#: From this version on a worker's own word, when it consumes, counts before policy and setting.
+_TAKES_OUR_WORD = (4, 3)
 
 
 class Unreadable(Exception):
     """The management API does not tell; the reason as its text."""
 
 
-def rules(url: str, ca_file: str | None, vhost: str, timeout_s: float) -> Iterator[Finding]:
+def rules(
+    url: str, ca_file: str | None, vhost: str, timeout_s: float, version: str = ""
+) -> Iterator[Finding]:
     """Yield what is set in a virtual host, as the management API at `url` tells it.
 
     `url` holds the login of a user with any of the tags for management; only administrators are
-    told feature flags.
+    told feature flags. `version` is the broker's.
     """
     path = quote(vhost, safe="")
+    by_worker = takes_our_word(version)
     columns = "name,policy,operator_policy,effective_policy_definition"
     asked = (
         (
             "list_policies, list_operator_policies",
             f"queues/{path}?columns={columns}",
-            of_queues,
+            partial(of_queues, by_worker=by_worker),
         ),
         ("list_vhost_limits", f"vhost-limits/{path}", of_limits),
         ("list_feature_flags", "feature-flags", of_flags),
@@ -70,17 +76,32 @@ def rules(url: str, ca_file: str | None, vhost: str, timeout_s: float) -> Iterat
     if not url:
         text = "not read; CANCEL_MANAGEMENT_URL names the management API and who may ask it"
         yield Finding("rules of the broker", State.NOTE, text)
-    text = f"no client is told; by rabbitmqctl environment {LEAST_CONSUMER_TIMEOUT_MS} or more"
-    yield Finding("consumer_timeout", State.NOTE, text)
+    if not by_worker:
+        text = (
+            f"no client is told; by rabbitmqctl environment {LEAST_CONSUMER_TIMEOUT_MS} or more"
+        )
+        yield Finding("consumer_timeout", State.NOTE, text)
 
 
-def of_queues(queues: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Yield the policies that hurt, each with the queues that it changes."""
+def takes_our_word(version: str) -> bool:
+    """Say whether a broker of this version lets each consumer say how long it may hold."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return found is not None and tuple(map(int, found.groups())) >= _TAKES_OUR_WORD
+
+
+def of_queues(
+    queues: Iterable[Mapping[str, Any]], *, by_worker: bool = False
+) -> Iterator[Finding]:
+    """Yield the policies that hurt, each with the queues that it changes.
+
+    `by_worker`: for how long a message may be held is what a worker says of it.
+    """
     found: dict[tuple[str, Any, str], list[str]] = defaultdict(list)
     for queue in queues:
         by = [str(queue[word]) for word in ("policy", "operator_policy") if queue.get(word)]
         for word, value in (queue.get("effective_policy_definition") or {}).items():
-            if _OURS.fullmatch(queue["name"]) and _hurts(word, value):
+            idle = by_worker and word == "consumer-timeout"
+            if _OURS.fullmatch(queue["name"]) and _hurts(word, value) and not idle:
                 found[word, value, " and ".join(by)].append(queue["name"])
     for (word, value, policy), names in found.items():
         later = all(_AFTERWARDS.fullmatch(name) for name in names)

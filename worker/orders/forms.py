@@ -4,7 +4,8 @@ Where a job does not say the kind and the id has the shape of both, each form is
 looked up before the final word. The other form's cancel leaves as soon as the first one's is
 answered; only the word waits for both. Once the venue has shown, in its answer to a cancel, an
 order that the id names in one form, and none in the other, the id is of that kind and the other
-form is left out (docs/decisions/0030).
+form is left out (docs/decisions/0030). Where the answer shows none, and yet says that there was
+one, the look-up that follows shows it, and the other form's cancel waits for that.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Trans
     if other is None:
         return follow.step(progress, said, asked)
     if (
-        progress.phase is Phase.CANCEL
+        (progress.phase is Phase.CANCEL or _was_open(progress, other))
         and said.shown in _ALIVE
         and _names_none(other, progress.symbol)
     ):
@@ -50,8 +51,14 @@ def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Trans
     if said.verdict is Verdict.REFUSED and progress.phase is not Phase.CANCEL and asked.alone:
         # The venue takes no such id in this form, so that no order has it.
         known = follow.noted(progress, said)
-        return _turned(progress, FinalWord(known, CancelStatus.REJECTED, said.reason))
-    return _turned(progress, follow.step(progress, said, asked), said.verdict)
+        return _turned(progress, FinalWord(known, CancelStatus.REJECTED, said.reason), asked)
+    return _turned(progress, follow.step(progress, said, asked), asked, said.verdict)
+
+
+def _was_open(progress: OrderProgress, other: OtherForm) -> bool:
+    """Say whether one form named an open order, whose cancel the other form waits for."""
+    looks = progress.phase in (Phase.HASTY, Phase.CONFIRM)
+    return looks and other.word is None and other.progress.phase is Phase.CANCEL
 
 
 def _names_none(other: OtherForm, symbol: str) -> bool:
@@ -78,14 +85,20 @@ def refuse(progress: OrderProgress, reason: str) -> FinalWord:
 
 
 def _turned(
-    before: OrderProgress, course: Transition, verdict: Verdict | None = None
+    before: OrderProgress,
+    course: Transition,
+    asked: ReplyContext,
+    verdict: Verdict | None = None,
 ) -> Transition:
     """Have the other form go on where it is its turn."""
     other = course.progress.other_form
     if other is None:
         return course
     if isinstance(course, NextStep):
-        due = _cancel_is_due(before, course, refused=verdict is Verdict.REFUSED)
+        # What was open is looked at first: an order that is canceled now settles the kind.
+        was_open = verdict is Verdict.ACCEPTED and asked.route.accepts_only_open
+        refused = verdict is Verdict.REFUSED
+        due = not was_open and _cancel_is_due(before, course, refused=refused)
         return _swapped(course, other) if due else course
     mine = course._replace(progress=course.progress._replace(other_form=None))
     other = _of_symbol(other, mine.progress.symbol)

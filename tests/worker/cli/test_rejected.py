@@ -13,6 +13,7 @@ import pytest
 from tests.support.cli import Shell
 from tests.support.producer import Outcomes, connect, send
 from tests.support.rabbitmq import RabbitNode
+from tests.support.raw import HEADERS, nested, raw
 from tests.worker.cli.conftest import KEY, new_ids
 from venues.sandbox.client import SandboxClient
 
@@ -128,6 +129,27 @@ def test_replay_sends_the_very_message_again(
     told = outcomes.messages[at].properties["application_headers"]
     assert outcomes.found[at]["status"] == "canceled"
     assert told["traceparent"] == headers["traceparent"]
+    assert job not in {line["job_id"] for line in listed(shell)}
+
+
+def test_replay_leaves_out_headers_that_cannot_be_written(
+    shell: Shell, rabbit: RabbitNode, outcomes: Outcomes, sandbox: SandboxClient
+) -> None:
+    (order_id,) = new_ids(1)
+    job = f"deep-{uuid4()}"
+    body = json.dumps({"job_id": job, "account": "desk-k", "orders": [order_id]}).encode()
+    row = {"venue": "kuna", "api_key": KEY, "id": order_id, "symbol": "BTC_USDT"}
+    sandbox.seed([row])
+    table = nested(700, x_reason="unknown_account", x_routing_key="kill.desk-k")
+    with connect(rabbit.url) as connection:
+        connection.channel().basic_publish(raw(body, HEADERS, table), "cancel.rejected")
+
+    done = shell.run("rejected", "replay", number_of(shell, job))
+
+    assert done.code == 0, done.err
+    assert "sent again to kill.desk-k; its own headers were" in done.out
+    outcomes.wait(0, until=lambda: any(o["job_id"] == job for o in outcomes.found))
+    assert [o["status"] for o in outcomes.found if o["job_id"] == job] == ["canceled"]
     assert job not in {line["job_id"] for line in listed(shell)}
 
 

@@ -13,7 +13,14 @@ from tests.support.cli import Shell
 from tests.support.rabbitmq import RabbitNode
 from worker.amqp import topology
 from worker.cli.findings import State
-from worker.cli.rules import LEAST_CONSUMER_TIMEOUT_MS, of_flags, of_limits, of_queues, rules
+from worker.cli.rules import (
+    LEAST_CONSUMER_TIMEOUT_MS,
+    of_flags,
+    of_limits,
+    of_queues,
+    rules,
+    takes_our_word,
+)
 
 KILL = "cancel.desk-1.kill"
 
@@ -60,6 +67,24 @@ def test_a_policy_that_hurts_nothing(told: dict[str, Any]) -> None:
     (finding,) = of_queues([told])
 
     assert finding.state is State.OK
+
+
+def test_a_short_consumer_timeout_takes_nothing_where_a_worker_states_its_own() -> None:
+    """RabbitMQ 4.3 counts what a consumer says, before any policy."""
+    short = queue(consumer_timeout=60_000)
+    (before,) = of_queues([short], by_worker=takes_our_word("4.2.9"))
+    (since,) = of_queues([short], by_worker=takes_our_word("4.3.6"))
+
+    assert (before.state, since.state) == (State.BAD, State.OK)
+    assert takes_our_word("5.0.0")
+    assert not takes_our_word("")
+    assert [finding.what for finding in rules("", None, "/", 1.0, "4.2.9")] == [
+        "rules of the broker",
+        "consumer_timeout",
+    ]
+    assert [finding.what for finding in rules("", None, "/", 1.0, "4.3.0")] == [
+        "rules of the broker"
+    ]
 
 
 @pytest.mark.parametrize("name", ["cancel.rejected", "cancel.record", "cancel.desk-1.told"])

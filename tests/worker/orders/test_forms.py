@@ -5,19 +5,21 @@ from __future__ import annotations
 import pytest
 
 from venues import all_venues
-from venues.base import Verdict
+from venues.base import Venue, Verdict
 from venues.words import CancelStatus, Evidence, IdKind, OrderRef, OrdStatus
 from worker.orders.follow import FinalWord, NextStep, ReplyContext, Transition, next_route, sent
 from worker.orders.forms import doubted, expire, refuse, step, weighed
 from worker.orders.judge import Judgement
 from worker.orders.progress import OrderProgress, Phase, came, joined, new_progress
 
-ZTDX = all_venues()["ztdx"]
+ZTDX, OKX = (all_venues()[name] for name in ("ztdx", "okx"))
 EITHER = OrderRef("1234567890", IdKind.VENUE, "BTCUSDT", or_kind=IdKind.CLIENT)
 NOT_NAMED = Judgement(Verdict.IN_DOUBT, reason="not_named")
 ABSENT = Judgement(Verdict.ABSENT)
 REFUSED = Judgement(Verdict.REFUSED, reason="bad_request")
 THROTTLED = Judgement(Verdict.THROTTLED)
+#: What a venue says that tells no state.
+TAKEN = Judgement(Verdict.ACCEPTED)
 #: A read that started so late lags behind nothing.
 LATE_S = 1000.0
 
@@ -32,17 +34,25 @@ CLAIMED = Judgement(Verdict.ACCEPTED, shown=OrdStatus.CANCELED)
 
 
 def answered(
-    progress: OrderProgress, said: Judgement, at: float = LATE_S, *, alone: bool = True
+    progress: OrderProgress,
+    said: Judgement,
+    at: float = LATE_S,
+    *,
+    alone: bool = True,
+    venue: Venue = ZTDX,
 ) -> Transition:
     """Send the id by its next route and take the answer in."""
-    asked = ReplyContext(ZTDX, next_route(progress, ZTDX), at, at + 0.05, alone=alone)
+    asked = ReplyContext(venue, next_route(progress, venue), at, at + 0.05, alone=alone)
     return step(sent(progress), said, asked)
 
 
-def after(progress: OrderProgress, *heard: Judgement, alone: bool = True) -> OrderProgress:
+def after(
+    progress: OrderProgress, *heard: Judgement, alone: bool = True, venue: Venue = ZTDX
+) -> OrderProgress:
     """Take answers in, one a minute."""
     for number, said in enumerate(heard):
-        course = answered(progress, said, LATE_S + 60.0 * number, alone=alone)
+        at = LATE_S + 60.0 * number
+        course = answered(progress, said, at, alone=alone, venue=venue)
         assert isinstance(course, NextStep)
         progress = course.progress
     return progress
@@ -103,6 +113,38 @@ def test_an_order_that_a_cancel_shows_alive_settles_the_kind(said: Judgement) ->
     settled = after(new_progress(EITHER), said)
 
     assert (settled.kind, settled.other_form) == (IdKind.VENUE, None)
+
+
+def test_an_open_order_that_a_cancel_took_is_looked_at_before_the_other_form_is_asked() -> None:
+    half = after(new_progress(EITHER), TAKEN, venue=OKX)
+    word = final(answered(half, CANCELED, venue=OKX))
+
+    assert stands(half) == (IdKind.VENUE, Phase.HASTY)
+    assert (word.status, word.progress.kind) == (CancelStatus.CANCELED, IdKind.VENUE)
+    assert word.progress.attempts == 1
+    assert expire(half).status is CancelStatus.UNCONFIRMED
+    still = after(half, is_now(OrdStatus.NEW), venue=OKX)
+    assert (still.kind, still.other_form) == (IdKind.VENUE, None)
+
+
+@pytest.mark.parametrize("said", [FILLED, ABSENT])
+def test_what_a_cancel_took_and_no_look_up_shows_canceled_settles_nothing(
+    said: Judgement,
+) -> None:
+    """The order meant may rest under the other kind."""
+    progress, asked = after(new_progress(EITHER), TAKEN, venue=OKX), 0
+    while progress.kind is IdKind.VENUE:
+        asked += 1
+        course = answered(progress, said, LATE_S + 60.0 * asked, venue=OKX)
+        assert isinstance(course, NextStep)
+        progress = course.progress
+
+    assert stands(progress) == (IdKind.CLIENT, Phase.CANCEL)
+    assert asked <= 10
+
+
+def test_a_venue_that_accepts_anything_is_asked_for_both_at_once() -> None:
+    assert stands(after(new_progress(EITHER), TAKEN)) == (IdKind.CLIENT, Phase.CANCEL)
 
 
 @pytest.mark.parametrize("reason", ["nothing_executed", "one_answer_for_many", "timeout"])
