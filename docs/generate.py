@@ -23,6 +23,7 @@ from venues import all_venues
 from venues.base import Venue, Verdict
 from venues.words import CancelStatus, IdKind, OrderRef, OrdType, Priority, Purpose
 from worker.amqp import topology
+from worker.contract.heartbeat import HeartbeatMessage
 from worker.contract.job import ROUTING_KEY_HEADER, JobMessage
 from worker.contract.outcome import OutcomeMessage
 from worker.contract.report import ReportMessage, Result
@@ -64,6 +65,7 @@ SCHEMAS: Mapping[str, type[BaseModel]] = {
     "job": JobMessage,
     "outcome": OutcomeMessage,
     "report": ReportMessage,
+    "heartbeat": HeartbeatMessage,
 }
 
 
@@ -84,7 +86,8 @@ def main(folder: Path) -> None:
 
 def schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
     """Return the JSON Schema of a message."""
-    mode: Any = "validation" if model is JobMessage else "serialization"
+    comes_in = model in (JobMessage, HeartbeatMessage)
+    mode: Any = "validation" if comes_in else "serialization"
     found = model.model_json_schema(mode=mode)
     return {"$schema": DIALECT, "$id": f"urn:cancel-worker:{name}:1", **found}
 
@@ -141,6 +144,7 @@ def queues() -> list[Queue]:
         *topology.lane_queues(ACCOUNT, embedded=False),
         topology.owner_queue(ACCOUNT),
         topology.outcome_stream(ACCOUNT),
+        topology.heartbeat_stream(ACCOUNT),
         topology.unrouted_queue(embedded=False),
         topology.rejected_queue(embedded=False),
         topology.dead_queue(),
@@ -299,6 +303,13 @@ def _channels() -> dict[str, Any]:
             "parameters": {"priority": _priority()},
             "bindings": _keyed(topology.jobs_exchange(embedded=False)),
         },
+        "heartbeats": {
+            "address": f"{topology.ALIVE}.{{account}}",
+            "description": "Heartbeats of producers, for an account with a dead man's switch.",
+            "messages": {"heartbeat": {"$ref": "#/components/messages/heartbeat"}},
+            "parameters": {"account": _account()},
+            "bindings": _keyed(topology.jobs_exchange(embedded=False)),
+        },
         "outcomes": {
             "address": "{venue}.{account}.{status}",
             "description": "The final word on each id; bind a queue of your own.",
@@ -353,6 +364,7 @@ def _operations() -> dict[str, Any]:
     return {
         "receiveJob": _operation("receive", "jobs", "job"),
         "receiveJobByBody": _operation("receive", "jobsByBody", "job"),
+        "receiveHeartbeat": _operation("receive", "heartbeats", "heartbeat"),
         "sendOutcome": _operation("send", "outcomes", "outcome"),
         "sendReport": _operation("send", "reports", "report"),
         "sendRejected": _operation("send", "rejected", "rejected") | {"bindings": publish},
@@ -374,6 +386,11 @@ def _messages() -> dict[str, Any]:
             "contentType": "application/json",
             "headers": _headers("traceparent", "tracestate"),
             "payload": _payload("job"),
+        },
+        "heartbeat": {
+            "name": "Heartbeat",
+            "contentType": "application/json",
+            "payload": _payload("heartbeat"),
         },
         "outcome": {
             "name": "CancelOutcome",

@@ -22,6 +22,7 @@ from worker.amqp import topology
 from worker.amqp.advice import advice
 from worker.amqp.connection import HardenedConnection
 from worker.amqp.publisher import CONFIRM_TIMEOUT_S
+from worker.dead_man.kill import check_accounts, narrowed
 from worker.jobs.runtime import Runtime
 from worker.processes.child import serve as serve_lanes
 from worker.processes.client import start as start_lanes
@@ -104,6 +105,7 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
         figures_at = metrics_address(env)
         processes = lane_processes(env, _cores())
         settings = load(dict(env) | {"CELERY_BROKER_URL": conf.broker_url})
+        check_accounts(settings.accounts)
     except ConfigError as error:
         _end(str(error), os.EX_CONFIG)
     # Before the first thread, and so before the log.
@@ -122,7 +124,7 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     app.runtime = Runtime(settings, lambda: connect(app), lanes)
     _keep_figures(app.runtime, figures_at)
     app.runtime.listen(lines.write)
-    for warning in settings.warnings:
+    for warning in (*settings.warnings, *narrowed(settings.accounts)):
         structlog.get_logger().warning("settings", detail=warning)
     structlog.get_logger().info("worker_started", accounts=sorted(settings.accounts))
 
@@ -168,7 +170,10 @@ def _declare(app: Celery, settings: Settings) -> None:
     try:
         with connect(app) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0.2)
-            older = topology.declare(connection, settings.accounts, _embedded(settings))
+            switched = [name for name, one in settings.accounts.items() if one.dead_man_s]
+            older = topology.declare(
+                connection, settings.accounts, _embedded(settings), switched
+            )
     except Exception as error:  # noqa: BLE001 - each transport has its own; all mean the same
         where = connection.as_uri()
         why = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -91,6 +91,9 @@ class Metrics(Observer):
             buckets=_WAIT_S,
         )
         self._throttled = count("cancel_throttled", "Venue requests refused for rate.", _LANE)
+        self._fired = count(
+            "cancel_dead_man_fired", "Kills that the silence of a producer filed.", _LANE
+        )
         for account in accounts:
             self._begin(account)
 
@@ -98,6 +101,7 @@ class Metrics(Observer):
         """Start at zero: a series that appears with its first event shows no increase."""
         lane = (account.venue.name, account.name)
         self._throttled.labels(*lane)
+        self._fired.labels(*lane)
         for status in CancelStatus:
             self._outcomes.labels(*lane, status)
 
@@ -122,6 +126,10 @@ class Metrics(Observer):
     def rejected(self, reason: str) -> None:
         """Count a message that was no job."""
         self._rejected.labels(_word(reason)).inc()
+
+    def dead_man_fired(self, venue: str, account: str) -> None:
+        """Count a kill that a silence filed."""
+        self._fired.labels(venue, account).inc()
 
 
 class Lanes(Collector):

@@ -32,6 +32,10 @@ _BROKER_TLS = {
     "keyfile": "CANCEL_BROKER_KEY_FILE",
     "server_hostname": "CANCEL_BROKER_SERVER_NAME",
 }
+_SPAN = re.compile(r"(?P<count>\d{1,4})(?P<unit>[smh])")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600}
+#: How long a producer may be silent at least and at most (seconds) before its silence kills.
+LEAST_DEAD_MAN_S, MOST_DEAD_MAN_S = 1, 3600
 _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s")
 #: Ids and MiB of messages that wait in a lane process, unless the environment says otherwise: a
 #: minute's work of eight accounts that cancel 200 ids a second, and some 200 MB of memory. What
@@ -74,6 +78,7 @@ class AccountTable(BaseModel):
     source_address: str | None = None
     verify: Literal["when_needed", "always"] = "when_needed"
     escalate: Literal["never", "symbol"] = "never"
+    dead_man: str | None = None
     quotas: dict[str, str] = {}
     options: dict[str, str] = {}
 
@@ -124,6 +129,8 @@ class Account:
     #: A kill's order that stays open is followed by a cancel-all of its symbol.
     escalate: bool = False
     quotas: Mapping[str, Quota] = field(default_factory=dict)
+    #: A producer that is silent for so long has all orders canceled; 0: none is watched.
+    dead_man_s: int = 0
 
     @property
     def shares_address(self) -> bool:
@@ -363,6 +370,7 @@ def _account(
         keep_warm=table.keep_warm,
         verify=table.verify == "always",
         escalate=_escalates(where, venue, table.escalate),
+        dead_man_s=_dead_man_s(where, table.dead_man, env),
         quotas=_quotas(where, venue, table.quotas, warnings),
     )
 
@@ -386,6 +394,20 @@ def _options(where: str, venue: Venue, given: Mapping[str, str]) -> dict[str, st
             known = ", ".join(option.values)
             raise ConfigError(f"{where}.{option.name}: {fault}; write one of {known}")
     return chosen
+
+
+def _dead_man_s(where: str, word: str | None, env: Mapping[str, str]) -> int:
+    """Return after how long a silence kills; 0 if none does."""
+    if word is None:
+        return 0
+    span = _SPAN.fullmatch(word)
+    span_s = int(span["count"]) * _UNIT_S[span["unit"]] if span else 0
+    if not LEAST_DEAD_MAN_S <= span_s <= MOST_DEAD_MAN_S:
+        raise ConfigError(f'{where}.dead_man: write it like "30s" or "5m"; from 1s to 1h')
+    if not broker_url(env).startswith(("amqp", "pyamqp")):
+        fault = "the embedded broker keeps no heartbeats; use RabbitMQ, or take it out"
+        raise ConfigError(f"{where}.dead_man: {fault}")
+    return span_s
 
 
 def _part(where: str, part: Part, given: Mapping[str, str], env: Mapping[str, str]) -> str:

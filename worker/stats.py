@@ -52,6 +52,9 @@ class Observer:
     def rejected(self, reason: str) -> None:
         """Called when a message is rejected because it is no valid job."""
 
+    def dead_man_fired(self, venue: str, account: str) -> None:
+        """Called when the silence of a producer has filed a kill."""
+
 
 #: For a worker without statistics.
 NO_OBSERVER = Observer()

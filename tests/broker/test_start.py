@@ -80,6 +80,14 @@ def start(
         (GOOD + 'ca_file = "/dev/null"\n', {}, ["ca_file", "holds no certificate"]),
         (GOOD + 'client_cert = "/dev/null"\n', {}, ["client_cert", "holds no certificate"]),
         (GOOD + 'source_address = "eth0"\n', {}, ["source_address", "IP address"]),
+        (GOOD + 'dead_man = "2h"\n', {}, ["accounts.desk-1.dead_man", '"30s"', "1s to 1h"]),
+        (
+            GOOD.replace("kuna", "bitget")
+            + 'api_passphrase_env = "DESK1_KEY"\ndead_man = "30s"\n'
+            + 'options.product_type = "usdt-futures"\n',
+            {},
+            ["accounts.desk-1.dead_man", "bitget has no list", "take dead_man out"],
+        ),
         (GOOD, {"CANCEL_LOG": "xml"}, ["CANCEL_LOG", "json"]),
     ],
 )

@@ -246,6 +246,22 @@ def test_who_submits_is_told_of_an_account_that_does_not_exist(
     assert "no account 'desk-7' at the broker" in unknown.err
 
 
+@pytest.mark.parametrize("user", ["producer", "operator"])
+def test_who_beats_is_told_of_an_account_without_a_dead_man(
+    site: Site, user: str, tmp_path: Path
+) -> None:
+    with Connection(site.url("worker")) as connection:
+        topology.declare(connection, ["desk-6"], False, ["desk-6"])
+    shell = Shell(tmp_path, {"CELERY_BROKER_URL": site.url(user)})
+
+    ended, unknown = (
+        shell.run("alive", name, "--name", "mm-1", "--bye") for name in ("desk-6", "desk-7")
+    )
+
+    assert (ended.code, unknown.code) == (0, 2)
+    assert "'desk-7' has no dead_man at this broker" in unknown.err
+
+
 @pytest.mark.parametrize("method", ["bind", "purge", "delete", "get"])
 def test_a_producer_touches_no_lane(site: Site, method: str) -> None:
     """Its right to see a lane lets it do nothing with it."""

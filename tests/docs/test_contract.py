@@ -34,6 +34,7 @@ GENERATED = (
     "schema/job.json",
     "schema/outcome.json",
     "schema/report.json",
+    "schema/heartbeat.json",
 )
 
 # -- what is generated -------------------------------------------------------------------
@@ -58,6 +59,7 @@ def test_asyncapi_has_the_channels_and_every_reference_in_it_resolves() -> None:
     assert {name: channel["address"] for name, channel in document["channels"].items()} == {
         "jobs": "{priority}.{account}",
         "jobsByBody": "{priority}",
+        "heartbeats": "alive.{account}",
         "outcomes": "{venue}.{account}.{status}",
         "reports": "{venue}.{account}.{result}",
         "rejected": "cancel.rejected",
@@ -176,6 +178,15 @@ def test_schema_takes_the_report_of_the_page_and_no_other_result() -> None:
     assert not schema.is_valid(report | {"result": "flat"})
     assert not schema.is_valid({k: v for k, v in report.items() if k != "counts"})
     ReportMessage.model_validate(report)
+
+
+def test_schema_takes_heartbeats_and_nothing_else() -> None:
+    schema = _schema("heartbeat")
+
+    assert schema.is_valid({"producer": "mm-7"})
+    assert schema.is_valid({"producer": "mm-7", "bye": True, "of_tomorrow": 1})
+    assert not schema.is_valid({"producer": "mm 7"})
+    assert not schema.is_valid({"bye": True})
 
 
 # -- tables of the page ------------------------------------------------------------------

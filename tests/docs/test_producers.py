@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -143,6 +144,38 @@ def test_producers_reach_the_default_virtual_host_as_celery_writes_it(
     assert done.returncode == 0, done.stderr
     message = _take(rabbit.url, "cancel.desk-slash.routine")
     assert len(message.properties["message_id"]) == 36
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_a_producer_lives_and_signs_off(env: Mapping[str, str], end: signal.Signals) -> None:
+    with Connection(env["CELERY_BROKER_URL"]) as connection:
+        topology.declare(connection, ["desk-1"], False, ["desk-1"])
+    process = subprocess.Popen(
+        [sys.executable, "alive_with_pika.py", "desk-1", "mm-1", "0.1"],
+        cwd=FOLDER,
+        env={**os.environ, **env},
+        # As a job of a script's background would ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    bodies: list[Any] = []
+    with connect(env["CELERY_BROKER_URL"]) as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 100, False)
+        channel.basic_consume(
+            "cancel.desk-1.alive",
+            callback=lambda message: bodies.append(message.body),
+            arguments={"x-stream-offset": "first"},
+        )
+        while len(bodies) < 2:
+            connection.drain_events(timeout=10)
+        process.send_signal(end)
+        assert process.wait(10) == 0
+        while "bye" not in json.loads(bodies[-1]):
+            connection.drain_events(timeout=10)
+
+    beats = [json.loads(body) for body in bodies]
+    assert beats[-1] == {"producer": "mm-1", "bye": True}
+    assert all(each == {"producer": "mm-1"} for each in beats[:-1])
 
 
 def test_the_lock_of_the_node_example_names_no_download_address() -> None:

@@ -30,6 +30,13 @@ ROOMS: dict[str, set[str]] = {
     "worker.lane": {"venues", "worker.orders", "worker.pacing"},
     "worker.http": {"venues", "worker.settings"},
     "worker.amqp": {"venues", "worker.settings"},
+    "worker.dead_man": {
+        "venues",
+        "worker.settings",
+        "worker.contract",
+        "worker.orders",
+        "worker.amqp",
+    },
     "worker.processes": {
         "venues",
         "worker.settings",
@@ -48,6 +55,7 @@ ROOMS: dict[str, set[str]] = {
         "worker.orders",
         "worker.lane",
         "worker.amqp",
+        "worker.dead_man",
         "worker.processes",
     },
     "worker.consumer": {
@@ -72,6 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "worker.log",
         "worker.flower",
         "worker.amqp",
+        "worker.dead_man",
         "worker.processes",
         "worker.jobs",
         "worker.metrics",
@@ -89,6 +98,7 @@ ROOMS: dict[str, set[str]] = {
         "worker.lane",
         "worker.http",
         "worker.amqp",
+        "worker.dead_man",
         "worker.processes",
         "worker.jobs",
         "worker.consumer",
@@ -213,6 +223,7 @@ def test_kombu_is_imported_only_at_the_edges() -> None:
 
     assert rooms <= {
         "worker.amqp",
+        "worker.dead_man",
         "worker.consumer",
         "worker.jobs",
         "worker.app",

@@ -302,3 +302,32 @@ def test_an_account_escalates_only_where_it_says_so(
         account = read(tmp_path, LINES + lines)["desk-1"]
         assert isinstance(account, Account)
         assert account.escalate is expected
+
+
+@pytest.mark.parametrize(
+    ("word", "seconds"), [("1s", 1), ("30s", 30), ("60m", 3600), ("1h", 3600)]
+)
+def test_a_dead_man_is_given_as_a_time(tmp_path: Path, word: str, seconds: int) -> None:
+    account = read(tmp_path, LINES + f'dead_man = "{word}"\n')["desk-1"]
+
+    assert isinstance(account, Account)
+    assert account.dead_man_s == seconds
+
+
+@pytest.mark.parametrize(
+    "word", ["", "0s", "30", "1.5s", "-5s", "61m", "2h", "3601s", "99999s"]
+)
+def test_a_dead_man_of_another_form_or_length_stops_the_start(
+    tmp_path: Path, word: str
+) -> None:
+    line = refused(tmp_path, LINES + f'dead_man = "{word}"\n')
+
+    assert 'accounts.desk-1.dead_man: write it like "30s" or "5m"; from 1s to 1h' in line
+
+
+def test_a_dead_man_needs_a_broker_that_keeps_heartbeats(tmp_path: Path) -> None:
+    folder = {"CELERY_BROKER_URL": f"filesystem://{tmp_path}/broker"}
+
+    line = refused(tmp_path, LINES + 'dead_man = "30s"\n', **folder)
+
+    assert "accounts.desk-1.dead_man: the embedded broker keeps no heartbeats" in line

@@ -20,6 +20,9 @@ UNROUTED = "cancel.unrouted"
 DEAD = "cancel.dead"
 RECORD = "cancel.record"
 
+#: The first word of the key of a heartbeat, where a job's has its priority.
+ALIVE = "alive"
+
 #: A message whose worker died this often is poison and goes to `cancel.dead`.
 DELIVERY_LIMIT = 20
 
@@ -27,6 +30,11 @@ DELIVERY_LIMIT = 20
 #: the longest job has. The broker drops whole segments.
 STREAM_BYTES = 32_000_000
 STREAM_SEGMENT_BYTES = 8_000_000
+
+#: What an account's heartbeat stream keeps, in bytes: some 15,000 heartbeats, many times what
+#: comes while a worker is restarted. The broker drops whole segments.
+HEARTBEAT_BYTES = 4_000_000
+HEARTBEAT_SEGMENT_BYTES = 1_000_000
 
 #: For queues whose messages may be redelivered without a limit.
 MANY_DELIVERIES = 1_000_000
@@ -80,6 +88,16 @@ def owner_queue_name(account: str) -> str:
 def outcome_stream_name(account: str) -> str:
     """Return the name of the stream that keeps an account's newest outcomes."""
     return f"cancel.{account}.told"
+
+
+def heartbeat_stream_name(account: str) -> str:
+    """Return the name of the stream that keeps an account's newest heartbeats."""
+    return f"cancel.{account}.{ALIVE}"
+
+
+def heartbeat_key(account: str) -> str:
+    """Return the routing key of a heartbeat for an account."""
+    return f"{ALIVE}.{account}"
 
 
 def routing_key(priority: Priority, account: str) -> str:
@@ -144,6 +162,23 @@ def outcome_stream(account: str) -> Queue:
     )
 
 
+def heartbeat_stream(account: str) -> Queue:
+    """Return the stream of the heartbeats for an account that has a dead man's switch.
+
+    A stream, as the last heartbeat of each producer has to outlive the worker that read it.
+    """
+    return Queue(
+        heartbeat_stream_name(account),
+        jobs_exchange(embedded=False),
+        routing_key=heartbeat_key(account),
+        queue_arguments={
+            "x-queue-type": "stream",
+            "x-max-length-bytes": HEARTBEAT_BYTES,
+            "x-stream-max-segment-size-bytes": HEARTBEAT_SEGMENT_BYTES,
+        },
+    )
+
+
 def unrouted_queue(embedded: bool) -> Queue:
     """Return the queue of jobs that no lane's key matched."""
     if not embedded:
@@ -178,16 +213,24 @@ def common_queues(embedded: bool) -> list[Queue]:
     return [unrouted_queue(embedded), *([] if embedded else [dead_queue()])]
 
 
-def declare(connection: Connection, accounts: Iterable[str], embedded: bool) -> list[str]:
+def declare(
+    connection: Connection,
+    accounts: Iterable[str],
+    embedded: bool,
+    with_heartbeats: Iterable[str] = (),
+) -> list[str]:
     """Declare all exchanges and queues; the broker keeps those that have these arguments.
 
+    `with_heartbeats` are the accounts that have a dead man's switch.
     Return the names of those that stand there as the version before declared them.
     """
     with connection.channel() as channel:
         outwards = OUTCOMES_EXCHANGE, REPORTS_EXCHANGE
         for exchange in (*outwards, UNROUTED_EXCHANGE, jobs_exchange(embedded)):
             exchange(channel).declare()
-        found = _declare_queues(connection, _all_queues(accounts, embedded))
+        queues = _all_queues(accounts, embedded)
+        queues += [heartbeat_stream(name) for name in with_heartbeats]
+        found = _declare_queues(connection, queues)
         if embedded:
             queue = unrouted_queue(embedded)(channel)
             queue.bind_to(JOBS, routing_key=str(Priority.KILL))

@@ -20,6 +20,7 @@ from worker.cli.findings import Finding, State
 from worker.cli.output import AsJson, Output, Problem
 from worker.cli.probe import probed, reached
 from worker.cli.rules import rules
+from worker.dead_man.kill import check_accounts
 from worker.settings import (
     Account,
     ConfigError,
@@ -105,7 +106,16 @@ def _accounts(usable: dict[str, Account], only: str = "") -> Iterator[Finding]:
             yield Finding(f"account {name}", State.BAD, str(account))
         else:
             usable[name] = account
-            yield Finding(f"account {name}", State.OK, _in_force(account))
+            yield _usable(account)
+
+
+def _usable(account: Account) -> Finding:
+    what = f"account {account.name}"
+    try:
+        check_accounts({account.name: account})
+    except ConfigError as error:
+        return Finding(what, State.BAD, str(error))
+    return Finding(what, State.OK, _in_force(account))
 
 
 def _in_force(account: Account) -> str:

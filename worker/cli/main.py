@@ -17,6 +17,7 @@ COMMANDS = (
     "orders",
     "plan",
     "watch",
+    "alive",
     "check",
     "venues",
     "status",

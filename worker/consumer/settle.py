@@ -27,6 +27,7 @@ from worker.consumer.triage import (
     Delay,
     Drop,
     LeaveToBroker,
+    NoSwitch,
     Reject,
     Republish,
     Settlement,
@@ -41,6 +42,8 @@ from worker.orders.forms import expire
 from worker.orders.progress import new_progress
 
 _DICE = random.Random()  # noqa: S311 - waits, not keys
+#: Accounts of heartbeats that nobody watches, each told once, and so much of a name.
+_MOST_TOLD, _MOST_NAME = 1000, 64
 
 
 class Settler:
@@ -56,6 +59,7 @@ class Settler:
         self._runtime = runtime
         self._acknowledge = acknowledge
         self._dead_letter = dead_letter
+        self._no_switch: set[str] = set()
         self._log = structlog.get_logger()
 
     def settle(self, message: Any, settlement: Settlement) -> None:
@@ -76,6 +80,11 @@ class Settler:
                 self._reject(message, error)
             case Drop():
                 self._log.warning("copy_dropped", routing_key=routing_key_of(message))
+                self._acknowledge(message)
+            case NoSwitch(account):
+                if account not in self._no_switch and len(self._no_switch) < _MOST_TOLD:
+                    self._no_switch.add(account)  # told once, not with each heartbeat
+                    self._log.warning("heartbeat_unwatched", account=account[:_MOST_NAME])
                 self._acknowledge(message)
             case LeaveToBroker(error):
                 if message.delivery_info.get("exchange") != topology.DEAD:  # else it was said

@@ -87,8 +87,15 @@ class Drop:
     """Let the message go: it is a copy of one in the lane that its routing key names."""
 
 
+@dataclass(frozen=True, slots=True)
+class NoSwitch:
+    """Let a heartbeat go: its account has no dead man's switch here."""
+
+    account: str
+
+
 #: What settles a message: something takes its place at the broker, or has it already.
-Settlement = Republish | Delay | Bury | Reject | LeaveToBroker | Drop
+Settlement = Republish | Delay | Bury | Reject | LeaveToBroker | Drop | NoSwitch
 Accounts = Mapping[str, Account]
 
 
@@ -141,6 +148,8 @@ def triage_copy(message: Any, accounts: Accounts, queues: Mapping[str, str]) -> 
 def triage_unrouted(message: Any, accounts: Accounts, now: datetime) -> Settlement:
     """Decide on a message that matched no lane: it goes to the lane that its body names."""
     priority, _, account = routing_key_of(message).partition(".")
+    if priority == topology.ALIVE:
+        return NoSwitch(account)
     # A job without a name will be given one.
     name = envelope_of(message, priority, account).message_id or "new"
     envelope = Envelope(priority=priority, account=account, message_id=name)

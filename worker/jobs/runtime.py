@@ -14,6 +14,7 @@ from worker.amqp.outcome_stream import OutcomeStream
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import is_embedded, user_of
 from worker.contract.outcome import message_id
+from worker.dead_man.reader import HeartbeatReader
 from worker.jobs.poison import LONGEST_HOLD_S
 from worker.jobs.submit import Bundle
 from worker.processes.client import LaneClient
@@ -70,6 +71,13 @@ class Runtime:
         self.forwarder = Forwarder(connect)
         self._lanes = lanes
         self._outcome_stream = OutcomeStream(connect, self.publisher)
+        self._heartbeats = HeartbeatReader(
+            settings.accounts,
+            connect,
+            self.publisher,
+            self.user,
+            lambda venue, account: self.observer.dead_man_fired(venue, account),
+        )
         self.observer = observer
         #: What the consumer read, for the task that comes of it; each lives with its message.
         self.bundles: WeakValueDictionary[str, Bundle] = WeakValueDictionary()
@@ -123,6 +131,7 @@ class Runtime:
     def own(self, account: str) -> None:
         """Note that the account's lane is this worker's from now on."""
         self._owned.add(account)
+        self._heartbeats.own(account)
 
     def owns(self, account: str) -> bool:
         """Say whether this worker is the one that serves the account's lane."""
@@ -131,10 +140,12 @@ class Runtime:
     def give_up(self, account: str) -> None:
         """Another worker owns the lane now, or will: send nothing more for it."""
         self._owned.discard(account)
+        self._heartbeats.give_up(account)
         self.lanes(account).release(account, DISOWNED)
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished by its tasks."""
+        self._heartbeats.stop()
         self.publisher.stop()
         self.forwarder.stop()
         for process in self.processes():
@@ -142,6 +153,7 @@ class Runtime:
 
     def close(self) -> None:
         """Publish what is left and end."""
+        self._heartbeats.stop()
         self._outcome_stream.close()
         for process in self.processes():
             process.close()

@@ -13,6 +13,7 @@ from worker.consumer.triage import (
     Bury,
     Delay,
     Drop,
+    NoSwitch,
     Reject,
     Republish,
     Run,
@@ -146,6 +147,13 @@ def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
 )
 def test_a_message_that_matched_no_lane(message: Message, decision: tuple[Any, ...]) -> None:
     assert said(triage_unrouted(message, ACCOUNTS, NOW)) == decision
+
+
+@pytest.mark.parametrize("body", [b'{"producer": "p"}', b"{"])
+def test_a_heartbeat_that_nobody_watches_is_no_job(body: bytes) -> None:
+    message = delivered(body, key="alive.desk-7")
+
+    assert triage_unrouted(message, ACCOUNTS, NOW) == NoSwitch("desk-7")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ MUST_PAGE = (
     "cancel_account_state",
     "cancel_jobs_rejected_total",
     "cancel_throttled_total",
+    "cancel_dead_man_fired_total",
     "cancel_lane_owned",
     "cancel_oldest_id_seconds",
     "cancel_oldest_unconfirmed_seconds",
