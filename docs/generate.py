@@ -26,6 +26,7 @@ from worker.amqp import topology
 from worker.contract.heartbeat import HeartbeatMessage
 from worker.contract.job import ROUTING_KEY_HEADER, JobMessage
 from worker.contract.outcome import OutcomeMessage
+from worker.contract.pause import PauseMessage
 from worker.contract.report import ReportMessage, Result
 from worker.orders.follow import FinalWord, ReplyContext, follow, next_route
 from worker.orders.judge import Judgement, judge
@@ -66,6 +67,7 @@ SCHEMAS: Mapping[str, type[BaseModel]] = {
     "outcome": OutcomeMessage,
     "report": ReportMessage,
     "heartbeat": HeartbeatMessage,
+    "pause": PauseMessage,
 }
 
 
@@ -86,7 +88,7 @@ def main(folder: Path) -> None:
 
 def schema(name: str, model: type[BaseModel]) -> dict[str, Any]:
     """Return the JSON Schema of a message."""
-    comes_in = model in (JobMessage, HeartbeatMessage)
+    comes_in = model in (JobMessage, HeartbeatMessage, PauseMessage)
     mode: Any = "validation" if comes_in else "serialization"
     found = model.model_json_schema(mode=mode)
     return {"$schema": DIALECT, "$id": f"urn:cancel-worker:{name}:1", **found}
@@ -132,6 +134,7 @@ def exchanges() -> list[Exchange]:
         topology.jobs_exchange(embedded=False),
         topology.OUTCOMES_EXCHANGE,
         topology.REPORTS_EXCHANGE,
+        topology.PAUSES_EXCHANGE,
         topology.UNROUTED_EXCHANGE,
         topology.REJECTED_EXCHANGE,
         topology.DEAD_EXCHANGE,
@@ -145,6 +148,7 @@ def queues() -> list[Queue]:
         topology.owner_queue(ACCOUNT),
         topology.outcome_stream(ACCOUNT),
         topology.heartbeat_stream(ACCOUNT),
+        topology.pause_stream(),
         topology.unrouted_queue(embedded=False),
         topology.rejected_queue(embedded=False),
         topology.dead_queue(),
@@ -332,6 +336,12 @@ def _channels() -> dict[str, Any]:
             },
             "bindings": _keyed(topology.REPORTS_EXCHANGE),
         },
+        "pauses": {
+            "address": topology.PAUSES,
+            "description": "Words on accounts: nothing routine leaves, or it does again.",
+            "messages": {"pause": {"$ref": "#/components/messages/pause"}},
+            "bindings": _keyed(topology.PAUSES_EXCHANGE),
+        },
         "rejected": {
             "address": topology.REJECTED,
             "description": "Messages that are no jobs, byte for byte, for people to look at.",
@@ -365,6 +375,7 @@ def _operations() -> dict[str, Any]:
         "receiveJob": _operation("receive", "jobs", "job"),
         "receiveJobByBody": _operation("receive", "jobsByBody", "job"),
         "receiveHeartbeat": _operation("receive", "heartbeats", "heartbeat"),
+        "receivePause": _operation("receive", "pauses", "pause"),
         "sendOutcome": _operation("send", "outcomes", "outcome"),
         "sendReport": _operation("send", "reports", "report"),
         "sendRejected": _operation("send", "rejected", "rejected") | {"bindings": publish},
@@ -391,6 +402,11 @@ def _messages() -> dict[str, Any]:
             "name": "Heartbeat",
             "contentType": "application/json",
             "payload": _payload("heartbeat"),
+        },
+        "pause": {
+            "name": "AccountPause",
+            "contentType": "application/json",
+            "payload": _payload("pause"),
         },
         "outcome": {
             "name": "CancelOutcome",

@@ -164,6 +164,15 @@ class Lanes(Collector):
             lane = [accounts[account].venue.name, account]
             owned.add_metric(lane, self._runtime.owns(account))
         yield owned
+        paused = GaugeMetricFamily(
+            "cancel_routine_paused",
+            "1: somebody paused the account; nothing routine leaves for it.",
+            labels=_LANE,
+        )
+        for account in accounts:
+            lane = [accounts[account].venue.name, account]
+            paused.add_metric(lane, self._runtime.routine_paused(account))
+        yield paused
 
 
 class Processes(Collector):

@@ -32,12 +32,14 @@ class AccountCondition(NamedTuple):
     """How the venue serves an account: why, since when, and when something leaves again.
 
     Times are Unix seconds, as others read them in another process; None: there is none.
+    `routine_pause` says who had it paused (`cancel-worker pause`), when and why.
     """
 
     state: AccountState = AccountState.RUNNING
     why: str = ""
     since: float | None = None
     until: float | None = None
+    routine_pause: Mapping[str, str] | None = None
 
 
 class Observer:

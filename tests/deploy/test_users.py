@@ -147,6 +147,9 @@ def test_only_the_worker_reads_jobs(site: Site, user: str, queue: str) -> None:
     [
         ("producer", "cancel.outcomes"),
         ("producer", "cancel.rejected"),
+        ("producer", "cancel.pauses"),
+        ("monitor", "cancel.pauses"),
+        ("record", "cancel.pauses"),
         ("producer", ""),
         ("monitor", "cancel.jobs"),
         ("monitor", ""),
@@ -205,6 +208,21 @@ def test_an_operator_submits_waits_and_looks_after_rejected(
     assert seen["id"] == ORDER
     assert "bad_orders" in rejected
     assert replayed.code == 0, replayed
+
+
+def test_an_operator_pauses_an_account_and_resumes_it(
+    site: Site, desk: dict[str, str], tmp_path: Path
+) -> None:
+    """It may not ask the workers, so the broker's word is all that it is told."""
+    shell = Shell(tmp_path, {"CELERY_BROKER_URL": site.url("operator")})
+    with WorkerProcess(site.url("worker"), desk, tmp_path / "worker.log") as worker:
+        for command, event in ("pause", "routine_paused"), ("resume", "routine_resumed"):
+            said = shell.run(command, "desk-9", "--yes")
+            assert (said.code, said.out) == (0, f"desk-9: {command}d (kept by the broker)\n")
+            give_up = time.monotonic() + 10
+            while not worker.events(event):
+                _wait(event, False, give_up)
+            assert worker.events(event)[0]["sent_by"] == "operator"
 
 
 def _listed(shell: Shell) -> str:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from venues import all_venues
 from venues.words import CancelStatus
 from worker.contract.job import JobMessage
+from worker.contract.pause import PauseMessage
 from worker.contract.report import ReportMessage, Result
 from worker.settings import load, quota_names
 
@@ -33,6 +34,7 @@ GENERATED = (
     "glossary.md",
     "schema/job.json",
     "schema/outcome.json",
+    "schema/pause.json",
     "schema/report.json",
     "schema/heartbeat.json",
 )
@@ -62,6 +64,7 @@ def test_asyncapi_has_the_channels_and_every_reference_in_it_resolves() -> None:
         "heartbeats": "alive.{account}",
         "outcomes": "{venue}.{account}.{status}",
         "reports": "{venue}.{account}.{result}",
+        "pauses": "cancel.pauses",
         "rejected": "cancel.rejected",
     }
     for reference in _references(document):
@@ -163,7 +166,7 @@ def test_schema_and_worker_refuse_a_bad_job(job: Any) -> None:
 
 
 def test_schema_takes_the_outcome_of_the_page_and_no_other_status() -> None:
-    outcome, schema = _examples()[2], _schema("outcome")
+    outcome, schema = _examples()[3], _schema("outcome")
 
     assert list(schema.iter_errors(outcome)) == []
     assert not schema.is_valid(outcome | {"status": "cancelled"})
@@ -172,7 +175,7 @@ def test_schema_takes_the_outcome_of_the_page_and_no_other_status() -> None:
 
 
 def test_schema_takes_the_report_of_the_page_and_no_other_result() -> None:
-    report, schema = _examples()[3], _schema("report")
+    report, schema = _examples()[4], _schema("report")
 
     assert list(schema.iter_errors(report)) == []
     assert not schema.is_valid(report | {"result": "flat"})
@@ -187,6 +190,17 @@ def test_schema_takes_heartbeats_and_nothing_else() -> None:
     assert schema.is_valid({"producer": "mm-7", "bye": True, "of_tomorrow": 1})
     assert not schema.is_valid({"producer": "mm 7"})
     assert not schema.is_valid({"bye": True})
+
+
+def test_schema_and_worker_take_the_pause_of_the_page_and_refuse_others() -> None:
+    pause, schema = _examples()[2], _schema("pause")
+
+    assert list(schema.iter_errors(pause)) == []
+    PauseMessage.model_validate(pause)
+    for bad in ({"action": "stop"}, {"account": "a b"}, {"reason": 5}, {"reason": "x" * 257}):
+        assert not schema.is_valid(pause | bad)
+        with pytest.raises(ValidationError):
+            PauseMessage.model_validate(pause | bad)
 
 
 # -- tables of the page ------------------------------------------------------------------

@@ -15,6 +15,7 @@ from venues.words import Priority
 JOBS = "cancel.jobs"
 OUTCOMES = "cancel.outcomes"
 REPORTS = "cancel.reports"
+PAUSES = "cancel.pauses"
 REJECTED = "cancel.rejected"
 UNROUTED = "cancel.unrouted"
 DEAD = "cancel.dead"
@@ -35,6 +36,10 @@ STREAM_SEGMENT_BYTES = 8_000_000
 #: comes while a worker is restarted. The broker drops whole segments.
 HEARTBEAT_BYTES = 4_000_000
 HEARTBEAT_SEGMENT_BYTES = 1_000_000
+#: What the stream of pauses keeps, in bytes: no more than a worker reads within some seconds at
+#: its start. Whole segments are dropped, and `worker.jobs.pauses` renews a word long before.
+PAUSES_BYTES = 2_000_000
+PAUSES_SEGMENT_BYTES = 500_000
 
 #: For queues whose messages may be redelivered without a limit.
 MANY_DELIVERIES = 1_000_000
@@ -42,6 +47,7 @@ MANY_DELIVERIES = 1_000_000
 # Topic where direct would do: Celery's delayed delivery returns only to topic exchanges.
 OUTCOMES_EXCHANGE = Exchange(OUTCOMES, type="topic", durable=True)
 REPORTS_EXCHANGE = Exchange(REPORTS, type="topic", durable=True)
+PAUSES_EXCHANGE = Exchange(PAUSES, type="fanout", durable=True)
 REJECTED_EXCHANGE = Exchange(REJECTED, type="fanout", durable=True)
 UNROUTED_EXCHANGE = Exchange(UNROUTED, type="fanout", durable=True)
 DEAD_EXCHANGE = Exchange(DEAD, type="fanout", durable=True)
@@ -154,11 +160,7 @@ def outcome_stream(account: str) -> Queue:
         outcome_stream_name(account),
         OUTCOMES_EXCHANGE,
         routing_key=f"*.{account}.*",
-        queue_arguments={
-            "x-queue-type": "stream",
-            "x-max-length-bytes": STREAM_BYTES,
-            "x-stream-max-segment-size-bytes": STREAM_SEGMENT_BYTES,
-        },
+        queue_arguments=_stream(STREAM_BYTES, STREAM_SEGMENT_BYTES),
     )
 
 
@@ -171,12 +173,22 @@ def heartbeat_stream(account: str) -> Queue:
         heartbeat_stream_name(account),
         jobs_exchange(embedded=False),
         routing_key=heartbeat_key(account),
-        queue_arguments={
-            "x-queue-type": "stream",
-            "x-max-length-bytes": HEARTBEAT_BYTES,
-            "x-stream-max-segment-size-bytes": HEARTBEAT_SEGMENT_BYTES,
-        },
+        queue_arguments=_stream(HEARTBEAT_BYTES, HEARTBEAT_SEGMENT_BYTES),
     )
+
+
+def pause_stream() -> Queue:
+    """Return the stream that keeps which accounts somebody paused."""
+    arguments = _stream(PAUSES_BYTES, PAUSES_SEGMENT_BYTES)
+    return Queue(PAUSES, PAUSES_EXCHANGE, queue_arguments=arguments)
+
+
+def _stream(most_bytes: int, segment_bytes: int) -> dict[str, Any]:
+    return {
+        "x-queue-type": "stream",
+        "x-max-length-bytes": most_bytes,
+        "x-stream-max-segment-size-bytes": segment_bytes,
+    }
 
 
 def unrouted_queue(embedded: bool) -> Queue:
@@ -275,6 +287,7 @@ def declare_delays(connection: Connection, accounts: Iterable[str]) -> None:
 
 def _all_queues(accounts: Iterable[str], embedded: bool) -> list[Queue]:
     queues = [rejected_queue(embedded), *common_queues(embedded)]
+    queues += [] if embedded else [pause_stream()]
     for account in accounts:
         queues += lane_queues(account, embedded)
         queues += [] if embedded else [owner_queue(account), outcome_stream(account)]

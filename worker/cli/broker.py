@@ -128,8 +128,9 @@ def publish(
     properties: Mapping[str, Any],
     headers: Mapping[str, Any],
     timeout_s: float,
+    exchange: str = topology.JOBS,
 ) -> None:
-    """Publish to `cancel.jobs`; return when the broker has the message in a queue.
+    """Publish a message; return when the broker has it in a queue.
 
     Raises:
         Problem: no queue takes the message.
@@ -149,9 +150,9 @@ def publish(
         limits = {} if is_embedded(connection) else {"confirm_timeout": timeout_s}
         if not is_embedded(connection):
             _must_be_writable(message, connection)
-        channel.basic_publish(message, topology.JOBS, key, mandatory=True, **limits)
+        channel.basic_publish(message, exchange, key, mandatory=True, **limits)
     if returned:
-        raise _no_queue(key)
+        raise _no_queue(key or exchange)
 
 
 def _must_be_writable(message: Any, connection: Connection) -> None:

@@ -204,7 +204,7 @@ def _conditions(connection: Connection, accounts: Mapping[str, Account]) -> Iter
 def _how_bad(condition: AccountCondition, now: float) -> State:
     """Say what trouble is no small one: a halt, or what lasts, or will last, for long."""
     if not is_troubled(condition, now):
-        return State.OK
+        return State.OK if condition.routine_pause is None else State.NOTE
     lasts = now - (condition.since or now) > LONG_S or (condition.until or now) - now > LONG_S
     return State.BAD if lasts or condition.state is AccountState.HALTED else State.NOTE
 

@@ -77,20 +77,39 @@ def _read(body: bytes | str) -> dict[str, AccountCondition]:
     """Return what a worker said; nothing if it is one that does not know the question."""
     with suppress(ValueError, TypeError, AttributeError):
         (told,) = json.loads(body).values()
-        return {
-            str(name): AccountCondition(**said)._replace(state=AccountState(said["state"]))
-            for name, said in told.items()
-        }
+        return {str(name): _condition(said) for name, said in told.items()}
     return {}
+
+
+def _condition(said: Mapping[str, Any]) -> AccountCondition:
+    """Return what a worker said of an account, perhaps one of a newer version."""
+    known = {name: said[name] for name in AccountCondition._fields if name in said}
+    return AccountCondition(**known)._replace(state=AccountState(said["state"]))
 
 
 def told(condition: AccountCondition, now: float) -> str:
     """Return in a few words how an account is served; `now` in Unix seconds."""
+    pause = paused_by(condition)
+    return f"{_at_venue(condition, now)}; {pause}" if pause else _at_venue(condition, now)
+
+
+def _at_venue(condition: AccountCondition, now: float) -> str:
     if not is_troubled(condition, now):
         return str(AccountState.RUNNING)
     since, until = (_time(when) for when in (condition.since, condition.until))
     again = f"; {_AGAIN[condition.state]} {until}" if until else ""
     return f"{condition.state} since {since} ({condition.why}){again}"
+
+
+def paused_by(condition: AccountCondition) -> str:
+    """Return who had the account paused, when and why; "" if nobody did."""
+    pause = condition.routine_pause
+    if pause is None:
+        return ""
+    who = pause.get("requested_by") or pause.get("sent_by") or ""
+    at, why = pause.get("at", ""), pause.get("reason", "")
+    since, by = at and f" since {at}", who and f" by {who}"
+    return f"routine paused{since}{by}" + (why and f" ({why})")
 
 
 #: What comes at the time that a condition tells.
@@ -111,8 +130,9 @@ def is_troubled(condition: AccountCondition, now: float) -> bool:
 def as_json(name: str, condition: AccountCondition) -> dict[str, Any]:
     """Return one account's line of JSON."""
     since, until = (_time(when) for when in (condition.since, condition.until))
-    told_of = {"account": name, "state": str(condition.state), "why": condition.why}
-    return told_of | {"since": since or None, "until": until or None}
+    told_of: dict[str, Any] = {"account": name, "state": str(condition.state)}
+    told_of |= {"why": condition.why, "since": since or None, "until": until or None}
+    return told_of | {"routine_pause": condition.routine_pause}
 
 
 def _time(when: float | None) -> str:

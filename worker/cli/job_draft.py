@@ -155,7 +155,7 @@ def _body(asked: Asked, job_id: str, now: datetime) -> dict[str, Any]:
         "hold_s": asked.hold_s,
         "deadline": _deadline(asked.deadline, now),
         "reason": asked.reason,
-        "requested_by": asked.requested_by or _user(),
+        "requested_by": asked.requested_by or user_name(),
     }
     return {
         name: value
@@ -178,7 +178,8 @@ def _deadline(word: str, now: datetime) -> str:
     return rfc_3339(now + timedelta(**{_UNITS[span["unit"]]: int(span["count"])}))
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Return as whom this command runs; "" if that has no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -14,6 +14,8 @@ from worker.cli.output import Output, Problem
 COMMANDS = (
     "submit",
     "kill",
+    "pause",
+    "resume",
     "orders",
     "plan",
     "watch",

@@ -27,7 +27,7 @@ def check_served(connection: Connection, job: Draft, output: Output) -> None:
     """
     if is_embedded(connection):
         if not routed(connection, job.key):
-            raise _no_account(job.account)
+            raise no_account(job.account)
         return
     try:
         size = queue_size(connection, topology.lane_queue_name(job.account, job.priority))
@@ -39,12 +39,13 @@ def check_served(connection: Connection, job: Draft, output: Output) -> None:
     if size is None:
         with connection.channel() as channel:  # without any exchange, no worker was ever here
             topology.jobs_exchange(False)(channel).declare(passive=True)
-        raise _no_account(job.account)
+        raise no_account(job.account)
     if not size[1]:
         output.note(f"no worker serves {job.account} now; the job waits")
 
 
-def _no_account(account: str) -> Problem:
+def no_account(account: str) -> Problem:
+    """Return what is said of an account that has no queue at the broker."""
     known = _names()
     if account in known:
         mend = "start a worker with this accounts file"

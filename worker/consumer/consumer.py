@@ -160,6 +160,11 @@ class CancelConsumer(Consumer):
             # Later, as this may run while the worker waits for the broker's answer.
             self.call_soon(self.ownership.renew, account, priority)
 
+    def take_otherwise(self, account: str) -> None:
+        """Consume the routine jobs of an account anew, as it was paused or resumed."""
+        self._intakes[account, Priority.ROUTINE].renewed()
+        self.ownership.renew(account, Priority.ROUTINE)
+
     # -- start and connection loss -------------------------------------------------------
 
     def connect(self) -> Any:

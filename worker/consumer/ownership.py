@@ -30,6 +30,12 @@ TOKEN_RENEWAL_S = 15.0
 #: A worker that is given a token later than this (seconds) assumes that another one had it.
 FIRST_TOKEN_S = 5.0
 PULSE_S = 1.0
+#: So long (seconds) the start of a connection waits to hear who is paused. After that kills are
+#: served, and routine jobs wait until it is known (docs/decisions/0044).
+PAUSES_TIMEOUT_S = 3.0
+#: Routine messages of a paused account that may be here: they wait at the broker, but for some,
+#: which are told at their deadlines. Each may take a thread (docs/decisions/0044).
+PAUSED_PREFETCH = 16
 
 
 class Ownership(ConsumerStep):
@@ -47,6 +53,7 @@ class Ownership(ConsumerStep):
         self._started_at = 0.0
         #: The lane queue of each consumer of this connection, by its tag.
         self.queues: dict[str, str] = {}
+        self._paused: set[str] = set()  # owned accounts whose routine jobs wait at the broker
         self._timers: list[Any] = []
         self._log = structlog.get_logger()
 
@@ -55,6 +62,7 @@ class Ownership(ConsumerStep):
         accounts, embedded = self._runtime.settings.accounts, self._runtime.embedded
         self._tokens.clear()
         self.queues.clear()
+        self._paused.clear()
         self._started_at = time.monotonic()
         topology.declare(c.connection, accounts, embedded)
         if embedded:
@@ -62,6 +70,9 @@ class Ownership(ConsumerStep):
                 self._serve(name)
         else:
             topology.declare_delays(c.connection, accounts)
+            if not self._runtime.read_pauses(PAUSES_TIMEOUT_S):
+                self._log.error("pauses_unread", after_s=PAUSES_TIMEOUT_S)
+            self._runtime.on_pauses = lambda: c.call_soon(self._follow_pauses)
             self._consumed_before = topology.consumed_accounts(c.connection, accounts)
             self._post_tokens(accounts)
         pulse = self._runtime.pulse
@@ -138,11 +149,21 @@ class Ownership(ConsumerStep):
         self._log.info("lane_owned", account=name, after_another=after_another)
 
     def _serve(self, name: str) -> None:
-        task_consumer = self._consumer.task_consumer
-        for queue in topology.lane_queues(name, self._runtime.embedded, declared=True):
+        task_consumer, embedded = self._consumer.task_consumer, self._runtime.embedded
+        paused = self._runtime.routine_paused(name)
+        for queue in topology.lane_queues(name, embedded, declared=True)[: 1 if paused else 2]:
             task_consumer.add_queue(queue)
         self._consume(task_consumer)
+        if paused:
+            self.renew(name, Priority.ROUTINE)
         self._runtime.own(name)
+
+    def _follow_pauses(self) -> None:
+        """Consume the routine jobs of accounts anew that were paused or resumed."""
+        for name in list(self._tokens):
+            paused = self._runtime.routine_paused(name)
+            if self._runtime.owns(name) and paused is not (name in self._paused):
+                self._consumer.take_otherwise(name)
 
     def _consume(self, task_consumer: Any) -> None:
         task_consumer.consume()
@@ -157,6 +178,16 @@ class Ownership(ConsumerStep):
             queue = topology.lane_queue(account, priority, embedded, declared=True)
             task_consumer.cancel_by_queue(queue)
             task_consumer.add_queue(queue)
+            if priority is Priority.ROUTINE and self._runtime.routine_paused(account):
+                self._paused.add(account)
+                # It holds for consumers that begin from then on.
+                task_consumer.channel.basic_qos(0, PAUSED_PREFETCH, False)
+                self._consume(task_consumer)
+                most = self._consumer.initial_prefetch_count
+                task_consumer.channel.basic_qos(0, most, False)
+                return
+            if priority is Priority.ROUTINE:
+                self._paused.discard(account)
             self._consume(task_consumer)
 
     def _post_tokens(self, accounts: Iterable[str]) -> None:

@@ -11,10 +11,12 @@ from kombu import Connection
 from venues.words import CancelJob
 from worker.amqp.forwarder import Forwarder
 from worker.amqp.outcome_stream import OutcomeStream
+from worker.amqp.pause_stream import PauseStream
 from worker.amqp.publisher import Publisher
 from worker.amqp.topology import is_embedded, user_of
 from worker.contract.outcome import message_id
 from worker.dead_man.reader import HeartbeatReader
+from worker.jobs.pauses import Pauses
 from worker.jobs.poison import LONGEST_HOLD_S
 from worker.jobs.submit import Bundle
 from worker.processes.client import LaneClient
@@ -27,6 +29,10 @@ DISOWNED = "disowned"
 
 #: An event loop that has not turned for so long is stuck; a burst of messages takes seconds.
 STUCK_S = 30.0
+
+
+#: In place of who paused an account, where that could not be read.
+_UNREAD = {"at": "", "requested_by": "", "sent_by": "", "reason": "pauses_unread"}
 
 
 class Pulse:
@@ -78,6 +84,16 @@ class Runtime:
             self.user,
             lambda venue, account: self.observer.dead_man_fired(venue, account),
         )
+        self.pauses = Pauses(
+            settings.accounts,
+            self._hold_routine,
+            self.publisher.publish,
+            self.owns,
+            self.user,
+        )
+        self._pause_stream = PauseStream(connect, self.pauses.take)
+        #: Called, by another thread, when accounts were paused or resumed.
+        self.on_pauses: Callable[[], object] = tuple
         self.observer = observer
         #: What the consumer read, for the task that comes of it; each lives with its message.
         self.bundles: WeakValueDictionary[str, Bundle] = WeakValueDictionary()
@@ -90,6 +106,8 @@ class Runtime:
         """Begin to hear of the lanes; `write` gets the lines of their log."""
         for process in self.processes():
             process.listen(lambda call: self.observer.venue_call(call), write)
+        if not self.embedded:  # that broker keeps no pauses
+            self.pauses.doubt()
 
     def lanes(self, account: str) -> LaneClient:
         """Return the process that drives the lane of an account."""
@@ -112,10 +130,33 @@ class Runtime:
 
     def conditions(self) -> dict[str, AccountCondition]:
         """Return how the venue serves each account whose lane is this worker's."""
-        return {
-            name: self.lanes(name).conditions.get(name, AccountCondition())
-            for name in sorted(self._owned)
-        }
+        return {name: self._condition(name) for name in sorted(self._owned)}
+
+    def _condition(self, account: str) -> AccountCondition:
+        found = self.lanes(account).conditions.get(account, AccountCondition())
+        if not self.routine_paused(account):
+            return found
+        pause = self.pauses.of(account)
+        if pause is None:
+            return found._replace(routine_pause=_UNREAD)
+        words = "at", "requested_by", "sent_by", "reason"
+        return found._replace(routine_pause={word: getattr(pause, word) for word in words})
+
+    def routine_paused(self, account: str) -> bool:
+        """Say whether nothing routine leaves for an account, as somebody paused it."""
+        return not self.embedded and self.pauses.paused(account)
+
+    def read_pauses(self, timeout_s: float) -> bool:
+        """Read who is paused; where that takes too long, say so, and hold all routine ids."""
+        if self._pause_stream.read_anew(timeout_s):
+            return True
+        self.pauses.doubt()
+        return False
+
+    def _hold_routine(self, accounts: frozenset[str]) -> None:
+        for process in self.processes():
+            process.hold_routine(accounts)
+        self.on_pauses()
 
     def earlier_outcomes(self, job: CancelJob) -> Future[list[bytes]]:
         """Find the outcomes that were published earlier for a job."""
@@ -155,6 +196,7 @@ class Runtime:
         """Publish what is left and end."""
         self._heartbeats.stop()
         self._outcome_stream.close()
+        self._pause_stream.close()
         for process in self.processes():
             process.close()
         self.publisher.close()

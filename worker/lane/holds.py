@@ -15,6 +15,8 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
 | kill's cancel, not full  | kills that keep coming         | it is full          | 20 ms   |
 | kill's last few, alone   | kills that keep coming         | more are here       | 100 ms  |
+| routine cancel, and the  | whoever paused the account     | it is resumed       | -       |
+| look-up before it        | (`cancel-worker pause`)        |                     |         |
 
 A kill's cancel that is not full waits where one left less than 100 ms ago, or its job is one
 of several small ones; never for others of its own job. A confirmation is a look-up after a
@@ -22,7 +24,8 @@ cancel. (*) Or half of the tokens are free; but at least 50 ms where tokens are 
 (**) While cancels leave late. (***) As long as its lane can make up for it
 (docs/decisions/0013). (****) It goes with that page, and later reads what is above it
 (docs/decisions/0034); 1 s is for a page that is under way. A look-up before a cancel needs no
-bound: the kills' look-ups end, and its cancel could not leave before the kills' cancels.
+bound: the kills' look-ups end, and its cancel could not leave before the kills' cancels. Of a
+paused account the job's deadline is the bound (docs/decisions/0044).
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
 requests, without it (`tests/simulation/test_rehearsal.py`):
@@ -43,6 +46,7 @@ requests, without it (`tests/simulation/test_rehearsal.py`):
 |                                         | worth something only on real processors          |
 | a kill's cancel that is not full        | a kill as 3,000 jobs of one id                   |
 | a kill's last few, before they go alone | none; `tests/worker/lane/test_lane.py`           |
+| a pause holds what is routine           | none; `tests/worker/lane/test_lane.py`           |
 """
 
 from __future__ import annotations
@@ -87,6 +91,14 @@ TICK_S = 0.05
 LAG_TICK_S = 0.25
 #: A confirmation that has waited for this long goes before those for more ids.
 AGED_S = 2.0
+
+_BEFORE_A_CANCEL = frozenset({Phase.PRECHECK, Phase.CANCEL})
+
+
+def is_held_by_pause(progress: OrderProgress, *, kill: bool) -> bool:
+    """Say whether an id waits while its account is paused; one that was sent is looked up."""
+    return not kill and progress.phase in _BEFORE_A_CANCEL
+
 
 #: A list: its route, and what those who are looked for in it share.
 ListKey = tuple[str, tuple[str, ...]]

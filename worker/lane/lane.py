@@ -40,7 +40,14 @@ from worker.lane.entry import (
 )
 from worker.lane.escalation import Escalations
 from worker.lane.groups import Groups
-from worker.lane.holds import Holds, Load, PriorityKey, on_grid, priority
+from worker.lane.holds import (
+    Holds,
+    Load,
+    PriorityKey,
+    is_held_by_pause,
+    on_grid,
+    priority,
+)
 from worker.lane.list_all import WholeLists
 from worker.lane.scopes import ScopeRun
 from worker.lane.standing import Pause, Standing
@@ -148,6 +155,7 @@ class Lane:
         self.quiet_until = NEVER
         self.in_flight = 0
         self._left_at = -NEVER
+        self.routine_held = False  # somebody paused the account
         self._results: list[tuple[Submission, Result]] = []
         self._ended: list[tuple[Submission, ScopeEnd]] = []
         self._rng = rng
@@ -271,14 +279,31 @@ class Lane:
     def _part(self, owner: Submission, entry: Entry, now: float, later: float = -NEVER) -> None:
         self._disown(owner, entry)
         not_before = max(now, later, self.standing.quiet_until)
-        progress = self._blamed(entry.progress, now)
+        progress = self._blamed(entry, now)
         self._hand(owner, Returned(entry.ref, progress, not_before, owner.withdrawn))
         if not entry.owners:
             self._forget(entry)
 
-    def _blamed(self, progress: OrderProgress, now: float) -> OrderProgress:
+    def _blamed(self, entry: Entry, now: float) -> OrderProgress:
         """Return the progress with why the account sends nothing, if so, as its reason."""
-        return progress._replace(why=self.standing.why(now) or progress.why)
+        why = "routine_paused" if self._is_held(entry) else entry.progress.why
+        return entry.progress._replace(why=self.standing.why(now) or why)
+
+    def _is_held(self, entry: Entry) -> bool:
+        return self.routine_held and is_held_by_pause(entry.progress, kill=entry.kill)
+
+    def hold_routine(self, now: float, *, held: bool) -> None:
+        """Let nothing routine leave that cancels, nor the look before it, or let it again."""
+        if held is self.routine_held:
+            return
+        some = [entry for entry in self._entries.values() if not entry.in_flight]
+        some = [entry for entry in some if is_held_by_pause(entry.progress, kill=entry.kill)]
+        self.routine_held = held
+        for _, same in groupby(some, key=lambda entry: (entry.progress, entry.since)):
+            entries = list(same)
+            for entry in entries:
+                dequeue(entry)
+            self._queue(entries, max(now, entries[0].since), now)
 
     def take_results(self) -> list[tuple[Submission, Result]]:
         """Return the results since the last call, each with the submission that it is for."""
@@ -698,6 +723,12 @@ class Lane:
 
     def _queue(self, entries: Sequence[Entry], not_before: float, now: float) -> None:
         """Have ids wait for their next step: of one progress, and all kills or none."""
+        if entries and self._is_held(entries[0]):
+            # In no group: no request takes them along, and no look-up leaves tokens to them.
+            self._load.caught_up(self)
+            for entry in entries:
+                entry.since = not_before
+            return
         self._groups.put(entries, not_before, now)
         for entry in entries:
             if entry.kill:
@@ -832,7 +863,7 @@ class Lane:
         return looking + sum(cancels)
 
     def _expire(self, entry: Entry, now: float) -> None:
-        progress = self._blamed(entry.progress, now)
+        progress = self._blamed(entry, now)
         self._give_back(entry, Returned(entry.ref, progress, now, "deadline"))
 
     def _land(self, sending: Sending, now: float) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Literal, NoReturn, TextIO, cast
 
 import structlog
@@ -26,6 +27,7 @@ from worker.processes.protocol import (
     Command,
     Event,
     GetStats,
+    HoldRoutine,
     LogLines,
     Packed,
     Pipe,
@@ -150,6 +152,10 @@ class _Handler:
                 self._in_turn(account, lambda: self._engine.of(account).release(why))
             case Acquire(account, after_another):
                 self._in_turn(account, lambda: self._acquire(account, after_another))
+            case HoldRoutine(accounts):
+                # For lanes to come at once; those that are there may queue ids meanwhile.
+                for driver, held in self._engine.hold_routine(accounts):
+                    self._aside.submit(_logged, partial(driver.hold_routine, held=held))
             case GetStats(number):
                 self._aside.submit(lambda: self._pipe.send(Stats(number, self._engine.stats())))
             case Stop():

@@ -28,6 +28,7 @@ from worker.processes.protocol import (
     Event,
     GetStats,
     Heartbeat,
+    HoldRoutine,
     LogLines,
     Pipe,
     Release,
@@ -133,6 +134,10 @@ class LaneClient:
     def acquire(self, account: str, *, after_another: bool) -> None:
         """Own an account's lane from now on, perhaps after another worker."""
         self._pipe.send(Acquire(account, after_another))
+
+    def hold_routine(self, accounts: frozenset[str]) -> None:
+        """Let nothing routine leave for these accounts, and for all others again."""
+        self._pipe.send(HoldRoutine(accounts))
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished."""

@@ -114,6 +114,12 @@ class Driver:
             self.lane.assume_spent(time.monotonic())
             self._changed.notify_all()
 
+    def hold_routine(self, *, held: bool) -> None:
+        """Let nothing routine leave that cancels, or let it again."""
+        with self._changed:
+            self.lane.hold_routine(time.monotonic(), held=held)
+            self._pump()
+
     def stop(self) -> None:
         """Send nothing more; the results of ids in flight are still delivered."""
         with self._changed:

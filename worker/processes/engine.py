@@ -100,15 +100,26 @@ class Engine:
         self._senders = ThreadPoolExecutor(MOST_IN_FLIGHT * len(accounts), "send")
         _start(self._senders, min(READY_SENDERS * len(accounts), MOST_READY))
         self._stopped = False
+        self._held: frozenset[str] = frozenset()
 
     def of(self, account: str) -> Driver:
         """Return the driver of an account."""
         with self._lock:
             if account not in self._drivers:
                 self._drivers[account] = self._make(self._accounts[account])
+                self._drivers[account].hold_routine(held=account in self._held)
                 if self._stopped:
                     self._drivers[account].stop()
             return self._drivers[account]
+
+    def hold_routine(self, accounts: frozenset[str]) -> list[tuple[Driver, bool]]:
+        """Hold routine ids of these accounts alone, in lanes to come.
+
+        Return the drivers of those that are there, each with what it has yet to be told.
+        """
+        with self._lock:
+            self._held = accounts
+            return [(driver, name in accounts) for name, driver in self._drivers.items()]
 
     def _made(self) -> dict[str, Driver]:
         with self._lock:

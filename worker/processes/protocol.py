@@ -69,6 +69,12 @@ class Acquire(NamedTuple):
     after_another: bool
 
 
+class HoldRoutine(NamedTuple):
+    """Let nothing routine leave for these accounts, and for all others again."""
+
+    accounts: frozenset[str]
+
+
 class Stop(NamedTuple):
     """Send nothing more."""
 
@@ -117,7 +123,9 @@ class LogLines(NamedTuple):
     text: str
 
 
-Command = Submit | Withdraw | Release | Acquire | Stop | GetStats | Heartbeat | Close
+Command = (
+    Submit | Withdraw | Release | Acquire | HoldRoutine | Stop | GetStats | Heartbeat | Close
+)
 Event = list[Results] | SubmissionFailed | Stats | AccountChanged | LogLines | VenueCall
 
 Sends = TypeVar("Sends", bound=Command | Event)

@@ -26,6 +26,12 @@ def condition(state: AccountState, since_s: float, until_s: float) -> AccountCon
     [
         (AccountCondition(), State.OK, "running"),
         (
+            AccountCondition(routine_pause={"at": "then", "sent_by": "ops", "reason": "drill"}),
+            State.NOTE,
+            "running; routine paused since then by ops (drill)",
+        ),
+        (AccountCondition(routine_pause={}), State.NOTE, "running; routine paused"),
+        (
             condition(AccountState.PAUSED, -5, 5),
             State.NOTE,
             "paused since 2026-11-21T09:29:55.000Z (http_403); until 2026-11-21T09:30:05.000Z",
@@ -45,6 +51,11 @@ def test_what_a_worker_tells_of_an_account(
     assert words in told(found, NOW)
 
 
+def test_of_a_newer_worker_what_is_known_is_read() -> None:
+    body = json.dumps({"w": {"desk": {"state": "running", "of_tomorrow": 1}}})
+    assert _read(body) == {"desk": AccountCondition()}
+
+
 def test_an_answer_is_read_as_it_was_sent_and_any_other_is_none() -> None:
     sent = condition(AccountState.HALTED, -1, 30)
     body = json.dumps({"celery@w1": {"desk": sent._asdict(), "other": {"state": "running"}}})
@@ -61,7 +72,6 @@ def test_an_answer_is_read_as_it_was_sent_and_any_other_is_none() -> None:
         b"{}",
         b'{"celery@w1": {"error": "no such command"}}',
         b'{"w": {"a": {"state": "odd"}}}',
-        b'{"w": {"a": {"state": "running", "new": 1}}}',
     ],
 )
 def test_a_worker_that_does_not_know_the_question_says_nothing(body: Any) -> None:
