@@ -11,7 +11,7 @@ COPY worker ./worker
 COPY tasks ./tasks
 COPY venues ./venues
 # Exactly the locked versions, and of those only what runs.
-RUN pip install --no-build-isolation -c requirements.lock ".[flower,postgres,sandbox]" \
+RUN pip install --no-build-isolation -c requirements.lock ".[flower,hyperliquid,postgres,sandbox]" \
  && pip uninstall --yes setuptools
 
 FROM python:3.11-slim

@@ -222,8 +222,9 @@ class HttpRequest:
     """
 
     method: str
-    target: str = field(repr=False)  # a signature may stand in the query
-    body: bytes = b""
+    # A signature may stand in the query, or in the body.
+    target: str = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     projection: Projection | None = None
 
@@ -296,6 +297,10 @@ class Answers:
     listed: tuple[OpenOrder, ...] | None = None
 
 
+class UnknownSymbol(LookupError):
+    """A request names an order by a number of its symbol, and nobody has told that number."""
+
+
 #: What an account chooses that says nothing of itself.
 NOTHING_CHOSEN: Mapping[str, str] = MappingProxyType({})
 
@@ -310,6 +315,9 @@ class Venue(ABC):
     name: ClassVar[str]
     #: What an account chooses, for all its orders.
     options: ClassVar[Sequence[Option]] = ()
+    #: Modules that only this venue's file imports, where it uses them. The extra of this
+    #: package that bears the venue's name installs them.
+    modules: ClassVar[Sequence[str]] = ()
     base_url: str
     #: What authenticates; by the first one the venue knows the key.
     parts: ClassVar[Sequence[Part]] = (Part("api_key"), Part("api_secret"))
@@ -350,6 +358,11 @@ class Venue(ABC):
     #: The venue keeps no record of (all) canceled orders: afterwards only somebody who saw an
     #: order before its cancel can know that there was one.
     forgets_canceled: bool = False
+    #: Reads show whose orders they are, and not whether the key is taken.
+    reads_unsigned: bool = False
+    #: Unsigned, what tells the venue's own numbers of symbols, if its requests name orders by
+    #: them; see `knowing`. It is read when one is missing, and no quota counts it.
+    symbol_numbers: HttpRequest | None = None
 
     def __init__(self, chosen: Mapping[str, str] = NOTHING_CHOSEN) -> None:
         self.chosen = {each.name: each.values[0] for each in self.options} | dict(chosen)
@@ -360,9 +373,20 @@ class Venue(ABC):
         choices = product(*(each.values for each in self.options))
         return [type(self)(dict(zip(names, values, strict=True))) for values in choices]
 
+    def knowing(self, reply: HttpReply) -> Venue:
+        """Return this venue as it knows the numbers in a reply to `symbol_numbers`.
+
+        Raises what `parse` may raise for a reply of another shape.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def build(self, batch: Batch) -> HttpRequest:
-        """Return the unsigned request for a batch; ids and symbols are already checked."""
+        """Return the unsigned request for a batch; ids and symbols are already checked.
+
+        Raises:
+            UnknownSymbol: it takes a number that is not known of the batch's symbol.
+        """
 
     @abstractmethod
     def sign(self, request: HttpRequest, credential: Credential, now_ms: int) -> HttpRequest:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -355,6 +356,11 @@ def _account(
     if venue is None:
         known = ", ".join(sorted(all_venues()))
         raise ConfigError(f"{where}.venue: no venue {table.venue!r}; known are {known}")
+    if missing := [name for name in venue.modules if not _is_there(name)]:
+        install = f"pip install 'cancel-worker[{venue.name}]'"
+        raise ConfigError(
+            f"{where}.venue: {venue.name} needs {' and '.join(missing)}; run: {install}"
+        )
     given = table.__pydantic_extra__
     parts = {part.name: _part(where, part, given, env) for part in venue.parts}
     if chosen := _options(f"{where}.options", venue, table.options):
@@ -379,6 +385,15 @@ def _escalates(where: str, venue: Venue, asked: str) -> bool:
     if asked == "symbol" and not any(route.needs_symbol for route in venue.cancel_alls):
         raise ConfigError(f"{where}.escalate: {venue.name} has no cancel-all of a symbol")
     return asked == "symbol"
+
+
+def _is_there(module: str) -> bool:
+    """Import a module of an extra now, at the start: a kill must not wait for it."""
+    try:
+        import_module(module)
+    except ImportError:
+        return False
+    return True
 
 
 def _options(where: str, venue: Venue, given: Mapping[str, str]) -> dict[str, str]:

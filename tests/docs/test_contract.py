@@ -264,7 +264,7 @@ _REASON_OF = {
 }
 _REASON_TABLES = {"MEANINGS", "_BY_STATUS", "_FINAL", "ACCOUNT_WIDE", "words"}
 _REASON_FUNCTIONS = {("judge.py", "_doubt_at")}
-_REASON_NAMES = {"reason", "why"}
+_REASON_NAMES = {"reason", "why", "STOPPING"}
 #: The broker's own words, and one of the many HTTP statuses.
 _FROM_OUTSIDE = {"maxlen", "http_500", "delivery_limit", "rejected", "expired"}
 #: Reasons why ids go back; a reader of the log sees them, not one of outcomes.

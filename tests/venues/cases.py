@@ -16,8 +16,6 @@ from venues.credential import Credential
 from venues.words import IdKind, OrderRef, OrdType
 
 FOLDER = Path(__file__).parent
-#: Each venue under every choice of its options.
-VENUES = tuple(each for venue in all_venues().values() for each in venue.variants())
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,17 @@ def fixture_path(venue: Venue) -> Path:
 def fixture_of(venue: Venue) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(fixture_path(venue).read_text("utf-8"))
     return content
+
+
+def knowing(venue: Venue) -> Venue:
+    """Return a venue as it knows the symbols that its fixture has numbers of."""
+    if venue.symbol_numbers is None or not fixture_path(venue).exists():
+        return venue
+    return venue.knowing(HttpReply(200, {}, fixture_of(venue)["symbol_numbers"]["json"]))
+
+
+#: Each venue under every choice of its options.
+VENUES = tuple(knowing(each) for venue in all_venues().values() for each in venue.variants())
 
 
 def cases(section: str) -> list[Any]:

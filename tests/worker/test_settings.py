@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,6 +40,15 @@ class Sweeping(Shaped):
     """The same, with cancel-alls of a symbol."""
 
     cancel_alls = PlainCanceler.cancel_alls
+
+
+class Extra(Toy):
+    """A venue that needs modules, one of which nobody has."""
+
+    name = "extra"
+    routes = ()
+    quotas = TOY_QUOTAS
+    modules = ("json", "no_such_module")
 
 
 class Choosy(Toy):
@@ -76,6 +87,7 @@ private_key_env = "PRIVATE"
 def shaped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(all_venues(), "shaped", Shaped())
     monkeypatch.setitem(all_venues(), "choosy", Choosy())
+    monkeypatch.setitem(all_venues(), "extra", Extra())
 
 
 def read(folder: Path, lines: str, **values: str) -> dict[str, Account | ConfigError]:
@@ -167,6 +179,67 @@ def test_no_value_of_any_part_is_ever_told(
     found = read(tmp_path_factory.getbasetemp(), lines, **{part: value})["desk-1"]
 
     assert MARK not in repr(found) + str(found)
+
+
+EXTRA = """
+[accounts.desk-1]
+venue = "extra"
+api_key_env = "KEY"
+api_secret_env = "SECRET"
+"""
+
+
+def test_a_venue_whose_extra_is_not_installed_stops_the_start(tmp_path: Path) -> None:
+    line = refused(tmp_path, EXTRA)
+
+    assert "accounts.desk-1.venue: extra needs no_such_module; run: " in line
+    assert line.endswith("pip install 'cancel-worker[extra]'")
+
+
+def test_hyperliquid_without_its_extra_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "msgpack", None)
+    lines = """
+[accounts.desk-1]
+venue = "hyperliquid"
+api_secret_env = "PRIVATE"
+account_address_env = "ADDRESS"
+options.markets = "main"
+"""
+    line = refused(tmp_path, lines, ADDRESS="0x" + "12" * 20)
+
+    assert "hyperliquid needs msgpack; run: pip install 'cancel-worker[hyperliquid]'" in line
+    monkeypatch.undo()
+    monkeypatch.setitem(all_venues(), "extra", Extra())
+    account = read(tmp_path, lines, ADDRESS="0x" + "12" * 20)["desk-1"]
+    assert isinstance(account, Account)
+    assert account.base_url == "https://api.hyperliquid.xyz"
+
+
+def test_a_venue_whose_extra_is_installed_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Extra, "modules", ("json",))
+
+    assert isinstance(read(tmp_path, EXTRA)["desk-1"], Account)
+
+
+def test_every_venue_that_needs_modules_has_an_extra_that_is_locked() -> None:
+    root = Path(__file__).resolve().parents[2]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    locked = {line.partition("==")[0] for line in (root / "requirements.lock").open()}
+    needy = [
+        venue for venue in all_venues().values() if venue.modules and venue.name != "extra"
+    ]
+
+    assert needy
+    for venue in needy:
+        named = {re.split("[<>=]", each)[0] for each in extras[venue.name]}
+        assert {name.replace("_", "-") for name in venue.modules} == named
+        assert named <= locked
 
 
 def test_two_accounts_of_one_key_stop_the_start(tmp_path: Path) -> None:

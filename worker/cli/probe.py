@@ -109,14 +109,23 @@ def probed(account: Account) -> Iterator[Finding]:
             resting |= ids
     finally:
         transport.close()
-    signs = len(account.credential.given) > 1
-    text = "the venue takes it, and its signature" if signs else "the venue takes it, unsigned"
-    yield Finding(f"key of {account.name}", State.OK, text)
-    text = "it may read orders; whether it may cancel, a cancel alone shows"
-    yield Finding(f"permission of {account.name}", State.OK, text)
+    yield from _of_key(account)
     unread = {r.name: _NOT_TOLD for r in account.venue.lists if r.needs_symbol}
     text = _counted(len(resting), counts | unread)
     yield Finding(f"open orders of {account.name}", State.OK, text)
+
+
+def _of_key(account: Account) -> Iterator[Finding]:
+    """Say what reads that were answered show of the key."""
+    key = f"key of {account.name}"
+    if account.venue.reads_unsigned:
+        yield Finding(key, State.NOTE, "reads are not signed here; a cancel alone shows it")
+        return
+    signs = len(account.credential.given) > 1
+    text = "the venue takes it, and its signature" if signs else "the venue takes it, unsigned"
+    yield Finding(key, State.OK, text)
+    text = "it may read orders; whether it may cancel, a cancel alone shows"
+    yield Finding(f"permission of {account.name}", State.OK, text)
 
 
 def _counted(resting: int, counts: Mapping[str, str]) -> str:

@@ -490,10 +490,13 @@ class Lane:
         said: Mapping[OrderRef, Judgement],
         now: float,
         others: Mapping[tuple[IdKind, str], Judgement] = _NOTHING,
+        *,
+        of_each: bool = False,
     ) -> None:
         """Take the judgements of a reply in, one for each reference of the batch.
 
-        `others` are orders that the reply shows though nobody asked about them.
+        `others` are orders that the reply shows though nobody asked about them. `of_each`: they
+        are of each order by itself, so that none may have spoiled the others.
         """
         if any(is_served(judged) for judged in said.values()):
             self.standing.served(sending.batch.route, sending.started)
@@ -508,7 +511,7 @@ class Lane:
             route=sending.batch.route,
             started=sending.started,
             ended=now,
-            alone=len(sending.entries) == 1,
+            alone=of_each or len(sending.entries) == 1,
             few=len(sending.entries) <= FEW,
             lists_all=sending.batch.lists_all,
             verify=self._verify,

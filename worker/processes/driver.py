@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 
 import structlog
 
-from venues.base import HttpReply, Verdict
+from venues.base import HttpReply, UnknownSymbol, Verdict
 from worker.http.transport import InDoubt, NotSent, Transport
 from worker.lane.entry import is_lookup
 from worker.lane.holds import Load
@@ -23,6 +23,7 @@ from worker.orders.progress import Cohort
 from worker.orders.quiet import quiet_asked_s
 from worker.pacing.pace import NEVER, Pace
 from worker.processes.call_log import CallLog
+from worker.processes.directory import Directory
 from worker.processes.protocol import AccountChanged
 from worker.processes.venue_clock import VenueClock, stated_ms
 from worker.settings import Account
@@ -76,6 +77,9 @@ class Driver:
         self._submissions: dict[int, Submission] = {}  # of those that the lane has ids of
         self._condition = Condition()
         self._clock = VenueClock()
+        self._directory = Directory(
+            account.venue, lambda request: transport.send(request, account.timeout_s)
+        )
         self._log = structlog.get_logger().bind(venue=account.venue.name, account=account.name)
         self._calls = CallLog(account, self._log, observe)
         self._timer.start()
@@ -221,11 +225,12 @@ class Driver:
     def _send(self, sending: Sending) -> Sending | None:
         """Send a request and take its reply in; return the next request for this thread."""
         venue, account = self.account.venue, self.account
-        request = venue.sign(
-            venue.build(sending.batch), account.credential, self._clock.now_ms()
-        )
         try:
+            built = self._directory.build(sending.batch)
+            request = venue.sign(built, account.credential, self._clock.now_ms())
             reply = self._transport.send(request, account.timeout_s)
+        except UnknownSymbol as error:
+            return self._misnamed(sending, str(error))
         except NotSent as error:
             return self._failed(sending, self.lane.not_sent, str(error))
         except InDoubt as error:
@@ -238,6 +243,15 @@ class Driver:
         self._calls.failed(sending, why)
         with self._changed:
             follow(sending, why, time.monotonic())
+            return self._pump(keep=True)
+
+    def _misnamed(self, sending: Sending, text: str) -> Sending | None:
+        """Refuse ids of a symbol that the venue does not have: nothing left for it."""
+        said = Judgement(Verdict.REFUSED, reason="bad_symbol", text=text, by_status=True)
+        self._calls.failed(sending, "bad_symbol")
+        with self._changed:
+            each, now = dict.fromkeys(sending.batch.refs, said), time.monotonic()
+            self.lane.answered(sending, each, now, of_each=True)
             return self._pump(keep=True)
 
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli import Done, Shell
+from tests.support.hyperliquid import ADDRESS, KEY, Book, served
 from tests.support.worker import accounts_file
 from venues.sandbox.client import SandboxClient, start_sandbox
 
@@ -205,3 +206,24 @@ def test_one_account_and_all_lanes_are_two_questions(desk: Shell) -> None:
 
     assert done.code == 2
     assert "take one" in done.err
+
+
+def test_reads_that_are_not_signed_prove_nothing_of_the_key(tmp_path: Path) -> None:
+    """They show whether the account's address is right."""
+    book = Book({"11": "BTC", "12": "@107"})
+    with served(book) as url:
+        (tmp_path / "cancel.toml").write_text(
+            f'[accounts.desk]\nvenue = "hyperliquid"\nbase_url = "{url}"\n'
+            'api_secret_env = "KEY"\naccount_address_env = "ADDRESS"\n'
+            'options.network = "testnet"\noptions.markets = "main"\n'
+        )
+        env = {"CANCEL_CONFIG": "cancel.toml", "KEY": KEY, "ADDRESS": ADDRESS}
+        done = Shell(tmp_path, env).run("check", "--account", "desk", "--json")
+
+    findings = found(done)
+    assert done.code == 0, done.out
+    assert findings["key"]["state"] == "note"
+    assert findings["key"]["detail"] == "reads are not signed here; a cancel alone shows it"
+    assert "permission" not in findings
+    assert findings["open"]["detail"] == "2 (list_open: 2)"
+    assert not book.actions
