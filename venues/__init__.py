@@ -19,7 +19,7 @@ def all_venues() -> dict[str, Venue]:
     found = (
         module.name
         for module in pkgutil.iter_modules(__path__)
-        if module.name not in ("base", "credential", "words") and not module.ispkg
+        if module.name not in ("base", "credential", "extras", "words") and not module.ispkg
     )
     venues = [_venue_of(name) for name in found]
     return {venue.name: venue for venue in venues}

@@ -38,6 +38,7 @@ from typing import Any
 from venues.base import NOTHING_CHOSEN, Answer, Answers, Batch, Cost, HttpReply, HttpRequest
 from venues.base import OpenOrder, Option, Quota, Route, Rule, UnknownSymbol, Venue, Verdict
 from venues.credential import Credential, Part
+from venues.extras import import_extra
 from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
 BASE_URLS = {
@@ -245,17 +246,14 @@ def signature(
     action: Mapping[str, Any], now_ms: int, vault: str, source: str, key: str
 ) -> dict[str, Any]:
     """Return the signature of an action: of a message that bears its hash (page signing)."""
-    import msgpack
-    from eth_account import Account
-    from eth_account.messages import encode_typed_data
-    from eth_utils.crypto import keccak
+    msgpack, eth_account = import_extra("msgpack"), import_extra("eth_account")
+    keccak = import_extra("eth_utils.crypto").keccak
 
     data = msgpack.packb(action) + now_ms.to_bytes(8, "big")
     data += b"\x01" + bytes.fromhex(vault[2:]) if vault else b"\x00"
     agent = {"source": source, "connectionId": keccak(data)}
-    signed = Account.sign_message(
-        encode_typed_data(full_message={**MESSAGE, "message": agent}), key
-    )
+    message = eth_account.messages.encode_typed_data(full_message={**MESSAGE, "message": agent})
+    signed = eth_account.Account.sign_message(message, key)
     return {"r": hex(signed.r), "s": hex(signed.s), "v": signed.v}
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from venues import all_venues
 from venues.base import Quota, Venue
 from venues.credential import Credential, Part
+from venues.extras import import_extra
 
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
 DEFAULT_CONFIG = "./cancel.toml"
@@ -390,7 +390,7 @@ def _escalates(where: str, venue: Venue, asked: str) -> bool:
 def _is_there(module: str) -> bool:
     """Import a module of an extra now, at the start: a kill must not wait for it."""
     try:
-        import_module(module)
+        import_extra(module)
     except ImportError:
         return False
     return True

@@ -471,6 +471,29 @@ KRAKEN_SPOT = (
     ),
 )
 
+OID, OID_2, CLOID = "77738308", "287286372177", "0x1234567890abcdef1234567890abcdef"
+VAULT = "0x1719884eb866cb12b2287399b15f7db5e7d775ea"
+HYPERLIQUID = (
+    Call(
+        "cancel_batch",
+        lambda c, s: c.cancel_orders([OID, OID_2], s, {"vaultAddress": VAULT}),
+        (OID, OID_2),
+    ),
+    Call(
+        "cancel_batch_client",
+        lambda c, s: c.cancel_orders([], s, {"clientOrderId": [CLOID], "vaultAddress": VAULT}),
+        (CLOID,),
+    ),
+    Call("order", lambda c, s: c.fetch_order(OID, s, {"user": VAULT}), (OID,)),
+    Call(
+        "order",
+        lambda c, s: c.fetch_order("", s, {"clientOrderId": CLOID, "user": VAULT}),
+        (CLOID,),
+    ),
+    Call("open_orders", lambda c, s: c.fetch_open_orders(params={"user": VAULT}), (OID,)),
+    Call("list_open", lambda c, s: c.fetch_open_orders(params={"user": VAULT})),
+)
+
 
 def deribit_record(name: str, historical: str) -> Call:
     words = {"count": 500, "include_old": "true", "include_unfilled": "true"}
@@ -581,6 +604,15 @@ PEERS = (
         KRAKEN_SPOT,
         symbol="BTC/USD",
         by_rule=hmac_of_path_and_digest,
+    ),
+    Peer(
+        "hyperliquid",
+        "hyperliquid",
+        HYPERLIQUID,
+        {"network": "mainnet", "markets": "main"},
+        "BTC/USDC:USDC",
+        parts={"privateKey": "api_secret", "walletAddress": "account_address"},
+        signing_differs={"its SDK has 0x before an address": ("word vaultAddress",)},
     ),
     Peer("deribit", "deribit", DERIBIT),
 )

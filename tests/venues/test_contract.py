@@ -58,6 +58,7 @@ PURE = {
     "urllib.parse",
     "venues.base",
     "venues.credential",
+    "venues.extras",
     "venues.words",
 }
 #: docs/contract.md section 2, and the quota that is the address's.

@@ -6,15 +6,15 @@ import json
 from typing import Any
 
 import pytest
-from eth_account import Account
-from eth_account.messages import encode_typed_data
-from eth_utils.crypto import keccak
 
 from tests.venues.cases import VENUES, Case, cases
 from venues.base import Batch, HttpReply, UnknownSymbol
+from venues.extras import import_extra
 from venues.hyperliquid import MESSAGE, Hyperliquid, signature
 from venues.words import IdKind, OrderRef
 
+eth_account = import_extra("eth_account")
+keccak = import_extra("eth_utils.crypto").keccak
 #: The key of the SDK's tests (tests/signing_test.py), and the address that is its own.
 KEY = "0x0123456789012345678901234567890123456789012345678901234567890123"
 ADDRESS = "0x14791697260E4c9A71f18484C9f997B308e59325"
@@ -67,11 +67,11 @@ def test_whoever_reads_a_request_finds_its_signer(case: Case) -> None:
     told += b"\x01" + bytes.fromhex(vault[2:]) if vault else b"\x00"
     source = "a" if case.venue.chosen["network"] == "mainnet" else "b"
     agent = {"source": source, "connectionId": keccak(told)}
-    message = encode_typed_data(full_message={**MESSAGE, "message": agent})
+    message = eth_account.messages.encode_typed_data(full_message={**MESSAGE, "message": agent})
     signed = body["signature"]
     vrs = signed["v"], int(signed["r"], 16), int(signed["s"], 16)
 
-    assert Account.recover_message(message, vrs=vrs) == ADDRESS
+    assert eth_account.Account.recover_message(message, vrs=vrs) == ADDRESS
 
 
 #: Actions as MessagePack, written by hand from its specification; those of one asset and of a
@@ -95,7 +95,11 @@ PACKED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("venue", [v for v in VENUES if isinstance(v, Hyperliquid)], ids=str)
+@pytest.mark.parametrize(
+    "venue",
+    [venue for venue in VENUES if isinstance(venue, Hyperliquid)],
+    ids=lambda venue: " ".join(venue.chosen.values()),
+)
 def test_no_action_is_built_but_two(venue: Hyperliquid) -> None:
     words = {route.venue_word for route in venue.routes if route.path == "/exchange"}
 

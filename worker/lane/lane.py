@@ -392,7 +392,8 @@ class Lane:
             if owner.kill is not kill or run.is_over:
                 continue
             cancel_all = run.cancel_alls.next
-            if cancel_all is not None and not owner.withdrawn and now < owner.deadline:
+            is_held = self.routine_held and not kill
+            if cancel_all and not (is_held or owner.withdrawn or now >= owner.deadline):
                 at = self._tokens.ready_at(cancel_all.route, now, urgent=kill, ids=0)
                 yield _Listing(max(at, self._opens_at), run, cancels_all=True)
             if run.is_read:
