@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation.scopes import PlainCanceler
 from tests.simulation.toys import Mute
 from tests.support.lane import (
     ACCEPTED,
@@ -19,9 +20,10 @@ from tests.support.lane import (
     results,
 )
 from venues.base import Quota
-from venues.words import Purpose
+from venues.words import Purpose, Scope
 from worker.lane.holds import BUSY_S, LATE_S, Load
 from worker.lane.lane import Lane
+from worker.lane.submission import AskedScope
 from worker.orders.forms import expire
 from worker.orders.progress import Phase
 from worker.orders.retry import Returned
@@ -168,3 +170,14 @@ def test_a_pause_that_is_said_twice_moves_nothing() -> None:
     lane.hold_routine(6.0, held=False)
 
     assert lane.next(6.0) is None  # both are in flight
+
+
+@pytest.mark.parametrize("kill", [True, False])
+def test_a_cancel_all_leaves_a_paused_account_for_a_kill_alone(kill: bool) -> None:
+    lane = lane_of(FAST, PlainCanceler())
+    lane.hold_routine(4.0, held=True)
+    lane.add_scope(Task(kill=kill, received_at=100.0, scope=AskedScope(Scope(), 100.0)), 100.0)
+
+    left = [sending for sending in iter(lambda: lane.next(100.0), None) if sending]
+
+    assert [sending.cancels_all for sending in left] == ([True, False] if kill else [False])
