@@ -90,7 +90,9 @@ class Metrics(Observer):
             where,
             buckets=_WAIT_S,
         )
-        self._throttled = count("cancel_throttled", "Venue requests refused for rate.", _LANE)
+        self._throttled = count(
+            "cancel_throttled", "Venue requests that were rate-limited.", _LANE
+        )
         self._fired = count(
             "cancel_dead_man_fired", "Kills that the silence of a producer filed.", _LANE
         )

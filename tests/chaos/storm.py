@@ -301,7 +301,7 @@ class Storm:
     # -- what is told --------------------------------------------------------------------
 
     def over_limit(self) -> int:
-        """Return how many requests the venues refused for rate, beside those told to."""
+        """Return how many requests the venues rate-limited, beside those told to."""
         return sum(use.throttled for use in self.sandbox.limits())
 
     def figures(self) -> list[str]:

@@ -82,7 +82,7 @@ class Fake(ABC):
         self.view = self.start
         lag, most = self.ways.read_lag_s, self.ways.replicas - 1
         self.lags = [lag * (n / most) for n in range(most + 1)] if most else [lag]
-        #: When a request met a gateway, a refusal for rate, or was lost; and until when.
+        #: When a request met a gateway, a rate limit, or was lost; and until when.
         self.trouble: list[tuple[float, float]] = []
         self.cancels: dict[str, list[float]] = defaultdict(list)
         #: Ids that were in a batch.

@@ -108,7 +108,7 @@ class Behaviours:
     #: Replies hold rows of other orders.
     shows_others: bool = False
     outages: tuple[Outage, ...] = ()
-    #: From when to when requests are refused for rate, and how long to wait is stated.
+    #: From when to when requests are rate-limited, and how long to wait is stated.
     throttled_s: tuple[float, float] = (0.0, 0.0)
     #: Share of requests that are lost on their way, or whose reply is.
     lost: float = 0.0

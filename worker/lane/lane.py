@@ -678,7 +678,7 @@ class Lane:
     def pause(
         self, now: float, asked_s: float | None, *, banned: bool = False, why: str = ""
     ) -> Pause:
-        """Pause the account after a refusal for rate; or `why` else something refuses it."""
+        """Pause the account, which is rate-limited; or `why` else something refuses it."""
         asked_s = asked_s or (self.venue.quiet.ban_s if banned else 0.0)
         reason = why or ("banned" if banned else "throttled")
         return self.standing.pause(now, reason, asked_s, barred=bool(why))
@@ -1022,5 +1022,5 @@ def _key(kind: str, order_id: str) -> EntryKey:
     return order_id if kind == IdKind.VENUE else (kind, order_id)
 
 
-#: Ids that were refused for rate just now wait at the broker, not in a thread.
+#: Ids that were rate-limited just now wait at the broker, not in a thread.
 _WAIT_AT_BROKER = frozenset({"throttled", "banned"})

@@ -13,7 +13,7 @@ import requests
 
 
 class Throttled(Exception):
-    """The venue refused for rate."""
+    """The venue rate-limited the request."""
 
 
 def session() -> requests.Session:
@@ -30,7 +30,7 @@ def cancel(base_url: str, key: str, secret: str, path: str, body: dict[str, Any]
     """Send one signed DELETE.
 
     Raises:
-        Throttled: the venue refused for rate.
+        Throttled: the venue rate-limited the request.
     """
     raw = json.dumps(body, separators=(",", ":"))
     call(_SESSION, base_url, key, secret, "DELETE", path, raw)
@@ -48,7 +48,7 @@ def call(
     """Send one signed request and return its JSON.
 
     Raises:
-        Throttled: the venue refused for rate.
+        Throttled: the venue rate-limited the request.
     """
     now_ms = str(int(time.time() * 1000))
     mac = hmac.digest(
