@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from venues.words import IdKind, OrderRef, OrdType
+from venues.words import IdKind, OrderRef, OrdStatus, OrdType
 from worker.orders.progress import (
     Cohort,
     OrderProgress,
+    OtherForm,
     Phase,
     Search,
+    came,
     cohorts,
+    is_untouched,
     new_cohorts,
     new_progress,
 )
@@ -80,3 +85,24 @@ def test_a_reference_is_completed_by_what_was_learned() -> None:
 
     assert new_progress(REF).known(REF) is REF
     assert learned.known(OTHER) == OrderRef("2", IdKind.VENUE, "BBB", OrdType.MARKET)
+
+
+def test_an_order_is_untouched_until_it_is_asked_for_or_shown_in_either_form() -> None:
+    new = new_progress(OrderRef("7", IdKind.VENUE, or_kind=IdKind.CLIENT))
+    assert new.other_form is not None
+
+    asked: list[dict[str, Any]] = [
+        {"attempts": 1},
+        {"search": new.search.after("open_orders")},
+        {"missing_since": 5.0},
+        {"seen_open": True},
+        {"ord_status": OrdStatus.NEW},
+        {"misses": 1},
+    ]
+    touched = [new._replace(**each) for each in asked]
+    touched += [new._replace(other_form=OtherForm(each)) for each in touched]
+    touched.append(new._replace(other_form=new.other_form._replace(word=("failed",))))
+
+    assert is_untouched(new)
+    assert is_untouched(came(new, 5.0))
+    assert [is_untouched(each) for each in touched] == [False] * len(touched)
