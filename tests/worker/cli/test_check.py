@@ -56,7 +56,9 @@ def test_a_test_job_goes_through_each_lane_and_no_venue_hears_of_it(
         for account in ("desk-c", "desk-k", "desk-z")
     }
     assert all(f["detail"].startswith("answered in ") for f in lanes.values())
-    assert not [r for r in sandbox.requests()[before:] if r.ids_count]
+    # Jobs of other tests may still be on their way: they name what `new_ids` gave them.
+    named = {one for request in sandbox.requests()[before:] for one in request.ids}
+    assert not {one for one in named if not one.startswith(("3fa42833-", "33308750270"))}
 
 
 def test_a_lane_whose_worker_stands_still_is_not_ok(shell: Shell, rabbit: RabbitNode) -> None:
