@@ -1,6 +1,6 @@
 # The few commands that help. Each makes what it needs; `make setup` alone does only that.
 PYTHON := .venv/bin/python
-.PHONY: help setup system demo test check bench chaos simulate worlds docs lock clean
+.PHONY: help setup system demo test again check bench chaos simulate worlds docs lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ demo: setup ## the main job on this machine: sandbox venues, a worker, a table o
 
 test: setup system ## every test, against RabbitMQ, which the tests start themselves
 	@$(PYTHON) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+
+again: setup system ## the tests that failed last, one after the other
+	@$(PYTHON) -m pytest --last-failed --last-failed-no-failures none
 
 check: setup ## format, lint, types
 	@$(PYTHON) -m ruff format --check .
