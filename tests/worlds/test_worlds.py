@@ -14,6 +14,7 @@ SEEDS = range(150)
 ONCE_OPEN: dict[str, tuple[int, ...]] = {
     "two orders of one id, under another symbol than stated": (332505,),
     "a trigger that the single cancel does not reach": (9508, 22320, 45150, 56721, 804154),
+    "a trigger, and both its type and its symbol are stated wrongly": (90011908,),
 }
 #: Worlds in which somebody was sent to look at what the venue had shown all the time.
 ONCE_NEEDLESS: dict[str, tuple[int, ...]] = {

@@ -58,6 +58,8 @@ _ADVICE = {
     "look at the symbol",
     "symbol_unproven": "no list shows it under the symbol that was stated: look at the symbol",
 }
+#: Verdicts of a cancel that the venue took, done or not.
+_TAKEN = frozenset({Verdict.STATE, Verdict.ACCEPTED})
 #: Verdicts of a list that speak of each id.
 _OF_A_LIST = frozenset({Verdict.STATE, Verdict.ABSENT, Verdict.SYMBOL_DEMANDED})
 
@@ -394,8 +396,7 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
     if said.verdict is Verdict.UNKNOWN_ORDER:
         # An order that was on its way when the job came may not have been there yet.
         all_there = asked.started >= progress.came_at + asked.venue.birth_lag_s
-        by_the_engine = asked.route is engine_route(asked.venue, progress.shape)
-        disowned = by_the_engine and all_there
+        disowned = _is_the_engine(progress, asked) and all_there
         unknown = progress._replace(passed_over=True, misses=0, disowned=disowned)
         if unknown.searched and disowned:
             return _gone(unknown, asked)
@@ -405,10 +406,16 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
         if may_be_missed and next_route(other, asked.venue) is not asked.route:
             return NextStep(other)  # nothing is gained by waiting with one that may reach it
         return _to_lookup(unknown, asked.ended, asked.venue)
+    if said.verdict in _TAKEN and _is_the_engine(progress, asked):
+        progress = progress._replace(engine_took=True)
     looked_up = doubted(progress, said.reason or "in_doubt", asked.ended, asked.venue)
     if said.reason == "not_named":
         return looked_up._replace(progress=looked_up.progress._replace(passed_over=True))
     return looked_up
+
+
+def _is_the_engine(progress: OrderProgress, asked: ReplyContext) -> bool:
+    return asked.route is engine_route(asked.venue, progress.shape)
 
 
 def _after_lookup(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
@@ -733,6 +740,10 @@ def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
             return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_missing_for_lookup")
         if engine is None or progress.by_symbol:
             return FinalWord(progress, CancelStatus.UNCONFIRMED, "symbol_unproven")
+    elif asked.few and _may_be_misnamed(progress, venue):
+        engine = engine_route(venue, progress.shape)
+        if engine is not None:
+            return NextStep(_ask_the_engine(progress, engine, venue))
     given_up = progress.search.given_up
     if progress.seen_open:
         reason = given_up or "no_record"
@@ -750,6 +761,16 @@ def _may_rest_unseen(progress: OrderProgress, venue: Venue) -> bool:
     told = _is_disowned(progress, venue) or (progress.symbol and progress.type_known)
     unsure = not told and not _type_is_sure(progress)
     return unsure and hangs_on_symbol(venue, progress.shape)
+
+
+def _may_be_misnamed(progress: OrderProgress, venue: Venue) -> bool:
+    """Say whether it may rest where no list was asked: the job's type and symbol may be wrong.
+
+    The venue is asked once more: it takes a cancel by the id alone, or knows no such order.
+    """
+    if progress.type_known or progress.seen_open or progress.engine_took or progress.disowned:
+        return False
+    return hangs_on_symbol(venue, progress.shape._replace(ord_type=OrdType.ANY))
 
 
 def _is_disowned(progress: OrderProgress, venue: Venue) -> bool:

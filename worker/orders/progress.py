@@ -107,6 +107,7 @@ class OrderProgress(NamedTuple):
     maybe_rounded: bool = False  # the job's own number may name another order
     searched: bool = False  # no list shows it; the cancel that is next asks the venue itself
     disowned: bool = False  # the venue's own word: it knows no such order (`engine_route`)
+    engine_took: bool = False  # the venue took a cancel that named the id alone, done or not
     by_symbol: frozenset[str] = frozenset()  # paths of lists that demand a symbol
     other_form: OtherForm | None = None  # the id may be of another kind as well: see `forms`
 

@@ -1091,6 +1091,28 @@ def test_the_engine_is_asked_for_few_orders_that_lists_show_by_symbol_only() -> 
     assert next_route(asking, CoinW()).name == "cancel_one"
 
 
+def test_the_engine_is_asked_once_where_type_and_symbol_may_both_be_wrong() -> None:
+    """It takes a cancel by the id alone, or says that it knows no such order."""
+    missing = nowhere(by_symbol=frozenset())
+    gone = (CancelStatus.NOT_FOUND, "no_record_after_cancel")
+
+    asking = again(asked_at_coinw(missing, ABSENT, few=True))
+    assert next_route(asking, CoinW()).name == "cancel_one"
+    assert final(asked_at_coinw(asking, UNKNOWN, few=True)) == gone
+
+    taken = again(asked_at_coinw(asking, ACCEPTED, few=True))
+    assert taken.phase is not Phase.CANCEL
+    looked_again = missing._replace(engine_took=taken.engine_took)
+    assert final(asked_at_coinw(looked_again, ABSENT, few=True)) == gone
+
+
+@pytest.mark.parametrize("sure", [{"type_known": True}, {"seen_open": True}, {}])
+def test_the_engine_is_not_asked_of_what_was_shown_nor_of_many(sure: dict[str, object]) -> None:
+    missing = nowhere(by_symbol=frozenset(), **sure)
+
+    assert isinstance(asked_at_coinw(missing, ABSENT, few=bool(sure)), FinalWord)
+
+
 @pytest.mark.parametrize(
     ("symbol", "known", "word"),
     [
