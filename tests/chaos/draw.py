@@ -18,6 +18,8 @@ BAD_ELEMENTS: tuple[Any, ...] = (
     *(None, "", True, 3.3308750270880236e16, [], {}, "9" * 101),
     *({"id": None}, {"id": ""}, {"id": {}, "symbol": "BTC"}),
 )
+#: The id of a task that somebody revoked; of a message that is no task it says nothing.
+REVOKED = "revoked"
 _DEATH = {"exchange": "cancel.jobs", "queue": "cancel.dead", "count": 99}
 
 
@@ -60,8 +62,22 @@ def forged(rng: random.Random, lanes: Sequence[str]) -> dict[str, Any]:
         QUARANTINES: lambda: 3,
         "x-death": lambda: [_DEATH | {"reason": rng.choice(("delivery_limit", "expired"))}],
         "x-first-death-reason": lambda: "expired",
+        "x-last-death-reason": lambda: "delivery_limit",
         SENT_BY_HEADER: lambda: FORGED,
+        "id": lambda: REVOKED,
+        "x-reason": lambda: FORGED,
+        "eta": lambda: "2099-01-01T00:00:00Z",
+        "retries": lambda: 99,
+        "large": lambda: "x" * rng.choice((1000, 50_000)),
+        "nested": lambda: _nested(rng.choice((3, 30))),
         "CC": lambda: [rng.choice(lanes)],
         "BCC": lambda: [rng.choice(lanes)],
     }
     return {name: kinds[name]() for name in rng.sample(sorted(kinds), rng.randint(1, 3))}
+
+
+def _nested(depth: int) -> Any:
+    found: Any = FORGED
+    for _ in range(depth):
+        found = {"more": [found]}
+    return found

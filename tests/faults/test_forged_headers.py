@@ -13,12 +13,14 @@ from worker.amqp import topology
 from worker.jobs.poison import QUARANTINES
 
 
-def ask(world: World, desk: Desk, job_id: str, *more: Any, **properties: Any) -> None:
+def ask(
+    world: World, desk: Desk, job_id: str, *more: Any, key: str = "", **properties: Any
+) -> None:
     """Publish a kill of one order, and of `more` elements, with these properties."""
     orders = [*world.seed(desk, 1), *more]
     world.ask(desk, job_id, orders)
     job = {"job_id": job_id, "account": desk.name, "orders": orders}
-    world.publish(f"kill.{desk.name}", json.dumps(job).encode(), **properties)
+    world.publish(key or f"kill.{desk.name}", json.dumps(job).encode(), **properties)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +40,14 @@ def test_a_job_that_claims_to_have_killed_workers_is_done(
     assert not worker.events("job_set_aside")
 
 
-def test_a_job_that_expired_unseen_has_failed(world: World) -> None:
-    """No cancel was sent, so nobody need look at the venue for what became of it."""
+@pytest.mark.parametrize("key", ["", "kill"])
+def test_a_job_that_expired_unseen_has_failed(world: World, key: str) -> None:
+    """No cancel was sent, so nobody need look at the venue for what became of it.
+
+    So it is where its key is the priority alone, and no worker came to move it to its lane.
+    """
     desk = world.desk("expired-unseen", "kuna")
-    ask(world, desk, "late", None, expiration="50")
+    ask(world, desk, "late", None, key=key, expiration="50")
     time.sleep(0.5)
     world.worker().start()
     unreadable, outcome = world.hear_job("late").values()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from random import Random
 
 from tests.simulation.book import NEVER, SimOrder
+from tests.simulation.echo import Echo
 from tests.simulation.laws import LawBroken
 from tests.simulation.meters import METERS, Meter
 from tests.simulation.scenario import Fault, Scenario
@@ -28,6 +29,7 @@ class Exchange:
             self._orders.setdefault((order.kind, order.id), []).append(order)
         self._old = [_old(scenario.venue, k) for k in range(scenario.record.old_rows)]
         self._meters: dict[tuple[str, str], Meter] = {}
+        self._echo = Echo(scenario.venue, Random(f"echo {scenario.seed}"))
         #: What the venue took of the last request: to be canceled, at once or a little later.
         self.taken: set[OrderRef] = set()
         #: When look-ups showed how an order had ended.
@@ -49,11 +51,10 @@ class Exchange:
         """Take a request in: count it, do it or not, and answer."""
         self._count(account, batch, now)
         self.taken = set()
-        refused = _refusal(fault, self._rng)
-        if refused is not None:
-            return refused
-        reply = self._done(batch, fault, now)
-        return HttpReply(502, {}, None, "<html>") if fault is Fault.ERROR_AFTER else reply
+        reply = _refusal(fault, self._rng) or self._done(batch, fault, now)
+        if fault is Fault.ERROR_AFTER:
+            reply = HttpReply(502, {}, None, "<html>")
+        return self._echo.said(account, reply) if self._scenario.odd else reply
 
     def _count(self, account: str, batch: Batch, now: float) -> None:
         for name in batch.route.quotas:

@@ -102,6 +102,10 @@ class Scenario:
     probes: tuple[float, ...] = field(default=())
     late: tuple[float, ...] = field(default=())  # when a cancel of some lane leaves late
     record: Record = field(default_factory=Record)
+    odd: bool = (
+        False  # producers err and forge, and the venue echoes keys (letters.py, echo.py)
+    )
+    rounded: frozenset[str] = frozenset()  # ids that their producer may have rounded
 
 
 def draw(seed: int, at: str = "") -> Scenario:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
+from kombu.transport.native_delayed_delivery import CELERY_DELAYED_DELIVERY_EXCHANGE
 
-from tests.simulation import laws
+from tests.simulation import echo, laws
 from tests.simulation.bound import check_bound, ratio_to_bound
 from tests.simulation.crowd import draw_crowd
 from tests.simulation.laws import LawBroken
-from tests.simulation.scenario import APART
+from tests.simulation.scenario import APART, draw
 from tests.simulation.seeds import run_seed
 from tests.simulation.world import World
 from tests.support.lane import id_of
-from venues.base import Quota, Venue
+from venues.base import Batch, HttpReply, Quota, Venue
 from venues.words import CancelOutcome, CancelStatus
+from worker.contract.job import SENT_BY_HEADER, InvalidJob
+from worker.jobs.parse import _refused, _unreadable
+from worker.jobs.poison import Past, past_of
+from worker.jobs.resolve import Refusal
 from worker.lane.holds import Load
 from worker.lane.lane import Entry, Group, Lane, Pause, Sending
 from worker.lane.submission import Result, Submission
+from worker.orders.judge import Heard, hear
+from worker.orders.progress import Cohort, cohorts
 from worker.pacing.pace import NEVER, Pace
 from worker.pacing.shared import SharedPace
 
@@ -33,6 +41,8 @@ SEEDS_A_TEST = 200
 CROWDS = 40
 #: Seeds at each venue that counts more than requests.
 SEEDS_APART = 200
+#: Seeds that are played twice.
+SEEDS_TO_COMPARE = 40
 #: A spoiled part is noticed within so many seeds.
 SEEDS_TO_NOTICE = 200
 
@@ -40,22 +50,46 @@ SEEDS_TO_NOTICE = 200
 @pytest.mark.parametrize("first", range(0, SEEDS, SEEDS_A_TEST))
 def test_the_laws_hold(first: int) -> None:
     for seed in range(first, first + SEEDS_A_TEST):
-        run_seed(seed)
+        run_seed(seed, odd=True)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS_APART, SEEDS_A_TEST))
 @pytest.mark.parametrize("venue", APART)
 def test_the_laws_hold_where_requests_and_ids_have_a_price(venue: str, first: int) -> None:
     for seed in range(first, first + SEEDS_A_TEST):
-        run_seed(seed, at=venue)
+        run_seed(seed, at=venue, odd=True)
 
 
 def test_a_seed_replays_the_same_run() -> None:
     for seed in range(30):
-        one, other = run_seed(seed), run_seed(seed)
+        one, other = run_seed(seed, odd=True), run_seed(seed, odd=True)
 
         assert one.requests == other.requests
         assert one.truth.answers == other.truth.answers
+        assert one.door.told.keys() == other.door.told.keys()
+
+
+def test_what_producers_forge_changes_nothing_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither do elements that name no order: every other outcome is the same, and as soon."""
+    monkeypatch.setattr(echo, "SHARE", 0.0)
+    told = 0
+    for seed in range(SEEDS_TO_COMPARE):
+        plain, odd = (World(replace(draw(seed), odd=is_odd)).run() for is_odd in (False, True))
+        if odd.truth.expired:  # by their producers' own will
+            continue
+        meant = {name: words_of(odd, name) for name in plain.door.told}
+        told += len(meant)
+
+        assert {name: words_of(plain, name) for name in meant} == meant
+        assert odd.requests == plain.requests
+    assert told > 10 * SEEDS_TO_COMPARE
+
+
+def words_of(world: World, name: str) -> list[dict[str, Any]]:
+    """Return the outcomes of an id as they were published, but for who sent the job."""
+    return [{**word, "sent_by": ""} for word in world.door.told.get(name, ())]
 
 
 class PaceFromSend(Pace):
@@ -198,18 +232,93 @@ SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (
 )
 
 
+def believing_past(headers: Mapping[str, Any], _: Mapping[str, Any]) -> Past:
+    """Believe each count that a header states."""
+    return past_of(headers, {"redelivered": True, "exchange": CELERY_DELAYED_DELIVERY_EXCHANGE})
+
+
+def believing_sender(message: Any, _: str) -> str:
+    """Believe the header of who moves messages."""
+    return str(message.headers.get(SENT_BY_HEADER, message.properties.get("user_id", "")))
+
+
+def strict(place: str, *_: Any) -> Refusal:
+    """Have one bad element cost its job."""
+    raise InvalidJob("bad_orders", place)
+
+
+def nowhere(refusal: Refusal) -> CancelOutcome:
+    """Say of no bad element where it stands."""
+    return replace(_refused(refusal), text="")
+
+
+def at_one_place(_: str, value: Any, symbol: str) -> Refusal:
+    """Say of all bad elements that they stand at the same place."""
+    return _unreadable("orders[0]", value, symbol)
+
+
+def deaf(venue: Venue, batch: Batch, reply: HttpReply, _: Callable[[str], str]) -> Heard:
+    """Hear what a venue says as it says it."""
+    return hear(venue, batch, reply)
+
+
+#: What is put in a part's place, and the law that notices it.
+BROKEN_DOORS: Mapping[str, tuple[str, str, Any]] = {
+    "counts of a header": ("reading", "worker.consumer.triage.past_of", believing_past),
+    "a sender of a header": (
+        "reading",
+        "worker.consumer.task_message.sender_of",
+        believing_sender,
+    ),
+    "copies": ("reading", "tests.simulation.door.triage_copy", lambda *_: None),
+    "strict jobs": ("reading", "worker.jobs.parse._unreadable", strict),
+    "no places": ("bad element", "worker.jobs.parse._refused", nowhere),
+    "one place": ("once", "worker.jobs.parse._unreadable", at_one_place),
+    "numbers as they are": ("reading", "worker.jobs.parse._is_rounded", lambda _: False),
+    "echoes": ("secret", "tests.simulation.world.hear", deaf),
+    "begun in any case": ("expired", "worker.consumer.triage.may_be_begun", lambda _: True),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_DOORS)
+def test_a_law_notices_a_broken_door(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    law, place, part = BROKEN_DOORS[name]
+    monkeypatch.setattr(place, part)
+
+    assert law in laws_broken(Pace, Lane, law, range(SEEDS_TO_NOTICE), odd=True)
+
+
+class Exact(Lane):
+    """Takes each number for the very id."""
+
+    def add(self, owner: Submission, ids: Iterable[Cohort], now: float) -> None:
+        exact = [
+            (ref, cohort.progress._replace(maybe_rounded=False))
+            for cohort in ids
+            for ref in cohort.refs()
+        ]
+        super().add(owner, cohorts(exact), now)
+
+
+def test_a_law_notices_that_a_number_is_believed_to_be_exact() -> None:
+    seeds = range(SEEDS_TO_NOTICE)
+    assert "truth" in laws_broken(Pace, Exact, "truth", seeds, odd=True)
+
+
 def laws_broken(
     pace_kind: type[Pace],
     lane_kind: type[Lane],
     wanted: str,
     seeds: Iterable[int],
     at: str = "",
+    *,
+    odd: bool = False,
 ) -> set[str]:
     """Return which laws break with these parts, until the one that is wanted does."""
     broken: set[str] = set()
     for seed in seeds:
         try:
-            run_seed(seed, pace_kind, lane_kind, at)
+            run_seed(seed, pace_kind, lane_kind, at, odd=odd)
         except LawBroken as error:
             broken.add(error.law)
         if wanted in broken:

@@ -43,6 +43,8 @@ class Truth:
     halted: set[str] = field(default_factory=set)
     #: Jobs of which a dead worker may have answered a part.
     told_twice: set[str] = field(default_factory=set)
+    #: Jobs that no worker has seen in their time.
+    expired: set[str] = field(default_factory=set)
     sent_at: dict[OrderRef, list[float]] = field(default_factory=dict)
     answers: dict[Asked, CancelOutcome] = field(default_factory=dict)
 
@@ -101,6 +103,8 @@ class Truth:
     def all_answered(self, jobs: Iterable[SimJob], now: float) -> None:
         """Check that nothing is left without an answer."""
         for job in jobs:
+            if job.job_id in self.expired:
+                continue
             left = [ref.id for ref in job.refs if (job.job_id, ref) not in self.answers]
             if left:
                 raise LawBroken("once", f"{len(left)} ids of {job.job_id} have no answer", now)
@@ -123,7 +127,7 @@ class Truth:
             case CancelStatus.CLOSED:
                 good = self._is_closed(order, ref, outcome, now)
             case CancelStatus.NOT_FOUND:
-                good = is_state not in OPEN_STATES
+                good = is_state not in OPEN_STATES and ref.id not in self.scenario.rounded
                 good = good and not self._hides(order, ref, outcome, now)
             case _:
                 return self._unproven(job, ref, outcome, now)
@@ -168,6 +172,8 @@ class Truth:
         if self.scenario.calm:
             return "nothing stood in the way"
         if outcome.status is CancelStatus.UNCONFIRMED:
+            if outcome.reason == "maybe_rounded":
+                return "" if ref.id in self.scenario.rounded else "it came as text"
             over = now >= job.deadline or job.account in self.halted
             over = over or outcome.reason == "symbol_missing_for_lookup"
             if ref not in self.tried:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from random import Random
 
+from structlog.testing import capture_logs
+
 from tests.simulation.agenda import Agenda
 from tests.simulation.desk import Desk, Run, make_worker
+from tests.simulation.door import Door
 from tests.simulation.exchange import Exchange
 from tests.simulation.laws import LawBroken
+from tests.simulation.letters import Letter, letters
 from tests.simulation.scenario import START_S, Ending, Fault, Scenario, SimJob
 from tests.simulation.truth import Truth
 from venues.base import HttpReply, Verdict
 from venues.words import CancelOutcome, Evidence, OrderRef, Purpose
+from worker.jobs.submit import fresh_ids
 from worker.lane.holds import LATE_S, Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.standing import MOST_REFUSALS, SHORTEST_PAUSE_S
 from worker.lane.submission import Result
 from worker.orders.follow import expire, is_served
 from worker.orders.judge import hear
-from worker.orders.progress import Cohort, cohorts, new_cohorts
+from worker.orders.progress import Cohort, cohorts
 from worker.orders.quiet import quiet_asked_s
 from worker.orders.retry import SHORTEST_COUNTDOWN_S, Returned, retry_decision
 from worker.pacing.pace import NEVER, Pace
@@ -45,6 +51,9 @@ class World:
         self.agenda = Agenda(START_S)
         self.exchange = Exchange(scenario, Random(scenario.seed + 1))
         self.truth = Truth(scenario, self.exchange)
+        self.letters = letters(scenario)
+        self.door = Door(scenario)
+        self._heard: set[str] = set()  # what the log may hold of replies
         self.requests = 0
         #: When each id of a job first left in a cancel.
         self.first_cancels: dict[tuple[str, OrderRef], float] = {}
@@ -52,7 +61,8 @@ class World:
         self._rng = Random(scenario.seed + 2)
         self._load = Load()
         self._desks = self._worker()
-        self._at_broker: list[tuple[SimJob, list[Cohort]]] = []
+        self._at_broker: list[Callable[[], None]] = []
+        self._retried: set[str] = set()  # jobs whose first message was let go
         self._last_arrival = START_S
 
     # -- the two workers -----------------------------------------------------------------
@@ -62,18 +72,20 @@ class World:
 
     def run(self) -> World:
         """Let everything happen and check what is left at the end."""
-        scenario = self.scenario
-        for job in scenario.jobs:
-            self.agenda.at(job.arrives, partial(self._deliver, job, _fresh(job, scenario)))
+        for letter in self.letters:
+            self.agenda.at(letter.arrives, partial(self._receive, letter))
         for when in self.scenario.late:
             self.agenda.at(when, partial(self._load.note_lateness, 2 * LATE_S, when))
         for when in self.scenario.probes:
             self.agenda.at(when, self._probe)
         if self.scenario.hand_over:
             self.agenda.at(self.scenario.hand_over[0], self._end_first_worker)
-        if not self.agenda.run(MOST_EVENTS):
-            raise LawBroken("progress", "it turns in a circle", self.agenda.now)
+        with capture_logs() as lines:
+            if not self.agenda.run(MOST_EVENTS):
+                raise LawBroken("progress", "it turns in a circle", self.agenda.now)
         self.truth.all_answered(self.scenario.jobs, self.agenda.now)
+        self.door.all_told(self.letters, self.truth.told_twice, self.agenda.now)
+        self.door.check_secrets(lines, self._heard, self.agenda.now)
         return self
 
     def _probe(self) -> None:
@@ -96,7 +108,7 @@ class World:
         old, self._desks = self._desks, {}
         for run in sorted(lost, key=lambda run: run.job.job_id):
             self.truth.told_twice.add(run.job.job_id)
-            self._at_broker.append((run.job, run.cohorts))
+            self._at_broker.append(partial(self._redeliver, run.job, run.cohorts))
         self.agenda.at(starts, self._start_second_worker)
         for desk in old.values():
             self._settle(desk)
@@ -123,16 +135,35 @@ class World:
             for ledger in desk.watch.ledgers.values():
                 ledger.blind_until = now + 2 * ledger.quota.window_s
         waiting, self._at_broker = self._at_broker, []
-        for job, ids in waiting:
-            self._deliver(job, ids)
+        for deliver in waiting:
+            deliver()
 
     # -- the broker and the tasks --------------------------------------------------------
+
+    def _receive(self, letter: Letter) -> None:
+        """Give a message to the worker that is there."""
+        if not self._desks:
+            self._at_broker.append(partial(self._receive, letter))
+            return
+        delivery = self.door.take(letter, self.agenda.now)
+        if letter.name in self.door.expired:
+            self.truth.expired.add(letter.name)
+        if delivery is not None and letter.job is not None:
+            ids = fresh_ids(delivery.parsed.job, self.door.settings, redelivered=False)
+            self._deliver(letter.job, ids)
+
+    def _redeliver(self, job: SimJob, ids: list[Cohort]) -> None:
+        """Give a job to another worker once more; its first message is read anew."""
+        if job.job_id not in self._retried:
+            letter = next(letter for letter in self.letters if letter.job is job)
+            self.door.take(letter, self.agenda.now, again=True)
+        self._deliver(job, ids)
 
     def _deliver(self, job: SimJob, ids: list[Cohort]) -> None:
         """Give a job to the worker that owns its lane."""
         now = self.agenda.now
         if not self._desks:
-            self._at_broker.append((job, ids))
+            self._at_broker.append(partial(self._deliver, job, ids))
             return
         desk = self._desks[job.account]
         refs = [(ref, cohort.progress) for cohort in ids for ref in cohort.refs()]
@@ -175,6 +206,7 @@ class World:
     def _tell(self, job: SimJob, ref: OrderRef, outcome: CancelOutcome) -> None:
         """Check an outcome now, and what claims knowledge until some seconds later."""
         self.truth.answered(job, ref, outcome, self.agenda.now)
+        self.door.outcome(job.job_id, outcome, self.agenda.now)
         if outcome.evidence is not Evidence.NONE and outcome.reason != "still_open":
             until = self.agenda.now + AFTER_S
             self.agenda.at(until, lambda: self.truth.check(job, ref, outcome, until))
@@ -188,6 +220,7 @@ class World:
             for parked in run.left:
                 word = expire(parked.progress).outcome(parked.ref.id)
                 self._tell(job, parked.ref, word)
+            self.door.finish(job.job_id, now)
             return
         again_at = now + decision.countdown_s
         earliest = max(parked.not_before for parked in run.left)
@@ -198,6 +231,7 @@ class World:
         ids = cohorts(
             (parked.ref, parked.progress._replace(settled_at=0.0)) for parked in run.left
         )
+        self._retried.add(job.job_id)
         self.agenda.at(again_at, lambda: self._deliver(job, ids))
 
     # -- the lane and the network --------------------------------------------------------
@@ -315,7 +349,10 @@ class World:
             return
         now = self.agenda.now
         desk.watch.landed(sending, now)
-        said, others = hear(self.scenario.venue, sending.batch, reply)
+        scrub = self.door.settings.accounts[desk.account].credential.scrub
+        said, others = hear(self.scenario.venue, sending.batch, reply, scrub)
+        heard = (*said.values(), *others.values())
+        self._heard.update(f"{word.venue_code} {word.text} {word.symbol}" for word in heard)
         verdicts = {judgement.verdict for judgement in said.values()}
         if verdicts & {Verdict.THROTTLED, Verdict.BANNED}:
             self._pause(desk, sending, reply, banned=Verdict.BANNED in verdicts)
@@ -340,8 +377,3 @@ class World:
         desk.watch.quiet_until = max(desk.watch.quiet_until, now + quiet_s)
         for owner in sending.owners():
             desk.lane.withdraw(owner, "banned" if banned else "throttled", now)
-
-
-def _fresh(job: SimJob, scenario: Scenario) -> list[Cohort]:
-    look = scenario.venue.forgets_canceled and not job.kill
-    return new_cohorts(job.refs, look_first=look)

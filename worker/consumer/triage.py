@@ -119,7 +119,7 @@ def triage(
     if judged is Disposition.BURY:
         return _buried(message, DELIVERED_IN_VAIN, reader)
     try:
-        if str(message.headers.get("id")) in revoked:
+        if _is_task(message.headers) and str(message.headers.get("id")) in revoked:
             return _revoked(reader.run(message, arguments_of(message)).delivery)
         arguments = arguments_of(message)
         if message.properties.get("expiration") or _has_no_name(message, arguments.job):
@@ -164,7 +164,7 @@ def triage_dead(
     message: Any, accounts: Accounts, now: datetime, own_user: str = ""
 ) -> Settlement:
     """Decide on a message that the broker gave up."""
-    headers, reader = message.headers, _Reader(accounts, now, own_user)
+    headers, reader = message.headers, _Reader(accounts, now, own_user, bare_keys=True)
     return _buried(message, last_death(headers), reader, may_be_begun(headers))
 
 
@@ -177,6 +177,11 @@ def triage_left_out(message: Any) -> LeaveToBroker | None:
 def _has_no_name(message: Any, job: Any) -> bool:
     named = message.properties.get("message_id")
     return isinstance(job, dict) and job.get("job_id") is None and not named
+
+
+def _is_task(headers: Mapping[str, Any]) -> bool:
+    """Say whether Celery wrote a message; in any other one its headers mean nothing."""
+    return "task" in headers
 
 
 def _task_of(headers: Mapping[str, Any]) -> CeleryTask:
@@ -195,6 +200,8 @@ class _Reader(NamedTuple):
     now: datetime
     own_user: str
     received_at: float = math.inf
+    #: A key may say the priority alone, as of a message that matched no lane.
+    bare_keys: bool = False
 
     def run(self, message: Any, arguments: TaskArguments) -> Run:
         """Return the job as it was delivered.
@@ -202,14 +209,17 @@ class _Reader(NamedTuple):
         Raises:
             InvalidJob: it is none.
         """
-        envelope = envelope_of(message, *split_key(routing_key_of(message)), self.own_user)
+        key = routing_key_of(message)
+        is_bare = self.bare_keys and "." not in key
+        words = (key, "") if is_bare else split_key(key)
+        envelope = envelope_of(message, *words, self.own_user)
         parsed = read_job(arguments.job, envelope, self.accounts, self.now, self.received_at)
         headers, info = message.headers, message.delivery_info
         delivery = JobDelivery(
             parsed=parsed,
             orders=len(arguments.job.get("orders") or ()),
-            task=_task_of(headers) if "task" in headers else NO_TASK,
-            eta=headers.get("eta"),
+            task=_task_of(headers) if _is_task(headers) else NO_TASK,
+            eta=headers.get("eta") if _is_task(headers) else None,
             progress=arguments.progress,
             redelivered=bool(info.get("redelivered")),
             quarantined=past_of(headers, info).quarantines > 0,

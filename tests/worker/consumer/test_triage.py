@@ -24,6 +24,7 @@ from worker.consumer.triage import (
     triage_unrouted,
 )
 from worker.jobs.poison import QUARANTINES
+from worker.jobs.submit import NO_TASK
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 NAMELESS = {name: value for name, value in JOB.items() if name != "job_id"}
@@ -117,6 +118,16 @@ def test_a_copy_is_known_in_a_worker_that_does_not_serve_its_lane() -> None:
     assert triage_copy(message, ACCOUNTS, {"t3": "cancel.desk-9.kill"}) == Drop()
 
 
+@pytest.mark.parametrize("name", ["id", "eta", "retries"])
+def test_what_celery_writes_means_nothing_in_a_plain_job(name: str) -> None:
+    """A job that says when to begin would wait until then at the embedded broker."""
+    run = decide(delivered(headers={name: "t-1"}))
+
+    assert isinstance(run, Run)
+    assert run.delivery.eta is None
+    assert run.delivery.task == NO_TASK
+
+
 def test_a_job_that_is_run_keeps_what_its_message_says() -> None:
     message = delivered(
         celery_task(JOB, {"attempt": 2}),
@@ -163,6 +174,9 @@ def test_a_heartbeat_that_nobody_watches_is_no_job(body: bytes) -> None:
         (delivered(headers={"x-death": [{"reason": "rejected"}]}), (Bury, "rejected", "j-1")),
         (delivered(b"{"), (Reject, "delivery_limit", "")),
         (delivered(headers=EXPIRED), (Bury, "expired", "j-1")),
+        # It matched no lane, and waited where nobody came for it.
+        (delivered(key="kill", headers=EXPIRED), (Bury, "expired", "j-1")),
+        (delivered(key="soon", headers=EXPIRED), (Reject, "expired", "j-1")),
     ],
 )
 def test_a_message_that_the_broker_gave_up(message: Message, decision: tuple[Any, ...]) -> None:
