@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Any, ClassVar, Literal
 
 from venues.credential import Credential, Part
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
+from venues.words import Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
 
 #: The stage of life of what is over; see `Route.life_stage`.
@@ -263,6 +263,7 @@ class Answer(NamedTuple):
     ord_type: OrdType | None = None
     cum_qty: str = ""  # executed so far, as the venue wrote it
     order_qty: str = ""  # the whole order, as the venue wrote it
+    became: Became | None = None  # beside no state: the other order has one of its own
 
 
 class OpenOrder(NamedTuple):

@@ -19,8 +19,8 @@ Quirks
       per symbol: that the account has an order and an algo order of one number is possible.
     - Algo orders are named without a symbol. Jobs state it all the same: what their ids are if
       they are not algo orders' is told of one symbol only.
-    - An algo order that fires leaves an order with another id (`actualOrderId`), which may
-      rest. What became of it is not told by the algo order: it stays in doubt.
+    - An algo order that fires leaves an order of the book with another id (`actualOrderId`),
+      which may rest: that one is canceled and looked up from then on (page Query Algo Order).
     - What DELETE algoOrder answers is doubtful (code "200", or an object): it is looked up.
     - An order that was canceled without a fill is not found any more three days after it was
       made; a client order id names the newest order that bears it.
@@ -44,7 +44,7 @@ from urllib.parse import quote
 from venues.base import NOTHING_CHOSEN, Answer, Answers, Batch, Cost, HttpReply, HttpRequest
 from venues.base import OpenOrder, Option, Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential
-from venues.words import ALL_TYPES, IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
+from venues.words import ALL_TYPES, Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
 #: How old a request may be when it arrives, in ms (general-info: the default).
 RECV_WINDOW_MS = 5000
@@ -393,7 +393,8 @@ def _of_row(row: Mapping[str, Any]) -> Answer:
     word, child = str(row["algoStatus"]), str(row.get("actualOrderId") or "")
     symbol = str(row.get("symbol", ""))
     if child or word in FIRED:  # no state: what it placed has one of its own
-        return Answer(
-            code=word, text=f"it placed order {child}" if child else "", symbol=symbol
-        )
+        # Beside another word a child is not documented: it is named, and not followed.
+        became = Became(child) if child and word in FIRED else None
+        text = f"it placed order {child}" if child else ""
+        return Answer(code=word, text=text, symbol=symbol, became=became)
     return Answer(state=word, symbol=symbol, ord_type=OrdType.TRIGGER)

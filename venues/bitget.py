@@ -16,7 +16,8 @@ Quirks
     - Plan orders (triggers) have ids of their own, and their kinds are finer than jobs' types:
       `normal_plan` is canceled; trailing, take-profit and stop-loss orders are only looked for,
       so that none of them is called gone.
-    - A plan order that fired leaves another order, `executeOrderId`, which may rest: in doubt.
+    - A plan order that fired leaves another order, `executeOrderId`, which may rest: that one
+      is canceled and looked up from then on.
     - Pages disagree whether the list of open orders shows those that are filled in part when no
       status is asked for: it is asked for each.
     - The venue gives orders without a client order id one of digits, like an order id's.
@@ -43,7 +44,7 @@ from typing import Any
 from venues.base import NOTHING_CHOSEN, Answer, Answers, Batch, HttpReply, HttpRequest
 from venues.base import Option, Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential, Part
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
 API = "/api/v2/mix/order"
 BOTH_KINDS = frozenset(IdKind)
@@ -298,6 +299,9 @@ def _of_row(row: Mapping[str, Any]) -> Answer:
     ord_type = ROW_TYPES.get(str(row.get("planType") or row.get("orderType")))
     if child or word in FIRED:  # no state: what it placed has one of its own
         text = f"it placed order {child}" if child else ""
-        return Answer("executed" if child else word, text, symbol=symbol, ord_type=ord_type)
+        code = "executed" if child else word
+        # Beside another word, or of one that still executes, a child is named, not followed.
+        became = Became(child) if child and word == "executed" else None
+        return Answer(code, text, symbol=symbol, ord_type=ord_type, became=became)
     done = str(row.get("baseVolume") or "")
     return Answer(state=word, symbol=symbol, ord_type=ord_type, cum_qty=done)

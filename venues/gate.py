@@ -19,7 +19,8 @@ Quirks
     - Price-triggered, trailing and chase orders count their ids each for themselves: one number
       may name an order of each family. So an id reaches another family only if its job states
       that type, and what another family shows under it proves nothing.
-    - A price-triggered order that fired places another one, `trade_id`, which may rest.
+    - A price-triggered order that fired places another one, `trade_id`, which may rest: that
+      one is canceled and looked up from then on.
     - `size` is negative for sells. It counts contracts, in whole numbers unless a header asks.
     - POST of the path that lists orders places them, and with size 0 closes the position; a
       DELETE of it without an id cancels all orders of the currency.
@@ -38,7 +39,7 @@ from typing import Any
 from venues.base import NOTHING_CHOSEN, Answer, Answers, Batch, Cost, HttpReply, HttpRequest
 from venues.base import Option, Page, Quiet, Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 
 SETTLES = ("usdt", "btc")
 BY_ID = frozenset({IdKind.VENUE})
@@ -276,7 +277,9 @@ def _of_price(row: Mapping[str, Any]) -> Answer:
     word = _end(row, PRICE_ENDS)
     if child.strip("0") or word == "finished/succeeded":
         text = f"it placed order {child}" if child.strip("0") else ""
-        return Answer("fired", text, symbol=symbol)
+        # Beside another word a child is not documented: it is named, and not followed.
+        is_all = bool(child.strip("0")) and word == "finished/succeeded"
+        return Answer("fired", text, symbol=symbol, became=Became(child) if is_all else None)
     return Answer(state=word, symbol=symbol)
 
 

@@ -17,8 +17,9 @@ Quirks
       are separate: one may name an order and an algo order.
     - A look-up by id names the instrument, and only one that is still listed; that of algo
       orders names none. An order that was canceled without a fill is nowhere after two hours.
-    - An algo order that fires places another order (`ordIdList`), which may rest. What became
-      of it is not told by the algo order: it stays in doubt, and so does an end with a child.
+    - An algo order that fires places another order (`ordIdList`), which may rest: that one is
+      canceled and looked up from then on. Where it places several (iceberg, TWAP), or algo
+      orders (`subAlgoIdList`, a chase), or goes on itself, it stays in doubt.
     - Which call cancels trailing, iceberg and TWAP orders is doubtful: cancel-algos first, then
       cancel-advance-algos, which left the pages in April 2025; the look-up decides.
     - Pages begin after an id. Lists of algo orders are asked for kind by kind.
@@ -45,7 +46,7 @@ from urllib.parse import urlencode
 from venues.base import NOTHING_CHOSEN, Answer, Answers, Batch, Cost, HttpReply, HttpRequest
 from venues.base import OpenOrder, Option, Page, Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential, Part
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
+from venues.words import Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
 API = "/api/v5/trade"
 BOTH_KINDS = frozenset(IdKind)
@@ -357,5 +358,8 @@ def _of_row(row: Mapping[str, Any], names: Mapping[IdKind, str]) -> Answer:
     if word in ("live", "pause") or (word in ("canceled", "order_failed") and not placed):
         return Answer(state=word, symbol=symbol, ord_type=ord_type)
     text = f"it placed order {', '.join(sorted(placed))}" if placed else ""
+    # Only the word that says that all of it fired, with just one order, is followed.
+    is_all = word == "effective" and len(placed) == 1 and not row.get("subAlgoIdList")
+    became = Became(min(placed)) if is_all and str(row.get("ordType")) in ALGO_TYPES else None
     code = "effective" if placed else word
-    return Answer(code, text, symbol=symbol, ord_type=ord_type)
+    return Answer(code, text, symbol=symbol, ord_type=ord_type, became=became)

@@ -136,6 +136,17 @@ class OrderRef(NamedTuple):
         return Shape(self.kind, self.ord_type, bool(self.symbol))
 
 
+class Became(NamedTuple):
+    """The order that a conditional order became when it fired, under an id of its own.
+
+    A row may say so once nothing of the conditional order waits any more, and it placed just
+    this one. The type says by which routes it is canceled and looked up.
+    """
+
+    id: str
+    ord_type: OrdType = OrdType.LIMIT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """Which open orders of an account: those that fit all that is said; nothing said: all."""
@@ -175,7 +186,8 @@ class CancelOutcome:
     """The final word on one id, before it becomes a message.
 
     `id`, `kind` and `ord_type` are strings: of an id that is refused at the door they are
-    the producer's own words.
+    the producer's own words. Where the order fired, `became` is the id of the order that it
+    placed, and state and quantity are those of that one.
     """
 
     id: str
@@ -186,6 +198,7 @@ class CancelOutcome:
     reason: str = ""
     ord_status: OrdStatus | None = None
     cum_qty: str = ""
+    became: str = ""
     evidence: Evidence = Evidence.NONE
     attempts: int = 0
     venue_code: str = ""

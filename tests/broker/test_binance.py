@@ -18,11 +18,13 @@ from venues.sandbox.client import SandboxClient
 PRODUCTS = ("usdm", "spot")
 #: An account of futures that escalates.
 STUCK = "stuck"
+#: Accounts of futures whose stops fire.
+FIRING = ("fired", "racing")
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxClient]:
-    with sandbox_of("binance", (*PRODUCTS, STUCK)) as client:
+    with sandbox_of("binance", (*PRODUCTS, STUCK, *FIRING)) as client:
         yield client
 
 
@@ -31,6 +33,7 @@ def worker(
     rabbit: RabbitNode, sandbox: SandboxClient, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
     accounts = {each: [f'options.product = "{each}"'] for each in PRODUCTS}
+    accounts |= dict.fromkeys(FIRING, accounts["usdm"])
     accounts[STUCK] = [*accounts["usdm"], 'escalate = "symbol"', 'verify = "always"']
     folder = tmp_path_factory.mktemp("binance")
     with worker_of(rabbit, sandbox, "binance", accounts, folder) as process:
@@ -50,20 +53,18 @@ def test_each_id_of_futures_ends_as_the_book_says_whatever_its_door(
     stop = seed(sandbox, "usdm", 200, ord_type="trigger")
     untyped = seed(sandbox, "usdm", 201, ord_type="trailing_stop")
     gone = seed(sandbox, "usdm", 202, ord_type="tp_sl", state="canceled")
-    fired = seed(sandbox, "usdm", 203, ord_type="trigger", state="filled", triggered=True)
-    child = seed(sandbox, "usdm", 204, parent_id=fired)
+    nameless = seed(sandbox, "usdm", 203, ord_type="trigger", state="filled", triggered=True)
     seed(sandbox, "usdm", 300, client_order_id="desk/1:a")
     orders = [
         *plain,
         {"id": stop, "ord_type": "trigger"},
         untyped,
         {"id": gone, "ord_type": "tp_sl"},
-        {"id": fired, "ord_type": "trigger"},
-        child,
+        {"id": nameless, "ord_type": "trigger"},
         {"id": "desk/1:a", "kind": "client_order_id"},
         "999",
     ]
-    # What a fired order placed is not known before its deadline, and not at it.
+    # Its row never names what it placed.
     deadline = (datetime.now(UTC) + timedelta(seconds=25)).isoformat()
     job = {"job_id": "doors", "account": "usdm", "symbol": "BTCUSDT", "deadline": deadline}
 
@@ -78,10 +79,75 @@ def test_each_id_of_futures_ends_as_the_book_says_whatever_its_door(
         )
     )
     assert [found[each][0] for each in (stop, untyped, gone)] == ["canceled"] * 3
-    assert found[fired] == ("failed", "trigger_fired")  # its cancel was refused
-    assert [found[each][0] for each in (child, "desk/1:a")] == ["canceled"] * 2
+    assert found[nameless] == ("failed", "trigger_fired")  # its cancel was refused
+    assert found["desk/1:a"][0] == "canceled"
     assert found["999"][0] == "not_found"
     assert is_as_told(sandbox, "usdm")
+
+
+def test_what_a_fired_order_became_is_canceled_and_told_under_the_id_that_was_asked_for(
+    rabbit: RabbitNode, sandbox: SandboxClient, outcomes: Outcomes, worker: WorkerProcess
+) -> None:
+    """It rests, is filled in part or in whole, was canceled, or is on the book later."""
+    children: dict[str, dict[str, Any]] = {
+        "5101": {"state": "open"},
+        "5102": {"state": "partially_filled", "filled": 4},
+        "5103": {"state": "filled", "ord_type": "market"},
+        "5104": {"state": "canceled"},
+        "5105": {"state": "open", "late_s": 3.0},
+    }
+    stops = {str(5000 + n): child for n, child in enumerate(children)}
+    for stop, child in stops.items():
+        named = {"client_order_id": "stop/5"} if child == "5105" else {}
+        seed(sandbox, "fired", int(stop), ord_type="trigger", quantity=10, **named)
+        sandbox.fire("binance", stop, child, **children[child])
+    both = seed(sandbox, "fired", 5200)  # canceled by its own id, too
+    orders: list[Any] = [{"id": stop, "ord_type": "trigger"} for stop in list(stops)[1:4]]
+    orders += [next(iter(stops)), both, "5101", {"id": "stop/5", "kind": "client_order_id"}]
+    job = {"job_id": "fired", "account": "fired", "symbol": "BTCUSDT", "orders": orders}
+
+    send(rabbit.url, [("kill.fired", job)])
+    told_of = {each["id"]: each for each in outcomes.wait(len(orders), timeout_s=90)}
+
+    def said(order_id: str) -> tuple[str, str, str]:
+        found = told_of[order_id]
+        return found["status"], found["became"], found["cum_qty"]
+
+    assert {each: said(each) for each in told_of} == {
+        "5000": ("canceled", "5101", "0"),
+        "5001": ("canceled", "5102", "4"),
+        "5002": ("filled", "5103", "10"),
+        "5003": ("canceled", "5104", "0"),
+        "stop/5": ("canceled", "5105", "0"),
+        "5101": ("canceled", "", "0"),
+        both: ("canceled", "", "0"),
+    }
+    assert told_of["stop/5"]["kind"] == "client_order_id"
+    assert told_of["5001"]["ord_type"] == "trigger"
+    states = {each: sandbox.order("binance", each).state for each in children}
+    assert states == dict.fromkeys(children, "canceled") | {"5103": "filled"}
+    logged = {line["id"]: line["became"] for line in worker.events("cancel_outcome")}
+    assert logged["5001"] == "5102"
+    assert is_as_told(sandbox, "fired")
+
+
+def test_what_fires_while_its_kill_is_under_way_is_followed(
+    rabbit: RabbitNode, sandbox: SandboxClient, outcomes: Outcomes
+) -> None:
+    """The cancel's answer is lost, the reads are behind, and then the row names an order."""
+    sandbox.settings({"binance.read_lags_s": [0, 1.5]})
+    stop = seed(sandbox, "racing", 5300, ord_type="trigger")
+    sandbox.fault("reset_before_effect", venue="binance", path_contains="algoOrder")
+    sandbox.fire("binance", stop, "5301", late_s=0.5)
+    orders = [{"id": stop, "ord_type": "trigger"}]
+    job = {"job_id": "racing", "account": "racing", "symbol": "BTCUSDT", "orders": orders}
+
+    send(rabbit.url, [("kill.racing", job)])
+    (found,) = outcomes.wait(1, timeout_s=60)
+    sandbox.settings({"binance.read_lags_s": []})
+
+    assert (found["id"], found["status"], found["became"]) == (stop, "canceled", "5301")
+    assert sandbox.order("binance", "5301").state == "canceled"
 
 
 def test_each_id_of_spot_ends_as_the_book_says(

@@ -16,7 +16,7 @@ from tests.support.worker import WorkerProcess
 from venues.sandbox.client import SandboxClient
 
 SWAP = "BTC-USDT-SWAP"
-ACCOUNTS = ("swaps", "many", "unsure")
+ACCOUNTS = ("swaps", "many", "unsure", "fired")
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +36,13 @@ def worker(
         yield process
 
 
+def order_id(number: int) -> str:
+    return str(680_800_019_749_900_000 + number)
+
+
 def seed(sandbox: SandboxClient, account: str, number: int, **fields: Any) -> str:
-    order_id = str(680_800_019_749_900_000 + number)
-    return venues.seed(sandbox, "okx", account, order_id, **{"symbol": SWAP} | fields)
+    given = {"symbol": SWAP} | fields
+    return venues.seed(sandbox, "okx", account, order_id(number), **given)
 
 
 def as_venue_ids(ids: list[str]) -> list[dict[str, str]]:
@@ -56,18 +60,17 @@ def test_each_id_ends_as_the_book_says_whatever_its_door(
     stop = seed(sandbox, "swaps", 200, ord_type="trigger")
     untyped = seed(sandbox, "swaps", 201, ord_type="trailing_stop")
     failed = seed(sandbox, "swaps", 202, ord_type="tp_sl", state="rejected")
-    fired = seed(sandbox, "swaps", 203, ord_type="trigger", state="filled", triggered=True)
-    child = seed(sandbox, "swaps", 204, parent_id=fired)
+    nameless = seed(sandbox, "swaps", 203, ord_type="trigger", state="filled", triggered=True)
     absent = "680800019749999999"
     orders = [
-        *as_venue_ids([*plain, untyped, child, absent]),
+        *as_venue_ids([*plain, untyped, absent]),
         {"id": other, "kind": "venue_order_id", "symbol": "ETH-USDT"},
         {"id": "desk1a", "kind": "client_order_id"},
         {"id": stop, "ord_type": "trigger", "kind": "venue_order_id"},
         {"id": failed, "ord_type": "tp_sl", "kind": "venue_order_id"},
-        {"id": fired, "ord_type": "trigger", "kind": "venue_order_id"},
+        {"id": nameless, "ord_type": "trigger", "kind": "venue_order_id"},
     ]
-    # What a fired order placed is not known before its deadline, and not at it.
+    # Its row never names what it placed.
     deadline = (datetime.now(UTC) + timedelta(seconds=25)).isoformat()
     job = {"job_id": "doors", "account": "swaps", "symbol": SWAP, "deadline": deadline}
 
@@ -75,11 +78,51 @@ def test_each_id_ends_as_the_book_says_whatever_its_door(
     found = told(outcomes.wait(len(orders), timeout_s=60))
 
     assert [found[each][0] for each in plain] == ["canceled", "canceled", "filled", "canceled"]
-    assert {found[each][0] for each in (other, "desk1a", stop, untyped, child)} == {"canceled"}
+    assert {found[each][0] for each in (other, "desk1a", stop, untyped)} == {"canceled"}
     assert found[failed][0] == "closed"
-    assert found[fired][1] == "trigger_fired"
+    assert found[nameless][1] == "trigger_fired"
     assert found[absent][0] == "not_found"
     assert is_as_told(sandbox, "swaps")
+
+
+def test_what_a_fired_order_became_is_canceled_and_told_under_the_id_that_was_asked_for(
+    rabbit: RabbitNode, sandbox: SandboxClient, outcomes: Outcomes
+) -> None:
+    """It rests, is filled in part or in whole, is on the book later, or is one of several."""
+    children: dict[str, dict[str, Any]] = {
+        order_id(3101): {"state": "open"},
+        order_id(3102): {"state": "partially_filled", "filled": 4},
+        order_id(3103): {"state": "filled", "ord_type": "market"},
+        order_id(3104): {"state": "open", "late_s": 3.0},
+        order_id(3105): {"state": "open"},
+    }
+    stops = [
+        seed(sandbox, "fired", 3000 + n, ord_type="trigger", quantity=10)
+        for n in range(len(children))
+    ]
+    for stop, (child, fields) in zip(stops, children.items(), strict=True):
+        sandbox.fire("okx", stop, child, **fields)
+    second = seed(sandbox, "fired", 3106, parent_id=stops[4])
+    orders = [{"id": each, "ord_type": "trigger", "kind": "venue_order_id"} for each in stops]
+    del orders[0]["ord_type"]
+    deadline = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
+    job = {"job_id": "fired", "account": "fired", "symbol": SWAP, "deadline": deadline}
+
+    send(rabbit.url, [("kill.fired", job | {"orders": orders})])
+    told_of = {each["id"]: each for each in outcomes.wait(len(orders), timeout_s=60)}
+
+    found = [(told_of[each]["status"], told_of[each]["became"]) for each in stops]
+    assert found == [
+        ("canceled", order_id(3101)),
+        ("canceled", order_id(3102)),
+        ("filled", order_id(3103)),
+        ("canceled", order_id(3104)),
+        ("failed", ""),  # two orders: none of them is touched, and both are named
+    ]
+    assert [told_of[each]["cum_qty"] for each in stops] == ["0", "4", "10", "0", ""]
+    assert told_of[stops[4]]["text"] == f"it placed order {order_id(3105)}, {second}"
+    states = [sandbox.order("okx", each).state for each in (*children, second)]
+    assert states == ["canceled", "canceled", "filled", "canceled", "open", "open"]
 
 
 def test_no_order_is_told_as_gone_while_a_batch_or_a_read_is_silent(

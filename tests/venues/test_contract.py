@@ -28,7 +28,7 @@ from tests.venues.cases import (
 from venues import base as base_module
 from venues.base import Answer, Answers, Batch, HttpReply, Route, Rule, Venue, Verdict
 from venues.credential import Credential
-from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import OPEN_STATES, Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.jobs.resolve import Refusal, name_order
 from worker.orders.judge import Judgement, hear, judge, spelled
 from worker.orders.routes import (
@@ -139,12 +139,17 @@ def test_a_reply_is_judged_as_recorded(case: Case) -> None:
 
 
 def expectation(said: str | dict[str, Any]) -> dict[str, Any]:
-    """Read "state FILLED", "in_doubt some_reason" or "absent", or these under the key "is"."""
+    """Read "state FILLED", "in_doubt some_reason" or "absent", or these under the key "is".
+
+    `became`, the id of a plain order, is what a fired order became; left out: none is named.
+    """
     more = {} if isinstance(said, str) else dict(said)
+    if "became" in more:
+        more["became"] = Became(more["became"], OrdType.LIMIT)
     verdict, _, word = (said if isinstance(said, str) else more.pop("is")).partition(" ")
     ord_status = word if verdict == Verdict.STATE else None
     named = {} if verdict == Verdict.STATE or not word else {"reason": word}
-    defaults = {"unmapped": False, "more": False}
+    defaults = {"unmapped": False, "more": False, "became": None}
     return {"verdict": verdict, "ord_status": ord_status, **defaults, **named, **more}
 
 

@@ -10,7 +10,8 @@ Quirks
 - A batch answers one element for each id, in the order of the ids (not documented; setting
   `batch_errors` "first" puts the errors first), an error as `{"code","msg"}` without an id.
 - An algo order that fired (`triggered`) is FINISHED, or TRIGGERED while an order of the book
-  has it as `parent_id` and lives; that order's id is its `actualOrderId`.
+  has it as `parent_id` and lives; that order's id is its `actualOrderId`. TRIGGERING while that
+  order is not on the book yet: that the row names it so early is not documented.
 - A cancel of an algo order is answered with code "200" (the pages) or with the order
   (Binance.Net; setting `algo_cancel` "order"). An unknown one answers -2011 (not documented).
 - What was canceled or has expired without a fill is not looked up any more if it is `purged`.
@@ -179,10 +180,10 @@ def show(order: Order, status: str) -> dict[str, Any]:
 
 def show_algo(world: World, order: Order, status: str) -> dict[str, Any]:
     """Show a conditional order, with the id of what it placed."""
-    children = world.book.shelf(NAME, order.api_key).children.get(order.id, [])
-    child = children[-1] if children else None
+    placed, child = placed_by(world, order)
     if order.triggered:
         status = "TRIGGERED" if child is not None and child.is_live else "FINISHED"
+        status = "TRIGGERING" if child is None and placed else status
     return {
         "algoId": int(order.id),
         "clientAlgoId": order.client_order_id,
@@ -192,8 +193,17 @@ def show_algo(world: World, order: Order, status: str) -> dict[str, Any]:
         "side": order.side.upper(),
         "quantity": str(order.quantity),
         "algoStatus": status,
-        "actualOrderId": child.id if child else "",
+        "actualOrderId": placed,
     }
+
+
+def placed_by(world: World, order: Order) -> tuple[str, Order | None]:
+    """Tell the id of what an order placed when it fired, and that order, if it is there yet."""
+    children = world.book.shelf(NAME, order.api_key).children.get(order.id, [])
+    placed = order.placed_id or (children[-1].id if children else "")
+    if not order.triggered or not placed:
+        return "", None
+    return placed, world.book.find(NAME, order.api_key, placed)
 
 
 def cancel(world: World, call: Call, order: Order) -> bool:

@@ -57,6 +57,8 @@ class Order:
     state: State = State.OPEN
     client_order_id: str = ""
     parent_id: str = ""
+    #: what a conditional order placed when it fired; it may not be on the book yet
+    placed_id: str = ""
     product: str = ""
     side: str = "buy"
     triggered: bool = False
@@ -121,6 +123,11 @@ class Order:
         self.filled = implied_fill(self, state) if filled is None else filled
         self.triggered = self.triggered if triggered is None else triggered
         self._remember(now_s)
+
+    def begin(self, at_s: float) -> None:
+        """Be on the book from that time on: no read as of an earlier one shows it."""
+        self.past = [Moment(0.0, self.state, True, self.filled, self.triggered, 0)]
+        self._remember(at_s)
 
     def lives(self, at_s: float | None) -> bool:
         """Whether the order is shown as open at that time."""

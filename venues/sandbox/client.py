@@ -35,6 +35,7 @@ class BookOrder:
     state: str
     client_order_id: str
     parent_id: str
+    placed_id: str
     product: str
     side: str
     triggered: bool
@@ -165,6 +166,11 @@ class SandboxClient:
         change = {"state": state, "filled": filled, "purged": purged, "triggered": triggered}
         given = {name: value for name, value in change.items() if value is not None}
         return BookOrder(**self._call("POST", f"orders/{venue}/{order_id}/state", given))
+
+    def fire(self, venue: str, order_id: str, child_id: str, **child: Any) -> BookOrder:
+        """Fire a conditional order; of its child: `state`, `filled`, `ord_type`, `late_s`."""
+        given = {"id": child_id, **child}
+        return BookOrder(**self._call("POST", f"orders/{venue}/{order_id}/fire", given))
 
     def fault(self, kind: str, **fields: Any) -> int:
         """Order a fault (selectors and parameters as keywords); return its number."""

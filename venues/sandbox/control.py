@@ -26,7 +26,7 @@ def answer(world: World, method: str, name: str, query: Query, body: bytes) -> t
 def find_answer(
     world: World, method: str, name: str, query: Query, body: bytes
 ) -> tuple[int, Any]:
-    """Find who answers: by method and name, and for an order's state by its path."""
+    """Find who answers: by method and name, and for one order by its path."""
     parts = name.split("/")
     if method == "GET" and name in SHOWN:
         return 200, SHOWN[name](world)
@@ -34,8 +34,8 @@ def find_answer(
         return 200, SOUGHT[name](world, query)
     if method == "POST" and name in TAKEN:
         return 200, TAKEN[name](world, json.loads(body or b"null"))
-    if method == "POST" and len(parts) == 4 and (parts[0], parts[3]) == ("orders", "state"):
-        return 200, set_state(world, parts[1], parts[2], json.loads(body))
+    if method == "POST" and len(parts) == 4 and parts[0] == "orders" and parts[3] in CHANGED:
+        return 200, CHANGED[parts[3]](world, parts[1], parts[2], json.loads(body))
     if method == "DELETE" and name in CLEARED:
         CLEARED[name](world)
         return 200, {}
@@ -106,6 +106,14 @@ def set_state(world: World, venue: str, order_id: str, raw: Any) -> Any:
     return show_order(order)
 
 
+def fire(world: World, venue: str, order_id: str, raw: Any) -> Any:
+    """POST orders/{venue}/{id}/fire: {id, state?, filled?, ord_type?, late_s?} of the child."""
+    order = world.book.get(venue, order_id)
+    if order is None:
+        raise ValueError(f"no order {order_id} at {venue}")
+    return show_order(world.fire(order, raw, time.monotonic()))
+
+
 def order_faults(world: World, raw: Any) -> Any:
     """POST faults."""
     return {"ids": [world.order_fault(fault).id for fault in as_list(raw)]}
@@ -155,6 +163,12 @@ TAKEN: dict[str, Callable[[World, Any], Any]] = {
     "orders": seed,
     "faults": order_faults,
     "settings": set_settings,
+}
+
+#: POST of one order
+CHANGED: dict[str, Callable[[World, str, str, Any], Any]] = {
+    "state": set_state,
+    "fire": fire,
 }
 
 #: DELETE

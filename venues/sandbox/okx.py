@@ -196,7 +196,8 @@ def show(world: World, call: Call, order: Order, state: State) -> dict[str, Any]
         parent = {"algoId": order.parent_id or "", "accFillSz": str(order.filled)}
         return row | parent | {"ordType": order.ord_type.value}
     children = world.book.shelf(NAME, order.api_key).children.get(order.id, [])
-    placed = [child.id for child in children]
+    placed = [child.id for child in children] or [each for each in [order.placed_id] if each]
+    placed = placed if order.triggered else []
     return row | {
         "ordType": KINDS[order.ord_type],
         "ordIdList": placed,

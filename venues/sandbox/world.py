@@ -95,6 +95,8 @@ class World:
         self.book = Book()
         #: cancels that are still to take effect: when, and of which order
         self.on_their_way: list[tuple[float, Order]] = []
+        #: orders that fired ones have placed, and when the book has them
+        self.to_come: list[tuple[float, Order]] = []
         self.limits = Limits({v.name: v.limits for v in self.venues.values()})
         self.limits.watched = {(v.name, n) for v in self.venues.values() for n in v.watched}
         self.faults = Faults()
@@ -173,6 +175,30 @@ class World:
         self.book.add(order)
         return order
 
+    def fire(self, parent: Order, raw: Any, now_s: float) -> Order:
+        """Fire a conditional order: the child is another order, on the book after `late_s`.
+
+        Raises:
+            ValueError: the parent has ended, or the child is no order.
+        """
+        known = {"id", "state", "filled", "ord_type", "late_s"}
+        check_fields("order that was placed", raw, known, {"id"})
+        if not parent.is_live or parent.triggered:
+            raise ValueError(f"order {parent.id} waits for no trigger")
+        given = {k: v for k, v in raw.items() if k != "late_s"}
+        same = ("venue", "api_key", "symbol", "product", "side", "quantity")
+        inherited = {name: getattr(parent, name) for name in same}
+        child = read_order(inherited | given | {"parent_id": parent.id}, self.now_ms())
+        if not self.venue(child.venue).gives(child.id) or self.book.get(child.venue, child.id):
+            raise ValueError(f"{child.venue} could not have given the id {child.id!r}")
+        parent.placed_id = child.id
+        self.book.set_state(
+            parent, State.FILLED, now_s=now_s, now_ms=self.now_ms(), filled=0, triggered=True
+        )
+        self.to_come.append((now_s + float(raw.get("late_s", 0)), child))
+        self.settle(now_s)
+        return parent
+
     def cancel(self, call: Call, order: Order) -> bool:
         """Cancel a live order unless a fault bends that; return what the reply may claim."""
         if not order.is_live:
@@ -186,7 +212,11 @@ class World:
         return True
 
     def settle(self, now_s: float) -> None:
-        """Let the slow cancels that are due take effect, where there is still an order."""
+        """Let what is due take effect: orders that come, and slow cancels, if not too late."""
+        for at_s, child in [one for one in self.to_come if one[0] <= now_s]:
+            child.begin(at_s)
+            self.book.add(child)
+        self.to_come = [one for one in self.to_come if one[0] > now_s]
         due = [one for one in self.on_their_way if one[0] <= now_s]
         if not due:
             return

@@ -72,6 +72,8 @@ def story(row: Recorded) -> list[str]:
         )
     if row.previous_status:
         lines.append(f"  An earlier answer to the same job was {row.previous_status}.")
+    if row.became:
+        lines.append(f"  It had fired, and became order {row.became}: all of this is of that.")
     if row.found_by:
         lines.append("  The job named no ids: its scope found this one.")
     if row.job_reason:

@@ -54,7 +54,8 @@ def status(
         if report:
             output.emit(report.model_dump(mode="json"))
         return
-    columns = ("id", "status", "reason", "venue says", "proof", "attempts", "finished", "ms")
+    columns = ("id", "status", "reason", "venue says", "proof", "attempts", "finished", "ms",
+               "became")  # fmt: skip
     if found:
         output.table(columns, (_row(row) for row in found))
         output.line(f"job {job} at {_place(found)}: {'; '.join(_verdict(found))}")
@@ -147,4 +148,5 @@ def _row(row: Recorded) -> tuple[object, ...]:
         row.attempts,
         rfc_3339(row.finished_at),
         row.latency_ms,
+        row.became,
     )

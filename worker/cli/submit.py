@@ -17,7 +17,8 @@ from worker.cli.output import SAFE, AsJson, Output, Problem, Rows
 from worker.cli.sending import cut_short, send
 from worker.cli.served import check_served
 
-_WIDTHS = {"id": 36, "status": 11, "reason": 20, "venue says": 16, "proof": 7, "ms": 9}
+_WIDTHS = {"id": 36, "status": 11, "reason": 20, "venue says": 16, "proof": 7, "ms": 9,
+           "became": 20}  # fmt: skip
 
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the outcome of each id.")]
 WaitTimeout = Annotated[
@@ -189,4 +190,5 @@ def row(outcome: dict[str, Any]) -> tuple[object, ...]:
         outcome["ord_status"] or "-",
         outcome["evidence"],
         outcome["latency_ms"],
+        outcome.get("became", ""),
     )

@@ -34,6 +34,11 @@ class OutcomeMessage(BaseModel):
         description="Executed in all, as the venue wrote it with the final state; empty where "
         "it did not say.",
     )
+    became: str = Field(
+        default="",
+        description="Id of the order that this one became when it fired; empty where it did "
+        "not. The status, the state and the quantity are those of that one.",
+    )
     evidence: Evidence
     attempts: Annotated[int, Field(ge=0)]
     venue_code: str

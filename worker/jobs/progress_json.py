@@ -12,10 +12,10 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field, PlainSerializer, TypeAdapter
 
-from venues.words import CancelStatus, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import Became, CancelStatus, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.contract.job import Deadline
 from worker.orders.follow import FinalWord
-from worker.orders.progress import OrderProgress, OtherForm, Phase, Search
+from worker.orders.progress import OrderProgress, OtherForm, Phase, Search, gone_back, gone_on
 from worker.orders.retry import Returned
 
 
@@ -87,8 +87,10 @@ class Track(NamedTuple):
 def track_of(ref: OrderRef, progress: OrderProgress) -> Track:
     """Return an order as it is written for the next worker.
 
-    That one has another clock; by then no read lags behind what was done here.
+    That one has another clock; by then no read lags behind what was done here. An order that
+    fired is written as it was asked for, as the version before knows no order but that.
     """
+    progress = gone_back(progress)
     phase, search = progress.phase, progress.search
     return Track(
         ref=ref._replace(kind=progress.kind),
@@ -134,6 +136,7 @@ class OtherTrack:
 
     track: NamedTrack
     word: dict[str, str] | None = None
+    became: Became | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,7 @@ class Progress:
     last_sent_at: Deadline | None = None
     by_symbol: frozenset[str] = frozenset()  # what any of the orders has learned of the venue
     unknown_fields: tuple[str, ...] = ()  # of the job as its producer sent it
+    became: dict[str, Became] = field(default_factory=dict)  # by id, of those that fired
 
     def orders(self) -> dict[str, tuple[OrderRef, OrderProgress]]:
         """Return the reference and progress of each order, by its id."""
@@ -165,6 +169,7 @@ class Progress:
         rounded = track.ref.id in self.maybe_rounded
         other = self.other_forms.get(track.ref.id)
         known = track.progress._replace(maybe_rounded=rounded, by_symbol=self.by_symbol)
+        known = _gone_on(known, self.became.get(track.ref.id))
         return known._replace(other_form=_form(other, known) if other else None)
 
 
@@ -172,10 +177,21 @@ def _form(other: OtherTrack, known: OrderProgress) -> OtherForm:
     progress = other.track.progress._replace(
         maybe_rounded=known.maybe_rounded, by_symbol=known.by_symbol
     )
+    progress = _gone_on(progress, other.became)
     if other.word is None:
         return OtherForm(progress)
     word = _WORD.validate_python({**other.word, "progress": progress})
     return OtherForm(progress, tuple(word[1:]))
+
+
+def _gone_on(known: OrderProgress, became: Became | None) -> OrderProgress:
+    if became is None:
+        return known
+    return gone_on(known, became, may_be_reused=known.kind is IdKind.CLIENT)
+
+
+def _became(progress: OrderProgress) -> Became | None:
+    return progress.fired.became if progress.fired else None
 
 
 def carried(left: Sequence[Returned]) -> dict[str, Any]:
@@ -188,18 +204,21 @@ def carried(left: Sequence[Returned]) -> dict[str, Any]:
     rounded = frozenset(parked.ref.id for parked in left if parked.progress.maybe_rounded)
     by_symbol = frozenset[str]().union(*(parked.progress.by_symbol for parked in left))
     tracks = tuple(track_of(parked.ref, parked.progress) for parked in left)
+    fired = [(parked.ref.id, _became(parked.progress)) for parked in left]
     return {
         "tracks": tracks,
         "other_forms": forms,
         "maybe_rounded": rounded,
         "by_symbol": by_symbol,
+        "became": {order_id: became for order_id, became in fired if became},
     }
 
 
 def _written_form(ref: OrderRef, other: OtherForm) -> OtherTrack:
     names = FinalWord._fields[1:]
     word = dict(zip(names, map(str, other.word), strict=True)) if other.word else None
-    return OtherTrack(track=track_of(ref, other.progress), word=word)
+    became = _became(other.progress)
+    return OtherTrack(track=track_of(ref, other.progress), word=word, became=became)
 
 
 _WORD = TypeAdapter(FinalWord)
@@ -212,6 +231,7 @@ _ADDED = frozenset(
         "last_sent_at",
         "by_symbol",
         "unknown_fields",
+        "became",
     }
 )
 _PROGRESS = TypeAdapter(Progress)

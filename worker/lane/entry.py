@@ -199,5 +199,5 @@ def is_lookup(route: Route) -> bool:
 def may_share(entry: Entry) -> bool:
     """A client order id may name a newer order by now, so only an unsent one is shared."""
     progress = entry.progress
-    by_venue_id = progress.kind is IdKind.VENUE and progress.other_form is None
+    by_venue_id = progress.id_kind is IdKind.VENUE and progress.other_form is None
     return by_venue_id or not (entry.in_flight or progress.attempts)

@@ -210,8 +210,8 @@ class Lane:
         owner.came_at = cohort.progress.came_at
         progress, came_at = cohort.progress, min(now, owner.received_at)
         # Whoever says the kind does not share with who leaves it open.
-        kind = _EITHER_KIND if progress.other_form else progress.kind
-        words = stated(progress.kind, cohort.symbol, cohort.ord_type)
+        kind = _EITHER_KIND if progress.other_form else progress.id_kind
+        words = stated(progress.id_kind, cohort.symbol, cohort.ord_type)
         for order_id in cohort.ids:
             key = _key(kind, order_id)
             entry = self._entries.get(key)
@@ -589,7 +589,7 @@ class Lane:
             entry = self._entries.get(_key(kind, order_id))
             if entry is None:
                 entry = self._entries.get(_key(_EITHER_KIND, order_id))
-            if entry is None or entry.progress.kind is not kind:
+            if entry is None or entry.progress.kind is not kind or entry.progress.fired:
                 continue
             is_open = judged.ord_status in OPEN_STATES
             if is_open:
@@ -835,7 +835,8 @@ class Lane:
                 break
             while len(entries) < most and (taken := source.take(most - len(entries))):
                 for entry in taken:
-                    named = (entry.progress.kind, entry.id)
+                    fired = entry.progress.fired
+                    named = (entry.progress.kind, fired.became.id if fired else entry.id)
                     if entry.deadline <= now:
                         self._expire(entry, now)
                     elif named in ids:

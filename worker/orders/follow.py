@@ -18,7 +18,15 @@ from venues.words import (
     Shape,
 )
 from worker.orders.judge import Judgement
-from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase, Read, Search
+from worker.orders.progress import (
+    MOST_REMEMBERED,
+    OrderProgress,
+    Phase,
+    Read,
+    Search,
+    gone_back,
+    gone_on,
+)
 from worker.orders.routes import (
     cancel_routes,
     engine_route,
@@ -87,15 +95,17 @@ class FinalWord(NamedTuple):
     def outcome(self, order_id: str) -> CancelOutcome:
         """Return the outcome of the order with this id."""
         progress = self.progress
+        fired = progress.fired
         return CancelOutcome(
             id=order_id,
-            kind=progress.kind,
+            kind=progress.id_kind,
             symbol=progress.symbol,
-            ord_type=progress.ord_type,
+            ord_type=fired.ord_type if fired else progress.ord_type,
             status=self.status,
             reason=self.reason,
             ord_status=progress.ord_status,
             cum_qty=self.cum_qty,
+            became=fired.became.id if fired else "",
             evidence=self.evidence,
             attempts=progress.attempts,
             venue_code=progress.venue_code,
@@ -210,12 +220,38 @@ def follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Tra
     A final word bears the words of the answer that settled it, not those of an earlier one; or
     ours, where a word of the producer leaves it open.
     """
-    found = _follow(noted(progress, said), said, asked)
+    known = noted(progress, said)
+    found = _go_on_as_another(known, said, asked) or _follow(known, said, asked)
     if isinstance(found, NextStep):
         return found
+    if found.progress.fired and found.progress.fired.may_be_reused:
+        again = gone_back(found.progress._replace(ord_status=None))
+        return _when_all_are_there(again, asked)
     text = _ADVICE.get(found.reason) or said.text
     words = found.progress._replace(venue_code=said.venue_code, text=text)
     return found._replace(progress=words)
+
+
+def _go_on_as_another(
+    progress: OrderProgress, said: Judgement, asked: ReplyContext
+) -> NextStep | None:
+    """Go on with the order that this one became; None: it became none that can be followed.
+
+    Its row is proof enough to cancel that one at once. Under a symbol that nobody but the
+    producer stated its absence would prove nothing. What it became in turn is not followed: no
+    venue's order of the book fires.
+    """
+    if said.became is None or progress.fired or not said.symbol:
+        return None
+    may_be_reused = _may_be_another(progress, asked)
+    came = progress._replace(
+        came_at=asked.ended, still_open=False, ord_status=None, why=said.reason or progress.why
+    )
+    another = gone_on(came, said.became, may_be_reused=may_be_reused)
+    shape = another.shape
+    if not cancel_routes(asked.venue, shape) or not lookup_routes(asked.venue, shape):
+        return None
+    return NextStep(another)
 
 
 def _follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
@@ -388,7 +424,7 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
             settled = progress._replace(sent=True, misses=0, settled_at=asked.ended)
             return _when_all_are_there(settled._replace(passed_over=False), asked)
         return _final_state(progress, said, Evidence.REPLY)
-    if said.verdict is Verdict.REFUSED and not progress.sent:
+    if said.verdict is Verdict.REFUSED and not progress.sent and not progress.fired:
         if asked.alone or progress.tried >= MOST_REFUSALS * TRIES_A_ROUTE:
             return FinalWord(progress, CancelStatus.REJECTED, said.reason or "refused")
         # One bad id may have spoiled the others of its batch: each goes alone.
@@ -514,7 +550,8 @@ def _proves_from(progress: OrderProgress, venue: Venue, route: Route) -> float:
 def _shows_what_is_over(progress: OrderProgress, venue: Venue, route: Route) -> bool:
     """Say whether an order is missing from the route only because it ended a moment ago."""
     keeps_all = not venue.forgets_canceled
-    return route.life_stage >= ENDED_STAGE or (keeps_all and progress.seen_open)
+    was_there = bool(progress.seen_open or progress.fired)
+    return route.life_stage >= ENDED_STAGE or (keeps_all and was_there)
 
 
 def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> NextStep:
@@ -745,7 +782,7 @@ def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
         if engine is not None:
             return NextStep(_ask_the_engine(progress, engine, venue))
     given_up = progress.search.given_up
-    if progress.seen_open:
+    if progress.seen_open or progress.fired:  # a row has shown it, or has named it
         reason = given_up or "no_record"
         return FinalWord(progress, CancelStatus.CLOSED, reason, Evidence.LOOKUP)
     reason = "unknown_order"

@@ -48,7 +48,8 @@ def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Trans
         attempts = progress.attempts + other.progress.attempts
         settled = progress._replace(other_form=None, attempts=attempts)
         return follow.step(settled, said, asked)
-    if said.verdict is Verdict.REFUSED and progress.phase is not Phase.CANCEL and asked.alone:
+    looks = progress.phase is not Phase.CANCEL and not progress.fired
+    if said.verdict is Verdict.REFUSED and looks and asked.alone:
         # The venue takes no such id in this form, so that no order has it.
         known = follow.noted(progress, said)
         return _turned(progress, FinalWord(known, CancelStatus.REJECTED, said.reason), asked)
@@ -151,7 +152,9 @@ def weighed(one: FinalWord, other: FinalWord) -> FinalWord:
     """Return the one word on an id from the words on both of its forms."""
     word = min(one, other, key=_place)
     if one.status != other.status and {one.status, other.status} <= _FOUND:
-        text = " and ".join(f"as {form.progress.kind} {form.status}" for form in (one, other))
+        text = " and ".join(
+            f"as {form.progress.id_kind} {form.status}" for form in (one, other)
+        )
         word = word._replace(
             progress=word.progress._replace(text=f"the id names two orders: {text}")
         )
@@ -160,7 +163,7 @@ def weighed(one: FinalWord, other: FinalWord) -> FinalWord:
 
 def _place(word: FinalWord) -> tuple[int, bool, bool]:
     """Return what sorts words: of the same status a proven one first, then the venue's id."""
-    by_client_id = word.progress.kind is not IdKind.VENUE
+    by_client_id = word.progress.id_kind is not IdKind.VENUE
     return _ORDER.index(word.status), word.evidence is Evidence.NONE, by_client_id
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from venues.base import Answer, Answers, Batch, HttpReply, OpenOrder, Page, Rule, Venue, Verdict
-from venues.words import OPEN_STATES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import OPEN_STATES, Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.orders.routes import SYMBOL_SHAPE
 
 #: Characters of a venue's text that are kept, and that are looked through for secrets.
@@ -54,6 +54,7 @@ class Judgement(NamedTuple):
     shown: OrdStatus | None = None  # the state that the reply names, believed or not
     page: Page | None = None  # the page that does not show the order, where it is absent or
     # the list goes on beyond what is read of it
+    became: Became | None = None  # the order that it placed when it fired, by a usable id
 
 
 class Heard(NamedTuple):
@@ -179,6 +180,13 @@ def _of_others(venue: Venue, batch: Batch, reply: HttpReply, answers: Answers) -
 
 
 def _weigh(venue: Venue, reply: HttpReply, answer: Answer) -> Judgement:
+    judgement = _by_words(venue, reply, answer)
+    became, shape = answer.became, venue.id_shapes[IdKind.VENUE]
+    usable = became is not None and shape.fullmatch(became.id)
+    return judgement._replace(became=became) if usable else judgement
+
+
+def _by_words(venue: Venue, reply: HttpReply, answer: Answer) -> Judgement:
     if answer.state:
         return _by_state(venue, answer)
     rule = _rule_for(venue, answer)
@@ -328,7 +336,9 @@ def _told(judgement: Judgement, scrub: Callable[[str], str]) -> Judgement:
 
     Only now, so that a word is judged as the venue said it.
     """
+    became = judgement.became
     return judgement._replace(
+        became=became if became and scrub(became.id) == became.id else None,
         venue_code=_plain(judgement.venue_code, scrub),
         text=_plain(judgement.text, scrub),
         symbol=judgement.symbol if scrub(judgement.symbol) == judgement.symbol else "",

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType, Shape
+from venues.words import Became, IdKind, OrderRef, OrdStatus, OrdType, Shape
 
 #: Most results that a cached function of an order's progress keeps.
 MOST_REMEMBERED = 1024
@@ -78,8 +78,21 @@ class Search(NamedTuple):
         return self._replace(page=others.page, read=others.read, joins=True)
 
 
+class Fired(NamedTuple):
+    """A conditional order that fired, while it is the order that it became which goes on."""
+
+    became: Became
+    kind: IdKind  # of the id that was asked for
+    ord_type: OrdType  # what was known of the order that fired
+    #: Its client order id may name a newer order in a moment: then that one goes on, too.
+    may_be_reused: bool
+
+
 class OrderProgress(NamedTuple):
-    """All that is known of an order but its id, so that many orders can share one value."""
+    """All that is known of an order but its id, so that many orders can share one value.
+
+    Of an order that fired it is what is known of the order that it became.
+    """
 
     kind: IdKind
     symbol: str = ""  # learned, or as the job said
@@ -110,6 +123,7 @@ class OrderProgress(NamedTuple):
     engine_took: bool = False  # the venue took a cancel that named the id alone, done or not
     by_symbol: frozenset[str] = frozenset()  # paths of lists that demand a symbol
     other_form: OtherForm | None = None  # the id may be of another kind as well: see `forms`
+    fired: Fired | None = None
 
     @property
     def shape(self) -> Shape:
@@ -117,8 +131,15 @@ class OrderProgress(NamedTuple):
         by_symbol = self.by_symbol if self.symbol else frozenset()
         return Shape(self.kind, self.ord_type, bool(self.symbol), by_symbol)
 
+    @property
+    def id_kind(self) -> IdKind:
+        """The kind of the id that was asked for."""
+        return self.fired.kind if self.fired else self.kind
+
     def known(self, ref: OrderRef) -> OrderRef:
         """Return an order's reference with what the venue taught us of the order."""
+        if self.fired is not None:
+            ref = ref._replace(id=self.fired.became.id)
         known = (self.kind, self.symbol, self.ord_type)
         if known == (ref.kind, ref.symbol, ref.ord_type):
             return ref
@@ -158,7 +179,7 @@ def is_untouched(progress: OrderProgress) -> bool:
     """Say whether nothing was asked for an order yet, and no reply showed it."""
     other = progress.other_form
     asked = progress.attempts or progress.search != Search() or progress.missing_since
-    learned = progress.seen_open or progress.ord_status or progress.misses
+    learned = progress.seen_open or progress.ord_status or progress.misses or progress.fired
     alone = other is None or (other.word is None and is_untouched(other.progress))
     return not asked and not learned and alone
 
@@ -178,7 +199,7 @@ def _came_of_both(progress: OrderProgress, other: OrderProgress) -> float:
     A venue order id counts from the first job, which is told as soon as that proves it, and the
     others later (`Lane`). A client order id is shared only until its cancel leaves.
     """
-    by_venue_id = progress.kind is IdKind.VENUE and progress.other_form is None
+    by_venue_id = progress.id_kind is IdKind.VENUE and progress.other_form is None
     return (min if by_venue_id else max)(progress.came_at, other.came_at)
 
 
@@ -189,6 +210,42 @@ def _asked_for_at(progress: OrderProgress, came_at: float) -> OrderProgress:
     if other is not None:
         other = other._replace(progress=other.progress._replace(came_at=came_at))
     return progress._replace(came_at=came_at, other_form=other)
+
+
+def gone_on(progress: OrderProgress, became: Became, *, may_be_reused: bool) -> OrderProgress:
+    """Return the progress of the order that one became which fired: it is canceled next.
+
+    A row has named it, so there is such an order; its absence counts from when it `came`.
+    """
+    fired = Fired(became, progress.kind, progress.ord_type, may_be_reused)
+    anew = _anew(progress, IdKind.VENUE, became.ord_type)
+    return anew._replace(type_known=True, fired=fired)
+
+
+def gone_back(progress: OrderProgress) -> OrderProgress:
+    """Return the progress of an order as it was asked for: as though it had not fired."""
+    fired = progress.fired
+    return _anew(progress, fired.kind, fired.ord_type) if fired else progress
+
+
+def _anew(progress: OrderProgress, kind: IdKind, ord_type: OrdType) -> OrderProgress:
+    """Return the progress of an order that nobody has looked for, after another of the id."""
+    return OrderProgress(
+        kind=kind,
+        symbol=progress.symbol,
+        ord_type=ord_type,
+        attempts=progress.attempts,
+        sent=progress.sent,
+        came_at=progress.came_at,
+        settled_at=progress.settled_at,
+        still_open=progress.still_open,
+        ord_status=progress.ord_status,
+        why=progress.why,
+        venue_code=progress.venue_code,
+        text=progress.text,
+        by_symbol=progress.by_symbol,
+        other_form=progress.other_form,
+    )
 
 
 def hurried(progress: OrderProgress) -> OrderProgress:
@@ -202,7 +259,11 @@ def hurried(progress: OrderProgress) -> OrderProgress:
 def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
     """Return the progress with what another job learned of the same id; its own step stays."""
     learn_type = other.type_known and not progress.type_known
-    progress = _asked_for_at(progress, _came_of_both(progress, other))
+    if not progress.fired:
+        progress = _asked_for_at(progress, _came_of_both(progress, other))
+    if progress.fired or other.fired:  # they may speak of two orders
+        attempts = max(progress.attempts, other.attempts)
+        return progress._replace(attempts=attempts, sent=progress.sent or other.sent)
     return progress._replace(
         # The symbol under which it was seen counts for more than one that a job stated.
         symbol=(other.symbol if learn_type else "") or progress.symbol or other.symbol,
@@ -244,7 +305,7 @@ class Cohort(NamedTuple):
 
     def refs(self) -> list[OrderRef]:
         """Return the reference of each order."""
-        kind, symbol, ord_type = self.progress.kind, self.symbol, self.ord_type
+        kind, symbol, ord_type = self.progress.id_kind, self.symbol, self.ord_type
         return [OrderRef(order_id, kind, symbol, ord_type) for order_id in self.ids]
 
 

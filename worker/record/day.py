@@ -26,8 +26,8 @@ from worker.record.tables import OUTCOMES, REPORTS
 #: What is shown of each message, in tables.
 COLUMNS = (
     "number", "what", "finished_at", "account", "venue", "symbol", "id", "result", "reason",
-    "job_reason", "requested_by", "sent_by", "job_id", "found_by", "cum_qty", "evidence",
-    "attempts", "latency_ms", "text", "sha256",
+    "job_reason", "requested_by", "sent_by", "job_id", "found_by", "cum_qty", "became",
+    "evidence", "attempts", "latency_ms", "text", "sha256",
 )  # fmt: skip
 _NOT_ON_A_PAGE = ("evidence", "attempts", "latency_ms", "sha256")
 #: Outcomes of orders that may be open.

@@ -111,7 +111,9 @@ class Store:
             DatabaseAway: it does not answer.
         """
         with self.reading() as connection:
-            return inspect(connection).has_table(JOURNAL.name)
+            tables = inspect(connection)
+            columns = {column["name"] for column in tables.get_columns(OUTCOMES.name)}
+            return tables.has_table(JOURNAL.name) and columns >= set(OUTCOMES.c.keys())
 
     def of_job(self, job_id: str) -> list[Recorded]:
         """Return what became of the ids of a job, in the order in which they ended."""

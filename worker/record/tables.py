@@ -59,6 +59,7 @@ OUTCOMES = Table(
     Column("reason", String, nullable=False),
     Column("ord_status", String),
     Column("cum_qty", String, nullable=False, server_default=""),
+    Column("became", String, nullable=False, server_default=""),
     Column("evidence", String, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("venue_code", String, nullable=False),
@@ -161,6 +162,7 @@ class Recorded:
     latency_ms: float
     previous_status: str = ""
     cum_qty: str = ""
+    became: str = ""
     sent_by: str = ""
     job_reason: str = ""
     found_by: str | None = None

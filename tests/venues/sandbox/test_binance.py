@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from venues.sandbox.binance import sign
-from venues.sandbox.client import SandboxClient
+from venues.sandbox.client import SandboxClient, SandboxError
 
 from .callers import SECRET, Answer, digest, order, send
 
@@ -170,6 +170,52 @@ def test_an_algo_order_that_fired_names_what_it_placed(sandbox: SandboxClient) -
     assert (rests["algoStatus"], rests["actualOrderId"]) == ("TRIGGERED", str(child))
     assert refused.json == UNKNOWN
     assert over["algoStatus"] == "FINISHED"
+
+
+def test_an_algo_order_fires_into_an_order_that_the_book_has_later(
+    sandbox: SandboxClient,
+) -> None:
+    stop, child = seed(sandbox, ord_type="trigger", quantity=10), "974828399999"
+
+    sandbox.fire("binance", str(stop), child, state="partially_filled", filled=4, late_s=0.3)
+    early = call(sandbox, "GET", FUTURES + "algoOrder", algoId=stop).json
+    unknown = call(sandbox, "DELETE", FUTURES + "order", symbol="BTCUSDT", orderId=child)
+    while not sandbox.book(ids=[child]):
+        time.sleep(0.02)
+    there = call(sandbox, "GET", FUTURES + "order", symbol="BTCUSDT", orderId=child).json
+    named = call(sandbox, "GET", FUTURES + "algoOrder", algoId=stop).json
+
+    assert (early["algoStatus"], early["actualOrderId"]) == ("TRIGGERING", child)
+    assert unknown.json == UNKNOWN
+    assert (there["status"], there["executedQty"], there["origQty"]) == (
+        "PARTIALLY_FILLED",
+        "4",
+        "10",
+    )
+    assert (named["algoStatus"], named["actualOrderId"]) == ("TRIGGERED", child)
+
+
+def test_a_read_that_is_behind_shows_neither_the_firing_nor_what_was_placed(
+    sandbox: SandboxClient,
+) -> None:
+    stop, child = seed(sandbox, ord_type="trigger"), "974828399998"
+    sandbox.fire("binance", str(stop), child)
+    sandbox.settings({"binance.read_lags_s": [60]})
+
+    then = call(sandbox, "GET", FUTURES + "algoOrder", algoId=stop).json
+    none = call(sandbox, "GET", FUTURES + "order", symbol="BTCUSDT", orderId=child)
+
+    assert (then["algoStatus"], then["actualOrderId"]) == ("NEW", "")
+    assert none.json["code"] == -2013
+
+
+def test_only_an_order_that_waits_fires_and_into_a_new_id(sandbox: SandboxClient) -> None:
+    stop, over = seed(sandbox, ord_type="trigger"), seed(sandbox, state="canceled")
+
+    for order_id, child in (over, "974828399997"), (stop, str(over)), (stop, "no-number"):
+        with pytest.raises(SandboxError):
+            sandbox.fire("binance", str(order_id), child)
+    assert sandbox.order("binance", str(stop)).state == "open"
 
 
 def test_a_cancel_all_reaches_a_symbol_behind_its_door(sandbox: SandboxClient) -> None:

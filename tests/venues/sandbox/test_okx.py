@@ -116,6 +116,18 @@ def test_pages_begin_after_an_id(sandbox: SandboxClient) -> None:
     assert [row["ordId"] for row in rest] == ids[2::-1]
 
 
+def test_an_algo_order_fires_into_an_order_of_the_book(sandbox: SandboxClient) -> None:
+    stop, child = seed(sandbox, 1, ord_type="trigger", quantity=10), seed(sandbox, 2)[:-1] + "9"
+
+    sandbox.fire("okx", stop, child, state="filled")
+    row = call(sandbox, "order-algo", algoId=stop).json["data"][0]
+    placed = call(sandbox, "order", ordId=child, instId=row["instId"]).json["data"][0]
+
+    assert (row["state"], row["ordIdList"]) == ("effective", [child])
+    assert cancel(sandbox, "cancel-algos", stop, of="algoId") == [(stop, "51400")]
+    assert (placed["state"], placed["accFillSz"], placed["algoId"]) == ("filled", "10", stop)
+
+
 def test_algo_orders_are_listed_by_their_kind(sandbox: SandboxClient) -> None:
     stop, profit = (seed(sandbox, n, ord_type=t) for n, t in enumerate(("trigger", "tp_sl")))
 

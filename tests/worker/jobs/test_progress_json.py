@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from venues.words import CancelStatus, Evidence, IdKind, OrderRef, OrdStatus, OrdType
+from venues.words import Became, CancelStatus, Evidence, IdKind, OrderRef, OrdStatus, OrdType
 from worker.contract.outcome import rfc_3339
 from worker.jobs.progress_json import (
     Progress,
@@ -19,7 +19,15 @@ from worker.jobs.progress_json import (
     write_progress,
 )
 from worker.orders.follow import FinalWord
-from worker.orders.progress import OrderProgress, OtherForm, Phase, Search, new_progress
+from worker.orders.progress import (
+    Fired,
+    OrderProgress,
+    OtherForm,
+    Phase,
+    Search,
+    gone_on,
+    new_progress,
+)
 from worker.orders.retry import Returned
 
 REF = OrderRef("1", IdKind.VENUE, "AAA", OrdType.LIMIT)
@@ -240,3 +248,61 @@ def test_lists_that_demand_a_symbol_are_known_to_the_next_worker() -> None:
     assert read is not None
     assert [known.by_symbol for _, known in read.orders().values()] == [lists, lists]
     assert list(written["tracks"][0]) == list(NEW)  # as the version before reads it
+
+
+def test_an_order_that_fired_is_written_as_it_was_asked_for_with_what_it_became() -> None:
+    """The version before asks for the first order again, and can say no false word of it."""
+    ref = OrderRef("my-stop", IdKind.CLIENT, "AAA", OrdType.TRIGGER)
+    known = new_progress(ref)._replace(attempts=1, sent=True, symbol="AAA", text="placed 77")
+    fired = gone_on(known, Became("77"), may_be_reused=False)
+    now = fired._replace(phase=Phase.HASTY, attempts=2, seen_open=True, still_open=True)
+
+    raw = json.loads(json.dumps(write_progress(resting(ref, now))))
+
+    assert raw["tracks"][0] == NEW | {
+        "ref": {"id": "my-stop", "kind": "client_order_id", "symbol": "AAA",
+                "ord_type": "trigger"},
+        "ord_type": "trigger", "attempts": 2, "sent": True, "still_open": True,
+        "text": "placed 77",
+    }  # fmt: skip
+    progress = read_progress(raw)
+    assert progress is not None
+    back, again = progress.orders()["my-stop"]
+    assert back == ref
+    assert again.known(ref) == OrderRef("77", IdKind.VENUE, "AAA", OrdType.LIMIT)
+    assert (again.phase, again.attempts, again.still_open) == (Phase.CANCEL, 2, True)
+    # Nobody knows any more when its row was read: it may name a newer order by now.
+    assert again.fired == Fired(Became("77"), IdKind.CLIENT, OrdType.TRIGGER, True)
+
+
+@pytest.mark.parametrize("fired_is_first", [True, False])
+def test_of_an_id_of_two_kinds_each_form_keeps_what_it_became(fired_is_first: bool) -> None:
+    ref = OrderRef("1000", IdKind.VENUE, "AAA", or_kind=IdKind.CLIENT)
+    either = new_progress(ref)
+    assert either.other_form
+    fired = gone_on(
+        either._replace(other_form=None, sent=True), Became("77"), may_be_reused=False
+    )
+    known = fired._replace(other_form=either.other_form)
+    if not fired_is_first:
+        known = either.other_form.progress._replace(other_form=OtherForm(fired))
+
+    raw = json.loads(json.dumps(write_progress(resting(ref, known))))
+    progress = read_progress(raw)
+
+    assert progress is not None
+    _, again = progress.orders()["1000"]
+    assert again.other_form
+    forms = [again, again.other_form.progress]
+    assert [form.known(ref).id for form in forms] == (
+        ["77", "1000"] if fired_is_first else ["1000", "77"]
+    )
+
+
+def resting(ref: OrderRef, known: OrderProgress) -> Progress:
+    """Return what a job takes along of which one order is left."""
+    return Progress(
+        accepted_at=datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC),
+        deadline=datetime(2026, 5, 4, 3, 12, 1, tzinfo=UTC),
+        **carried([Returned(ref, known, 0.0, "stopping")]),
+    )

@@ -21,7 +21,7 @@ from venues.base import (
     Verdict,
 )
 from venues.credential import Credential
-from venues.words import ALL_TYPES, IdKind, OrderRef, OrdStatus, OrdType, Purpose
+from venues.words import ALL_TYPES, Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.orders.judge import Judgement, hear, hear_list, judge
 
 CANCEL = Route(name="cancel", purpose=Purpose.CANCEL, method="POST", path="/c", max_ids=9)
@@ -372,3 +372,18 @@ def test_what_no_row_knows_is_told_from_words_of_the_venue(
     said = judge(TOY, Batch(LOOKUP, (A,)), reply(body, status))[A]
 
     assert (said.by_status, said.barred) == (by_status, barred)
+
+
+@pytest.mark.parametrize(
+    ("named", "kept"), [("b", Became("b")), ("b&x=1", None), ("", None), ("k", None)]
+)
+def test_what_an_order_became_goes_into_requests_so_its_id_must_be_one(
+    named: str, kept: Became | None
+) -> None:
+    """Nor may it be a part of the credential, as it goes out with the outcome."""
+    answer = Answer(code="ok", became=Became(named))
+    scrub = Credential(api_key="k", api_secret="secret").scrub
+
+    said = judge(TOY, Batch(LOOKUP, (A,)), reply(Answers(by_id={"a": answer})), scrub)[A]
+
+    assert said.became == kept

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from venues.words import IdKind, OrderRef, OrdStatus, OrdType
+from venues.words import Became, IdKind, OrderRef, OrdStatus, OrdType
 from worker.orders.progress import (
     Cohort,
+    Fired,
     OrderProgress,
     OtherForm,
     Phase,
@@ -98,6 +99,7 @@ def test_an_order_is_untouched_until_it_is_asked_for_or_shown_in_either_form() -
         {"seen_open": True},
         {"ord_status": OrdStatus.NEW},
         {"misses": 1},
+        {"fired": Fired(Became("8"), IdKind.VENUE, OrdType.TRIGGER, may_be_reused=False)},
     ]
     touched = [new._replace(**each) for each in asked]
     touched += [new._replace(other_form=OtherForm(each)) for each in touched]

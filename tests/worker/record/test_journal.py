@@ -214,3 +214,18 @@ def test_what_was_recorded_before_the_chain_is_counted_and_kept(store: Store) ->
         assert journal.outside(connection) == 1
     assert (verified(store).rows, misfit(store)) == (1, "")
     assert [r.number for r in store.of_id("1")] == [None, 1]
+
+
+def test_what_a_newer_worker_told_is_filled_in_from_the_journal(store: Store) -> None:
+    """The record was of the version before while the worker was not."""
+    told = [row(outcome("1", became="77", tags={"became": "x"})), row(outcome("2", became=""))]
+    store.write([*told, row(outcome("3", tags={"became": "x"}))])
+    with store.engine.begin() as connection:
+        command.downgrade(config(connection), "0006")
+    assert not store.is_current()
+
+    migrate(store)
+
+    assert store.is_current()
+    assert [store.of_id(each)[0].became for each in ("1", "2", "3")] == ["77", "", ""]
+    assert misfit(store) == ""

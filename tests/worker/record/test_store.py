@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, inspect, select, text
 
 from tests.worker.record.conftest import outcome, report, write_at_once
+from worker.cli.explain import story
 from worker.contract.report import ReportMessage
 from worker.record.migrate import config, migrate
 from worker.record.read import Message, Row, read
@@ -51,6 +52,15 @@ def test_the_quantity_executed_is_kept_and_may_be_left_out(store: Store) -> None
     store.write([row(outcome("1", cum_qty="4.50")), row(outcome("2"))])
 
     assert [found.cum_qty for found in store.of_id("1") + store.of_id("2")] == ["4.50", ""]
+
+
+def test_what_an_order_became_is_kept_and_told(store: Store) -> None:
+    store.write([row(outcome("1", became="77")), row(outcome("2"))])
+    fired, plain = store.of_id("1") + store.of_id("2")
+
+    assert (fired.became, plain.became) == ("77", "")
+    assert "  It had fired, and became order 77: all of this is of that." in story(fired)
+    assert "became" not in "".join(story(plain))
 
 
 def test_a_duplicate_changes_nothing(store: Store) -> None:
