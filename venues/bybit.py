@@ -95,7 +95,8 @@ def _routes(category: str) -> tuple[Route, ...]:
     ]
     return (
         _cancel("cancel_batch", types, max_ids=most, group_by=("kind",), costs=costs),
-        _cancel("cancel_one", types),
+        # Single cancels and batches have a limit each (page rate-limit, by endpoint).
+        _cancel("cancel_one", types, single_first=types),
         *(filtered if spot else ()),
         _look("order", "/v5/order/realtime", "lookup"),
         _look("history", "/v5/order/history", "history", life_stage=ENDED_STAGE),

@@ -45,6 +45,41 @@ def chunks(stage: Stage, ids: int) -> Findings:
     return _findings(stage, case, "a loop with a sleep", ids)
 
 
+def bare(stage: Stage, names: Sequence[str], ids: int) -> float:
+    """Return how long the bare requests take that list and cancel so many ids of accounts.
+
+    From the first request to the last cancel's response, as for the worker. By as many
+    processes as there are cores, as their interpreter is what a single one would wait for.
+    """
+    for name in names:
+        stage.orders(name, ids)
+    parts = min(len(names), os.cpu_count() or 1)
+    command = [sys.executable, "-m", "tests.bench.peers.bare", stage.box.url]
+    running = [
+        subprocess.Popen(
+            [*command, *names[part::parts]],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for part in range(parts)
+    ]
+    for process in running:
+        assert process.stdout is not None
+        process.stdout.readline()
+    stage.box.clear_requests()
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in running:
+        process.wait(_PATIENCE_S)
+    if left := sum(stage.resting(name) for name in names):
+        raise RuntimeError(f"the bare loop left {left} orders")
+    requests = stage.box.requests()
+    return time_to_cancel_s(sorted(requests, key=lambda request: request.received_s))
+
+
 def _furnish(stage: Stage, case: str, ids: int) -> Sequence[str]:
     stage.box.add_account("coinw", f"key-{case}", f"secret-{case}")
     return stage.orders(case, ids)

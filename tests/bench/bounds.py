@@ -51,6 +51,11 @@ def burst_s(ids: int) -> float:
     return RTT_S + COINW.window_s * (ceil(requests_for(ids) / COINW.tokens) - 1)
 
 
+def spent_s(ids: int) -> float:
+    """Return the bound of a kill whose account is in full use: one token comes each W/L."""
+    return RTT_S + requests_for(ids) * COINW.window_s / COINW.tokens
+
+
 def proven_s(ids: int) -> float:
     """Return the bound of a kill whose proofs share an account that is in full use.
 

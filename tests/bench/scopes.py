@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
+from tests.bench import against
 from tests.bench.bounds import RTT_S, burst_s
 from tests.bench.figure import Figure, Findings, throttled
 from tests.bench.producers import Post, flood
@@ -95,23 +96,31 @@ def _proven_at_s(reports: Outcomes) -> float:
 
 def many(stage: Stage, accounts: int, ids: int) -> Findings:
     """The same of so many accounts at once, through one worker."""
+    case = f"scope-{accounts}x{ids}"
     names = [f"scope-{number}" for number in range(accounts)]
     for name in names:
         stage.orders(name, ids)
     with stage.worker(names), stage.reports() as reports:
         told = _killed(stage, reports, names)
         requests = sorted(stage.box.requests(), key=lambda request: request.received_s)
-    case = f"scope-{accounts}x{ids}"
+        truth = _truth(case, stage, names, told["results"])
+    bare_s = against.bare(stage, names, ids)
+    took_s = time_to_cancel_s(requests)
     return Findings(
         [
             Figure(case=case, name="time to cancel, all accounts", unit="s",
-                   value=time_to_cancel_s(requests), bound=burst_s(ids) + RTT_S, must=1.3,
+                   value=took_s, bound=burst_s(ids) + RTT_S, must=1.3,
                    note="bound: of one account"),
+            Figure(case=case, name="the same requests by a bare loop", unit="s",
+                   value=bare_s, bound=burst_s(ids) + RTT_S,
+                   note="one list and the cancels of each account"),
+            Figure(case=case, name="time to cancel, beside the bare loop", unit="s",
+                   value=took_s, bound=bare_s),
             throttled(case, stage.throttled(names)),
             Figure(case=case, name="until all are proven empty", unit="s",
                    value=told["at"] - requests[0].received_s,
                    note=f"reported {told['results']}"),
-            *_truth(case, stage, names, told["results"]),
+            *truth,
         ]
     )  # fmt: skip
 

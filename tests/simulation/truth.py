@@ -143,11 +143,15 @@ class Truth:
     ) -> bool:
         """Say whether an outcome says nothing of an end that the record shows.
 
-        It may where the record has more rows above the order than are read of it. How many
+        It may where no reply that came through showed the end, as faults befell them; and
+        where the record has more rows above the order than are read of it. How many
         that are where new rows come on top meanwhile is not known to the row: half is sure.
         """
         if order is None or not self._recorded(order, now):
             return False
+        if outcome.reason == "record_unreadable":
+            shown = self.exchange.end_shown.get(ref)
+            return bool(shown) or not any(self.scenario.faults.values())
         if outcome.reason != "record_too_long" or ref in self.exchange.named:
             return True
         venue, most = self.scenario.venue, self.scenario.record.page_rows

@@ -196,6 +196,11 @@ def is_lookup(route: Route) -> bool:
     return route.purpose not in CANCELS
 
 
+def is_awaited(head: Entry | None) -> bool:
+    """Return whether the id that heads a request is looked for before its cancel."""
+    return head is not None and head.progress.phase is Phase.PRECHECK
+
+
 def may_share(entry: Entry) -> bool:
     """A client order id may name a newer order by now, so only an unsent one is shared."""
     progress = entry.progress

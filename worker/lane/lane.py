@@ -33,6 +33,7 @@ from worker.lane.entry import (
     Sending,
     dequeue,
     full_since,
+    is_awaited,
     is_lookup,
     is_urgent,
     may_share,
@@ -81,7 +82,7 @@ from worker.orders.progress import (
     joining,
 )
 from worker.orders.retry import LONGEST_SLEEP_S, Returned, backoff_s
-from worker.orders.routes import probe_of, single_route
+from worker.orders.routes import bypassed_quotas, probe_of, single_route
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
 
@@ -147,6 +148,8 @@ class Lane:
         load: Load | None = None,
     ) -> None:
         self.venue = venue
+        for name in bypassed_quotas(venue) & paces.keys():
+            paces[name].leaves_one = False
         self._tokens = Tokens(paces)
         self._load = load or Load()
         self._holds = Holds(venue, self._tokens, self._load, self)
@@ -761,7 +764,13 @@ class Lane:
         since = full_since(group)
         ids = min(group.size, group.route.max_ids)
         return self._tokens.ready_at(
-            group.route, now, urgent=urgent, since=since, spare=spare, ids=ids
+            group.route,
+            now,
+            urgent=urgent,
+            awaited=is_awaited(group.head()),
+            since=since,
+            spare=spare,
+            ids=ids,
         )
 
     def _alone_at(self, group: Group, now: float) -> float:
@@ -820,7 +829,8 @@ class Lane:
         if head.kill and not is_lookup(route):
             self._holds.kill_left_at = now
         since = NEVER if head.kill else head.received_at
-        self._tokens.take(route, now, since, planned, count, urgent=head.kill)
+        awaited = is_awaited(head)
+        self._tokens.take(route, now, since, planned, count, urgent=head.kill, awaited=awaited)
         if not is_lookup(route) and self._tokens.keeps_pace(route, now):
             self._load.caught_up(self)
         return route

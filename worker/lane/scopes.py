@@ -24,6 +24,7 @@ from worker.orders.scope import (
     plan_of,
     search_of,
 )
+from worker.pacing.pace import NEVER
 
 #: An order that a list still shows after its outcome is canceled anew so often.
 MOST_TIMES = 3
@@ -131,8 +132,8 @@ class ScopeRun:
 
     def _not_shown(self) -> list[Shown]:
         """Return the orders that wait, if the round that has ended should have shown them."""
-        ended = self.search.last_round
-        waited = ended and ended[0].began >= self.cancel_alls.settled_at
+        began = min((reading.began for reading in self.search.last_round), default=-NEVER)
+        waited = began >= self.cancel_alls.settled_at
         return self.take_awaited() if waited else []
 
     def take_awaited(self) -> list[Shown]:

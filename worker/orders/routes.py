@@ -46,6 +46,24 @@ def single_route(venue: Venue, order: Shape) -> Route | None:
 
 
 @cache
+def bypassed_quotas(venue: Venue) -> frozenset[str]:
+    """Return the quotas beside which each order of their routes may be canceled alone."""
+    cancels = [route for route in venue.routes if route.purpose is Purpose.CANCEL]
+    apart: set[str] = set()
+    others: set[str] = set()
+    for route in cancels:
+        alone = (
+            set(one.quotas)
+            for one in cancels
+            if one.single_first >= route.ord_types and one.id_kinds >= route.id_kinds
+        )
+        left = set(route.quotas) - next(alone, set(route.quotas))
+        apart |= left
+        others |= set(route.quotas) - left
+    return frozenset(apart - others)
+
+
+@cache
 def lookup_routes(venue: Venue, order: Shape) -> tuple[Route, ...]:
     """Return the routes that can show an order, the likely ones first.
 

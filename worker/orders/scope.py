@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from venues.base import Batch, OpenOrder, Page, Route, Venue
 from venues.words import ALL_TYPES, IdKind, OrderRef, OrdType, Purpose, Scope
-from worker.orders.progress import OrderProgress, Read, new_progress
+from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Read, new_progress
 from worker.orders.routes import SYMBOL_SHAPE
 
 #: More cancel-alls than these do not go first: of many symbols most have no order, and the
@@ -186,7 +186,13 @@ def found(order: OpenOrder, route: Route) -> tuple[OrderRef, OrderProgress]:
     if others:
         ord_type = route.listed_as
     ref = OrderRef(order.id, IdKind.VENUE, order.symbol, ord_type)
-    return ref, new_progress(ref)._replace(seen_open=True)
+    return ref, _seen_open(order.symbol, ord_type)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _seen_open(symbol: str, ord_type: OrdType) -> OrderProgress:
+    """Return what is known of all orders of a kind: thousands share it."""
+    return new_progress(OrderRef("", IdKind.VENUE, symbol, ord_type))._replace(seen_open=True)
 
 
 #: A list of which nothing was read.
@@ -254,6 +260,17 @@ class ScopeSearch:
         return tuple(key for key in self.plan.lists if key not in self.given_up)
 
     @property
+    def in_turn(self) -> tuple[ListKey, ...]:
+        """The lists in the order of this round.
+
+        One that may prove something begins where orders move away from, so that each is seen.
+        A first one that is too early for that begins where most rest, as they have moved there.
+        """
+        if self.rounds or self.round_at >= self.proves_from:
+            return self.lists
+        return tuple(sorted(self.lists, key=lambda key: -key.route.life_stage))
+
+    @property
     def next_at(self) -> float:
         """When the next read may leave."""
         return max(self.round_at, self.not_before)
@@ -269,7 +286,7 @@ class ScopeSearch:
 
     def batch(self) -> Batch:
         """Return the next read; there is a list to be read."""
-        key = self.lists[self.turn]
+        key = self.in_turn[self.turn]
         rows, size, _, _, cursor = self.read
         return Batch(key.route, (), self.page, rows, size, cursor, symbol=key.symbol)
 
@@ -300,7 +317,7 @@ class ScopeSearch:
         now_read = replace(self, reading=reading)
         if page is not None and not _follows(self.read, page):
             return now_read.missed("list_changes", started, pause_s)
-        route = self.lists[self.turn].route
+        route = self.in_turn[self.turn].route
         if more and not _shows_nothing_new(self.read, page):
             if page is None or self.page >= route.max_pages:
                 return now_read.missed("list_too_long", started, pause_s)
@@ -323,7 +340,7 @@ class ScopeSearch:
 
     def gave_up(self, why: str, stuck: Collection[str] = ()) -> ScopeSearch:
         """Return the search without the list whose turn it is: the venue refuses it."""
-        given_up = {**self.given_up, self.lists[self.turn]: why}
+        given_up = {**self.given_up, self.in_turn[self.turn]: why}
         kept = replace(
             self, given_up=given_up, page=1, read=_UNREAD, reading=None, failures=0, why=""
         )
@@ -333,7 +350,7 @@ class ScopeSearch:
 
     def symbol_demanded(self) -> ScopeSearch:
         """Return the search as it asks for the list whose turn it is symbol by symbol."""
-        key = self.lists[self.turn]
+        key = self.in_turn[self.turn]
         if not self.scope.symbols:
             return self.gave_up("missing_symbol")
         keys = [ListKey(key.route.by_symbol(), word) for word in sorted(self.scope.symbols)]
@@ -358,11 +375,13 @@ class ScopeSearch:
         return ended._round_ended(stuck) if ended.turn >= len(ended.lists) else ended
 
     def _round_ended(self, stuck: Collection[str]) -> ScopeSearch:
-        this = self.this_round
+        read = dict(zip(self.in_turn, self.this_round, strict=True))
+        this = tuple([read[key] for key in self.lists])
         clean = bool(this) and all(
             order.id in stuck for reading in this for order in reading.orders
         )
-        proves = clean and this[0].began >= self.proves_from
+        in_order = self.in_turn == self.lists
+        proves = clean and in_order and this[0].began >= self.proves_from
         first = (self.first_round or this) if proves else ()
         began = this[0].began if this else self.round_at
         return replace(
@@ -411,7 +430,7 @@ class ScopeSearch:
         """Return the lists that were not read, or do not tell what is of the scope."""
         found = [Unread(key, why) for key, why in self.given_up.items()]
         if self.why:
-            found.append(Unread(self.lists[self.turn], self.why))
+            found.append(Unread(self.in_turn[self.turn], self.why))
         rows = zip(self.lists, self.last_round, strict=False)
         return found + [Unread(key, "not_told") for key, reading in rows if reading.untold]
 

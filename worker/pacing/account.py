@@ -22,6 +22,7 @@ class Tokens:
         now: float,
         *,
         urgent: bool,
+        awaited: bool = False,
         since: float = NEVER,
         spare: Collection[tuple[Route, int]] = (),
         ids: int = 1,
@@ -37,6 +38,7 @@ class Tokens:
                 now,
                 urgent=urgent,
                 lookup=lookup,
+                awaited=awaited,
                 spare=self._spare(name, spare),
                 since=since,
                 tokens=route.tokens(name, ids if route.cost_of(name).per_request else 1),
@@ -95,6 +97,7 @@ class Tokens:
         ids: int = 1,
         *,
         urgent: bool = True,
+        awaited: bool = False,
     ) -> None:
         """Count a request for `ids` that starts; its first id is here since `since`.
 
@@ -104,7 +107,15 @@ class Tokens:
         lookup = _is_lookup(route)
         for name, pace in self._drawn(route):
             tokens = route.tokens(name, ids)
-            pace.take(now, lookup=lookup, since=since, tokens=tokens, lane=self, urgent=urgent)
+            pace.take(
+                now,
+                lookup=lookup,
+                awaited=awaited,
+                since=since,
+                tokens=tokens,
+                lane=self,
+                urgent=urgent,
+            )
         if planned is not None:
             for name, pace in self._drawn(planned):
                 if name not in route.quotas:

@@ -15,12 +15,16 @@ KILL_SHARE = 0.2
 #: The share of a short window's tokens that one routine request for several ids takes at most,
 #: where it may as well be for fewer: a kill waits no longer for a token than that.
 STEP_SHARE = 0.1
-#: After this long (seconds) without a rest routine requests leave one token of a short window.
-#: It costs a long backlog a tenth of its pace, and a shorter one nothing.
+#: After this long (seconds) without a rest routine requests leave one token of a short window,
+#: where a kill's first id has no other route. It costs a long backlog a tenth of its pace, and
+#: a shorter one nothing.
 LONG_USE_S = 30.0
 #: Full requests may make up for a late start by at most this share of the window: a kill that
 #: comes just then finds that many tokens less (docs/decisions/0013).
 MOST_BEHIND = 0.5
+#: A look-up that a cancel waits for keeps no distance from others while at most this share of
+#: the tokens is out: a kill finds the rest.
+FEW_SHARE = 0.2
 #: Tokens that come back this many seconds after each other, or later, are slow.
 SLOW_GAP_S = 0.3
 NEVER = float("inf")
@@ -36,10 +40,13 @@ class Pace:
 
     def __init__(self, quota: Quota) -> None:
         self.quota = quota
+        #: Whether a kill has no other way, so that a token is left to it after a long use.
+        self.leaves_one = True
         self._in_flight = 0
         self._back_at: deque[float] = deque()
         self._last_sent = -NEVER
         self._last_cancel = -NEVER
+        self._last_awaited = -NEVER  # look-up that a cancel waited for
         self._due = -NEVER  # when the last cancel was due, which may be before it left
         self._used_since = NEVER
         long_window = quota.window_s > EVEN_WINDOW_S
@@ -58,6 +65,7 @@ class Pace:
         *,
         urgent: bool,
         lookup: bool = False,
+        awaited: bool = False,
         spare: int = 0,
         since: float = NEVER,
         tokens: int = 1,
@@ -66,14 +74,16 @@ class Pace:
         """Return when tokens may be taken (now or later; NEVER: not before a response).
 
         `urgent` takes any free token; otherwise requests are evenly spaced, or leave a share.
-        Look-ups keep their distance from cancels, not cancels from look-ups, and `spare`
-        tokens more must stay free (a look-up leaves them to waiting cancels). A cancel that
-        gains nothing by waiting, as it is full, says `since` when its ids are here: then it
-        only has to keep its distance from when the one before was due. Which `lane` asks is of
-        no account where lanes do not share.
+        Look-ups keep their distance from cancels, not cancels from look-ups; one that is
+        `awaited`, as ids are canceled after it, keeps it from others of its kind alone while
+        few tokens are out. `spare` tokens more must stay free (a look-up leaves them to
+        waiting cancels). A cancel that gains nothing by waiting, as it is full, says `since`
+        when its ids are here: then it only has to keep its distance from when the one before
+        was due. Which `lane` asks is of no account where lanes do not share.
         """
         kept = spare + (0 if urgent else self._kept_for_a_kill(now))
-        even_at = now if urgent else max(now, self._even_at(now, since, lookup=lookup))
+        even_at = self._even_at(now, since, lookup=lookup, awaited=awaited)
+        even_at = now if urgent else max(now, even_at)
         return max(even_at, self._free_at(now, min(kept + tokens, self.quota.limit)))
 
     def to_spend(self, now: float, *, urgent: bool, evenly: bool) -> int:
@@ -83,7 +93,11 @@ class Pace:
             return free
         return min(free, math.ceil(self.quota.limit * STEP_SHARE))
 
-    def _even_at(self, now: float, since: float, *, lookup: bool) -> float:
+    def _even_at(self, now: float, since: float, *, lookup: bool, awaited: bool) -> float:
+        if awaited:
+            own_at = max(self._last_awaited, self._last_cancel) + self._gap_s
+            most_free_at = self._free_at(now, math.ceil(self.quota.limit * (1 - FEW_SHARE)))
+            return min(self._last_sent + self._gap_s, max(own_at, most_free_at))
         if lookup:
             return self._last_sent + self._gap_s
         return min(self._last_cancel + self._gap_s, self._due_at(now, since))
@@ -121,7 +135,7 @@ class Pace:
         return self._free_at(now, min((requests + 1) * tokens, self.quota.limit))
 
     def _kept_for_a_kill(self, now: float) -> int:
-        return self._kept or int(now - self._used_since >= LONG_USE_S)
+        return self._kept or int(self.leaves_one and now - self._used_since >= LONG_USE_S)
 
     def _free_at(self, now: float, wanted: int) -> float:
         missing = wanted - self.free(now)
@@ -137,16 +151,19 @@ class Pace:
         now: float,
         *,
         lookup: bool = False,
+        awaited: bool = False,
         since: float = NEVER,
         tokens: int = 1,
         lane: object = None,  # noqa: ARG002
         urgent: bool = False,  # noqa: ARG002
     ) -> None:
-        """Count a request that starts; see `ready_at` for `since`."""
+        """Count a request that starts; see `ready_at` for `awaited` and `since`."""
         if self.free(now) == self.quota.limit:
             self._used_since = now
         self._in_flight += tokens
         self._last_sent = now + self._further_s(tokens)
+        if awaited:
+            self._last_awaited = self._last_sent
         if not lookup:
             self.passed(now, since, tokens)
 

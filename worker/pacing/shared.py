@@ -53,6 +53,7 @@ class SharedPace(Pace):
         *,
         urgent: bool,
         lookup: bool = False,
+        awaited: bool = False,
         spare: int = 0,
         since: float = NEVER,
         tokens: int = 1,
@@ -64,7 +65,13 @@ class SharedPace(Pace):
         kept = spare + (0 if urgent else self._kept_for_a_kill(now))
         at = max(
             super().ready_at(
-                now, urgent=urgent, lookup=lookup, spare=spare, since=since, tokens=tokens
+                now,
+                urgent=urgent,
+                lookup=lookup,
+                awaited=awaited,
+                spare=spare,
+                since=since,
+                tokens=tokens,
             ),
             self._beside_others_at(me, now, kept + tokens),
         )
@@ -89,6 +96,7 @@ class SharedPace(Pace):
         now: float,
         *,
         lookup: bool = False,
+        awaited: bool = False,
         since: float = NEVER,
         tokens: int = 1,
         lane: object = None,
@@ -100,7 +108,7 @@ class SharedPace(Pace):
         me = self._lanes[lane]
         me.taken.extend([now] * tokens)
         me.waits_since, me.kill_at = NEVER, -NEVER
-        super().take(now, lookup=lookup, since=since, tokens=tokens)
+        super().take(now, lookup=lookup, awaited=awaited, since=since, tokens=tokens)
 
     def _had(self, lane: _Lane, now: float) -> int:
         """Return how many tokens the lane has had in the last window."""

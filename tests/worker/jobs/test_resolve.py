@@ -15,7 +15,13 @@ from venues.base import Answers, Batch, HttpReply, HttpRequest, Quota, Route, Ve
 from venues.credential import Credential
 from venues.words import IdKind, OrderRef, OrdType, Purpose
 from worker.jobs.resolve import Refusal, Words, name_order
-from worker.orders.routes import batch_key, cancel_routes, hangs_on_symbol, lookup_routes
+from worker.orders.routes import (
+    batch_key,
+    bypassed_quotas,
+    cancel_routes,
+    hangs_on_symbol,
+    lookup_routes,
+)
 
 PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY})
 BATCH = Route(
@@ -262,6 +268,14 @@ def test_absence_hangs_on_the_symbol_where_a_list_of_one_symbol_alone_may_show_a
     venue: Venue, ord_type: str, symbol: str, hangs: bool
 ) -> None:
     assert hangs_on_symbol(venue, venue_ref("1", symbol, ord_type).shape) is hangs
+
+
+@pytest.mark.parametrize(("name", "found"), [("bybit", {"cancel_batch"}), ("coinw", set())])
+def test_a_quota_is_bypassed_where_each_order_of_its_routes_may_go_alone_by_others(
+    name: str, found: set[str]
+) -> None:
+    """At CoinW only limit orders may."""
+    assert bypassed_quotas(all_venues()[name].variants()[0]) == found
 
 
 def test_the_group_is_what_the_route_says() -> None:

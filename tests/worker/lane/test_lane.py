@@ -132,6 +132,20 @@ def test_a_kill_does_not_wait_for_ids_of_another_that_go_once_more_alone() -> No
     assert ids(leaves(lane, 5.0)) == ["new"]
 
 
+def test_a_look_before_a_cancel_waits_for_no_confirmation_that_left_just_now() -> None:
+    lane = lane_of({"lookup": Quota(10, 1.0)}, Mute())
+    (cohort,) = orders("proven")
+    confirms = cohort.progress._replace(phase=Phase.CONFIRM)
+    lane.add(Task(), [cohort._replace(progress=confirms)], 5.0)
+    leaves(lane, 5.0)
+    for order, at in ("a", 5.02), ("b", 5.12):
+        lane.add(
+            Task(), new_cohorts([cohort.refs()[0]._replace(id=order)], look_first=True), 5.02
+        )
+        assert lane.next_at(5.02) == pytest.approx(at)
+        leaves(lane, at)
+
+
 def test_a_kill_does_not_wait_for_the_even_pace() -> None:
     lane = lane_of(FAST)
     lane.add(Task(), orders(*range(20)), 5.0)

@@ -259,6 +259,36 @@ def test_a_list_that_the_venue_refuses_is_left_and_told() -> None:
     assert [each.reason for each in refused.unread()] == ["bad_request"]
 
 
+def test_a_first_round_too_early_to_prove_anything_begins_where_most_orders_rest() -> None:
+    held = search_of(COINW, Scope(), plan_of(COINW, Scope()), 100.0, 100.0)
+    rounds: list[list[str]] = []
+    for began in 100.0, 120.0, 140.0:
+        rounds.append([])
+        while held.rounds < len(rounds):
+            rounds[-1].append(held.batch().route.name)
+            held = read(held, began)
+
+    in_order = ["list_trailing_stop", "list_tp_sl", "list_limit", "list_market"]
+    assert rounds == [[*in_order[2:], *in_order[:2]], in_order, in_order]
+
+
+def test_a_round_in_another_order_proves_nothing_however_late_it_begins() -> None:
+    held = search_of(COINW, Scope(), plan_of(COINW, Scope()), 100.0, 100.0)
+    while held.rounds < 1:
+        held = read(held, 150.0)
+    assert not held.first_round
+
+    while held.rounds < 2:
+        held = read(held, 152.0)
+    assert held.first_round
+
+
+def test_a_job_that_is_taken_over_late_reads_in_the_order_that_proves() -> None:
+    held = search_of(COINW, Scope(), plan_of(COINW, Scope()), 100.0, 150.0)
+
+    assert held.batch().route.name == "list_trailing_stop"
+
+
 def test_rounds_become_rarer_in_a_long_hold() -> None:
     held = search(hold_s=3600.0)
 

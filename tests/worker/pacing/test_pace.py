@@ -118,6 +118,36 @@ def test_a_look_up_keeps_its_distance_from_a_cancel_but_not_the_other_way() -> N
     assert pace.ready_at(5.15, urgent=False, lookup=True) == pytest.approx(5.2)
 
 
+def test_a_look_up_that_a_cancel_waits_for_keeps_its_distance_from_its_kind_and_cancels() -> (
+    None
+):
+    pace = Pace(TEN)
+    pace.take(5.0)
+
+    assert pace.ready_at(5.05, urgent=False, lookup=True, awaited=True) == pytest.approx(5.1)
+
+    pace.take(6.0, lookup=True)
+
+    assert pace.ready_at(6.05, urgent=False, lookup=True, awaited=True) == 6.05
+
+    pace.take(6.05, lookup=True, awaited=True)
+
+    assert pace.ready_at(6.05, urgent=False, lookup=True) == pytest.approx(6.15)
+    assert pace.ready_at(6.05, urgent=False, lookup=True, awaited=True) == pytest.approx(6.15)
+
+
+@pytest.mark.parametrize(("out", "ready_at"), [(2, 5.25), (3, 5.3)])
+def test_where_more_than_few_tokens_are_out_every_look_up_keeps_its_distance(
+    out: int, ready_at: float
+) -> None:
+    pace = Pace(TEN)
+    for _ in range(out):
+        pace.take(5.2, lookup=True)
+
+    found = pace.ready_at(5.25, urgent=False, lookup=True, awaited=True)
+    assert found == pytest.approx(ready_at)
+
+
 @pytest.mark.parametrize(("spare", "ready"), [(0, True), (2, True), (3, False), (99, False)])
 def test_spare_tokens_stay_free(spare: int, ready: bool) -> None:
     pace = Pace(TEN)
@@ -183,3 +213,11 @@ def test_a_long_backlog_leaves_one_token_to_a_kill() -> None:
 
     assert max(wait for at, wait in waits if at < LONG_USE_S) > 0
     assert max(wait for at, wait in waits if at > LONG_USE_S + 1) == 0
+
+
+def test_a_long_backlog_leaves_nothing_to_a_kill_that_has_another_route() -> None:
+    pace = Pace(TEN)
+    pace.leaves_one = False
+    burst(pace, 9, 5.0)
+
+    assert pace.ready_at(5.0 + LONG_USE_S, urgent=False) == 5.0 + LONG_USE_S
