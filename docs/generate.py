@@ -27,6 +27,7 @@ from worker.contract.heartbeat import HeartbeatMessage
 from worker.contract.job import ROUTING_KEY_HEADER, JobMessage
 from worker.contract.outcome import OutcomeMessage
 from worker.contract.pause import PauseMessage
+from worker.contract.receipt import Answer, ReceiptMessage
 from worker.contract.report import ReportMessage, Result
 from worker.orders.follow import FinalWord, ReplyContext, follow, next_route
 from worker.orders.judge import Judgement, judge
@@ -66,6 +67,7 @@ SCHEMAS: Mapping[str, type[BaseModel]] = {
     "job": JobMessage,
     "outcome": OutcomeMessage,
     "report": ReportMessage,
+    "receipt": ReceiptMessage,
     "heartbeat": HeartbeatMessage,
     "pause": PauseMessage,
 }
@@ -134,6 +136,7 @@ def exchanges() -> list[Exchange]:
         topology.jobs_exchange(embedded=False),
         topology.OUTCOMES_EXCHANGE,
         topology.REPORTS_EXCHANGE,
+        topology.RECEIPTS_EXCHANGE,
         topology.PAUSES_EXCHANGE,
         topology.UNROUTED_EXCHANGE,
         topology.REJECTED_EXCHANGE,
@@ -272,7 +275,7 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "Cancel worker",
             "version": "1.0.0",
-            "description": "Cancel jobs in, one honest outcome per order id and one "
+            "description": "Cancel jobs in; a receipt, one honest outcome per order id and one "
             "report per job out. "
             "docs/contract.md says what the words mean.",
         },
@@ -336,6 +339,17 @@ def _channels() -> dict[str, Any]:
             },
             "bindings": _keyed(topology.REPORTS_EXCHANGE),
         },
+        "receipts": {
+            "address": "{venue}.{account}.{answer}",
+            "description": "Who asked for what, and whether a worker took it.",
+            "messages": {"receipt": {"$ref": "#/components/messages/receipt"}},
+            "parameters": {
+                "venue": {"description": "A venue's name, or _ where it is not known."},
+                "account": _account(),
+                "answer": {"enum": [str(answer) for answer in Answer]},
+            },
+            "bindings": _keyed(topology.RECEIPTS_EXCHANGE),
+        },
         "pauses": {
             "address": topology.PAUSES,
             "description": "Words on accounts: nothing routine leaves, or it does again.",
@@ -378,6 +392,7 @@ def _operations() -> dict[str, Any]:
         "receivePause": _operation("receive", "pauses", "pause"),
         "sendOutcome": _operation("send", "outcomes", "outcome"),
         "sendReport": _operation("send", "reports", "report"),
+        "sendReceipt": _operation("send", "receipts", "receipt"),
         "sendRejected": _operation("send", "rejected", "rejected") | {"bindings": publish},
     }
 
@@ -419,6 +434,12 @@ def _messages() -> dict[str, Any]:
             "contentType": "application/json",
             "headers": _headers("traceparent", "tracestate"),
             "payload": _payload("report"),
+        },
+        "receipt": {
+            "name": "JobReceipt",
+            "contentType": "application/json",
+            "headers": _headers("traceparent", "tracestate"),
+            "payload": _payload("receipt"),
         },
         "rejected": {
             "name": "RejectedMessage",

@@ -287,7 +287,8 @@ class Answers:
     was not asked about them, by any kind of id that names them. `page` tells the rows of a
     paged list, so that it can be proven that none was missed between two pages. `listed` are
     the rows of a list of open orders (`Venue.lists`), or the orders that the reply to a
-    cancel-all names; None: the reply is no such list, or names none.
+    cancel-all names; None: the reply is no such list, or names none. `claimed` is how many
+    orders a cancel-all says it took, where it does not name them all.
     """
 
     overall: Answer | None = None
@@ -296,6 +297,7 @@ class Answers:
     others: Mapping[IdKind, Mapping[str, Answer]] = field(default_factory=dict)
     page: Page | None = None
     listed: tuple[OpenOrder, ...] | None = None
+    claimed: int | None = None
 
 
 class UnknownSymbol(LookupError):

@@ -196,7 +196,7 @@ class Deribit(Venue):
         if route.purpose is Purpose.CANCEL_ALL:
             if type(found) is not int:
                 raise TypeError("a count was expected")
-            return Answers(listed=())  # it names none
+            return Answers(listed=(), claimed=found)  # it names none
         if route.only_open or route.needs_symbol:
             if not isinstance(found, list):
                 raise TypeError("a list of orders was expected")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
+
+#: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
+SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
 
 
 class IdKind(StrEnum):
@@ -157,6 +161,9 @@ class Scope:
     client_order_id_prefix: str = ""
     #: Ids that stay, of either kind.
     excepted: frozenset[str] = frozenset()
+    #: The symbols that the account is said to trade. They narrow nothing and prove nothing, but
+    #: say of which symbols a list is read that shows those of one alone.
+    stated: frozenset[str] = frozenset()
     #: So many seconds after its acceptance a job keeps these orders away.
     hold_s: float = 0.0
 

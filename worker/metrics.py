@@ -96,6 +96,11 @@ class Metrics(Observer):
         self._fired = count(
             "cancel_dead_man_fired", "Kills that the silence of a producer filed.", _LANE
         )
+        self._escalations = count(
+            "cancel_escalations",
+            "Cancel-alls of a symbol, as a kill's order stayed open.",
+            _LANE,
+        )
         for account in accounts:
             self._begin(account)
 
@@ -104,6 +109,7 @@ class Metrics(Observer):
         lane = (account.venue.name, account.name)
         self._throttled.labels(*lane)
         self._fired.labels(*lane)
+        self._escalations.labels(*lane)
         for status in CancelStatus:
             self._outcomes.labels(*lane, status)
 
@@ -116,6 +122,8 @@ class Metrics(Observer):
         self._wait_s.labels(*where).observe(call.waited_s)
         if call.result in _SHUT_OUT:
             self._throttled.labels(*lane).inc()
+        if call.is_escalation:
+            self._escalations.labels(*lane).inc()
 
     def outcome(self, message: Mapping[str, Any], priority: Priority) -> None:
         """Count the final word on an id, and how long it took."""

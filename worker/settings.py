@@ -7,7 +7,7 @@ import os
 import re
 import ssl
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
@@ -21,6 +21,7 @@ from venues import all_venues
 from venues.base import Quota, Venue
 from venues.credential import Credential, Part
 from venues.extras import import_extra
+from venues.words import SYMBOL_SHAPE
 
 DEFAULT_BROKER_URL = "amqp://guest:guest@127.0.0.1:5672//"
 DEFAULT_CONFIG = "./cancel.toml"
@@ -40,6 +41,8 @@ LEAST_DEAD_MAN_S, MOST_DEAD_MAN_S = 1, 3600
 _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s")
 #: Ids and MiB of messages that wait in a lane process, unless the environment says otherwise: a
 #: minute's work of eight accounts that cancel 200 ids a second, and some 200 MB of memory. What
+#: Each symbol that an account states is a request of each round of a kill, before limit orders.
+MOST_STATED = 20
 #: is beyond waits at the broker, where it costs nothing and merges with nothing.
 HELD_IDS, HELD_MIB = 100_000, 64
 #: More do not help: Celery's process, which publishes the outcomes, is then the bottleneck.
@@ -79,6 +82,7 @@ class AccountTable(BaseModel):
     source_address: str | None = None
     verify: Literal["when_needed", "always"] = "when_needed"
     escalate: Literal["never", "symbol"] = "never"
+    symbols: list[str] = []
     dead_man: str | None = None
     quotas: dict[str, str] = {}
     options: dict[str, str] = {}
@@ -129,6 +133,8 @@ class Account:
     verify: bool = False
     #: A kill's order that stays open is followed by a cancel-all of its symbol.
     escalate: bool = False
+    #: What the account is said to trade, for lists that show the orders of one symbol alone.
+    symbols: frozenset[str] = frozenset()
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     #: A producer that is silent for so long has all orders canceled; 0: none is watched.
     dead_man_s: int = 0
@@ -151,6 +157,7 @@ class Settings:
     held_bytes: int = HELD_MIB << 20
     #: Whether jobs with orders have a report, too.
     reports_all: bool = True
+    receipts_all: bool = False
 
 
 def account_tables(env: Mapping[str, str]) -> Mapping[str, AccountTable]:
@@ -187,14 +194,15 @@ def load(env: Mapping[str, str]) -> Settings:
         warnings=tuple(warnings),
         held_ids=_number(env, "CANCEL_HELD_IDS", HELD_IDS, 10_000_000),
         held_bytes=_number(env, "CANCEL_HELD_MIB", HELD_MIB, 1 << 16) << 20,
-        reports_all=_reports_all(env),
+        reports_all=_of_all(env, "CANCEL_REPORTS", "all"),
+        receipts_all=_of_all(env, "CANCEL_RECEIPTS", "scopes"),
     )
 
 
-def _reports_all(env: Mapping[str, str]) -> bool:
-    asked = env.get("CANCEL_REPORTS") or "all"
+def _of_all(env: Mapping[str, str], name: str, default: str) -> bool:
+    asked = env.get(name) or default
     if asked not in ("all", "scopes"):
-        raise ConfigError(f"CANCEL_REPORTS: {asked!r} is neither all nor scopes")
+        raise ConfigError(f"{name}: {asked!r} is neither all nor scopes")
     return asked == "all"
 
 
@@ -376,6 +384,7 @@ def _account(
         keep_warm=table.keep_warm,
         verify=table.verify == "always",
         escalate=_escalates(where, venue, table.escalate),
+        symbols=_symbols(where, venue, table.symbols),
         dead_man_s=_dead_man_s(where, table.dead_man, env),
         quotas=_quotas(where, venue, table.quotas, warnings),
     )
@@ -385,6 +394,18 @@ def _escalates(where: str, venue: Venue, asked: str) -> bool:
     if asked == "symbol" and not any(route.needs_symbol for route in venue.cancel_alls):
         raise ConfigError(f"{where}.escalate: {venue.name} has no cancel-all of a symbol")
     return asked == "symbol"
+
+
+def _symbols(where: str, venue: Venue, stated: Sequence[str]) -> frozenset[str]:
+    if stated and not any(route.needs_symbol for route in venue.lists):
+        every = f"{venue.name} lists the orders of all symbols, or none; take it out"
+        raise ConfigError(f"{where}.symbols: {every}")
+    if len(stated) > MOST_STATED:
+        raise ConfigError(f"{where}.symbols: {len(stated)}; at most {MOST_STATED}")
+    odd = next((word for word in stated if not SYMBOL_SHAPE.fullmatch(word)), None)
+    if odd is not None:
+        raise ConfigError(f"{where}.symbols: {odd[:60]!r} cannot be a symbol")
+    return frozenset(stated)
 
 
 def _is_there(module: str) -> bool:

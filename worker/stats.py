@@ -18,6 +18,7 @@ class VenueCall(NamedTuple):
     result: str  # a verdict, "mixed", or the reason why no reply came
     waited_s: float
     elapsed_s: float
+    is_escalation: bool = False  # the cancel-all of a symbol, as a kill's order stayed open
 
 
 class LaneStats(NamedTuple):

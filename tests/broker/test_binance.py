@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import requests
 
 from tests.support import venues
 from tests.support.producer import Outcomes, send
-from tests.support.rabbitmq import RabbitNode
+from tests.support.rabbitmq import RabbitNode, free_port
 from tests.support.venues import is_as_told, sandbox_of, told, worker_of
 from tests.support.worker import WorkerProcess
+from tests.worker.metrics.conftest import Scrape
 from venues.sandbox.client import SandboxClient
 
 PRODUCTS = ("usdm", "spot")
@@ -29,14 +31,23 @@ def sandbox() -> Iterator[SandboxClient]:
 
 
 @pytest.fixture(scope="module")
+def figures() -> str:
+    """Where the worker shows its figures."""
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture(scope="module")
 def worker(
-    rabbit: RabbitNode, sandbox: SandboxClient, tmp_path_factory: pytest.TempPathFactory
+    rabbit: RabbitNode,
+    sandbox: SandboxClient,
+    figures: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[WorkerProcess]:
     accounts = {each: [f'options.product = "{each}"'] for each in PRODUCTS}
     accounts |= dict.fromkeys(FIRING, accounts["usdm"])
     accounts[STUCK] = [*accounts["usdm"], 'escalate = "symbol"', 'verify = "always"']
-    folder = tmp_path_factory.mktemp("binance")
-    with worker_of(rabbit, sandbox, "binance", accounts, folder) as process:
+    folder, shown = tmp_path_factory.mktemp("binance"), {"CANCEL_METRICS": figures}
+    with worker_of(rabbit, sandbox, "binance", accounts, folder, shown) as process:
         yield process
 
 
@@ -219,6 +230,10 @@ def test_a_scope_of_a_symbol_begins_with_cancel_alls_that_nobody_believes(
     ]
     assert any("batchOrders" in path for path in paths)
     assert report["result"] == "empty"
+    assert {each["request"]: each["claimed"] for each in report["cancel_alls"]} == {
+        "cancel_all": None,
+        "cancel_all_algo": None,
+    }
     # Stops that were taken before a list showed them have no outcome.
     found = told(outcomes.wait(sum(report["counts"].values()), timeout_s=60))
     assert set(plain) <= found.keys() <= {*plain, *stops}
@@ -231,7 +246,11 @@ def test_a_scope_of_a_symbol_begins_with_cancel_alls_that_nobody_believes(
 
 
 def test_an_order_that_stays_open_is_followed_by_its_symbols_cancel_all(
-    rabbit: RabbitNode, sandbox: SandboxClient, outcomes: Outcomes, worker: WorkerProcess
+    rabbit: RabbitNode,
+    sandbox: SandboxClient,
+    outcomes: Outcomes,
+    worker: WorkerProcess,
+    figures: str,
 ) -> None:
     stuck, same, other = (
         seed(sandbox, STUCK, 4100),
@@ -260,6 +279,8 @@ def test_an_order_that_stays_open_is_followed_by_its_symbols_cancel_all(
     assert sandbox.order("binance", same).state == "canceled", "of the same symbol"
     assert sandbox.order("binance", other).state == "open"
     assert [line["symbol"] for line in worker.events("escalated")] == ["BTCUSDT"] * 2
+    scrape = Scrape(requests.get(f"http://{figures}/metrics", timeout=5).text)
+    assert scrape.by("cancel_escalations_total", "account") == {STUCK: 2}
 
 
 def test_nothing_that_was_written_holds_a_secret(worker: WorkerProcess) -> None:

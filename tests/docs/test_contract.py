@@ -22,6 +22,7 @@ from venues import all_venues
 from venues.words import CancelStatus
 from worker.contract.job import JobMessage
 from worker.contract.pause import PauseMessage
+from worker.contract.receipt import ReceiptMessage
 from worker.contract.report import ReportMessage, Result
 from worker.settings import load, quota_names
 
@@ -35,6 +36,7 @@ GENERATED = (
     "schema/job.json",
     "schema/outcome.json",
     "schema/pause.json",
+    "schema/receipt.json",
     "schema/report.json",
     "schema/heartbeat.json",
 )
@@ -64,6 +66,7 @@ def test_asyncapi_has_the_channels_and_every_reference_in_it_resolves() -> None:
         "heartbeats": "alive.{account}",
         "outcomes": "{venue}.{account}.{status}",
         "reports": "{venue}.{account}.{result}",
+        "receipts": "{venue}.{account}.{answer}",
         "pauses": "cancel.pauses",
         "rejected": "cancel.rejected",
     }
@@ -181,6 +184,15 @@ def test_schema_takes_the_report_of_the_page_and_no_other_result() -> None:
     assert not schema.is_valid(report | {"result": "flat"})
     assert not schema.is_valid({k: v for k, v in report.items() if k != "counts"})
     ReportMessage.model_validate(report)
+
+
+def test_schema_takes_the_receipt_of_the_page_and_no_other_answer() -> None:
+    receipt, schema = _examples()[5], _schema("receipt")
+
+    assert list(schema.iter_errors(receipt)) == []
+    assert not schema.is_valid(receipt | {"answer": "lost"})
+    assert not schema.is_valid({k: v for k, v in receipt.items() if k != "requested_by"})
+    ReceiptMessage.model_validate(receipt)
 
 
 def test_schema_takes_heartbeats_and_nothing_else() -> None:

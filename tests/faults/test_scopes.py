@@ -110,3 +110,27 @@ def _is_told_as_half(world: World, job_id: str, report: ReportMessage) -> None:
         (["trigger"], "missing_symbol")
     ]
     assert world.lines("scope_narrowed", job_id=job_id, reason="missing_symbol")
+
+
+def test_a_kill_of_all_reaches_trigger_orders_of_the_stated_symbols_and_proves_none(
+    world: World,
+) -> None:
+    """An order of another symbol rests: nothing may say that the account is empty."""
+    listen(world)
+    desk = world.desk("stated-coinw", "coinw", 'symbols = ["ETH", "BTC"]')
+    gone = [
+        *world.seed(desk, 3),
+        *world.seed(desk, 2, ord_type="trigger"),
+        *world.seed(desk, 1, symbol="ETH", ord_type="trigger"),
+    ]
+    (rests,) = world.seed(desk, 1, symbol="XRP", ord_type="trigger")
+    world.worker().start(ready="worker_ready")
+
+    job_id = ask(world, desk, "all", hold_s=0)
+    report = json.loads(reports(world, 1)[job_id][0].body)
+
+    assert report["result"] == "unproven"
+    assert sum(report["counts"].values()) == 6
+    assert report["left_out"] == [{"ord_types": ["trigger"], "reason": "stated_symbols"}]
+    assert {world.order(desk, each).state for each in gone} == {"canceled"}
+    assert world.order(desk, rests).state == "open"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kombu.message import Message
 
 from tests.fuzz.shapes import ACCOUNTS, good_jobs, jobs, texts, values
+from venues.words import SYMBOL_SHAPE
 from worker.consumer.task_message import (
     body_of,
     celery_arguments,
@@ -26,7 +27,6 @@ from worker.contract.job import Envelope, InvalidJob, read_json
 from worker.contract.outcome import message_id, rfc_3339
 from worker.jobs.parse import ParsedJob, read_job
 from worker.jobs.submit import Bundle, CeleryTask, JobDelivery
-from worker.orders.routes import SYMBOL_SHAPE
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from tests.venues.cases import VENUES, Case, called, cases, entries, unfold
 from tests.venues.test_contract import ODD_BODIES
 from venues.base import Batch, HttpReply, HttpRequest, Venue, Verdict
-from venues.words import ALL_TYPES, Purpose
+from venues.words import ALL_TYPES, SYMBOL_SHAPE, Purpose
 from worker.orders.judge import hear_list
-from worker.orders.routes import SYMBOL_SHAPE
 
 LAW = settings(max_examples=40, derandomize=True, deadline=None, database=None)
 SWEEPING = [venue for venue in VENUES if venue.cancel_alls]
@@ -46,9 +45,10 @@ def test_a_reply_is_read_as_recorded(case: Case) -> None:
     if isinstance(expected, list):
         assert [[order.id, order.symbol] for order in said.orders or ()] == expected
         assert said.said.verdict is Verdict.ACCEPTED
+        assert said.claimed == case.said.get("claimed", len(expected))
         return
     verdict, _, reason = expected.partition(" ")
-    assert said.orders is None
+    assert (said.orders, said.claimed) == (None, None)
     assert said.said.verdict == verdict
     assert not reason or said.said.reason == reason
 

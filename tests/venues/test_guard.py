@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.venues.cases import Case, entries, fixture_of
 from tests.venues.test_contract import every_venue, path_fits, takes
 from venues.base import Batch, HttpRequest, Route, UnknownSymbol, Venue
-from venues.words import OrderRef, OrdType
-from worker.orders.routes import SYMBOL_SHAPE, batch_key
+from venues.words import SYMBOL_SHAPE, OrderRef, OrdType
+from worker.orders.routes import batch_key
 
 LAW = settings(max_examples=40, derandomize=True, deadline=None, database=None)
 #: Stands for whatever a job said.

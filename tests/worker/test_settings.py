@@ -81,6 +81,7 @@ api_key_env = "KEY"
 api_secret_env = "SECRET"
 private_key_env = "PRIVATE"
 """
+COINW_LINES = LINES.replace('private_key_env = "PRIVATE"\n', "").replace("shaped", "coinw")
 
 
 @pytest.fixture(autouse=True)
@@ -340,16 +341,21 @@ def test_a_quota_holds_what_a_request_needs(
     assert (f"accounts.desk-1.{said}" in str(found)) if said else isinstance(found, Account)
 
 
-def test_reports_are_for_every_job_or_for_scopes_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "of_all"), [("CANCEL_REPORTS", "reports_all"), ("CANCEL_RECEIPTS", "receipts_all")]
+)
+def test_reports_and_receipts_are_for_every_job_or_for_scopes_alone(
+    tmp_path: Path, name: str, of_all: str
+) -> None:
     path = tmp_path / "cancel.toml"
     path.write_text(LINES, encoding="utf-8")
     env = {"CANCEL_CONFIG": str(path), **GOOD}
 
-    assert load(env).reports_all
-    assert load(env | {"CANCEL_REPORTS": "all"}).reports_all
-    assert not load(env | {"CANCEL_REPORTS": "scopes"}).reports_all
-    with pytest.raises(ConfigError, match="neither all nor scopes"):
-        load(env | {"CANCEL_REPORTS": "none"})
+    assert (load(env).reports_all, load(env).receipts_all) == (True, False)
+    assert getattr(load(env | {name: "all"}), of_all)
+    assert not getattr(load(env | {name: "scopes"}), of_all)
+    with pytest.raises(ConfigError, match=f"{name}: 'none' is neither all nor scopes"):
+        load(env | {name: "none"})
 
 
 @pytest.mark.parametrize(
@@ -364,6 +370,31 @@ def test_only_a_venue_that_cancels_by_symbol_takes_an_escalation(
     lines: str, says: str, tmp_path: Path
 ) -> None:
     assert says in refused(tmp_path, f"{LINES}{lines}\n")
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbols", "says"),
+    [
+        ("shaped", '["BTC"]', "symbols: shaped lists the orders of all symbols, or none"),
+        ("coinw", '["BTC", "B&C"]', "symbols: 'B&C' cannot be a symbol"),
+        ("coinw", '["BTC", ""]', "symbols: '' cannot be a symbol"),
+        ("coinw", str(["BTC"] * 21), "symbols: 21; at most 20"),
+        ("coinw", '"BTC"', "symbols: input should be a valid list"),
+    ],
+)
+def test_stated_symbols_that_mean_nothing_stop_the_start(
+    tmp_path: Path, venue: str, symbols: str, says: str
+) -> None:
+    lines = LINES if venue == "shaped" else COINW_LINES
+
+    assert says in refused(tmp_path, f"{lines}symbols = {symbols}\n")
+
+
+def test_an_account_may_state_what_it_trades(tmp_path: Path) -> None:
+    for more, expected in ("", set()), ('symbols = ["BTC", "ETH"]\n', {"BTC", "ETH"}):
+        account = read(tmp_path, COINW_LINES + more)["desk-1"]
+        assert isinstance(account, Account)
+        assert account.symbols == expected
 
 
 def test_an_account_escalates_only_where_it_says_so(

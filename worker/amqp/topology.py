@@ -15,6 +15,7 @@ from venues.words import Priority
 JOBS = "cancel.jobs"
 OUTCOMES = "cancel.outcomes"
 REPORTS = "cancel.reports"
+RECEIPTS = "cancel.receipts"
 PAUSES = "cancel.pauses"
 REJECTED = "cancel.rejected"
 UNROUTED = "cancel.unrouted"
@@ -47,6 +48,7 @@ MANY_DELIVERIES = 1_000_000
 # Topic where direct would do: Celery's delayed delivery returns only to topic exchanges.
 OUTCOMES_EXCHANGE = Exchange(OUTCOMES, type="topic", durable=True)
 REPORTS_EXCHANGE = Exchange(REPORTS, type="topic", durable=True)
+RECEIPTS_EXCHANGE = Exchange(RECEIPTS, type="topic", durable=True)
 PAUSES_EXCHANGE = Exchange(PAUSES, type="fanout", durable=True)
 REJECTED_EXCHANGE = Exchange(REJECTED, type="fanout", durable=True)
 UNROUTED_EXCHANGE = Exchange(UNROUTED, type="fanout", durable=True)
@@ -237,7 +239,7 @@ def declare(
     Return the names of those that stand there as the version before declared them.
     """
     with connection.channel() as channel:
-        outwards = OUTCOMES_EXCHANGE, REPORTS_EXCHANGE
+        outwards = OUTCOMES_EXCHANGE, REPORTS_EXCHANGE, RECEIPTS_EXCHANGE
         for exchange in (*outwards, UNROUTED_EXCHANGE, jobs_exchange(embedded)):
             exchange(channel).declare()
         queues = _all_queues(accounts, embedded)

@@ -193,7 +193,7 @@ def _show_only(
     with broker(timeout_s) as connection:
         for job in jobs:
             try:
-                check_served(connection, job, output)
+                check_served(connection, job, output, dry_run=True)
             except Problem as problem:
                 output.note(f"{job.account} would be refused: {problem.line}")
                 well = False

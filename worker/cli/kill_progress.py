@@ -125,18 +125,28 @@ class AccountKill:
         words = ", ".join(f"{counts[s]} {s}" for s in CancelStatus if counts.get(s))
         if self.state is State.EMPTY:
             yield f"empty: {words or 'no order was found'}"
+            yield from self._claims()
             yield from self._proof()
         elif self.state is State.NOT_EMPTY:
             yield f"NOT EMPTY: {words or 'no order was canceled'}"
+            yield from self._claims()
             yield self._resting()
             yield from self._not_seen()
         elif self.state is State.UNPROVEN:
             yield f"not proven empty: {words or 'no order was found'}"
+            yield from self._claims()
             yield from self._not_seen()
             yield "what was not seen may rest: look at the venue"
         else:
             seconds = (self.ended or time.monotonic()) - self.begun
             yield f"no report within {seconds:.0f} s; the job goes on; is a worker running?"
+
+    def _claims(self) -> Iterator[str]:
+        """Say why the counts may lack orders, if a cancel-all may have taken some unseen."""
+        claims = [each["claimed"] for each in self.report.get("cancel_alls", ())]
+        if claims:
+            took = "it does not say how many" if None in claims else f"{sum(claims)}, it says"
+            yield f"the venue's cancel-all went first; what it took ({took}) may be in no count"
 
     def _proof(self) -> Iterator[str]:
         proof = self.report["proof"]
@@ -159,7 +169,17 @@ class AccountKill:
             lists = ", ".join(f"{_list(each)} ({each['reason']})" for each in unread)
             yield f"not read: {lists}"
         for each in self.report["left_out"]:
-            yield f"not listed by the venue: {', '.join(each['ord_types'])} ({each['reason']})"
+            types, why = ", ".join(each["ord_types"]), each["reason"]
+            yield _LEFT_OUT.get(why, "not listed by the venue: {} ({})").format(types, why)
+
+
+#: What to do about orders that no list of all symbols shows, by the reason.
+_LEFT_OUT = {
+    "missing_symbol": "{} orders are listed for a named symbol alone: once more with --symbol, "
+    "for each that the account trades ({})",
+    "stated_symbols": "of {} orders only those of the symbols that the accounts file states "
+    "were sought and canceled; for a proof: once more with --symbol, for each ({})",
+}
 
 
 def _list(each: Mapping[str, Any]) -> str:

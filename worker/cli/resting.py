@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from venues.base import OpenOrder, Route, Verdict
 from venues.words import Scope
@@ -83,7 +83,7 @@ class _Reader:
         self._seen: dict[str, Rests] = {}  # also in lists that are not read to their end
 
     def read(self, scope: Scope) -> Resting:
-        venue = self._account.venue
+        venue, scope = self._account.venue, replace(scope, stated=self._account.symbols)
         try:
             plan = plan_of(venue, scope)
         except NotSeen as error:

@@ -17,8 +17,10 @@ from worker.settings import ConfigError, environment, load_each
 _USAGE = 2
 
 
-def check_served(connection: Connection, job: Draft, output: Output) -> None:
-    """Note it where no worker serves the account of a job now.
+def check_served(
+    connection: Connection, job: Draft, output: Output, *, dry_run: bool = False
+) -> None:
+    """Note it where no worker serves the account of a job now; in a `dry_run` none is sent.
 
     A job is rather sent than held back where the broker does not tell.
 
@@ -32,7 +34,8 @@ def check_served(connection: Connection, job: Draft, output: Output) -> None:
     try:
         size = queue_size(connection, topology.lane_queue_name(job.account, job.priority))
     except amqp.AccessRefused:
-        output.note(f"this user has no right to see whether {job.account} is served; sent")
+        sent = "" if dry_run else "; sent"
+        output.note(f"this user has no right to see whether {job.account} is served{sent}")
         return
     except amqp.ChannelError:
         return
@@ -41,7 +44,8 @@ def check_served(connection: Connection, job: Draft, output: Output) -> None:
             topology.jobs_exchange(False)(channel).declare(passive=True)
         raise no_account(job.account)
     if not size[1]:
-        output.note(f"no worker serves {job.account} now; the job waits")
+        waits = "a job would wait" if dry_run else "the job waits"
+        output.note(f"no worker serves {job.account} now; {waits}")
 
 
 def no_account(account: str) -> Problem:

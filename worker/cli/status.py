@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -16,9 +17,10 @@ from worker.cli.broker import TIMEOUT_S, BrokerTimeout, broker, is_embedded
 from worker.cli.conditions import as_json as account_json
 from worker.cli.conditions import ask_workers, told
 from worker.cli.database import Url, open_store
-from worker.cli.output import AsJson, Output, Problem
+from worker.cli.output import AsJson, Output, Problem, why
 from worker.contract.outcome import rfc_3339
 from worker.contract.report import ReportMessage
+from worker.record.day import what_it_asks
 from worker.record.store import DEFAULT_URL, DatabaseAway, Store
 from worker.record.tables import Recorded
 from worker.settings import ConfigError, environment, load_each
@@ -37,15 +39,17 @@ def status(
     broker_timeout: BrokerTimeout = TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Show the recorded outcome of each id of a job, or how the accounts are served.
+    """Show who asked for a job and what each of its ids ended as, or how accounts are served.
 
     Exit 1 if nothing is known.
     """
     if not job:
         _accounts(Output(as_json=as_json), broker_timeout)
         return
-    found, report = recorded(url, lambda store: (store.of_job(job), store.report_on(job)))
-    if not found and report is None:
+    receipts, found, report = recorded(
+        url, lambda store: (store.receipts_for(job), store.of_job(job), store.report_on(job))
+    )
+    if not (receipts or found or report):
         raise Problem(f"the record holds nothing of job {job}: not final yet, or never sent")
     output = Output(as_json=as_json)
     if as_json:
@@ -53,9 +57,14 @@ def status(
             output.emit(row_json(row))
         if report:
             output.emit(report.model_dump(mode="json"))
+        for receipt in receipts:
+            output.emit(receipt_json(receipt))
         return
-    columns = ("id", "status", "reason", "venue says", "proof", "attempts", "finished", "ms",
-               "became")  # fmt: skip
+    for receipt in receipts:
+        output.line(f"{rfc_3339(receipt['accepted_at'])}  {_asked(receipt)}")
+    if not (found or report):
+        output.line(f"job {job}: nothing is told of it yet")
+    columns = ("id", "status", "reason", "venue says", "proof", "attempts", "finished", "ms")
     if found:
         output.table(columns, (_row(row) for row in found))
         output.line(f"job {job} at {_place(found)}: {'; '.join(_verdict(found))}")
@@ -81,6 +90,16 @@ def _accounts(output: Output, broker_timeout: float) -> None:
     if not output.as_json:
         rows = ((name, told(condition, time.time())) for name, condition in found.items())
         output.table(("account", "at its venue"), rows)
+
+
+def _asked(receipt: Mapping[Any, Any]) -> str:
+    """Return who asked for what, and whether a worker took it."""
+    who = receipt["requested_by"] or "somebody"
+    who += f", sent by {receipt['sent_by']}," if receipt["sent_by"] else ""
+    what = what_it_asks(receipt) or "nothing that could be read"
+    why = f", as: {receipt['reason']}" if receipt["reason"] else ""
+    where = receipt["account"] or "no account"
+    return f"{receipt['answer']}: {who} asked at {where} for {what}{why}"
 
 
 def _place(found: Sequence[Recorded]) -> str:
@@ -138,15 +157,19 @@ def row_json(row: Recorded) -> dict[str, Any]:
     return asdict(row) | times
 
 
+def receipt_json(receipt: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a receipt as JSON, with the keys of its message."""
+    return {k: rfc_3339(v) if isinstance(v, datetime) else v for k, v in receipt.items()}
+
+
 def _row(row: Recorded) -> tuple[object, ...]:
     return (
         row.id or "(whole job)",
         row.status,
-        row.reason or "-",
+        why(row.reason, row.became),
         row.ord_status or "-",
         row.evidence,
         row.attempts,
         rfc_3339(row.finished_at),
         row.latency_ms,
-        row.became,
     )

@@ -15,11 +15,12 @@ from worker.amqp import topology
 from worker.amqp.publisher import Publication, Refused
 from worker.consumer.task_message import (
     body_of,
-    json_or_none,
+    job_or_none,
     needed_headers,
     properties_of,
     routing_key_of,
     sender_of,
+    split_key,
     without_copies,
 )
 from worker.consumer.triage import (
@@ -36,6 +37,7 @@ from worker.contract.job import SENT_BY_HEADER, InvalidJob, job_id_of
 from worker.contract.outcome import utc_now
 from worker.jobs.job_report import Sent, nothing_read, of_scope
 from worker.jobs.poison import delay_route, delayed_headers, past_of
+from worker.jobs.receipt import Rejected, receipt_letter, rejected_receipt
 from worker.jobs.report import Report, log_rejected, reject, reject_outcome
 from worker.jobs.runtime import Runtime
 from worker.orders.forms import expire
@@ -140,24 +142,30 @@ class Settler:
     def _reject(
         self, message: Any, error: InvalidJob, also: Sequence[Future[None]] = ()
     ) -> None:
-        publisher, body = self._runtime.publisher, body_of(message)
+        publisher, body, now = self._runtime.publisher, body_of(message), utc_now()
         # The message id is the name of a job whose body has none.
         name = message.properties.get("message_id")
         error.job_id = error.job_id or job_id_of({"job_id": name})
         self._runtime.observer.rejected(error.reason)
         properties, key = properties_of(message), routing_key_of(message)
         letter = reject(self._runtime.forwarder, body, properties, message.headers, key, error)
-        published = [letter, *also]
+        said = Rejected(
+            value=job_or_none(message),
+            body=body,
+            priority=split_key(key)[0],
+            sent_by=sender_of(message, self._runtime.user),
+            error=error,
+        )
+        venue, account = self._names(said.value)
+        receipt = receipt_letter(rejected_receipt(said, venue, now), {})
+        published = [letter, *also, publisher.publish(receipt)]
         if error.job_id and not also:
-            venue, account = self._names(body)
-            sent_by = sender_of(message, self._runtime.user)
-            outcome = reject_outcome(publisher, error, venue, account, sent_by, utc_now())
+            outcome = reject_outcome(publisher, error, venue, account, said.sent_by, now)
             published.append(outcome)
         self._acknowledge_after(message, published)
 
-    def _names(self, body: bytes) -> tuple[str, str]:
-        """Return venue and account of a body that may be no job; both empty if not known."""
-        value = json_or_none(body)
+    def _names(self, value: Any) -> tuple[str, str]:
+        """Return venue and account of what may be no job; both empty if not known."""
         named = value.get("account") if isinstance(value, dict) else None
         accounts = self._runtime.settings.accounts
         account = accounts.get(named) if isinstance(named, str) else None

@@ -136,10 +136,10 @@ def needed_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def json_or_none(body: bytes) -> Any:
-    """Return what a body holds; None if it is no JSON that a job may be."""
+def job_or_none(message: Any) -> Any:
+    """Return what may be the job of a message; None if nothing in it may be one."""
     try:
-        return read_json(body)
+        return arguments_of(message).job
     except InvalidJob:
         return None
 

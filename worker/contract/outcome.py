@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -67,6 +69,12 @@ def message_id(job_id: str, order_id: str) -> str:
         return plain
     digest = hashlib.sha256(plain.encode()).hexdigest()
     return plain.encode()[: _MOST_ID_BYTES - 65].decode("utf-8", "ignore") + "/" + digest
+
+
+def json_bytes(message: Mapping[str, Any]) -> bytes:
+    """Return compact UTF-8; half a character, as a venue may say, has no bytes there."""
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
 
 
 def rfc_3339(moment: datetime) -> str:

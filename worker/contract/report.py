@@ -61,6 +61,16 @@ class LeftOut(BaseModel):
     reason: str
 
 
+class CancelAllClaim(BaseModel):
+    """A cancel-all of the venue that left for the scope, and what its reply claims."""
+
+    request: str = Field(description="As the log calls its route.")
+    symbol: str = Field(description="Of one instrument only; empty: of all.")
+    claimed: int | None = Field(
+        description="So many orders the venue says it took; null: it does not say. No proof."
+    )
+
+
 class ReportMessage(BaseModel):
     """What became of a whole job, as it is published and logged (`job_done`)."""
 
@@ -95,6 +105,11 @@ class ReportMessage(BaseModel):
     unread: list[Unread] = Field(default=[], description="What could not be read, and why.")
     left_out: list[LeftOut] = Field(
         default=[], description="What the venue does not list: said before anything is sent."
+    )
+    cancel_alls: list[CancelAllClaim] = Field(
+        default=[],
+        description="Of the venue, which left first. Orders that these took before a list "
+        "showed them, and that no reply names, are in no count.",
     )
     requested_by: str
     sent_by: str

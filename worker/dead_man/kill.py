@@ -84,7 +84,7 @@ def check_accounts(accounts: Mapping[str, Account]) -> None:
 def narrowed(accounts: Mapping[str, Account]) -> Iterator[str]:
     """Say of which accounts the kill does not reach every order."""
     for account in _switched(accounts.values()):
-        for types, reason in plan_of(account.venue, Scope()).left_out:
+        for types, reason in plan_of(account.venue, Scope(stated=account.symbols)).left_out:
             words = ", ".join(types)
             yield (
                 f"accounts.{account.name}.dead_man: its kill does not reach orders of these "

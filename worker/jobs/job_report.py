@@ -116,6 +116,10 @@ def of_scope(
             {"list": unread.name, "symbol": unread.symbol, "reason": unread.reason}
             for unread in end.unread
         ],
+        "cancel_alls": [
+            {"request": said.name, "symbol": said.symbol, "claimed": said.claimed}
+            for said in end.cancel_alls
+        ],
         "left_out": [
             {"ord_types": list(ord_types), "reason": reason}
             for ord_types, reason in end.left_out

@@ -151,6 +151,7 @@ def _scope(message: JobMessage, envelope: Envelope, account: Account) -> Scope:
         side=Side(said.side) if said.side else None,
         client_order_id_prefix=said.client_order_id_prefix or "",
         excepted=frozenset(map(str, said.except_ or ())),
+        stated=account.symbols,
         hold_s=hold_s,
     )
     try:

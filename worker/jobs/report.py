@@ -19,7 +19,7 @@ from venues.words import CancelJob, CancelOutcome, CancelStatus, Priority
 from worker.amqp.publisher import Publication, Publisher
 from worker.amqp.topology import OUTCOMES, REJECTED, REPORTS
 from worker.contract.job import ROUTING_KEY_HEADER, InvalidJob, scope_json
-from worker.contract.outcome import OutcomeMessage, message_id, rfc_3339
+from worker.contract.outcome import OutcomeMessage, json_bytes, message_id, rfc_3339
 from worker.contract.report import Result
 from worker.jobs.earlier import EarlierOutcomes, OutcomeJson, earlier_outcomes, standing
 from worker.jobs.job_report import Sent, job_report
@@ -53,10 +53,12 @@ class Report:
         earlier_outcomes: Callable[[], Iterable[bytes]] = tuple,
         *,
         publish_done: bool = True,
+        posted: Iterable[Future[None]] = (),
     ) -> None:
         """Prepare; `earlier_outcomes`, which may wait, finds what was published of the job.
 
         `publish_done`: the report on a job with orders is published, and not only logged.
+        `posted` is what is on its way to the broker already.
         """
         self._publisher = publisher
         self._job = job
@@ -65,7 +67,7 @@ class Report:
         self._before: EarlierOutcomes | None = None
         self.counts: Counter[str] = Counter(counts)
         self._accepted_at = job.accepted_at
-        self._posted: list[Future[None]] = []
+        self._posted: list[Future[None]] = list(posted)
         self._finished: Mapping[str, Any] = {}
         self._publish_done = publish_done
 
@@ -233,18 +235,12 @@ def _fitting(tags: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _json(message: Mapping[str, Any]) -> bytes:
-    """Return compact UTF-8; half a character, as a venue may say, has no bytes there."""
-    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
-
-
 def _letter(message: Mapping[str, Any], trace: Mapping[str, str]) -> Publication:
     names = (message["venue"] or "_", message["account"] or "_", message["status"])
     return Publication(
         exchange=OUTCOMES,
         routing_key=".".join(names),
-        body=_json(message),
+        body=json_bytes(message),
         properties={
             "content_type": "application/json",
             "content_encoding": "utf-8",
@@ -258,7 +254,7 @@ def _report_letter(report: Mapping[str, Any], trace: Mapping[str, str]) -> Publi
     return Publication(
         exchange=REPORTS,
         routing_key=f"{report['venue']}.{report['account']}.{report['result']}",
-        body=_json(report),
+        body=json_bytes(report),
         properties={
             "content_type": "application/json",
             "content_encoding": "utf-8",

@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from venues.base import Venue
-from venues.words import IdKind, OrderRef, OrdType, Purpose
-from worker.orders.routes import SYMBOL_SHAPE, can_name, routes_of
+from venues.words import SYMBOL_SHAPE, IdKind, OrderRef, OrdType, Purpose
+from worker.orders.routes import can_name, routes_of
 
 #: What is said of orders beside their ids; of one job, and of most jobs, it is little.
 MOST_REMEMBERED = 1024

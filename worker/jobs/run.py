@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from queue import Empty
@@ -19,8 +20,10 @@ from worker.amqp.publisher import NotConfirmed
 from worker.contract.job import scope_json
 from worker.contract.outcome import rfc_3339, utc_now
 from worker.jobs.job_report import Sent, nothing_read, of_scope, wall_time
+from worker.jobs.parse import ParsedJob
 from worker.jobs.poison import longest_hold_s
 from worker.jobs.progress_json import Progress, carried, read_progress, write_progress
+from worker.jobs.receipt import receipt_letter, taken_receipt
 from worker.jobs.report import Report, log_accepted, log_narrowed
 from worker.jobs.runtime import DISOWNED, Runtime
 from worker.jobs.submit import (
@@ -55,6 +58,7 @@ class JobRun:
         "_earlier",
         "_found",
         "_progress",
+        "_receipt",
         "_report",
         "_runtime",
         "_sent_here",
@@ -104,6 +108,7 @@ class JobRun:
         # Asked for now, as jobs that ask at the same time share one reading.
         self._earlier = runtime.earlier_outcomes(job) if delivery.may_be_started else None
         self._report: Report | None = None
+        self._receipt: Future[None] | None = None  # until the broker has it
 
     @property
     def report(self) -> Report:
@@ -117,8 +122,21 @@ class JobRun:
                 runtime.observer.outcome,
                 self._earlier.result if self._earlier else tuple,
                 publish_done=runtime.settings.reports_all,
+                posted=[receipt] if (receipt := self._receipt) else [],
             )
         return self._report
+
+    def _give_receipt(self, parsed: ParsedJob) -> None:
+        """Publish who asked for what; it is not waited for before anything is told."""
+        if self.job.scope is None and not self._runtime.settings.receipts_all:
+            return
+        letter = receipt_letter(taken_receipt(parsed), self.job.trace)
+        self._receipt = self._runtime.publisher.publish(letter)
+        self._receipt.add_done_callback(self._receipt_confirmed)
+
+    def _receipt_confirmed(self, receipt: Future[None]) -> None:
+        if receipt.exception() is None:  # else the job is kept, as its report waits for it
+            self._receipt = None
 
     def begin(self, bundle: Bundle, delivery: JobDelivery) -> None:
         """Say that the job is taken, and have its ids go to their lane if they did not yet."""
@@ -128,6 +146,7 @@ class JobRun:
             if not (self.job.refs or self.job.scope):
                 self._runtime.lanes(self.job.account).wait()
             log_accepted(self.job, len(self.job.refs) + len(refused))
+            self._give_receipt(delivery.parsed)
             for outcome in refused:
                 self.report.refused(outcome, utc_now())
             if self.job.scope:

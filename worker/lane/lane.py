@@ -579,7 +579,7 @@ class Lane:
         if run is None:
             return
         if sending.cancels_all:
-            self._take_over(run, run.cancel_all_missed(now, sent=sent), now)
+            self._take_over(run, run.cancel_all_missed(sending.batch, now, sent=sent), now)
         else:
             run.missed(why, now, self._list_pause_s(run))
 

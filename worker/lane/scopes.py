@@ -12,7 +12,7 @@ from collections import Counter
 from venues.base import Batch, OpenOrder, Route, Venue, Verdict
 from venues.words import CancelOutcome, CancelStatus
 from worker.lane.cancel_alls import CancelAlls, Shown
-from worker.lane.submission import ListProof, ListUnread, ScopeEnd, Submission
+from worker.lane.submission import CancelAllSaid, ListProof, ListUnread, ScopeEnd, Submission
 from worker.orders.follow import ACCOUNT_WIDE, blame_of, perhaps_canceled
 from worker.orders.judge import ListHeard
 from worker.orders.scope import (
@@ -46,6 +46,7 @@ class ScopeRun:
         plan, came_at = plan_of(venue, scope), min(now, accepted_at)
         self.search: ScopeSearch = search_of(venue, scope, plan, came_at, now)
         self.cancel_alls = CancelAlls(() if is_begun else cancel_alls_of(venue, scope))
+        self._said: list[CancelAllSaid] = []  # of the cancel-alls that are over
         self.is_read = False  # a read is under way
         self.returned = ""  # why an id of it came back, so that all goes on later
         self.refused = ""  # why the account is halted
@@ -144,7 +145,8 @@ class ScopeRun:
 
     def cancel_all_came(self, heard: ListHeard, batch: Batch, now: float) -> list[Shown]:
         """Take the reply to a cancel-all in; return the orders that are canceled by id now."""
-        goes_on = self.cancel_all_missed(now, sent=heard.said.verdict not in _NO_EFFECT)
+        had_effect = heard.said.verdict not in _NO_EFFECT
+        goes_on = self.cancel_all_missed(batch, now, sent=had_effect, claimed=heard.claimed)
         for order in heard.orders or ():
             named = order._replace(symbol=order.symbol or batch.symbol)
             if is_of(self.search.scope, named) and not self._times[order.id]:
@@ -152,8 +154,12 @@ class ScopeRun:
                 self.cancel_alls.wait((ref, progress._replace(sent=True, seen_open=False)))
         return goes_on
 
-    def cancel_all_missed(self, now: float, *, sent: bool) -> list[Shown]:
+    def cancel_all_missed(
+        self, batch: Batch, now: float, *, sent: bool, claimed: int | None = None
+    ) -> list[Shown]:
         """Do without a reply; return the orders that are canceled by id now."""
+        if sent:
+            self._said.append(CancelAllSaid(batch.route.name, batch.symbol, claimed))
         goes_on = self.cancel_alls.came_back(now, had_effect=sent)
         self._times.update(ref.id for ref, _ in goes_on)
         return [(ref, progress._replace(sent=False)) for ref, progress in goes_on]
@@ -179,6 +185,7 @@ class ScopeRun:
                 for key, why in self._unread().items()
             ),
             left_out=tuple(search.plan.left_out),
+            cancel_alls=tuple(self._said),
             goes_on=goes_on,
         )
 

@@ -34,6 +34,17 @@ class ListUnread(NamedTuple):
     reason: str
 
 
+class CancelAllSaid(NamedTuple):
+    """A cancel-all of the venue that is over, and how many orders it says it took.
+
+    It is a claim, and proves nothing. None: the reply does not say, or none came.
+    """
+
+    name: str
+    symbol: str
+    claimed: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeEnd:
     """What a scope came to at its lane. Times: monotonic seconds.
@@ -45,6 +56,7 @@ class ScopeEnd:
     resting: tuple[OrderRef, ...] = ()
     unread: tuple[ListUnread, ...] = ()
     left_out: tuple[tuple[tuple[OrdType, ...], str], ...] = ()
+    cancel_alls: tuple[CancelAllSaid, ...] = ()
     goes_on: str = ""
 
 

@@ -12,8 +12,16 @@ from functools import cache
 from typing import NamedTuple
 
 from venues.base import Answer, Answers, Batch, HttpReply, OpenOrder, Page, Rule, Venue, Verdict
-from venues.words import OPEN_STATES, Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose
-from worker.orders.routes import SYMBOL_SHAPE
+from venues.words import (
+    OPEN_STATES,
+    SYMBOL_SHAPE,
+    Became,
+    IdKind,
+    OrderRef,
+    OrdStatus,
+    OrdType,
+    Purpose,
+)
 
 #: Characters of a venue's text that are kept, and that are looked through for secrets.
 TEXT_LENGTH, _MOST_READ = 200, 2000
@@ -71,6 +79,7 @@ class ListHeard(NamedTuple):
     orders: tuple[OpenOrder, ...] | None = None
     more: bool = False  # the list goes on, or may have been cut
     page: Page | None = None
+    claimed: int | None = None  # so many orders the venue says it took; None: it does not say
 
 
 def judge(
@@ -98,7 +107,7 @@ def hear(
 def hear_list(
     venue: Venue, batch: Batch, reply: HttpReply, scrub: Callable[[str], str] = str
 ) -> ListHeard:
-    """Return what a reply to a list of open orders says, or to a cancel-all (`Venue.lists`).
+    """Return what a reply to a list of open orders says, to a cancel-all, or to a timer.
 
     Of a cancel-all the orders are those that it names. A row that names an end is left out. One
     without a usable id spoils the reply: nobody could say what it hides.
@@ -127,7 +136,9 @@ def hear_list(
             if states.get(spelled(order.state), OrdStatus.NEW) in OPEN_STATES
         ]
     )
-    return ListHeard(Judgement(Verdict.ACCEPTED), orders, answers.truncated, answers.page)
+    claimed = len(answers.listed) if answers.claimed is None else answers.claimed
+    said = Judgement(Verdict.ACCEPTED)
+    return ListHeard(said, orders, answers.truncated, answers.page, claimed)
 
 
 def _others(
@@ -278,7 +289,7 @@ def _answered(reply: HttpReply) -> bool:
 def _for_purpose(batch: Batch, judgement: Judgement) -> Judgement:
     """Weigh a verdict by what was asked: a look-up, or a cancel that may be boasting."""
     verdict = judgement.verdict
-    if batch.route.purpose is Purpose.CANCEL_ALL:
+    if batch.route.purpose in (Purpose.CANCEL_ALL, Purpose.TIMER):
         return judgement
     if batch.route.purpose is not Purpose.CANCEL:
         if judgement.venue_code and judgement.venue_code == batch.route.symbol_demanded:

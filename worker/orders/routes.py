@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 from venues.base import ENDED_STAGE, Batch, Route, Venue
 from venues.words import IdKind, OrderRef, OrdType, Purpose, Shape
 from worker.orders.progress import OrderProgress
-
-#: What may stand in a request as a symbol; whatever could be URL or header syntax may not.
-SYMBOL_SHAPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,39}")
 
 
 def routes_of(venue: Venue, purpose: Purpose, kind: IdKind) -> list[Route]:

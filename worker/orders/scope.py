@@ -14,9 +14,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from venues.base import Batch, OpenOrder, Page, Route, Venue
-from venues.words import ALL_TYPES, IdKind, OrderRef, OrdType, Purpose, Scope
+from venues.words import ALL_TYPES, SYMBOL_SHAPE, IdKind, OrderRef, OrdType, Purpose, Scope
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Read, new_progress
-from worker.orders.routes import SYMBOL_SHAPE
 
 #: More cancel-alls than these do not go first: of many symbols most have no order, and the
 #: lists say which.
@@ -78,15 +77,17 @@ def plan_of(venue: Venue, scope: Scope) -> ScopePlan:
     lists: list[ListKey] = []
     for route in sorted(routes, key=lambda route: route.life_stage):
         if route.needs_symbol:
-            lists += [ListKey(route, symbol) for symbol in sorted(scope.symbols)]
+            symbols = scope.symbols or scope.stated
+            lists += [ListKey(route, symbol) for symbol in sorted(symbols)]
         else:
             lists.append(ListKey(route))
-    shown = frozenset[OrdType]().union(*(key.route.ord_types for key in lists))
+    whole = (key.route.ord_types for key in lists if key.route not in blind)
+    shown = frozenset[OrdType]().union(*whole)
     of_symbols = frozenset[OrdType]().union(*(route.ord_types for route in blind)) & wanted
     left_out = [
         LeftOut(tuple(sorted(types)), reason)
         for types, reason in (
-            (of_symbols - shown, "missing_symbol"),
+            (of_symbols - shown, "stated_symbols" if scope.stated else "missing_symbol"),
             (wanted - of_symbols - shown, "unsupported_ord_type"),
         )
         if types

@@ -65,6 +65,7 @@ class CallLog:
                 result=result,
                 waited_s=sending.waited_s,
                 elapsed_s=time.monotonic() - sending.started,
+                is_escalation=sending.is_escalation,
             )
         )
 

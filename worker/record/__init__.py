@@ -1,1 +1,1 @@
-"""The record in a database: every outcome by job and id, and the report on each job."""
+"""The record in a database: who asked for each job, every outcome, and what came of the job."""

@@ -34,8 +34,9 @@ class Link:
     """One row of the journal: a message as it came, and its place in the chain."""
 
     number: int
-    kind: str  # the table that has its values: outcomes, reports or unreadable
-    finished_at: datetime  # as the message says; where it is none, when it was recorded
+    kind: str  # the table that has its values: outcomes, receipts, reports or unreadable
+    #: As the message says; of a receipt `accepted_at`; where there is none, when recorded.
+    finished_at: datetime
     recorded_at: datetime
     routing_key: str
     body: bytes
@@ -77,7 +78,7 @@ def chained(rows: Iterable[Row], last: int, head: str) -> Iterator[Link]:
         link = Link(
             number=number,
             kind=row.table,
-            finished_at=row.values.get("finished_at", row.recorded_at),
+            finished_at=_when(row),
             recorded_at=row.recorded_at,
             routing_key=storable(row.message.routing_key),
             body=row.message.body,
@@ -86,6 +87,11 @@ def chained(rows: Iterable[Row], last: int, head: str) -> Iterator[Link]:
         )
         head = link.own_sha256()
         yield replace(link, sha256=head)
+
+
+def _when(row: Row) -> datetime:
+    said = (row.values.get(name) for name in ("finished_at", "accepted_at"))
+    return next((moment for moment in said if moment), row.recorded_at)
 
 
 def check(links: Iterable[Link], kept_head: str = "") -> Check:

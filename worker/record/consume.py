@@ -1,5 +1,5 @@
-"""Takes outcomes and reports from their durable queue into the database; loses none while
-either is away.
+"""Takes receipts, outcomes and reports from their durable queue into the database; loses none
+while either is away.
 
 A batch is acknowledged after its transaction is committed. While the database is away the
 broker's connection is closed, so that outcomes wait in the queue and not in this process.
@@ -18,6 +18,7 @@ from kombu.exceptions import KombuError
 from worker.amqp.topology import (
     MANY_DELIVERIES,
     OUTCOMES_EXCHANGE,
+    RECEIPTS_EXCHANGE,
     RECORD,
     REPORTS_EXCHANGE,
 )
@@ -34,19 +35,19 @@ _PREFETCH = 2 * BATCH
 _LINGER_S = 0.02
 _POLL_S = 0.5
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
-_EXCHANGES = (OUTCOMES_EXCHANGE, REPORTS_EXCHANGE)
+_EXCHANGES = (OUTCOMES_EXCHANGE, RECEIPTS_EXCHANGE, REPORTS_EXCHANGE)
 
 
 def record_queue(*, embedded: bool) -> Queue:
-    """Return the queue in which outcomes and reports wait for the record."""
+    """Return the queue in which receipts, outcomes and reports wait for the record."""
     # RabbitMQ 4 drops a message that came back 20 times; a database may be away more often.
     safe = {"x-queue-type": "quorum", "x-delivery-limit": MANY_DELIVERIES}
-    both = [binding(exchange, routing_key="#") for exchange in _EXCHANGES]
-    return Queue(RECORD, bindings=both, queue_arguments={} if embedded else safe)
+    bound = [binding(exchange, routing_key="#") for exchange in _EXCHANGES]
+    return Queue(RECORD, bindings=bound, queue_arguments={} if embedded else safe)
 
 
 class Recorder:
-    """Writes every outcome and report into the database until it is stopped."""
+    """Writes every receipt, outcome and report into the database until it is stopped."""
 
     def __init__(
         self, store: Store, connect: Callable[[], Connection], stop: threading.Event

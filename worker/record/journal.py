@@ -9,16 +9,22 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, Table, func, insert, select
 
-from worker.amqp.topology import REPORTS as REPORTS_EXCHANGE
+from worker.amqp import topology
 from worker.record.chain import NOTHING_BEFORE, Check, Link, chained, check
 from worker.record.read import Message, Row, read
-from worker.record.tables import JOURNAL, OUTCOMES, REPORTS
+from worker.record.tables import JOURNAL, OUTCOMES, RECEIPTS, REPORTS
 
 #: Rows in memory at once.
 _CHUNK = 1000
 _COLUMNS = tuple(Link.__annotations__)
 #: Tables whose rows name the row of the journal that they come from.
-_NUMBERED: Mapping[str, Table] = {"outcomes": OUTCOMES, "reports": REPORTS}
+_NUMBERED: Mapping[str, Table] = {
+    "outcomes": OUTCOMES,
+    "receipts": RECEIPTS,
+    "reports": REPORTS,
+}
+#: By what exchange messages came, by their kind; outcomes, and what is none, by any other.
+_EXCHANGES = {"receipts": topology.RECEIPTS, "reports": topology.REPORTS}
 
 
 def append(connection: Connection, rows: Iterable[Row]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -71,12 +77,11 @@ def _link(row: Mapping[Any, Any], prefix: str = "") -> Link:
 
 def message_of(link: Link) -> Message:
     """Return the message of a row, to be read again."""
-    exchange = REPORTS_EXCHANGE if link.kind == "reports" else ""
-    return Message(link.body, link.routing_key, exchange)
+    return Message(link.body, link.routing_key, _EXCHANGES.get(link.kind, ""))
 
 
 def checked(connection: Connection, kept_head: str = "") -> Check:
-    """Check the whole chain, and then what stands in the tables of outcomes and reports."""
+    """Check the whole chain, and then what stands in the other tables."""
     found = check(links(connection), kept_head)
     if not found.fault and (misfit := first_misfit(connection)):
         return replace(found, fault=misfit)
@@ -90,7 +95,7 @@ def outside(connection: Connection) -> int:
 
 
 def first_misfit(connection: Connection) -> str:
-    """Say which outcome or report is not as its message in the journal says; "" if all are.
+    """Say which row of a table is not as its message in the journal says; "" if all are.
 
     What stands in their tables is what `status` and `explain` tell.
     """

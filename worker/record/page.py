@@ -12,12 +12,15 @@ from dataclasses import dataclass
 #: Bars of a plot, the longest ones.
 MOST_BARS = 100
 _ROW, _NAMES, _BARS, _WORDS = 20, 260, 420, 220  # pixels
+#: Of a name, which has room for so many also in a wide font.
+_LETTERS = 34
 _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #111; background: #fff }
 h1 { font-size: 1.4em } h2 { font-size: 1.1em; margin-top: 1.6em }
 table { border-collapse: collapse; font-size: 11px }
-th, td { text-align: left; vertical-align: top; padding: 2px 6px; border-bottom: 1px solid #ccc;
-  overflow-wrap: anywhere }
+th, td { text-align: left; vertical-align: top; padding: 2px 6px;
+  border-bottom: 1px solid #ccc }
+td { overflow-wrap: anywhere; min-width: 5em }
 .gaps { border: 2px solid #b00020; padding: .2em 1em } .gaps h2 { margin-top: .4em }
 svg { max-width: 100%; height: auto } svg text { font: 11px system-ui, sans-serif }
 @media print { @page { size: landscape; margin: 1cm } body { margin: 0 } thead {
@@ -103,7 +106,7 @@ def _plot(title: str, bars: Sequence[Bar]) -> Iterator[str]:
 def _bar(bar: Bar, top: int, scale: float) -> str:
     length, middle = bar.took_s * scale, top + _ROW - 6
     color = "#2a7f4f" if bar.good else "#b00020"
-    name = bar.name if len(bar.name) <= 42 else f"{bar.name[:41]}\u2026"
+    name = bar.name if len(bar.name) <= _LETTERS else f"{bar.name[: _LETTERS - 1]}\u2026"
     parts = [
         f'<text x="{_NAMES - 6}" y="{middle}" text-anchor="end">{_escaped(name)}</text>',
         f'<rect x="{_NAMES}" y="{top + 3}" width="{length:.1f}" height="{_ROW - 6}" '

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from worker.amqp.topology import REPORTS
+from worker.amqp.topology import RECEIPTS, REPORTS
 from worker.contract.outcome import OutcomeMessage
+from worker.contract.receipt import ReceiptMessage
 from worker.contract.report import ReportMessage
 
 #: The largest integer of the column that holds it.
@@ -44,8 +45,11 @@ class Row:
 
 
 def read(message: Message, now: datetime) -> Row:
-    """Return the row of an outcome or a report; of all else one that keeps it as it came."""
+    """Return the row of an outcome, a receipt or a report; of all else one that keeps it."""
     try:
+        if message.exchange == RECEIPTS:
+            receipt = ReceiptMessage.model_validate_json(message.body)
+            return Row("receipts", _of_receipt(receipt), message, now)
         if message.exchange == REPORTS:
             report = ReportMessage.model_validate_json(message.body)
             return Row("reports", _of_report(report), message, now)
@@ -76,6 +80,17 @@ def _of_report(found: ReportMessage) -> dict[str, Any]:
     }
 
 
+def _of_receipt(found: ReceiptMessage) -> dict[str, Any]:
+    said = found.model_dump(mode="json", exclude={"schema_version", "message_id"})
+    values: dict[str, Any] = storable(said)
+    return values | {
+        "accepted_at": _moment(found.accepted_at),
+        "deadline": _moment(found.deadline) if found.deadline else None,
+        "ids_count": min(found.ids_count, _MOST),
+        "message_bytes": min(found.message_bytes, _MOST),
+    }
+
+
 def _moment(word: str) -> datetime:
     moment = datetime.fromisoformat(word)
     if moment.tzinfo is None:
@@ -103,7 +118,7 @@ def storable(value: Any) -> Any:
 
 
 def unreadable(message: Message, why: str, now: datetime) -> Row:
-    """Return the row that keeps a message which is neither."""
+    """Return the row that keeps a message which is none of them."""
     return Row(
         "unreadable",
         {

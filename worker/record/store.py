@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    RowMapping,
     Table,
     create_engine,
     event,
@@ -31,7 +32,7 @@ from worker.contract.outcome import rfc_3339
 from worker.contract.report import SCHEMA_VERSION, ReportMessage, report_id
 from worker.record import journal
 from worker.record.read import Row
-from worker.record.tables import JOURNAL, OUTCOMES, REPORTS, UNREADABLE, Recorded
+from worker.record.tables import OUTCOMES, RECEIPTS, REPORTS, UNREADABLE, Recorded
 
 DEFAULT_URL = "sqlite:///record.sqlite3"
 #: How long a connection may take, and a statement, and a silent peer, in seconds.
@@ -61,6 +62,7 @@ class Store:
         )
         self._writes: dict[str, Insert] = {
             "outcomes": _newest_wins(insert(OUTCOMES)),
+            "receipts": insert(RECEIPTS),
             "reports": _newest_report_wins(insert(REPORTS)),
             "unreadable": insert(UNREADABLE).on_conflict_do_nothing(),
         }
@@ -113,7 +115,7 @@ class Store:
         with self.reading() as connection:
             tables = inspect(connection)
             columns = {column["name"] for column in tables.get_columns(OUTCOMES.name)}
-            return tables.has_table(JOURNAL.name) and columns >= set(OUTCOMES.c.keys())
+            return tables.has_table(RECEIPTS.name) and columns >= set(OUTCOMES.c.keys())
 
     def of_job(self, job_id: str) -> list[Recorded]:
         """Return what became of the ids of a job, in the order in which they ended."""
@@ -135,6 +137,12 @@ class Store:
         with self.reading() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return _report(row) if row else None
+
+    def receipts_for(self, job_id: str) -> list[RowMapping]:
+        """Return who asked for a job, each time that a worker took or rejected it."""
+        query = select(RECEIPTS).where(RECEIPTS.c.job_id == job_id).order_by(RECEIPTS.c.number)
+        with self.reading() as connection:
+            return list(connection.execute(query).mappings().all())
 
     def answers(self) -> None:
         """Check that the database answers.

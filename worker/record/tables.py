@@ -99,10 +99,34 @@ REPORTS = Table(
     Column("resting_count", Integer, nullable=False),
     Column("unread", JSON, nullable=False),
     Column("left_out", JSON, nullable=False),
+    Column("cancel_alls", JSON, nullable=False, server_default="[]"),
     *(Column(name, String, nullable=False) for name in ("requested_by", "sent_by", "reason")),
     Column("tags", JSON, nullable=False),
     Column("unknown_fields", JSON, nullable=False),
     Column("number", BigInteger),
+)
+
+#: A row for each receipt: a job may be taken more than once, and not always in the same words.
+RECEIPTS = Table(
+    "receipts",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(name, String, nullable=False) for name in ("job_id", "venue", "account")),
+    *(Column(name, String, nullable=False) for name in ("priority", "answer")),
+    *(Column(f"rejected_{name}", String, nullable=False) for name in ("reason", "detail")),
+    Column("ids", JSON, nullable=False),
+    Column("ids_count", Integer, nullable=False),
+    Column("scope", JSON(none_as_null=True)),
+    Column("hold_s", Float),
+    Column("accepted_at", UtcTime, nullable=False),
+    Column("deadline", UtcTime),
+    *(Column(name, String, nullable=False) for name in ("requested_by", "sent_by", "reason")),
+    Column("tags", JSON, nullable=False),
+    Column("unknown_fields", JSON, nullable=False),
+    Column("message_bytes", Integer, nullable=False),
+    Column("message_sha256", String, nullable=False),
+    Index("ix_receipts_job_id", "job_id"),
+    Index("ix_receipts_accepted_at", "accepted_at"),
 )
 
 #: All messages as they came, in the order in which they were recorded (`worker.record.chain`).
@@ -125,7 +149,7 @@ JOURNAL = Table(
     Index("ix_journal_finished_at", "finished_at"),
 )
 
-#: Messages of the queue that are neither; kept as they came, as nothing may be lost.
+#: Messages of the queue that are none of these; kept as they came, as nothing may be lost.
 UNREADABLE = Table(
     "unreadable",
     METADATA,

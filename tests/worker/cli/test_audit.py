@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli import Shell
-from tests.worker.record.conftest import outcome, report
+from tests.worker.record.conftest import exchange_of, outcome, report
 from worker.record.migrate import migrate
 from worker.record.read import Message, read
 from worker.record.store import Store
@@ -26,9 +26,7 @@ def record(path: Path, *messages: dict[str, Any] | bytes) -> Shell:
     migrate(store)
     for each in messages:
         raw = each if isinstance(each, bytes) else json.dumps(each).encode()
-        of_job = isinstance(each, dict) and "result" in each
-        message = Message(raw, "k", "cancel.reports" if of_job else "cancel.outcomes")
-        store.write([read(message, NOW)])
+        store.write([read(Message(raw, "k", exchange_of(each)), NOW)])
     store.close()
     return Shell(path, {"CANCEL_RECORD_URL": url})
 
@@ -97,7 +95,7 @@ def test_an_end_that_was_cut_off_is_seen_with_the_head_of_before(tmp_path: Path)
 
 def test_a_record_of_an_older_version_is_told_in_one_line(tmp_path: Path) -> None:
     shell = record(tmp_path)
-    run(shell, "DROP TABLE journal")
+    run(shell, "DROP TABLE receipts")
 
     for words in (("audit", "verify"), ("status", "job-1"), ("explain", "1")):
         done = shell.run(*words)

@@ -159,7 +159,7 @@ def test_a_scope_that_the_venue_cannot_see_is_refused_or_narrowed_and_told_so(
     assert "desk-c: refused, nothing was canceled: unsupported_scope: lists" in blind.out
     assert half.code == 3
     assert "not proven empty" in half.out
-    assert "not listed by the venue: trigger (missing_symbol)" in half.out
+    assert "trigger orders are listed for a named symbol alone: once more with" in half.out
 
 
 def test_without_a_worker_the_job_waits_and_the_end_says_so(
@@ -172,8 +172,11 @@ def test_without_a_worker_the_job_waits_and_the_end_says_so(
 
     done = shell.run(*words, CELERY_BROKER_URL=url)
 
+    dry = shell.run("kill", "desk-k", "--dry-run", CELERY_BROKER_URL=url)
+
     assert done.code == 4
     assert done.err == "cancel-worker: no worker serves desk-k now; the job waits\n"
+    assert dry.err == "cancel-worker: no worker serves desk-k now; a job would wait\n"
     assert "desk-k: no report within 1 s; the job goes on; is a worker running?" in done.out
 
 

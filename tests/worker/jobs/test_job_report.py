@@ -14,7 +14,7 @@ from worker.amqp.publisher import Publisher
 from worker.contract.report import MOST_RESTING, ReportMessage, Result
 from worker.jobs.job_report import Sent, job_report, nothing_read, of_scope, result_of
 from worker.jobs.report import Report
-from worker.lane.submission import ListProof, ListUnread, ScopeEnd
+from worker.lane.submission import CancelAllSaid, ListProof, ListUnread, ScopeEnd
 
 NOW = datetime(2026, 11, 21, 9, 25, 10, tzinfo=UTC)
 ACCEPTED = NOW - timedelta(seconds=10)
@@ -96,6 +96,18 @@ def test_what_rests_is_named_with_its_reason_and_counted_beyond_the_bound() -> N
     assert len(found["resting"]) == MOST_RESTING
     assert found["resting_count"] == MOST_RESTING + 1
     assert found["resting"][0]["reason"] == "still_open"
+
+
+def test_what_a_cancel_all_claims_is_told_and_counts_for_nothing() -> None:
+    said = (CancelAllSaid("cancel_all", "", 1000), CancelAllSaid("cancel_all", "BTC", None))
+
+    found = report(ScopeEnd(proofs=(PROOF,), cancel_alls=said))
+
+    assert found["counts"] == {"canceled": 2}
+    assert found["cancel_alls"] == [
+        {"request": "cancel_all", "symbol": "", "claimed": 1000},
+        {"request": "cancel_all", "symbol": "BTC", "claimed": None},
+    ]
 
 
 def test_of_a_job_that_was_given_up_each_list_is_unread() -> None:

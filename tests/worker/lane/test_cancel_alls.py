@@ -18,9 +18,10 @@ from tests.support.lane import (
     results,
 )
 from tests.worker.lane.test_scopes import ACCEPTED, LIMIT, read_round, row, scoped, shows
-from venues.base import Verdict
+from venues.base import Batch, Verdict
 from venues.words import CancelOutcome, CancelStatus, Purpose, Scope
 from worker.lane.lane import Lane, Sending
+from worker.lane.scopes import ScopeRun
 from worker.lane.submission import AskedScope
 from worker.orders.judge import Judgement, ListHeard
 
@@ -96,6 +97,26 @@ def test_an_order_that_only_the_reply_names_is_looked_up_too() -> None:
     assert (look.batch.route.purpose, ids(look)) == (Purpose.LOOKUP, ["o7"])
     answer(lane, look, ABSENT, 100.3)
     assert results(lane, task) == []  # nobody has seen it: it may be hidden
+
+
+def test_what_a_cancel_all_claims_is_told_at_the_end_and_proves_nothing() -> None:
+    """Also that no reply came; but not of one that surely had no effect."""
+    run = ScopeRun(scoped(), PlainCanceler(), 100.0)
+    batch = Batch(run.cancel_alls.leaves(100.0).route, ())
+    accepted = ListHeard(ACCEPTED, (), claimed=1000)
+    refused = ListHeard(Judgement(Verdict.THROTTLED))
+    name = batch.route.name
+
+    run.cancel_all_came(accepted, batch, 100.1)
+    run.cancel_all_came(refused, batch, 100.2)
+    run.cancel_all_missed(batch, 100.3, sent=True)
+    run.cancel_all_missed(batch, 100.4, sent=False)
+
+    assert [(said.name, said.claimed) for said in run.end().cancel_alls] == [
+        (name, 1000),
+        (name, None),
+    ]
+    assert run.end().proofs == ()
 
 
 def test_a_cancel_all_that_surely_did_nothing_holds_nobody_up() -> None:

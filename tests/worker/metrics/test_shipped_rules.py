@@ -28,6 +28,8 @@ MUST_PAGE = (
     "cancel_jobs_rejected_total",
     "cancel_throttled_total",
     "cancel_dead_man_fired_total",
+    "cancel_escalations_total",
+    "cancel_routine_paused",
     "cancel_lane_owned",
     "cancel_oldest_id_seconds",
     "cancel_oldest_unconfirmed_seconds",

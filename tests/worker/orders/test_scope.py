@@ -103,6 +103,23 @@ def test_what_is_listed_of_a_symbol_only_is_left_out_and_told() -> None:
     assert plan.left_out == (LeftOut((OrdType.TRIGGER,), "missing_symbol"),)
 
 
+def test_stated_symbols_are_read_and_prove_nothing() -> None:
+    """Also of a type that only such a list shows; a scope with symbols does not need them."""
+    stated = frozenset({"ETH", "BTC"})
+    every, triggers = Scope(stated=stated), Scope(stated=stated, ord_types=TRIGGER)
+
+    of_each = [("list_trigger", "BTC"), ("list_trigger", "ETH")]
+    assert names(plan_of(COINW, every))[2:4] == of_each
+    assert names(plan_of(COINW, triggers)) == of_each
+    for scope in (every, triggers):
+        left_out = plan_of(COINW, scope).left_out
+        assert left_out == (LeftOut((OrdType.TRIGGER,), "stated_symbols"),)
+    named = Scope(symbols=frozenset({"XRP"}), ord_types=TRIGGER, stated=stated)
+    assert names(plan_of(COINW, named)) == [("list_trigger", "XRP")]
+    assert plan_of(COINW, named).left_out == ()
+    assert plan_of(ZTDX, Scope(stated=stated)) == plan_of(ZTDX, Scope())
+
+
 def test_with_symbols_each_is_listed() -> None:
     plan = plan_of(COINW, Scope(symbols=frozenset({"ETH", "BTC"}), ord_types=TRIGGER))
 

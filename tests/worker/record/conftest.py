@@ -78,6 +78,7 @@ def report(job_id: str = "job-1", **changes: Any) -> dict[str, Any]:
         "resting_count": 0,
         "unread": [],
         "left_out": [],
+        "cancel_alls": [],
         "requested_by": "risk-engine-2",
         "sent_by": "risk",
         "reason": "max loss reached",
@@ -86,16 +87,50 @@ def report(job_id: str = "job-1", **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def receipt(job_id: str = "job-1", **changes: Any) -> dict[str, Any]:
+    """Return a receipt as a worker publishes it."""
+    return {
+        "schema_version": 1,
+        "message_id": f"receipt/{job_id}",
+        "job_id": job_id,
+        "venue": "kuna",
+        "account": "desk-k",
+        "priority": "kill",
+        "answer": "taken",
+        "rejected_reason": "",
+        "rejected_detail": "",
+        "ids": ["1"],
+        "ids_count": 1,
+        "scope": None,
+        "hold_s": None,
+        "accepted_at": "2026-11-21T09:30:00.000Z",
+        "deadline": "2026-11-21T09:35:00.000Z",
+        "requested_by": "risk-engine-2",
+        "sent_by": "risk",
+        "reason": "max loss reached",
+        "tags": {"desk": "7"},
+        "unknown_fields": ["dedline"],
+        "message_bytes": 0,
+        "message_sha256": "",
+    } | changes
+
+
+def exchange_of(message: dict[str, Any] | bytes) -> str:
+    """Return where a worker publishes a message."""
+    if isinstance(message, dict) and "answer" in message:
+        return "cancel.receipts"
+    of_job = isinstance(message, dict) and "result" in message
+    return "cancel.reports" if of_job else "cancel.outcomes"
+
+
 def publish(url: str, *outcomes: dict[str, Any] | bytes) -> None:
-    """Publish outcomes and reports as a worker does, confirmed."""
+    """Publish outcomes, receipts and reports as a worker does, confirmed."""
     with connect(url) as connection:
         channel = connection.channel()
         for each in outcomes:
             raw = each if isinstance(each, bytes) else json.dumps(each).encode()
             message = amqp.Message(raw, content_type="application/json", delivery_mode=2)
-            of_job = isinstance(each, dict) and "result" in each
-            where = ("cancel.reports", "empty") if of_job else ("cancel.outcomes", "canceled")
-            channel.basic_publish(message, where[0], f"kuna.desk-k.{where[1]}")
+            channel.basic_publish(message, exchange_of(each), "kuna.desk-k.x")
 
 
 def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:

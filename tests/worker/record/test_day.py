@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.worker.record.conftest import outcome, report
+from tests.worker.record.conftest import exchange_of, outcome, receipt, report
 from worker.record import day as days
 from worker.record.read import Message, read
 from worker.record.store import Store
@@ -23,8 +24,7 @@ def record(store: Store, *messages: dict[str, Any] | bytes) -> None:
     rows = []
     for each in messages:
         raw = each if isinstance(each, bytes) else json.dumps(each).encode()
-        of_job = isinstance(each, dict) and "result" in each
-        rows.append(read(Message(raw, "k", "cancel.reports" if of_job else ""), NOW))
+        rows.append(read(Message(raw, "k", exchange_of(each)), NOW))
     store.write(rows)
 
 
@@ -112,6 +112,78 @@ def test_jobs_that_did_not_end_are_named(store: Store) -> None:
     assert gap.startswith("24 jobs told of ids and no report on the whole: job-01, job-02, ")
     assert "job-20 and 4 more." in gap
     assert "refused" not in gap
+
+
+def test_who_asked_stands_beside_what_came_of_it(store: Store) -> None:
+    scope = {"symbols": ["BTC"]}
+    asked = receipt(ids=[], ids_count=0, scope=scope, hold_s=5.0, requested_by="ops-1")
+    why = {
+        "answer": "rejected",
+        "rejected_reason": "bad_scope",
+        "rejected_detail": "says nothing",
+    }
+    refused = receipt("job-2", **why, ids=[], ids_count=0, requested_by="ops-2")
+    record(store, asked, refused, outcome("1"), report(scope=scope))
+
+    rows = {(row["what"], row["job_id"]): row for row in as_csv(store)}
+    page = as_html(store)
+
+    assert gaps(store) == ()
+    taken, rejected = rows["job", "job-1"], rows["job", "job-2"]
+    said = ("result", "reason", "text", "requested_by", "job_reason")
+    assert [taken[name] for name in said] == [
+        "taken", "", 'kill, scope {"symbols": ["BTC"]}', "ops-1", "max loss reached",
+    ]  # fmt: skip
+    assert [rejected[name] for name in said[:4]] == [
+        "rejected", "bad_scope", "rejected: says nothing", "ops-2",
+    ]  # fmt: skip
+    assert as_json(store)[1]["message"] == asked
+    (beside,) = re.findall(r"<tr><td>job-1</td>.*?</tr>", page)[:1]
+    assert "scope {&quot;symbols&quot;: [&quot;BTC&quot;]}" in beside
+    assert "<td>empty</td>" in beside
+    assert "<td>rejected</td>" in page
+
+
+def test_a_cancel_all_whose_orders_nobody_saw_is_told_beside_the_counts(store: Store) -> None:
+    claims = [
+        {"request": "cancel_all", "symbol": "", "claimed": 1000},
+        {"request": "cancel_all_algo", "symbol": "BTCUSDT", "claimed": None},
+    ]
+    record(store, report(counts={}, cancel_alls=claims))
+
+    (row,) = as_csv(store)
+    assert row["text"] == (
+        "cancel_all went first (claims 1000), "
+        "cancel_all_algo BTCUSDT went first (tells no count)"
+    )
+
+
+def test_a_job_of_which_nothing_is_told_is_a_gap(store: Store) -> None:
+    record(store, receipt(), outcome("1"), report(), receipt("job-2"), receipt("job-3"))
+    record(store, report("job-3", finished_at="2026-11-22T00:00:01.000Z"))
+
+    assert gaps(store) == ("1 job taken, and nothing is told of: job-2. Not ended yet?",)
+    assert as_html(store).count("no report on this day") == 2
+    assert gaps(store, date(2026, 11, 22)) == (
+        "Job job-3: its report counts 1 id, the record has outcomes of 0.",
+    )
+
+
+def test_a_report_without_a_receipt_is_a_gap_once_there_are_receipts(store: Store) -> None:
+    record(store, outcome("1"), report())
+    assert gaps(store) == ()
+
+    record(store, receipt("job-2"), outcome("1", "job-2"), report("job-2"))
+    later = {"accepted_at": "2026-11-21T09:31:00.000Z"}
+    record(store, outcome("1", "job-3", **later), report("job-3", **later))
+    of_ids: dict[str, Any] = {"scope": None, "hold_s": None, **later}
+    record(store, outcome("1", "job-4", **later), report("job-4", **of_ids))
+
+    (gap,) = gaps(store)
+    assert gap.startswith(
+        "1 report on scopes of which no receipt is here: job-3. A worker of an"
+    )
+    assert "kill, no receipt" in as_html(store)
 
 
 def test_gaps_are_those_of_the_day(store: Store) -> None:

@@ -11,7 +11,7 @@ import pytest
 from alembic import command
 from sqlalchemy import text
 
-from tests.worker.record.conftest import outcome, report, write_at_once
+from tests.worker.record.conftest import exchange_of, outcome, receipt, report, write_at_once
 from worker.record import journal
 from worker.record.chain import Check, check
 from worker.record.migrate import config, migrate
@@ -23,8 +23,7 @@ NOW = datetime(2026, 11, 28, 9, 30, 0, 123456, tzinfo=UTC)
 
 def row(message: dict[str, Any] | bytes, now: datetime = NOW) -> Row:
     raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-    of_job = isinstance(message, dict) and "result" in message
-    return read(Message(raw, "k", "cancel.reports" if of_job else ""), now)
+    return read(Message(raw, "k", exchange_of(message)), now)
 
 
 def verified(store: Store, head: str = "") -> Check:
@@ -164,6 +163,38 @@ def test_what_status_and_explain_tell_is_held_against_the_journal(
     run(filled, statement)
 
     assert misfit(filled).startswith(f"the row of {said} was changed: row ")
+
+
+def test_receipts_are_in_the_chain_and_held_against_it(store: Store) -> None:
+    """A job that was taken twice has two; one without a name has its own."""
+    again = receipt(accepted_at="2026-11-21T09:31:00.000Z")
+    store.write([row(receipt()), row(again), row(receipt()), row(outcome("1")), row(report())])
+    store.write([row(receipt("", answer="rejected", rejected_reason="not_json"))])
+
+    assert (verified(store).rows, verified(store).fault, misfit(store)) == (5, "", "")
+    run(store, "UPDATE receipts SET requested_by = 'nobody' WHERE number = 2")
+    assert (
+        misfit(store)
+        == "the row of 2 in receipts was changed: row 2 of the journal says otherwise"
+    )
+
+
+def test_a_journal_from_before_receipts_is_read_and_verified(store: Store) -> None:
+    store.write([row(outcome("1")), row(report())])
+    head = verified(store).head
+    with store.engine.begin() as connection:
+        command.downgrade(config(connection), "0006")
+    assert not store.is_current()
+
+    migrate(store)
+    store.write([row(receipt("job-2"))])
+
+    assert store.is_current()
+    assert (verified(store, head).rows, verified(store, head).fault, misfit(store)) == (
+        3,
+        "",
+        "",
+    )
 
 
 def test_a_number_that_is_none_does_not_look_like_tampering(store: Store) -> None:

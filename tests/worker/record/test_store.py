@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, inspect, select, text
 
-from tests.worker.record.conftest import outcome, report, write_at_once
+from tests.worker.record.conftest import exchange_of, outcome, report, write_at_once
 from worker.cli.explain import story
 from worker.contract.report import ReportMessage
 from worker.record.migrate import config, migrate
@@ -29,9 +29,7 @@ NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
 def row(message: dict[str, Any] | bytes) -> Row:
     raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-    of_job = isinstance(message, dict) and "result" in message
-    exchange = "cancel.reports" if of_job else "cancel.outcomes"
-    return read(Message(raw, "kuna.desk-k.canceled", exchange), NOW)
+    return read(Message(raw, "kuna.desk-k.canceled", exchange_of(message)), NOW)
 
 
 def unreadable(store: Store) -> list[bytes]:
