@@ -177,6 +177,20 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Timer:
+    """The venue's own timer: unless it is set anew in time, it cancels orders by itself, once.
+
+    `route` sets it (purpose TIMER): of one symbol where it `needs_symbol`, else of the account.
+    The types that it is documented to reach are the route's `ord_types`. The bounds are what
+    the venue takes, in whole seconds; zero disarms it everywhere.
+    """
+
+    route: Route
+    least_s: int
+    most_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """References that travel in one HTTP request."""
 
@@ -189,8 +203,11 @@ class Batch:
     size: int = 0
     #: What the page before gave as the `Page.cursor` of this one.
     cursor: str = ""
-    #: Of a list of open orders, or a cancel-all, which have no references: of one symbol only.
+    #: Of a list of open orders, a cancel-all or a timer, which have no references: of one
+    #: symbol only.
     symbol: str = ""
+    #: Of a timer: after so many seconds it fires; 0: never.
+    after_s: int = 0
 
     @property
     def of_symbol(self) -> str:
@@ -332,6 +349,8 @@ class Venue(ABC):
     #: orders of its types (`Route.ord_types`): of one symbol where it `needs_symbol`, else of
     #: all. One whose reach is not known to the last order is left out: it could reach more.
     cancel_alls: Sequence[Route] = ()
+    #: Its own timer (a dead man's switch); None: it has none that requests keep.
+    timer: Timer | None = None
     quotas: Mapping[str, Quota]
     rules: Sequence[Rule]
     #: Words of states, each in one spelling: case, spaces, `_`, `-` and the second `l` of

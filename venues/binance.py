@@ -42,7 +42,7 @@ from typing import Any
 from urllib.parse import quote
 
 from venues.base import NOTHING_CHOSEN, Answer, Answers, Batch, Cost, HttpReply, HttpRequest
-from venues.base import OpenOrder, Option, Quota, Route, Rule, Venue, Verdict
+from venues.base import OpenOrder, Option, Quota, Route, Rule, Timer, Venue, Verdict
 from venues.credential import Credential
 from venues.words import ALL_TYPES, Became, IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
@@ -161,6 +161,19 @@ CANCEL_ALLS = {
     ),
     "spot": (_cancel_all("cancel_all", "/api/v3/openOrders", ALL_TYPES),),
 }
+#: Futures alone, each symbol by itself (page Auto-Cancel All Open Orders, weight 10). Whether
+#: it reaches algo orders is not documented, nor are bounds: a day is this project's choice.
+TIMERS = {
+    "usdm": Timer(
+        Route(
+            "timer", Purpose.TIMER, "POST", "/fapi/v1/countdownCancelAll",
+            ord_types=PLAIN - {OrdType.ANY}, needs_symbol=True, quotas=QUOTAS,
+            costs=_weighing(10),
+        ),
+        least_s=1, most_s=86_400,
+    ),
+    "spot": None,
+}  # fmt: skip
 #: Per minute and address: 2,400 (general-info), 6,000 (rest-api.md). A sixth is left to others
 #: at the same address: this project's choice.
 WEIGHTS = {"usdm": 2000, "spot": 5000}
@@ -182,6 +195,7 @@ class Binance(Venue):
     }
     rules = (  # error-code, and errors.md for spot
         Rule("200", Verdict.ACCEPTED),  # of cancel_algo, and of cancel-alls
+        Rule("timer", Verdict.ACCEPTED),  # is set as asked
         Rule("-2011", Verdict.UNKNOWN_ORDER, "unknown_order", "Unknown order"),
         Rule("-2011", Verdict.IN_DOUBT, "not_cancelable"),  # "due to cancel restrictions"
         Rule("-2013", Verdict.UNKNOWN_ORDER, "unknown_order"),
@@ -239,6 +253,7 @@ class Binance(Venue):
         product = self.chosen["product"]
         self.base_url, self.routes = BASE_URLS[product], ROUTES[product]
         self.lists, self.cancel_alls = LISTS[product], CANCEL_ALLS[product]
+        self.timer = TIMERS[product]
         self.read_lag_s = READ_LAGS_S[product]
         self.quotas = {
             # Only weight is limited (general-info). So many requests a second are this
@@ -270,6 +285,8 @@ class Binance(Venue):
             return Answers(overall=Answer(text="" if page else reply.text))
         if batch.route.purpose is Purpose.CANCEL_ALL:
             return _of_cancel_all(batch, body)
+        if batch.route.purpose is Purpose.TIMER:
+            return Answers(overall=_of_timer(batch, body))
         if batch.route.purpose is Purpose.LIST and isinstance(body, list):
             return Answers(listed=tuple([_listed(batch, row) for row in body]))
         if batch.route.only_open and isinstance(body, list):
@@ -298,6 +315,8 @@ def _id_name(batch: Batch, kind: IdKind) -> str:
 def _named(batch: Batch) -> dict[str, str]:
     if batch.route.purpose is Purpose.CANCEL_ALL:
         return {"symbol": batch.symbol}
+    if batch.route.purpose is Purpose.TIMER:
+        return {"symbol": batch.symbol, "countdownTime": str(batch.after_s * 1000)}
     ref, ids = batch.refs[0], [each.id for each in batch.refs]
     if _is_algo(batch):
         return {_id_name(batch, ref.kind): ref.id}
@@ -308,6 +327,15 @@ def _named(batch: Batch) -> dict[str, str]:
     # Numbers stand bare in the list (page Cancel Multiple Orders).
     listed = f"[{','.join(ids)}]" if by_id else json.dumps(ids, separators=(",", ":"))
     return {"symbol": ref.symbol, f"{name}List": listed}
+
+
+def _of_timer(batch: Batch, body: Mapping[str, Any]) -> Answer:
+    """Say that it is set as asked, in ms; or the error."""
+    if "countdownTime" not in body:
+        return _error(body)
+    if (body["symbol"], int(body["countdownTime"])) != (batch.symbol, batch.after_s * 1000):
+        raise ValueError("the timer is not as it was asked to be")
+    return Answer(code="timer")
 
 
 def _is_order(body: Mapping[str, Any]) -> bool:

@@ -39,7 +39,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from venues.base import Answer, Answers, Batch, Cost, HttpReply, HttpRequest, OpenOrder
-from venues.base import Quiet, Quota, Route, Rule, Venue, Verdict
+from venues.base import Quiet, Quota, Route, Rule, Timer, Venue, Verdict
 from venues.credential import Credential, Part
 from venues.words import ALL_TYPES, IdKind, OrderRef, OrdStatus, OrdType, Purpose, Side
 
@@ -140,6 +140,15 @@ class KrakenFutures(Venue):
             ord_types=ALL_TYPES, quotas=("account", "address"), costs=_costs(25),
         ),
     )  # fmt: skip
+    # Page Dead man's switch: of all orders of the user. Bounds are not documented: those of
+    # Kraken Spot, this project's choice.
+    timer = Timer(
+        Route(
+            "timer", Purpose.TIMER, "POST", f"{API}/cancelallordersafter", ord_types=ALL_TYPES,
+            quotas=("account", "address"), costs=_costs(25),
+        ),
+        least_s=1, most_s=86_399,
+    )  # fmt: skip
     # 500 tokens in ten seconds, of a key or of an address: sources disagree, so of both. A
     # fifth is left to what else the key does, which draws from the same: this project's choice.
     # The history has 100 in ten minutes, of which 40 are left.
@@ -151,6 +160,7 @@ class KrakenFutures(Venue):
     quiet = Quiet((("retry-after", 1.0), ("rate-limit-reset", 1.0)))  # of the history
     rules = (
         Rule("cancelled", Verdict.ACCEPTED),  # without the event that names the order
+        Rule("timer", Verdict.ACCEPTED),  # is set as asked
         Rule("notFound", Verdict.UNKNOWN_ORDER, "unknown_order"),
         # Of the single cancel (page Cancel Order).
         Rule("filled", Verdict.STATE, "too_late", ord_status=OrdStatus.FILLED),
@@ -206,6 +216,9 @@ class KrakenFutures(Venue):
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         if route.purpose is Purpose.CANCEL_ALL:  # without a symbol: those of all
             return HttpRequest("POST", route.path, b"", headers)
+        if route.purpose is Purpose.TIMER:
+            form = [("timeout", str(batch.after_s))]
+            return HttpRequest("POST", route.path, urlencode(form).encode(), headers)
         named = [(ref.kind, _sent(ref)) for ref in batch.refs]
         if route.name == "cancel_batch":
             items = [{"order": "cancel", SENT_AS[kind]: each} for kind, each in named]
@@ -244,6 +257,8 @@ class KrakenFutures(Venue):
             return Answers(overall=_error(body))
         if batch.route.purpose is Purpose.CANCEL_ALL:
             return _of_cancel_all(body["cancelStatus"])
+        if batch.route.purpose is Purpose.TIMER:
+            return Answers(overall=_of_timer(batch, body["status"]))
         if name == "cancel_one":
             return _of_cancel(batch.refs[0], body["cancelStatus"])
         if name == "cancel_batch":
@@ -353,6 +368,13 @@ def _of_cancel_all(said: Mapping[str, Any]) -> Answers:
         for row in said["cancelledOrders"]
     ]
     return Answers(listed=tuple(named))
+
+
+def _of_timer(batch: Batch, said: Mapping[str, Any]) -> Answer:
+    """Say that it is set as asked: `triggerTime` is "0" where it is not armed."""
+    if (str(said["triggerTime"]) != "0") is not (batch.after_s > 0):
+        raise ValueError("the timer is not as it was asked to be")
+    return Answer(code="timer")
 
 
 def _of_list(batch: Batch, rows: list[tuple[Mapping[str, Any], Answer]]) -> Answers:

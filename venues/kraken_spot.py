@@ -38,7 +38,7 @@ from dataclasses import replace
 from typing import Any
 
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest, OpenOrder
-from venues.base import Quiet, Quota, Route, Rule, Venue, Verdict
+from venues.base import Quiet, Quota, Route, Rule, Timer, Venue, Verdict
 from venues.credential import Credential, Part
 from venues.words import ALL_TYPES, IdKind, OrdStatus, OrdType, Purpose, Side
 
@@ -127,6 +127,15 @@ class KrakenSpot(Venue):
             only_open=True, tells_side=True, tells_client_id=True, quotas=LOOKS,
         ),
     )  # fmt: skip
+    # Page Cancel All Orders After: of all orders, once; it may fire, too, when the engine comes
+    # back from maintenance. A call like others, and so of the counter that look-ups draw from.
+    timer = Timer(
+        Route(
+            "timer", Purpose.TIMER, "POST", f"{API}/CancelAllOrdersAfter", ord_types=ALL_TYPES,
+            quotas=LOOKS,
+        ),
+        least_s=1, most_s=86_399,
+    )  # fmt: skip
     # Guide, spot-rest-ratelimits: a key's counter goes up by one a look-up, to 20, and down by
     # a half a second; so ten of these tokens are left to its other calls. Cancels are not
     # counted, of a batch it is not documented. What counts them, by pair and age, lets a batch
@@ -140,6 +149,7 @@ class KrakenSpot(Venue):
     in_order_s = 1.0  # not documented: by then a request has arrived, or is lost
     rules = (  # guide, spot-errors; other words: clients
         Rule("count", Verdict.ACCEPTED),
+        Rule("timer", Verdict.ACCEPTED),  # is set as asked
         Rule("count differs", Verdict.IN_DOUBT, "in_doubt"),
         Rule("errors", Verdict.IN_DOUBT, "venue_error"),  # several, or beside a result
         *_errors(
@@ -213,6 +223,8 @@ class KrakenSpot(Venue):
             return Answers(overall=_refusal(route, errors, beside=bool(found)))
         if route.purpose is Purpose.CANCEL:
             return Answers(overall=_counted(batch, found))
+        if route.purpose is Purpose.TIMER:
+            return Answers(overall=_of_timer(batch, found))
         rows = found[LISTS[route.path]] if route.path in LISTS else found
         if not isinstance(rows, dict):
             raise TypeError("orders by their ids were expected")
@@ -231,6 +243,8 @@ def signature(secret: str, payload: bytes) -> str:
 def _asked(batch: Batch) -> dict[str, Any]:
     """Return the body of a request: every id as text."""
     route, ids = batch.route, [ref.id for ref in batch.refs]
+    if route.purpose is Purpose.TIMER:
+        return {"timeout": batch.after_s}
     if route.only_open:
         return {}
     if route.name == "closed_orders":
@@ -271,6 +285,13 @@ def _counted(batch: Batch, found: Mapping[str, Any]) -> Answer:
     if type(count) is not int:
         raise TypeError("a count was expected")
     return Answer("count" if count == asked else "count differs", f"{count} of {asked}")
+
+
+def _of_timer(batch: Batch, found: Mapping[str, Any]) -> Answer:
+    """Say that it is armed, if it was to be; what a disarmed one tells is not documented."""
+    if str(found["triggerTime"]) in ("", "0") and batch.after_s:
+        raise ValueError("the timer is not as it was asked to be")
+    return Answer(code="timer")
 
 
 def _spelled(order_id: str) -> str:

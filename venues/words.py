@@ -102,9 +102,10 @@ class Purpose(StrEnum):
     CANCEL_ALL = "cancel_all"
     LOOKUP = "lookup"
     LIST = "list"
+    TIMER = "timer"
 
 
-#: What changes orders; whatever else a route does only looks.
+#: What changes orders at once; whatever else a route does only looks, or sets a timer.
 CANCELS = frozenset({Purpose.CANCEL, Purpose.CANCEL_ALL})
 
 

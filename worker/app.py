@@ -23,6 +23,7 @@ from worker.amqp.advice import advice
 from worker.amqp.connection import HardenedConnection
 from worker.amqp.publisher import CONFIRM_TIMEOUT_S
 from worker.dead_man.kill import check_accounts, narrowed
+from worker.dead_man.timer import check_timers, timers_narrowed
 from worker.jobs.runtime import Runtime
 from worker.processes.child import serve as serve_lanes
 from worker.processes.client import start as start_lanes
@@ -106,6 +107,7 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
         processes = lane_processes(env, _cores())
         settings = load(dict(env) | {"CELERY_BROKER_URL": conf.broker_url})
         check_accounts(settings.accounts)
+        check_timers(settings.accounts)
     except ConfigError as error:
         _end(str(error), os.EX_CONFIG)
     # Before the first thread, and so before the log.
@@ -124,7 +126,8 @@ def _start(instance: Any, conf: Any, **_: Any) -> None:
     app.runtime = Runtime(settings, lambda: connect(app), lanes)
     _keep_figures(app.runtime, figures_at)
     app.runtime.listen(lines.write)
-    for warning in (*settings.warnings, *narrowed(settings.accounts)):
+    reach = (*narrowed(settings.accounts), *timers_narrowed(settings.accounts))
+    for warning in (*settings.warnings, *reach):
         structlog.get_logger().warning("settings", detail=warning)
     structlog.get_logger().info("worker_started", accounts=sorted(settings.accounts))
 

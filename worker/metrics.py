@@ -38,6 +38,8 @@ _WAIT_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _MISSED = {CancelStatus.FAILED, CancelStatus.UNCONFIRMED}
 _SHUT_OUT = {Verdict.THROTTLED, Verdict.BANNED}
+#: What every venue's file calls the route that sets its timer (tests/venues/test_timers.py).
+TIMER = "timer"
 #: The form of our reasons; a reason of another form is counted under one name.
 _WORD = re.compile(r"[A-Za-z0-9_]{1,40}")
 _LANE = ("venue", "account")
@@ -101,6 +103,11 @@ class Metrics(Observer):
             "Cancel-alls of a symbol, as a kill's order stayed open.",
             _LANE,
         )
+        self._timer_failures = count(
+            "cancel_venue_timer_failures",
+            "Requests that did not set the venue's own timer.",
+            _LANE,
+        )
         for account in accounts:
             self._begin(account)
 
@@ -110,6 +117,7 @@ class Metrics(Observer):
         self._throttled.labels(*lane)
         self._fired.labels(*lane)
         self._escalations.labels(*lane)
+        self._timer_failures.labels(*lane)
         for status in CancelStatus:
             self._outcomes.labels(*lane, status)
 
@@ -120,6 +128,8 @@ class Metrics(Observer):
         self._ids.labels(*where).inc(call.ids)
         self._request_s.labels(*where).observe(call.elapsed_s)
         self._wait_s.labels(*where).observe(call.waited_s)
+        if call.route == TIMER and call.result != Verdict.ACCEPTED:
+            self._timer_failures.labels(*lane).inc()
         if call.result in _SHUT_OUT:
             self._throttled.labels(*lane).inc()
         if call.is_escalation:

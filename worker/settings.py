@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import re
 import ssl
@@ -38,6 +39,9 @@ _SPAN = re.compile(r"(?P<count>\d{1,4})(?P<unit>[smh])")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600}
 #: How long a producer may be silent at least and at most (seconds) before its silence kills.
 LEAST_DEAD_MAN_S, MOST_DEAD_MAN_S = 1, 3600
+#: The shortest timer of a venue (seconds): a broker notices the death of a worker's machine
+#: after two heartbeats of five seconds, and only then another worker renews it.
+LEAST_TIMER_S = 10
 _RATE = re.compile(r"(?P<limit>[1-9]\d{0,6})/(?P<window>\d{1,5}(?:\.\d{1,3})?)s")
 #: Ids and MiB of messages that wait in a lane process, unless the environment says otherwise: a
 #: minute's work of eight accounts that cancel 200 ids a second, and some 200 MB of memory. What
@@ -84,6 +88,8 @@ class AccountTable(BaseModel):
     escalate: Literal["never", "symbol"] = "never"
     symbols: list[str] = []
     dead_man: str | None = None
+    venue_timer: str | None = None
+    venue_timer_symbols: list[str] = []
     quotas: dict[str, str] = {}
     options: dict[str, str] = {}
 
@@ -138,6 +144,10 @@ class Account:
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     #: A producer that is silent for so long has all orders canceled; 0: none is watched.
     dead_man_s: int = 0
+    #: The venue's own timer fires after so long without a renewal; 0: it is left alone.
+    timer_s: int = 0
+    #: Each with a timer of its own; "": one of the whole account.
+    timer_symbols: tuple[str, ...] = ("",)
 
     @property
     def shares_address(self) -> bool:
@@ -386,6 +396,8 @@ def _account(
         escalate=_escalates(where, venue, table.escalate),
         symbols=_symbols(where, venue, table.symbols),
         dead_man_s=_dead_man_s(where, table.dead_man, env),
+        timer_s=_timer_s(where, venue, table),
+        timer_symbols=_timer_symbols(where, venue, table),
         quotas=_quotas(where, venue, table.quotas, warnings),
     )
 
@@ -444,6 +456,38 @@ def _dead_man_s(where: str, word: str | None, env: Mapping[str, str]) -> int:
         fault = "the embedded broker keeps no heartbeats; use RabbitMQ, or take it out"
         raise ConfigError(f"{where}.dead_man: {fault}")
     return span_s
+
+
+def _timer_s(where: str, venue: Venue, table: AccountTable) -> int:
+    """Return the time of the venue's own timer; 0 if it is left alone."""
+    if table.venue_timer is None:
+        return 0
+    if venue.timer is None:
+        fault = f"{venue.name} has no timer that is kept here; take it out"
+        raise ConfigError(f"{where}.venue_timer: {fault}")
+    if table.dead_man is None:
+        raise ConfigError(f"{where}.venue_timer: it needs a dead_man, whose producers keep it")
+    # A worker that stops gives its lanes away once what is in flight is answered.
+    least_s = max(LEAST_TIMER_S, venue.timer.least_s, math.ceil(2 * table.timeout))
+    most_s = venue.timer.most_s
+    span = _SPAN.fullmatch(table.venue_timer)
+    span_s = int(span["count"]) * _UNIT_S[span["unit"]] if span else 0
+    if not least_s <= span_s <= most_s:
+        bounds = f"from {least_s}s to {most_s}s at {venue.name}"
+        raise ConfigError(f'{where}.venue_timer: write it like "60s"; {bounds}')
+    return span_s
+
+
+def _timer_symbols(where: str, venue: Venue, table: AccountTable) -> tuple[str, ...]:
+    """Return the symbols whose timers are kept: "" where there is one for the whole account."""
+    by_symbol = venue.timer is not None and venue.timer.route.needs_symbol
+    if table.venue_timer and by_symbol and not table.venue_timer_symbols:
+        fault = f"{venue.name} has a timer for each symbol; name them"
+        raise ConfigError(f"{where}.venue_timer_symbols: {fault}")
+    if table.venue_timer_symbols and not (table.venue_timer and by_symbol):
+        fault = "for a venue_timer of a venue that has one for each symbol; take it out"
+        raise ConfigError(f"{where}.venue_timer_symbols: {fault}")
+    return tuple(dict.fromkeys(table.venue_timer_symbols)) or ("",)
 
 
 def _part(where: str, part: Part, given: Mapping[str, str], env: Mapping[str, str]) -> str:
@@ -596,9 +640,10 @@ def _quotas(
 
 def _dearest(venue: Venue, quota: str) -> int:
     """Return the most tokens of a quota that a request needs before it can leave."""
+    routes = [*venue.routes] + ([venue.timer.route] if venue.timer else [])
     return max(
         route.tokens(quota, route.max_ids if route.cost_of(quota).per_request else 1)
-        for route in venue.routes
+        for route in routes
         if quota in route.quotas
     )
 

@@ -88,6 +88,18 @@ def start(
             {},
             ["accounts.desk-1.dead_man", "bitget has no list", "take dead_man out"],
         ),
+        (
+            GOOD + 'dead_man = "30s"\nvenue_timer = "60s"\n',
+            {},
+            ["accounts.desk-1.venue_timer", "kuna has no timer", "take it out"],
+        ),
+        (
+            GOOD.replace("kuna", "binance")
+            + 'options.product = "usdm"\ndead_man = "30s"\nvenue_timer = "10s"\n'
+            + 'venue_timer_symbols = ["BTCUSDT", "ETHUSDT"]\n',
+            {},
+            ["accounts.desk-1.venue_timer", "12s or longer", "fewer symbols"],
+        ),
         (GOOD, {"CANCEL_LOG": "xml"}, ["CANCEL_LOG", "json"]),
     ],
 )

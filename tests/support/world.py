@@ -20,7 +20,15 @@ from tests.support.worker import WorkerProcess, accounts_file
 from venues.sandbox.client import BookOrder, SandboxClient, VenueRequest
 from worker.amqp import topology
 
-SYMBOLS = {"coinw": "BTC", "ztdx": "BTCUSDT", "kuna": "BTC_USDT"}
+SYMBOLS = {
+    "coinw": "BTC",
+    "ztdx": "BTCUSDT",
+    "kuna": "BTC_USDT",
+    "binance": "BTCUSDT",
+    "okx": "BTC-USDT-SWAP",
+}
+#: Where ids are numbers: the one before the first.
+NUMBERS = {"coinw": 33308750270000000, "binance": 974828356000, "okx": 680800019749900000}
 AUDIT = "audit"
 EVENTS = "audit.events"
 #: What a lost broker connection may raise.
@@ -33,8 +41,8 @@ _numbers = itertools.count(1)
 def new_id(venue: str) -> str:
     """Return an id that the venue could have given, never the same twice."""
     number = next(_numbers)
-    if venue == "coinw":
-        return str(33308750270000000 + number)
+    if venue in NUMBERS:
+        return str(NUMBERS[venue] + number)
     return f"3fa42833-9508-4061-8d80-{number:012d}"
 
 

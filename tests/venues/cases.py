@@ -33,10 +33,17 @@ class Case:
 
     @property
     def batch(self) -> Batch:
+        if "after_s" in self.said:
+            return self._of_timer()
         refs = tuple(self.ref(item) for item in self.said["refs"])
         said = self.said
         words = (said.get("page", 1), said.get("read", 0), said.get("size", 0))
         return Batch(self.route, refs, *words, said.get("cursor", ""))
+
+    def _of_timer(self) -> Batch:
+        timer, said = self.venue.timer, self.said
+        assert timer is not None
+        return Batch(timer.route, (), symbol=said.get("symbol", ""), after_s=said["after_s"])
 
     def ref(self, item: str | dict[str, str]) -> OrderRef:
         given = {"id": item} if isinstance(item, str) else item
@@ -57,7 +64,7 @@ class Case:
         said = self.said
         body = unfold(said.get("json"))
         text = said["text"] if "text" in said else json.dumps(body)
-        return HttpReply(said["status"], said.get("headers", {}), body, text)
+        return HttpReply(said.get("status", 200), said.get("headers", {}), body, text)
 
 
 def called(venue: Venue) -> str:
@@ -124,5 +131,5 @@ def entries(venue: Venue, section: str) -> list[dict[str, Any]]:
     return [each for each in said if each.get("options", {}).items() <= venue.chosen.items()]
 
 
-def replies_of(venue: Venue) -> list[Case]:
-    return [Case(venue, fixture_of(venue), said) for said in entries(venue, "replies")]
+def replies_of(venue: Venue, section: str = "replies") -> list[Case]:
+    return [Case(venue, fixture_of(venue), said) for said in entries(venue, section)]

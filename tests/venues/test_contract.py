@@ -67,6 +67,7 @@ QUOTA_NAMES = {
     "cancel_one",
     "lookup",
     "history",
+    "timer",
     "account",
     "escalation",
     "address",
@@ -200,6 +201,7 @@ def test_an_order_is_named_and_routed_as_recorded(case: Case) -> None:
 @every_venue
 def test_every_row_is_reached_by_some_reply(venue: Venue) -> None:
     replies = [case for each in venue.variants() for case in replies_of(each)]
+    replies += [case for each in venue.variants() for case in replies_of(each, "timers")]
     answers = [answer for case in replies for answer in answers_in(case)]
     reached = {row for row in (row_for(venue, a) for a in answers if not a.state) if row}
 
@@ -235,16 +237,21 @@ def test_rows_say_what_they_mean(venue: Venue) -> None:
 
 @every_venue
 def test_quotas_and_routes_name_each_other(venue: Venue) -> None:
-    drawn = {name for route in venue.routes for name in route.quotas}
+    drawn = {name for route in sent_by(venue) for name in route.quotas}
 
     assert set(venue.quotas) == drawn
     assert drawn <= QUOTA_NAMES
     assert all("account" in route.quotas for route in venue.routes)
 
 
+def sent_by(venue: Venue) -> list[Route]:
+    """Return the venue's routes, with that of its timer."""
+    return [*venue.routes, *([venue.timer.route] if venue.timer else [])]
+
+
 @every_venue
 def test_what_a_request_costs_fits_into_its_quota(venue: Venue) -> None:
-    for route in venue.routes:
+    for route in sent_by(venue):
         names = [cost.quota for cost in route.costs]
         assert len(set(names)) == len(names)
         assert set(names) <= set(route.quotas)
@@ -296,7 +303,7 @@ def test_numbers_of_symbols_are_asked_for_as_recorded(venue: Venue) -> None:
 def test_nothing_that_trades_is_among_the_paths(venue: Venue) -> None:
     allowed = set(fixture_of(venue)["paths"])
 
-    routes = [route for each in venue.variants() for route in each.routes]
+    routes = [route for each in venue.variants() for route in sent_by(each)]
     assert allowed == {f"{route.method} {route.path}" for route in routes}
     for case in request_cases(venue):
         path = case.venue.build(case.batch).target.partition("?")[0]

@@ -435,3 +435,59 @@ def test_a_dead_man_needs_a_broker_that_keeps_heartbeats(tmp_path: Path) -> None
     line = refused(tmp_path, LINES + 'dead_man = "30s"\n', **folder)
 
     assert "accounts.desk-1.dead_man: the embedded broker keeps no heartbeats" in line
+
+
+KRAKEN = LINES.replace("shaped", "kraken_spot").replace('private_key_env = "PRIVATE"\n', "")
+KRAKEN += 'dead_man = "30s"\n'
+USDM = KRAKEN.replace("kraken_spot", "binance") + 'options.product = "usdm"\n'
+
+
+def timed(lines: str, tmp_path: Path) -> Account:
+    account = read(tmp_path, lines)["desk-1"]
+    assert isinstance(account, Account), account
+    return account
+
+
+def test_an_account_has_a_timer_only_where_it_says_so(tmp_path: Path) -> None:
+    plain = timed(KRAKEN, tmp_path)
+    of_account = timed(KRAKEN + 'venue_timer = "5m"\n', tmp_path)
+    symbols = 'venue_timer_symbols = ["BTCUSDT", "ETHUSDT", "BTCUSDT"]\n'
+    of_symbols = timed(USDM + 'venue_timer = "60s"\n' + symbols, tmp_path)
+
+    assert (plain.timer_s, plain.timer_symbols) == (0, ("",))
+    assert (of_account.timer_s, of_account.timer_symbols) == (300, ("",))
+    assert (of_symbols.timer_s, of_symbols.timer_symbols) == (60, ("BTCUSDT", "ETHUSDT"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (LINES + 'venue_timer = "60s"', "venue_timer: shaped has no timer that is kept here"),
+        (
+            KRAKEN.replace('dead_man = "30s"\n', "") + 'venue_timer = "60s"',
+            "venue_timer: it needs a dead_man, whose producers keep it",
+        ),
+        (KRAKEN + 'venue_timer = "9s"', 'venue_timer: write it like "60s"; from 10s to 86399s'),
+        (
+            KRAKEN + 'timeout = 20.5\nvenue_timer = "40s"',
+            'venue_timer: write it like "60s"; from 41s to',
+        ),
+        (KRAKEN + 'venue_timer = "24h"', "venue_timer: write it like"),
+        (KRAKEN + 'venue_timer = "60"', "venue_timer: write it like"),
+        (KRAKEN + "venue_timer = true", "venue_timer: input should be a valid string"),
+        (
+            USDM + 'venue_timer = "60s"',
+            "venue_timer_symbols: binance has a timer for each symbol; name them",
+        ),
+        (USDM + 'venue_timer_symbols = ["BTCUSDT"]', "venue_timer_symbols: for a venue_timer"),
+        (
+            KRAKEN + 'venue_timer = "60s"\nvenue_timer_symbols = ["XBTUSD"]',
+            "venue_timer_symbols: for a venue_timer of a venue that has one for each symbol",
+        ),
+        (USDM.replace("usdm", "spot") + 'venue_timer = "60s"', "binance has no timer"),
+    ],
+)
+def test_a_timer_that_cannot_be_kept_stops_the_start(
+    lines: str, says: str, tmp_path: Path
+) -> None:
+    assert says in refused(tmp_path, lines + "\n")

@@ -278,6 +278,18 @@ def cancel_all(world: World, call: Call) -> Reply:
     return reply_json([row | {"origClientOrderId": row["clientOrderId"]} for row in rows])
 
 
+def set_timer(world: World, call: Call) -> Reply:
+    """POST countdownCancelAll: of a symbol, and not of algo orders (not documented)."""
+    symbol, text = call.query.get("symbol", ""), call.query.get("countdownTime", "")
+    if not symbol or not text.isdecimal():
+        return mandatory("countdownTime" if symbol else "symbol")
+    world.set_timer(
+        call, NAME, int(text) / 1000, symbol,
+        lambda order: order.product != "spot" and order.ord_type not in CONDITIONAL,
+    )  # fmt: skip
+    return reply_json({"symbol": symbol, "countdownTime": text})
+
+
 def get_one(world: World, call: Call) -> Reply:
     """GET order or algoOrder."""
     order = find_one(world, call, no_order)
@@ -351,7 +363,7 @@ ROUTES = {
         for path in ("/fapi/v1/order", "/fapi/v1/batchOrders", "/api/v3/order")
     },
     ("POST", "/fapi/v1/algoOrder"): Route(trade, "trade", signed=False),
-    ("POST", "/fapi/v1/countdownCancelAll"): Route(trade, "trade", signed=False),
+    ("POST", "/fapi/v1/countdownCancelAll"): Route(set_timer, "timer", cancels=True, weight=10),
     ("POST", "/api/v3/order/cancelReplace"): Route(trade, "trade", signed=False),
 }
 

@@ -258,16 +258,16 @@ class Book:
         )
         self.shelf(order.venue, order.api_key).put(order)
 
-    def cancel(self, order: Order, *, now_s: float, now_ms: int) -> None:
-        """Cancel a live order because a request said so, with what hangs on it."""
+    def cancel(self, order: Order, *, now_s: float, now_ms: int, by: str = "request") -> None:
+        """Cancel a live order, as a request said so or a timer fired, with what hangs on it."""
         shelf = self.shelf(order.venue, order.api_key)
         order.become(State.CANCELED, now_s=now_s, now_ms=now_ms, filled=order.filled)
         shelf.put(order)
-        order.canceled_by, order.canceled_at_s = "request", now_s
+        order.canceled_by, order.canceled_at_s = by, now_s
         order.canceled_times += 1
         for child in shelf.children.get(order.id, ()):
             if child.is_live:
-                self.cancel(child, now_s=now_s, now_ms=now_ms)
+                self.cancel(child, now_s=now_s, now_ms=now_ms, by=by)
 
     def select(
         self, *, venue: str = "", api_key: str = "", ids: Iterable[str] = ()

@@ -208,6 +208,10 @@ class SandboxClient:
         """Forget every venue request."""
         self._call("DELETE", "requests")
 
+    def timers(self) -> dict[str, list[dict[str, Any]]]:
+        """Tell which timers are `armed`, each with `fires_in_s`, and which have `fired`."""
+        return dict(self._call("GET", "timers"))
+
     def incidents(self) -> list[dict[str, Any]]:
         """List what must not happen: trades, followed redirects, unknown routes, warnings."""
         return list(self._call("GET", "incidents"))

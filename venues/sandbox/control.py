@@ -130,6 +130,18 @@ def list_requests(world: World, query: Query) -> Any:
     return world.requests_since(float(query.get("since", "-inf")))
 
 
+def show_timers(world: World) -> Any:
+    """GET timers: those that are armed, with the seconds left, and those that have fired."""
+    names, now_s = ("venue", "api_key", "symbol"), time.monotonic()
+    return {
+        "armed": [
+            dict(zip(names, key, strict=True)) | {"fires_in_s": timer.fires_s - now_s}
+            for key, timer in world.timers.items()
+        ],
+        "fired": [dict(zip(names, key, strict=True)) for key in world.fired],
+    }
+
+
 def health(world: World) -> Any:
     """GET health."""
     return {"ok": True, "venues": sorted(world.venues), "orders": len(world.book)}
@@ -147,6 +159,7 @@ SHOWN: dict[str, Callable[[World], Any]] = {
     "settings": lambda world: world.settings,
     "limits": lambda world: world.limits.report(time.monotonic()),
     "incidents": lambda world: world.incidents,
+    "timers": show_timers,
     "health": health,
     "time": clock,
 }

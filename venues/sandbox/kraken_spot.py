@@ -23,6 +23,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .book import LIVE, Order, OrdType, State
@@ -37,6 +38,9 @@ API = "/0/private"
 
 #: most ids of a batch and of a look-up (the pages)
 MOST_IDS = 50
+
+#: a timer is shorter (page Cancel All Orders After)
+MOST_TIMER_S = 86_400
 
 #: rows of a page of what is over (page Get Closed Orders)
 CLOSED_ROWS = 50
@@ -238,6 +242,17 @@ def list_closed(world: World, call: Call) -> Reply:
     return answer({"closed": {order.id: show(order, state) for order, state in page}} | count)
 
 
+def set_timer(world: World, call: Call) -> Reply:
+    """POST CancelAllOrdersAfter: of all orders; what a disarmed one tells is not documented."""
+    after_s = call.fields.get("timeout")
+    if type(after_s) is not int or not 0 <= after_s < MOST_TIMER_S:
+        return fail("EGeneral:Invalid arguments:timeout")
+    world.set_timer(call, NAME, after_s)
+    now = datetime.fromtimestamp(call.now_ms // 1000, UTC)
+    fires = f"{now + timedelta(seconds=after_s):%Y-%m-%dT%H:%M:%SZ}" if after_s else "0"
+    return answer({"currentTime": f"{now:%Y-%m-%dT%H:%M:%SZ}", "triggerTime": fires})
+
+
 def trade(world: World, call: Call) -> Reply:
     """Place, edit, or cancel by group: no cancel worker ever does; record that one did."""
     world.incident("traded", NAME, call.api_key, method=call.method, path=call.path)
@@ -284,6 +299,7 @@ ROUTES = {
     ("POST", f"{API}/QueryOrders"): Route(query, "lookup", asked_ids),
     ("POST", f"{API}/OpenOrders"): Route(list_open, "lookup"),
     ("POST", f"{API}/ClosedOrders"): Route(list_closed, "lookup", asked_ids),
+    ("POST", f"{API}/CancelAllOrdersAfter"): Route(set_timer, "lookup", cancels=True),
     **{
         ("POST", f"{API}/{name}"): Route(trade, "requests", signed=False)
         for name in (
@@ -292,7 +308,6 @@ ROUTES = {
             "EditOrder",
             "AmendOrder",
             "CancelAll",
-            "CancelAllOrdersAfter",
             "Withdraw",
         )
     },

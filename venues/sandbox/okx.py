@@ -13,6 +13,8 @@ Quirks
 - An algo order that fired (`triggered`) is effective; orders of the book that have it as
   `parent_id` are its `ordIdList`.
 - What was canceled without a fill is nowhere once it is `purged` (after two hours, there).
+- The timer (cancel-all-after) reaches orders of the book alone: of algo orders the pages say
+  nothing.
 - Limits are per key here, where OKX counts most of them per instrument as well. A batch draws
   for each of its orders; one of one order draws as a single cancel.
 """
@@ -37,6 +39,9 @@ NAME = "okx"
 
 #: most orders of a batch, and of one of algo orders (the pages)
 MOST_IDS, MOST_ALGOS = 20, 10
+
+#: a timer's seconds (the pages)
+TIMER_S = range(10, 121)
 
 #: most rows of a page (the pages)
 PAGE_ROWS = 100
@@ -244,6 +249,17 @@ def list_open(world: World, call: Call) -> Reply:
     return answer([show(world, call, order, state) for order, state in found[:size]])
 
 
+def set_timer(world: World, call: Call) -> Reply:
+    """POST cancel-all-after."""
+    text = str(call.json.get("timeOut", "")) if isinstance(call.json, dict) else ""
+    if text != "0" and not (text.isdecimal() and int(text) in TIMER_S):
+        return fail("51000", "Parameter timeOut error", status=400)
+    world.set_timer(call, NAME, int(text), reaches=lambda o: o.ord_type not in KINDS)
+    now_s = call.now_ms // 1000
+    fires = str(now_s + int(text)) if int(text) else "0"
+    return answer([{"triggerTime": fires, "tag": "", "ts": str(call.now_ms)}])
+
+
 def server_time(_: World, call: Call) -> Reply:
     """GET public/time."""
     return answer([{"ts": str(call.now_ms)}])
@@ -283,9 +299,9 @@ ROUTES = {
             "amend-algos",
             "close-position",
             "mass-cancel",
-            "cancel-all-after",
         )
     },
+    ("POST", f"{API}/cancel-all-after"): Route(set_timer, "timer", cancels=True),
 }
 
 
@@ -344,6 +360,7 @@ VENUE = Venue(
         "list": "60/2s",
         "algo": "20/2s",
         "algo_list": "20/2s",
+        "timer": "1/1s",
     },
     always=(),
     api_key=lambda call: call.headers.get("OK-ACCESS-KEY", ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from itertools import islice
 from sys import intern
@@ -31,6 +31,13 @@ class Account:
     api_key: str
     secret: bytes | None
     permissions: frozenset[str] = PERMISSIONS
+
+
+class Timer(NamedTuple):
+    """A dead man's switch that is armed: when it fires (monotonic), and what it reaches."""
+
+    fires_s: float
+    reaches: Callable[[Order], bool]
 
 
 class Request(NamedTuple):
@@ -97,6 +104,9 @@ class World:
         self.on_their_way: list[tuple[float, Order]] = []
         #: orders that fired ones have placed, and when the book has them
         self.to_come: list[tuple[float, Order]] = []
+        #: armed timers by venue, key and symbol, which is "" where it is of the whole account
+        self.timers: dict[tuple[str, str, str], Timer] = {}
+        self.fired: list[tuple[str, str, str]] = []
         self.limits = Limits({v.name: v.limits for v in self.venues.values()})
         self.limits.watched = {(v.name, n) for v in self.venues.values() for n in v.watched}
         self.faults = Faults()
@@ -211,12 +221,28 @@ class World:
             self.book.cancel(order, now_s=call.at_s, now_ms=call.now_ms)
         return True
 
+    def set_timer(
+        self,
+        call: Call,
+        venue: str,
+        after_s: float,
+        symbol: str = "",
+        reaches: Callable[[Order], bool] = lambda _: True,
+    ) -> None:
+        """Arm a timer anew, or disarm it where it is to fire after no time."""
+        if after_s:
+            timer = Timer(call.at_s + after_s, reaches)
+            self.timers[venue, call.api_key, symbol] = timer
+        else:
+            self.timers.pop((venue, call.api_key, symbol), None)
+
     def settle(self, now_s: float) -> None:
-        """Let what is due take effect: orders that come, and slow cancels, if not too late."""
+        """Let what is due take effect: orders that come, timers, cancels if not too late."""
         for at_s, child in [one for one in self.to_come if one[0] <= now_s]:
             child.begin(at_s)
             self.book.add(child)
         self.to_come = [one for one in self.to_come if one[0] > now_s]
+        self._fire(now_s)
         due = [one for one in self.on_their_way if one[0] <= now_s]
         if not due:
             return
@@ -225,6 +251,16 @@ class World:
             if order.is_live and self.book.get(order.venue, order.id) is order:
                 ago_ms = int((now_s - at_s) * 1000)
                 self.book.cancel(order, now_s=at_s, now_ms=self.now_ms() - ago_ms)
+
+    def _fire(self, now_s: float) -> None:
+        for key, timer in [item for item in self.timers.items() if item[1].fires_s <= now_s]:
+            del self.timers[key]
+            venue, api_key, symbol = key
+            now_ms = self.now_ms() - int((now_s - timer.fires_s) * 1000)
+            for order in list(self.book.shelf(venue, api_key).live.values()):
+                if symbol in ("", order.symbol) and timer.reaches(order):
+                    self.book.cancel(order, now_s=timer.fires_s, now_ms=now_ms, by="timer")
+            self.fired.append(key)
 
     def lag(self, call: Call, venue: str) -> None:
         """Set what the request may see of the book; an ordered fault has the first word."""

@@ -21,6 +21,7 @@ from worker.cli.output import AsJson, Output, Problem
 from worker.cli.probe import probed, reached
 from worker.cli.rules import rules
 from worker.dead_man.kill import check_accounts
+from worker.dead_man.timer import check_timers
 from worker.settings import (
     Account,
     ConfigError,
@@ -113,6 +114,7 @@ def _usable(account: Account) -> Finding:
     what = f"account {account.name}"
     try:
         check_accounts({account.name: account})
+        check_timers({account.name: account})
     except ConfigError as error:
         return Finding(what, State.BAD, str(error))
     return Finding(what, State.OK, _in_force(account))

@@ -21,6 +21,7 @@ from worker.amqp.topology import heartbeat_stream, heartbeat_stream_name
 from worker.contract.heartbeat import read_heartbeat
 from worker.contract.outcome import rfc_3339, utc_now
 from worker.dead_man.kill import KILLED, job_id_of, kill_of, killed_of
+from worker.dead_man.timer import marks_apart_s
 from worker.dead_man.watch import Beat, Silent, Watch
 from worker.settings import Account
 
@@ -48,13 +49,19 @@ class HeartbeatReader:
         publisher: Publisher,
         user: str,
         fired: Callable[[str, str], None],
+        set_timer: Callable[[str, bool], None],
     ) -> None:
-        """Prepare; `fired` is told venue and account of each kill, and has to be quick."""
+        """Prepare; `fired` is told venue and account of each kill, and has to be quick.
+
+        So has `set_timer`: of an account that has the venue's own timer, whether to renew or
+        to disarm it.
+        """
         self._accounts = {n: account for n, account in accounts.items() if account.dead_man_s}
         self._connect = connect
         self._publisher = publisher
         self._user = user
         self._fired = fired
+        self._set_timer = set_timer
         self._owned: frozenset[str] = frozenset()
         self._changed = threading.Condition()
         self._open = True
@@ -119,7 +126,9 @@ class HeartbeatReader:
 
     def _begin(self, connection: Connection, name: str) -> _Reading:
         account, channel = self._accounts[name], connection.channel()
-        reading = _Reading(account, channel, self._publisher, self._kill, self._log)
+        reading = _Reading(
+            account, channel, self._publisher, self._kill, self._keep_timer, self._log
+        )
         heartbeat_stream(name)(channel).declare()
         channel.basic_qos(0, _PREFETCH, False)
         queue, arguments = heartbeat_stream_name(name), {"x-stream-offset": "first"}
@@ -146,6 +155,11 @@ class HeartbeatReader:
         )
         self._fired(account.venue.name, account.name)
 
+    def _keep_timer(self, account: Account, armed: bool) -> None:
+        with self._changed:  # as above
+            if account.timer_s and account.name in self._owned:
+                self._set_timer(account.name, armed)
+
     def _filed(self, killed: Publication, filed: Future[None]) -> None:
         """Keep that it was filed. If it was not, the next owner finds the same silence."""
         if filed.exception() is None:
@@ -161,14 +175,16 @@ class _Reading:
         channel: Any,
         publisher: Publisher,
         kill: Callable[[Account, Sequence[Silent]], None],
+        keep_timer: Callable[[Account, bool], None],
         log: Any,
     ) -> None:
         self.channel = channel
         self._account = account
         self._publisher = publisher
         self._kill = kill
+        self._keep_timer = keep_timer
         self._log = log.bind(account=account.name)
-        self._watch = Watch(account.dead_man_s)
+        self._watch = Watch(account.dead_man_s, marks_apart_s(account))
         self._mark = ""
         self._came_at = time.monotonic()
         self._is_told = False  # that a message was no heartbeat
@@ -205,9 +221,15 @@ class _Reading:
         self._mark, before = "", self._watch.is_caught_up
         if silent := self._watch.mark_read(now):
             self._kill(self._account, silent)
+        self._follow_timer()
         if not before:
             names = self._watch.producers[:_MOST_NAMES]
             self._log.info("dead_man_watches", producers=names)
+
+    def _follow_timer(self) -> None:
+        """Have the venue's timer renewed while somebody lives, and disarmed after all ended."""
+        if self._watch.is_alive or self._watch.has_ended:
+            self._keep_timer(self._account, self._watch.is_alive)
 
     def _heartbeat(self, message: Any, now: float) -> None:
         body = message.body
@@ -221,6 +243,7 @@ class _Reading:
         if found.bye:
             if self._watch.signed_off(found.producer) and tells:
                 self._log.info("producer_signed_off", producer=found.producer)
+                self._follow_timer()
         elif self._watch.heard(found.producer, self._beat(message, now)) and tells:
             self._log.info("producer_begun", producer=found.producer)
 

@@ -42,14 +42,17 @@ class Watch:
     then its next heartbeat makes it begin anew.
     """
 
-    def __init__(self, dead_man_s: float) -> None:
+    def __init__(self, dead_man_s: float, most_apart_s: float = math.inf) -> None:
+        """Begin; marks leave at least once in `most_apart_s`."""
         self._dead_man_s = dead_man_s
         self._interval_s = min(dead_man_s / _MARKS, LONGEST_INTERVAL_S)
+        self._apart_s = min(self._interval_s, most_apart_s)
         self._beats: dict[str, Beat] = {}
         #: From when silence counts (monotonic seconds): nothing is known of what was before.
         self._counts_from = math.inf
         self._sent_at: float | None = None  # of the mark that is under way
         self._next_at = -math.inf
+        self._signed_off = False  # the last one that left
 
     @property
     def producers(self) -> list[str]:
@@ -61,6 +64,16 @@ class Watch:
         """Whether all has been read that was in the stream when the reading began."""
         return self._counts_from != math.inf
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether a producer was heard since silence counts, so that its life is proven."""
+        return any(beat.read_at >= self._counts_from for beat in self._beats.values())
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nobody is left, and the last one that left did so in order."""
+        return self.is_caught_up and self._signed_off and not self._beats
+
     def heard(self, producer: str, beat: Beat) -> bool:
         """Note a heartbeat; say whether the producer begins with it."""
         begins = producer not in self._beats
@@ -69,7 +82,9 @@ class Watch:
 
     def signed_off(self, producer: str) -> bool:
         """Note that a producer ends in order; say whether it had begun."""
-        return self._beats.pop(producer, None) is not None
+        had_begun = self._beats.pop(producer, None) is not None
+        self._signed_off = self._signed_off or had_begun
+        return had_begun
 
     def has_killed(self, offsets: Mapping[str, int]) -> None:
         """Note of which producers the silence after these heartbeats has killed already."""
@@ -77,6 +92,7 @@ class Watch:
             beat = self._beats.get(producer)
             if beat is not None and beat.offset <= offset:
                 del self._beats[producer]
+                self._signed_off = False
 
     def next_mark_at(self) -> float:
         """Return when to send the next mark (monotonic seconds); `inf` while one is out."""
@@ -88,7 +104,7 @@ class Watch:
 
     def mark_sent(self, now: float) -> None:
         """Note that a mark was sent."""
-        self._sent_at, self._next_at = now, now + self._interval_s
+        self._sent_at, self._next_at = now, now + self._apart_s
 
     def mark_read(self, now: float) -> list[Silent]:
         """Note that the mark has come; return, once, who is proven silent for too long."""
@@ -105,6 +121,7 @@ class Watch:
         ]
         for one in found:
             del self._beats[one.producer]
+            self._signed_off = False
         return sorted(found)
 
     def _dead_at(self, beat: Beat) -> float:

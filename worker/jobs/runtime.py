@@ -83,6 +83,7 @@ class Runtime:
             self.publisher,
             self.user,
             lambda venue, account: self.observer.dead_man_fired(venue, account),
+            lambda account, armed: self.lanes(account).set_timer(account, armed=armed),
         )
         self.pauses = Pauses(
             settings.accounts,

@@ -155,7 +155,12 @@ class Sending:
     @property
     def is_probe(self) -> bool:
         """Whether it only asks if the account is served again."""
-        return self.advisory and not self.entries and not self.cancels_all
+        return self.advisory and not (self.entries or self.cancels_all or self.sets_timer)
+
+    @property
+    def sets_timer(self) -> bool:
+        """Whether it sets the venue's own timer."""
+        return self.batch.route.purpose is Purpose.TIMER
 
     @property
     def is_escalation(self) -> bool:

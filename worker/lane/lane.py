@@ -53,6 +53,7 @@ from worker.lane.list_all import WholeLists
 from worker.lane.scopes import ScopeRun
 from worker.lane.standing import Pause, Standing
 from worker.lane.submission import Result, ScopeEnd, Submission
+from worker.lane.venue_timer import VenueTimer
 from worker.orders.follow import (
     FEW,
     FinalWord,
@@ -127,6 +128,14 @@ class _Escalation(NamedTuple):
     at: float
 
 
+class _Timer(NamedTuple):
+    """The next request that sets the venue's own timer."""
+
+    at: float
+    timer: VenueTimer
+    batch: Batch
+
+
 class _Probe(NamedTuple):
     """What asks again whether the key is refused: when it may leave, and the read."""
 
@@ -146,10 +155,12 @@ class Lane:
         verify: bool = False,
         escalate: bool = False,
         load: Load | None = None,
+        timer: VenueTimer | None = None,
     ) -> None:
         self.venue = venue
         for name in bypassed_quotas(venue) & paces.keys():
             paces[name].leaves_one = False
+        self.timer = timer
         self._tokens = Tokens(paces)
         self._load = load or Load()
         self._holds = Holds(venue, self._tokens, self._load, self)
@@ -207,6 +218,7 @@ class Lane:
             self._load.started(self)
         asked: list[Entry] = []
         fresh: list[Entry] = []
+        self._holds.came(owner, now)
         if owner.withdrawn:
             self._leaving.add(owner)
         cohort = cohort._replace(progress=came(cohort.progress, now))
@@ -345,6 +357,8 @@ class Lane:
             return send(departure.run, now)
         if isinstance(departure, _Escalation):
             return self._escalate(now)
+        if isinstance(departure, _Timer):
+            return self._set_timer(departure.timer, departure.batch, now)
         return self._look(departure, now) if departure.advisory else self._fill(departure, now)
 
     def next_at(self, now: float) -> float:
@@ -353,7 +367,7 @@ class Lane:
 
     def _soonest(
         self, now: float
-    ) -> tuple[float, _Departure | _Listing | _Escalation | _Probe | None]:
+    ) -> tuple[float, _Departure | _Listing | _Escalation | _Timer | _Probe | None]:
         """Return when a request may leave, and the one that may leave now."""
         self._groups.wake(now)
         self._end_scopes(now)
@@ -371,8 +385,15 @@ class Lane:
             soonest = min(soonest, departure.at)
         return soonest, None
 
-    def _departures(self, now: float) -> Iterator[_Departure | _Listing | _Escalation]:
-        """Give the next request of each group, most pressing first, an advisory one last."""
+    def _departures(self, now: float) -> Iterator[_Departure | _Listing | _Escalation | _Timer]:
+        """Give the next request of each group, most pressing first, an advisory one last.
+
+        The timer goes before all: a request in a quarter of its time, so that no backlog of
+        cancels makes it fire (docs/decisions/0052).
+        """
+        timer = None if self.standing.shut else self.timer
+        if timer is not None and (batch := timer.next) is not None:
+            yield _Timer(max(self._timer_at(batch, now), self._opens_at), timer, batch)
         escalation = self._escalations.next
         if escalation is not None:
             at = self._tokens.ready_at(escalation.route, now, urgent=True, ids=0)
@@ -474,6 +495,34 @@ class Lane:
         self._tokens.take(asked.route, now, ids=0)
         self._count_out(now)
         return Sending(Batch(asked.route, (), symbol=asked.symbol), (), now, 0.0, advisory=True)
+
+    def _timer_at(self, batch: Batch, now: float) -> float:
+        return self._tokens.ready_at(batch.route, now, urgent=True, ids=0)
+
+    def _set_timer(self, timer: VenueTimer, batch: Batch, now: float) -> Sending:
+        """Return the request that sets the venue's own timer."""
+        timer.leaves(batch)
+        self._tokens.take(batch.route, now, ids=0)
+        self._count_out(now)
+        return Sending(batch, (), now, 0.0, advisory=True)
+
+    def hand_over_timer(self, now: float) -> list[Sending]:
+        """Return what leaves the timer to the next owner, as far as it may leave now."""
+        in_order = not self.in_flight or now >= self._left_at + self.venue.in_order_s
+        timer = self.timer
+        if timer is None or self.standing.shut or now < self._opens_at or not in_order:
+            return []
+        batches = timer.hand_over()
+        return [
+            self._set_timer(timer, b, now) for b in batches if self._timer_at(b, now) <= now
+        ]
+
+    def timer_answered(self, sending: Sending, now: float, *, done: bool) -> bool:
+        """Count a reply to the timer, or that none came; say whether it is what it was not."""
+        self.in_flight -= 1
+        self._tokens.release(sending.batch.route, now, 0)
+        timer = self.timer
+        return timer is not None and timer.came(sending.batch, sending.started, done=done)
 
     def _look(self, departure: _Departure, now: float) -> Sending:
         """Return an advisory look-up for ids of kills that wait for a token."""
@@ -635,6 +684,9 @@ class Lane:
 
     def not_sent(self, sending: Sending, why: str, now: float) -> None:
         """The request surely never reached the venue."""
+        if sending.sets_timer:
+            self.timer_answered(sending, now, done=False)
+            return
         if sending.scope is not None or sending.cancels_all:
             self._list_missed(sending, why, now, sent=False)
             return
@@ -643,6 +695,9 @@ class Lane:
 
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
         """No whole reply came: the request may have had its effect."""
+        if sending.sets_timer:
+            self.timer_answered(sending, now, done=False)
+            return
         if sending.scope is not None or sending.cancels_all:
             self._list_missed(sending, why, now, sent=True)
             return

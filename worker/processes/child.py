@@ -32,6 +32,7 @@ from worker.processes.protocol import (
     Packed,
     Pipe,
     Release,
+    SetTimer,
     Stats,
     Stop,
     SubmissionFailed,
@@ -152,6 +153,8 @@ class _Handler:
                 self._in_turn(account, lambda: self._engine.of(account).release(why))
             case Acquire(account, after_another):
                 self._in_turn(account, lambda: self._acquire(account, after_another))
+            case SetTimer(account, armed):
+                self._in_turn(account, lambda: self._engine.of(account).set_timer(armed=armed))
             case HoldRoutine(accounts):
                 # For lanes to come at once; those that are there may queue ids meanwhile.
                 for driver, held in self._engine.hold_routine(accounts):

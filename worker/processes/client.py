@@ -32,6 +32,7 @@ from worker.processes.protocol import (
     LogLines,
     Pipe,
     Release,
+    SetTimer,
     Stats,
     Stop,
     SubmissionFailed,
@@ -138,6 +139,10 @@ class LaneClient:
     def hold_routine(self, accounts: frozenset[str]) -> None:
         """Let nothing routine leave for these accounts, and for all others again."""
         self._pipe.send(HoldRoutine(accounts))
+
+    def set_timer(self, account: str, *, armed: bool) -> None:
+        """Have the venue's own timer of an account renewed, or disarmed."""
+        self._pipe.send(SetTimer(account, armed))
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is finished."""

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 
 import structlog
 
@@ -17,6 +17,7 @@ from worker.lane.holds import Load
 from worker.lane.lane import Lane, Sending
 from worker.lane.standing import Condition
 from worker.lane.submission import STOPPING, Result, Results, Submission
+from worker.lane.venue_timer import VenueTimer
 from worker.orders.follow import blame_of, is_served
 from worker.orders.judge import Judgement, hear, hear_list
 from worker.orders.progress import Cohort
@@ -63,7 +64,10 @@ class Driver:
             verify=account.verify,
             escalate=account.escalate,
             load=load,
+            timer=_timer_of(account),
         )
+        #: The last renewals of the venue's timer, which leave as the worker stops.
+        self.handing_over: list[Future[None]] = []
         self._transport = transport
         # Lanes that draw from the quotas of one address share this lock.
         self._changed = changed
@@ -107,8 +111,10 @@ class Driver:
                 self._pump()
 
     def release(self, why: str) -> None:
-        """Give every job its waiting ids back."""
+        """Give every job its waiting ids back: the lane is another worker's."""
         with self._changed:
+            if self.lane.timer is not None:
+                self.lane.timer.forget()
             self.lane.withdraw_all(why, time.monotonic())
             self._pump()
 
@@ -127,9 +133,26 @@ class Driver:
     def stop(self) -> None:
         """Send nothing more; the results of ids in flight are still delivered."""
         with self._changed:
+            if not self._stopped:
+                last = self.lane.hand_over_timer(time.monotonic())
+                self.handing_over = [self._senders.submit(self._carry, each) for each in last]
             self._stopped = True
             self.lane.withdraw_all(STOPPING, time.monotonic())
             self._pump()
+
+    def set_timer(self, *, armed: bool) -> None:
+        """Have the venue's own timer renewed, or disarmed, if that is due."""
+        with self._changed:
+            now, timer = time.monotonic(), self.lane.timer
+            if timer is None:
+                return
+            if armed:
+                timer.keep(now)
+            else:
+                timer.end(now)
+            self._pump()
+            for symbol in timer.late(now):
+                self._tell_timer_failed(symbol, self.lane.standing.why(now) or "no_token", now)
 
     def stats(self) -> LaneStats:
         """Return how the lane stands."""
@@ -242,7 +265,10 @@ class Driver:
     ) -> Sending | None:
         self._calls.failed(sending, why)
         with self._changed:
-            follow(sending, why, time.monotonic())
+            now = time.monotonic()
+            follow(sending, why, now)
+            if sending.sets_timer:
+                self._tell_timer_failed(sending.batch.symbol, why, now)
             return self._pump(keep=True)
 
     def _misnamed(self, sending: Sending, text: str) -> Sending | None:
@@ -256,6 +282,8 @@ class Driver:
 
     def _answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
         account = self.account
+        if sending.sets_timer:
+            return self._timer_answered(sending, reply)
         if sending.scope is not None or sending.cancels_all:
             return self._listed(sending, reply)
         said, others = hear(account.venue, sending.batch, reply, account.credential.scrub)
@@ -279,6 +307,45 @@ class Driver:
             self.lane.listed(sending, heard, reply.received_at)
             self._tell_resumed(sending, shut)
             return self._pump(keep=True)
+
+    def _timer_answered(self, sending: Sending, reply: HttpReply) -> Sending | None:
+        """Take the reply to a timer in.
+
+        Of the account it teaches rates and the clock alone: a key that may set no timer may
+        cancel all the same.
+        """
+        account, batch = self.account, sending.batch
+        said = hear_list(account.venue, batch, reply, account.credential.scrub).said
+        self._calls.answered(sending, reply.status, [said])
+        with self._changed:
+            if said.verdict in (Verdict.THROTTLED, Verdict.BANNED):
+                self._pause(sending, reply, [said], banned=said.verdict is Verdict.BANNED)
+            elif said.verdict in (Verdict.HALT, Verdict.CLOCK):
+                self._correct_clock_by(sending, reply)
+            done, now = said.verdict is Verdict.ACCEPTED, time.monotonic()
+            is_new = self.lane.timer_answered(sending, reply.received_at, done=done)
+            if is_new and batch.after_s:
+                self._log.info("venue_timer_armed", symbol=batch.symbol, after_s=batch.after_s)
+            elif is_new:
+                self._log.info("venue_timer_disarmed", symbol=batch.symbol)
+            if not done:
+                why = said.reason or said.verdict
+                self._tell_timer_failed(batch.symbol, why, now, said)
+            return self._pump(keep=True)
+
+    def _tell_timer_failed(
+        self, symbol: str, why: str, now: float, said: Judgement | None = None
+    ) -> None:
+        """Say that the timer is not what it should be, and when it fires, if that is known."""
+        left_s = self.lane.timer.left_s(symbol, now) if self.lane.timer else None
+        self._log.error(
+            "venue_timer_not_set",
+            symbol=symbol,
+            why=why,
+            fires_in_s=None if left_s is None else round(left_s, 1),
+            venue_code=said.venue_code if said else "",
+            text=said.text if said else "",
+        )
 
     def _tell_resumed(self, sending: Sending, shut: bool) -> None:
         if shut and not self.lane.standing.shut:
@@ -344,6 +411,15 @@ class Driver:
         elif not self._clock.was_corrected_after(sending.started):
             self._correct_clock(sending, reply, venue_ms)
 
+    def _correct_clock_by(self, sending: Sending, reply: HttpReply) -> None:
+        """Correct the clock by a refusal that counts for nothing else, where it explains it."""
+        venue_ms = None if self.account.venue.in_order_s else stated_ms(reply)
+        if venue_ms is None or self._clock.was_corrected_after(sending.started):
+            return
+        if self._clock.explains(sending.started, venue_ms):
+            offset_ms = self._clock.correct(venue_ms, time.monotonic())
+            self._log.warning("clock_corrected", offset_ms=offset_ms)
+
     def _correct_clock(self, sending: Sending, reply: HttpReply, venue_ms: int | None) -> None:
         offset_ms = self._clock.correct(venue_ms, time.monotonic())
         if offset_ms is None:
@@ -362,3 +438,8 @@ class Driver:
             venue_code=said.venue_code,
             text=said.text,
         )
+
+
+def _timer_of(account: Account) -> VenueTimer | None:
+    timer = account.venue.timer if account.timer_s else None
+    return VenueTimer(timer, account.timer_s, account.timer_symbols) if timer else None

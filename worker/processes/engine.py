@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -28,6 +28,8 @@ MOST_READY = 200
 #: asks nothing when it likes; and most of them for one host.
 WARM_EVERY_S = 5.0
 MOST_WARM = 8
+#: How long (seconds) the end waits for the venues to answer the last renewals of their timers.
+HAND_OVER_S = 2.0
 
 
 @dataclass(slots=True)
@@ -185,6 +187,8 @@ class Engine:
         """Close every connection."""
         self._closed = True
         self._way_added.set()
+        drivers = self._made().values()
+        wait([each for driver in drivers for each in driver.handing_over], HAND_OVER_S)
         for way in self._ways.values():
             way.transport.close()
 

@@ -75,6 +75,13 @@ class HoldRoutine(NamedTuple):
     accounts: frozenset[str]
 
 
+class SetTimer(NamedTuple):
+    """Have the venue's own timer of an account renewed, or disarmed."""
+
+    account: str
+    armed: bool
+
+
 class Stop(NamedTuple):
     """Send nothing more."""
 
@@ -124,7 +131,16 @@ class LogLines(NamedTuple):
 
 
 Command = (
-    Submit | Withdraw | Release | Acquire | HoldRoutine | Stop | GetStats | Heartbeat | Close
+    Submit
+    | Withdraw
+    | Release
+    | Acquire
+    | HoldRoutine
+    | SetTimer
+    | Stop
+    | GetStats
+    | Heartbeat
+    | Close
 )
 Event = list[Results] | SubmissionFailed | Stats | AccountChanged | LogLines | VenueCall
 

@@ -306,3 +306,38 @@ def test_a_key_tells_whose_a_shared_path_is(sandbox: SandboxClient) -> None:
 
     assert call(sandbox, "GET", FUTURES + "openOrders").json == []
     assert sandbox.requests()[-1].venue == "binance"
+
+
+def test_a_timer_fires_once_for_its_symbol_and_its_door(sandbox: SandboxClient) -> None:
+    hit = seed(sandbox)
+    missed = [
+        seed(sandbox, symbol="ETHUSDT"),
+        seed(sandbox, ord_type="trigger"),
+        seed(sandbox, product="spot"),
+    ]
+    path = f"{FUTURES}countdownCancelAll"
+
+    said = call(sandbox, "POST", path, symbol="BTCUSDT", countdownTime=1).json
+    assert said == {"symbol": "BTCUSDT", "countdownTime": "1"}
+    while not (fired := sandbox.timers()["fired"]):
+        time.sleep(0.001)
+
+    assert fired == [{"venue": "binance", "api_key": KEY, "symbol": "BTCUSDT"}]
+    assert sandbox.timers()["armed"] == []
+    after = sandbox.order("binance", str(hit))
+    assert (after.state, after.canceled_by) == ("canceled", "timer")
+    for each in missed:
+        assert sandbox.order("binance", str(each)).state == "open"
+
+
+def test_a_timer_is_armed_anew_and_disarmed(sandbox: SandboxClient) -> None:
+    path, mine = f"{FUTURES}countdownCancelAll", {"symbol": "BTCUSDT"}
+    for ms in 5_000, 90_000:
+        call(sandbox, "POST", path, **mine, countdownTime=ms)
+    (armed,) = sandbox.timers()["armed"]
+    assert armed["fires_in_s"] > 60
+
+    call(sandbox, "POST", path, **mine, countdownTime=0)
+
+    assert sandbox.timers() == {"armed": [], "fired": []}
+    assert call(sandbox, "POST", path, countdownTime=0).json["code"] == -1102

@@ -190,3 +190,18 @@ def test_who_trades_or_cancels_a_group_is_recorded(
     call(sandbox, name, **fields)
 
     assert [each["kind"] for each in sandbox.incidents()] == ["traded"]
+
+
+def test_a_timer_is_armed_for_the_account_and_disarmed(sandbox: SandboxClient) -> None:
+    for wrong in (-1, 86_400, "60"):
+        errors, _ = said(sandbox, "CancelAllOrdersAfter", timeout=wrong)
+        assert errors == ["EGeneral:Invalid arguments:timeout"]
+
+    _, result = said(sandbox, "CancelAllOrdersAfter", timeout=60)
+    (armed,) = sandbox.timers()["armed"]
+    assert result["triggerTime"] > result["currentTime"]
+    assert (armed["api_key"], armed["symbol"]) == (KEY, "")
+
+    _, result = said(sandbox, "CancelAllOrdersAfter", timeout=0)
+    assert result["triggerTime"] == "0"
+    assert sandbox.timers() == {"armed": [], "fired": []}

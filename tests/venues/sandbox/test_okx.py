@@ -179,3 +179,21 @@ def test_who_places_an_order_is_recorded(sandbox: SandboxClient) -> None:
         call(sandbox, name, {"instId": SWAP})
 
     assert [each["kind"] for each in sandbox.incidents()] == ["traded"] * 2
+
+
+def test_a_timer_is_armed_for_the_account_and_disarmed(sandbox: SandboxClient) -> None:
+    sandbox.settings({"limits": {"okx": {"timer": "off"}}})
+    for wrong in ("5", "121", "soon"):
+        said = call(sandbox, "cancel-all-after", {"timeOut": wrong})
+        assert (said.status, said.json["code"]) == (400, "51000")
+    assert sandbox.timers() == {"armed": [], "fired": []}
+
+    (row,) = call(sandbox, "cancel-all-after", {"timeOut": "10"}).json["data"]
+    (armed,) = sandbox.timers()["armed"]
+    assert int(row["triggerTime"]) > 0
+    assert (armed["venue"], armed["api_key"], armed["symbol"]) == ("okx", KEY, "")
+    assert 0 < armed["fires_in_s"] <= 10
+
+    (row,) = call(sandbox, "cancel-all-after", {"timeOut": "0"}).json["data"]
+    assert row["triggerTime"] == "0"
+    assert sandbox.timers() == {"armed": [], "fired": []}

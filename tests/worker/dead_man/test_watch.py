@@ -280,3 +280,62 @@ def test_who_lives_is_never_killed_and_who_dies_is_in_time(
     assert "lives" not in names
     assert began <= names.count("dies") <= began + play.lost
     assert len(set(play.fired)) == began  # so all its kills have one name
+
+
+def test_marks_leave_as_often_as_a_timer_needs_them_and_prove_as_much_as_before() -> None:
+    watch = Watch(DEAD_S, most_apart_s=1.0)
+    watch.mark_sent(0.0)
+    watch.mark_read(0.1)
+    assert watch.next_mark_at() == 1.0
+    watch.heard("a", beat(1.0))
+
+    assert proven(watch, 31.0, took_s=INTERVAL_S - 1) == ["a"]
+
+
+def test_life_is_proven_by_who_was_heard_since_silence_counts() -> None:
+    watch = Watch(DEAD_S)
+    watch.mark_sent(100.0)
+    watch.heard("a", beat(100.1))
+    watch.mark_read(103.0)
+    assert not watch.is_alive, "it may have died with the worker before"
+
+    watch.heard("a", beat(104.0, 1))
+    assert watch.is_alive
+    assert proven(watch, 105.0, INTERVAL_S + 1) == []
+    assert not watch.is_alive, "a broker that was away proves nothing"
+
+    watch.heard("a", beat(117.0, 2))
+    assert watch.is_alive
+    assert proven(watch, 148.0) == ["a"]
+    assert not watch.is_alive
+
+
+def test_all_has_ended_once_the_last_one_signed_off() -> None:
+    watch = caught_up()
+    assert not watch.has_ended, "nobody had begun"
+    watch.heard("a", beat(1.0))
+    watch.heard("b", beat(1.0))
+    watch.signed_off("a")
+    assert not watch.has_ended
+    watch.signed_off("b")
+    assert watch.has_ended
+    watch.heard("a", beat(2.0))
+    assert not watch.has_ended
+
+    assert proven(watch, 40.0) == ["a"]
+    assert not watch.has_ended, "its silence has killed"
+    watch.signed_off("a")
+    assert not watch.has_ended, "and that goodbye came too late"
+
+
+def test_a_silence_that_has_killed_is_no_end_for_the_next_owner_either() -> None:
+    watch = Watch(DEAD_S)
+    watch.heard("a", beat(0.0, 3))
+    watch.signed_off("a")
+    assert not watch.has_ended, "there may be more in the stream"
+    watch.heard("b", beat(0.0, 5))
+    watch.has_killed({"b": 5})
+    watch.mark_sent(1.0)
+    watch.mark_read(1.1)
+
+    assert not watch.has_ended

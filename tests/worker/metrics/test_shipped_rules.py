@@ -30,6 +30,7 @@ MUST_PAGE = (
     "cancel_dead_man_fired_total",
     "cancel_escalations_total",
     "cancel_routine_paused",
+    "cancel_venue_timer_failures_total",
     "cancel_lane_owned",
     "cancel_oldest_id_seconds",
     "cancel_oldest_unconfirmed_seconds",
