@@ -395,7 +395,7 @@ def _listed(batch: Batch, row: Mapping[str, Any]) -> OpenOrder:
         ord_types=LISTED_TYPES.get(row.get(word, ""), ALL_TYPES),
         side={"BUY": Side.BUY, "SELL": Side.SELL}.get(row.get("side", "")),
         client_id=str(row.get(_id_name(batch, IdKind.CLIENT)) or ""),
-        state="" if state in FIRED else state,
+        state="" if state.upper() in FIRED else state,
     )
 
 
@@ -420,9 +420,9 @@ def _of_row(row: Mapping[str, Any]) -> Answer:
         return _error(row)
     word, child = str(row["algoStatus"]), str(row.get("actualOrderId") or "")
     symbol = str(row.get("symbol", ""))
-    if child or word in FIRED:  # no state: what it placed has one of its own
+    if child or word.upper() in FIRED:  # no state: what it placed has one of its own
         # Beside another word a child is not documented: it is named, and not followed.
-        became = Became(child) if child and word in FIRED else None
+        became = Became(child) if child and word.upper() in FIRED else None
         text = f"it placed order {child}" if child else ""
-        return Answer(code=word, text=text, symbol=symbol, became=became)
+        return Answer(code=word.upper(), text=text, symbol=symbol, became=became)
     return Answer(state=word, symbol=symbol, ord_type=OrdType.TRIGGER)

@@ -284,7 +284,7 @@ def _of_rows(ref: OrderRef, rows: list[Any], category: str) -> dict[str, Answer]
 
 def _of_row(row: Mapping[str, Any], category: str) -> Answer:
     word, kind = str(row["orderStatus"]), row.get("orderType", "")
-    waits = category == "spot" and word == "Untriggered"
+    waits = category == "spot" and word.lower() == "untriggered"
     ord_type = WAITING_TYPES.get(row["stopOrderType"]) if waits else ROW_TYPES.get(kind)
     in_money = category == "spot" and kind == "Market"
     return Answer(

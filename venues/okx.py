@@ -63,6 +63,8 @@ ALGO_TYPES = {
     "trigger": OrdType.TRIGGER,
     "move_order_stop": OrdType.TRAILING_STOP,
 }
+#: Words of an algo order that fired, in part or in whole (page Algo order details).
+FIRED = ("effective", "partially_effective", "partially_failed")
 #: Rows of a page: the most that the pages allow.
 ROWS = 100
 #: Pages of one list that are read. OKX lets 500 orders rest for each instrument (its notice of
@@ -188,10 +190,7 @@ class Okx(Venue):
         Rule("51412", Verdict.IN_DOUBT, "trigger_fired", "triggered"),
         Rule("51412", Verdict.IN_DOUBT, "venue_error"),  # "timed out", by the same code
         # Words of an algo order that fired, in part or in whole: what it placed may rest.
-        *_rows_of(
-            "51416 effective partially_effective partially_failed",
-            Verdict.IN_DOUBT, "trigger_fired",
-        ),
+        *_rows_of(f"51416 {' '.join(FIRED)}", Verdict.IN_DOUBT, "trigger_fired"),
         *_rows_of("51401 51402 51405 51410 51027", Verdict.IN_DOUBT, "already_processed"),
         # 50001 says "try again", 50005 "offline": not that nothing was done.
         *_rows_of("50004 51149 51054 50026 50001 50005", Verdict.IN_DOUBT, "venue_error"),
@@ -378,11 +377,12 @@ def _of_row(row: Mapping[str, Any], names: Mapping[IdKind, str]) -> Answer:
         )
     ord_type = ALGO_TYPES.get(str(row.get("ordType")), OrdType.TRIGGER)
     placed = {str(each) for each in [*(row.get("ordIdList") or ()), row.get("ordId")] if each}
-    if word in ("live", "pause") or (word in ("canceled", "order_failed") and not placed):
+    low = word.lower()
+    if low in ("live", "pause") or not (placed or low in FIRED):
         return Answer(state=word, symbol=symbol, ord_type=ord_type)
     text = f"it placed order {', '.join(sorted(placed))}" if placed else ""
     # Only the word that says that all of it fired, with just one order, is followed.
-    is_all = word == "effective" and len(placed) == 1 and not row.get("subAlgoIdList")
+    is_all = low == "effective" and len(placed) == 1 and not row.get("subAlgoIdList")
     became = Became(min(placed)) if is_all and str(row.get("ordType")) in ALGO_TYPES else None
-    code = "effective" if placed else word
+    code = "effective" if placed else low
     return Answer(code, text, symbol=symbol, ord_type=ord_type, became=became)

@@ -11,6 +11,8 @@ from venues import all_venues
 from worker.contract.job import SENT_BY_HEADER
 from worker.jobs.poison import QUARANTINES
 
+#: The venues whose pages leave open how long a page is, and what a list says of itself.
+FIRST = ("coinw", "ztdx", "kuna")
 #: The share of a lag in a venue's table that there may really be: replies take time, too.
 MOST_OF_A_LAG = 0.9
 #: Elements of `orders` that name none.
@@ -27,6 +29,8 @@ def behavior(rng: random.Random, venue: str) -> dict[str, Any]:
     """Return settings of one venue in the sandbox, within what its table says of its lags."""
     table = all_venues()[venue]
     cancel_lag_s = rng.choice((0.0, 0.0, 0.3, 1.0))
+    if venue == "binance":  # its cancels are answered by the engine
+        cancel_lag_s = 0.0
     most_s = table.read_lag_s * MOST_OF_A_LAG - cancel_lag_s
     drawn: dict[str, tuple[Any, ...]] = {
         "cancel_lag_s": (cancel_lag_s,),
@@ -34,10 +38,10 @@ def behavior(rng: random.Random, venue: str) -> dict[str, Any]:
         "read_lags_s": ([], [0.0, rng.uniform(0.1, most_s)], [most_s]),
         "record_lag_s": (0.0, rng.uniform(0.2, table.record_lag_s * MOST_OF_A_LAG)),
         "lists_hide_s": (0.0, rng.uniform(0.2, table.hidden_s * MOST_OF_A_LAG)),
-        "page_rows": (None, 10),
-        "left_out": ([], ["total"]),
-        "empty_lists": ("list", "null"),
     }
+    if venue in FIRST:
+        drawn |= {"page_rows": (None, 10), "left_out": ([], ["total"])}
+        drawn |= {"empty_lists": ("list", "null")}
     return {f"{venue}.{name}": rng.choice(choices) for name, choices in drawn.items()}
 
 

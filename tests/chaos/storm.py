@@ -15,17 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.checker import Findings
-from tests.chaos.draw import behavior, birth_s, forged, with_bad_elements
+from tests.chaos.draw import FIRST, behavior, birth_s, forged, with_bad_elements
 from tests.support.rabbitmq import RabbitNode
 from tests.support.worker import WorkerProcess
-from tests.support.world import SYMBOLS, Desk, World, new_id
+from tests.support.world import SYMBOLS, Desk, World, new_id, order_of
 from venues.sandbox.client import SandboxClient
 from venues.sandbox.engine import SPELLINGS
 
-VENUES = ("coinw", "ztdx", "kuna")
-DESKS_PER_VENUE = 3
+#: The venues, and how many accounts are at each.
+VENUES = {
+    **dict.fromkeys(FIRST, 3),
+    **dict.fromkeys(("binance", "bybit", "okx", "kraken_spot"), 1),
+}
 WORKERS = 3
 MOST_IDS_PER_JOB = 40
+#: Kraken Spot's look-ups of ids that it does not know go one by one, in two seconds each.
+FEWER_IDS = {"kraken_spot": 4}
 #: The share of jobs that are of one id, as risk systems send them.
 ONE_ID_JOBS = 0.4
 #: Ids without an answer at once: a job that saw twenty of its workers die is given up.
@@ -38,6 +43,13 @@ CALM_S = 900.0
 GIVEN_UP = frozenset({"delivery_limit", "expired"})
 #: The sandbox's own limits, so that a request too many is refused and counted.
 FAST = "quotas = {account = '10/1s', cancel_batch = '10/1s', lookup = '10/1s'}"
+#: A quota of a minute is taken as spent whenever an owner dies: of these the same in less time.
+QUOTAS = {
+    "ztdx": FAST,
+    "kuna": FAST,
+    "binance": "quotas = {address = '150/5s'}",
+    "kraken_spot": "quotas = {lookup = '1/2s'}",
+}
 STATES = (
     *("open", "open", "open", "partially_filled", "filled", "canceled", "expired"),
     *("absent", "late"),
@@ -45,7 +57,15 @@ STATES = (
 #: How long a message may live, in ms: longer than any waits here for a worker, or so short that
 #: it expires unseen where its lane has no owner just then.
 LONG_LIFE, SHORT_LIVES = "3600000", ("20", "300", "1500")
-CANCEL_PATHS = {"coinw": "batchOrders", "ztdx": "batchOrders", "kuna": "cancel"}
+CANCEL_PATHS = {
+    "coinw": "batchOrders",
+    "ztdx": "batchOrders",
+    "kuna": "cancel",
+    "binance": "batchOrders",
+    "bybit": "cancel-batch",
+    "okx": "cancel-batch-orders",
+    "kraken_spot": "CancelOrderBatch",
+}
 #: Faults of any request. Three refusals of the key in a row halt an account, which resumes.
 FAULTS: dict[str, dict[str, Any]] = {
     "timeout_after_effect": {"hold_s": 3},
@@ -109,8 +129,8 @@ class Storm:
         self.sandbox.settings(self._behavior)
         self._desks = [
             self._world.desk(f"{venue}-{number}", venue, *_lines(venue))
-            for venue in VENUES
-            for number in range(DESKS_PER_VENUE)
+            for venue, desks in VENUES.items()
+            for number in range(desks)
         ]
         self._world.audit()
 
@@ -185,7 +205,8 @@ class Storm:
 
     def _send_job(self) -> None:
         desk = self._dice.choice(self._desks)
-        most = 1 if self._dice.random() < ONE_ID_JOBS else MOST_IDS_PER_JOB
+        many = FEWER_IDS.get(desk.venue, MOST_IDS_PER_JOB)
+        most = 1 if self._dice.random() < ONE_ID_JOBS else many
         count = min(self._dice.randint(1, most), self.ids - self.sent)
         orders: list[Any] = list(self._orders(desk, count))
         if self._dice.random() < 0.2:
@@ -234,8 +255,7 @@ class Storm:
             return self._world.seed(desk, count, state=state)
         ids = [new_id(desk.venue) for _ in range(count)]
         if state == "late":
-            common = {"venue": desk.venue, "api_key": desk.key, "symbol": SYMBOLS[desk.venue]}
-            orders = [common | {"id": order_id} for order_id in ids]
+            orders = [order_of(desk, order_id) for order_id in ids]
             sandbox = SandboxClient(self.sandbox.url)  # of the other thread alone
             timer = threading.Timer(birth_s(self._dice, desk.venue), sandbox.seed, [orders])
             timer.start()
@@ -245,7 +265,8 @@ class Storm:
     def _order_faults(self) -> None:
         desk = self._dice.choice(self._desks)
         of_batch = self._dice.random() < 0.3
-        table = BATCH_FAULTS if of_batch else FAULTS
+        # What Binance answers to a batch is evidence, too.
+        table = BATCH_FAULTS if of_batch and desk.venue != "binance" else FAULTS
         kind = self._dice.choice(sorted(table))
         where: dict[str, Any] = {"path_contains": CANCEL_PATHS[desk.venue]} if of_batch else {}
         if kind == "html":
@@ -331,4 +352,4 @@ class Storm:
 
 def _lines(venue: str) -> list[str]:
     # CoinW's keep the quota of its table, that of the address among them, which they share.
-    return [] if venue == "coinw" else [FAST]
+    return [QUOTAS[venue]] if venue in QUOTAS else []

@@ -16,6 +16,7 @@ from kombu import Connection
 
 from tests.chaos.checker import Asked, Findings, Told, check
 from tests.support.producer import connect
+from tests.support.venues import secret_of
 from tests.support.worker import WorkerProcess, accounts_file
 from venues.sandbox.client import BookOrder, SandboxClient, VenueRequest
 from worker.amqp import topology
@@ -25,10 +26,18 @@ SYMBOLS = {
     "ztdx": "BTCUSDT",
     "kuna": "BTC_USDT",
     "binance": "BTCUSDT",
+    "bybit": "BTCUSDT",
     "okx": "BTC-USDT-SWAP",
+    "kraken_spot": "XBTUSD",
 }
-#: Where ids are numbers: the one before the first.
-NUMBERS = {"coinw": 33308750270000000, "binance": 974828356000, "okx": 680800019749900000}
+#: What accounts of a venue say of themselves, and of which product their orders are.
+LINES = {
+    "binance": ('options.product = "usdm"',),
+    "bybit": ('options.category = "linear"',),
+    "okx": ('api_passphrase_env = "OKX_PASSPHRASE"',),
+}
+PRODUCTS = {"binance": "usdm", "bybit": "linear"}
+ENV = {"OKX_PASSPHRASE": "planted-passphrase"}
 AUDIT = "audit"
 EVENTS = "audit.events"
 #: What a lost broker connection may raise.
@@ -36,13 +45,20 @@ LOST = (OSError, amqp.AMQPError, AttributeError)
 MOST_TRIES = 120
 
 _numbers = itertools.count(1)
+_FIRST_IDS = {
+    "coinw": 33308750270000000,
+    "binance": 8_300_000_000,
+    "okx": 680_800_019_749_900_000,
+}
 
 
 def new_id(venue: str) -> str:
     """Return an id that the venue could have given, never the same twice."""
     number = next(_numbers)
-    if venue in NUMBERS:
-        return str(NUMBERS[venue] + number)
+    if venue in _FIRST_IDS:
+        return str(_FIRST_IDS[venue] + number)
+    if venue == "kraken_spot":
+        return f"OABCDE-12345-{number:06d}"
     return f"3fa42833-9508-4061-8d80-{number:012d}"
 
 
@@ -79,7 +95,14 @@ class Desk:
     @property
     def secret(self) -> str:
         """Return the secret, as easy to find."""
-        return f"planted-secret-{self.name}"
+        return secret_of(self.venue, self.name)
+
+
+def order_of(desk: Desk, order_id: str) -> dict[str, Any]:
+    """Return an order of a desk as the sandbox's book takes it."""
+    named = {"venue": desk.venue, "api_key": desk.key, "id": order_id}
+    product = PRODUCTS.get(desk.venue)
+    return named | {"symbol": SYMBOLS[desk.venue]} | ({"product": product} if product else {})
 
 
 @dataclass(slots=True)
@@ -118,7 +141,7 @@ class World:
             "base_url": base_url or self.sandbox.url,
             "key": desk.key,
             "secret": desk.secret,
-            "extra": [f"timeout = {timeout_s}", *lines],
+            "extra": [f"timeout = {timeout_s}", *LINES.get(venue, ()), *lines],
         }
         return desk
 
@@ -129,13 +152,12 @@ class World:
     def seed(self, desk: Desk, count: int, **fields: Any) -> list[str]:
         """Put orders on a desk's book; return their ids."""
         ids = [new_id(desk.venue) for _ in range(count)]
-        common = {"venue": desk.venue, "api_key": desk.key, "symbol": SYMBOLS[desk.venue]}
-        self.sandbox.seed([common | {"id": order_id} | fields for order_id in ids])
+        self.sandbox.seed([order_of(desk, order_id) | fields for order_id in ids])
         return ids
 
     def worker(self, name: str = "w1", *args: str) -> WorkerProcess:
         """Return a worker that serves every desk opened so far, not started yet."""
-        env = accounts_file(self._files, self.folder / "cancel.toml")
+        env = accounts_file(self._files, self.folder / "cancel.toml") | ENV
         log = self.folder / f"{name}.log"
         worker = WorkerProcess(self.worker_url or self.url, env, log, name=name, args=args)
         self.workers.append(worker)

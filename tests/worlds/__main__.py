@@ -1,4 +1,5 @@
-"""Hunts: `python -m tests.worlds --minutes 10`, `--seeds N`; `--seed K --show` one world.
+"""Hunts: `python -m tests.worlds --minutes 10`, `--seeds N`; `--seed K --show` one world;
+`--venue binance` at a venue that a seed alone does not draw.
 
 Ends with 1 if a must is broken.
 """
@@ -11,8 +12,12 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.worlds.draw import draw
+from tests.worlds.draw import MARKETS, draw
 from tests.worlds.hunt import SHOWN_OF_A_KIND, Tally, hunt, play, shrunk, story
+from tests.worlds.plan import FIRST, World
+
+#: All venues but the first three.
+LATER = "later"
 
 
 def main() -> int:
@@ -26,14 +31,19 @@ def main() -> int:
     parser.add_argument(
         "--class", dest="kind", default="", help="shrink finds of this class only"
     )
+    parser.add_argument(
+        "--venue",
+        default="",
+        choices=(*MARKETS, LATER),
+        help=f"at this venue, or at all of the {LATER} ones; else seeds draw one of the first",
+    )
     asked = parser.parse_args()
     if asked.seed is not None:
-        return _one(asked.seed, show=asked.show)
+        return _one(draw(asked.seed, asked.venue), show=asked.show)
     return _many(asked)
 
 
-def _one(seed: int, *, show: bool) -> int:
-    world = draw(seed)
+def _one(world: World, *, show: bool) -> int:
     _, found = play(world)
     if show:
         print(story(world))
@@ -65,7 +75,11 @@ def _part(asked: argparse.Namespace, number: int) -> Tally:
     if asked.seeds is not None:
         seeds = itertools.islice(seeds, -(-asked.seeds // asked.jobs))  # type: ignore[assignment]
     minutes = asked.minutes if asked.minutes is not None else 1e9
-    return hunt(iter(seeds), time.monotonic() + 60 * minutes)
+    return hunt(iter(seeds), time.monotonic() + 60 * minutes, venues=_venues(asked.venue))
+
+
+def _venues(asked: str) -> tuple[str, ...]:
+    return tuple(name for name in MARKETS if name not in FIRST) if asked == LATER else (asked,)
 
 
 def _print_finds(tally: Tally, only: str) -> None:
@@ -74,7 +88,7 @@ def _print_finds(tally: Tally, only: str) -> None:
         if only and only not in kind:
             continue
         for seed in seeds[:SHOWN_OF_A_KIND]:
-            print(story(shrunk(draw(seed), kind, key)))
+            print(story(shrunk(draw(seed, "" if venue in FIRST else venue), kind, key)))
             sys.stdout.flush()
 
 

@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.worlds.fake import PAGES
 from tests.worlds.plan import (
+    FIRST,
     QUANTITY,
     Ask,
     Behaviours,
@@ -20,27 +21,27 @@ from tests.worlds.plan import (
     World,
 )
 
-VENUES = ("coinw", "ztdx", "kuna")
-_SYMBOLS = {
-    "coinw": ("BTC", "ETH"),
-    "ztdx": ("BTCUSDT", "ETHUSDT"),
-    "kuna": ("BTC_USDT", "ETH_USDT"),
-}
 _TRIGGERED = ("trigger", "trailing_stop", "tp_sl")
 _OTHER_ENDS = ("expire", "reject")
 _LONG_AGO_S = (-20 * 86400.0, -3 * 86400.0, -3600.0, -600.0)
 
 
-def draw(seed: int) -> World:
-    """Return the world of a seed."""
-    return _Drawing(seed).world()
+def draw(seed: int, venue: str = "") -> World:
+    """Return the world of a seed, at one of the first three venues or at the one named.
+
+    What a seed alone draws stays what it was when it was found.
+    """
+    return _Drawing(seed, venue).world()
 
 
 class _Drawing:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, venue: str) -> None:
         self.seed = seed
         self.rng = Random(seed)
-        self.venue = self.rng.choice(VENUES)
+        self.venue = venue or self.rng.choice(FIRST)
+        self.market = MARKETS[self.venue]
+        chosen = self.market.chosen
+        self.chosen = (self.rng.choice(chosen),) if chosen else ()
         self.triggers = 0.3
         self.orders: list[OrderPlan] = []
         self.asks: list[Ask] = []
@@ -62,6 +63,7 @@ class _Drawing:
             jobs=self._jobs(),
             ways=ways,
             verify=self.chance(0.25),
+            chosen=self.chosen,
         )
 
     def _many(self) -> World:
@@ -69,10 +71,12 @@ class _Drawing:
         lag = self.rng.choice(("read_lag_s", "cancel_s", "record_lag_s"))
         said: dict[str, Any] = {lag: round(self.rng.uniform(0.2, 1.5), 2)}
         ways = replace(Behaviours(), **said)
-        symbol = _SYMBOLS[self.venue][0]
+        symbol = self.market.symbols[0]
         self.orders = [OrderPlan(self._id(), symbol) for _ in range(self.rng.randint(20, 150))]
         self.asks = [Ask(order.venue_id, symbol=symbol) for order in self.orders]
-        return World(self.seed, self.venue, tuple(self.orders), self._jobs(), ways)
+        return World(
+            self.seed, self.venue, tuple(self.orders), self._jobs(), ways, chosen=self.chosen
+        )
 
     def _count(self) -> int:
         point = self.rng.random()
@@ -87,7 +91,8 @@ class _Drawing:
     def _ways(self) -> Behaviours:
         rng = self.rng
         said: dict[str, Any] = {"rtt_s": round(rng.uniform(0.005, 0.3), 3)}
-        common = list(_COMMON.items()) + list(_OF_VENUE[self.venue].items())
+        common = [item for item in _COMMON.items() if item[0] not in self.market.never]
+        common += _OF_VENUE[self.venue].items()
         for name, value in rng.sample(common, k=min(len(common), rng.randint(0, 5))):
             said[name] = value(rng)
         if said.get("read_lag_s") or self.chance(0.3):
@@ -102,20 +107,21 @@ class _Drawing:
     # -- orders and how they are named ---------------------------------------------------
 
     def _id(self) -> str:
-        if self.venue == "coinw":
-            return str(33308000000000000 + self.rng.randrange(10**12))
-        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        new_id = self.market.new_id
+        if ("category", "spot") in self.chosen:
+            new_id = _digits(19)
+        return new_id(self.rng)
 
     def _order(self, *, many: bool) -> None:
         rng = self.rng
-        symbol = _SYMBOLS[self.venue][0 if many or self.chance(0.8) else 1]
+        symbol = self.market.symbols[0 if many or self.chance(0.8) else 1]
         waits = not many and self.chance(self.triggers)
         ord_type = rng.choice(("trigger", *_TRIGGERED)) if waits else "limit"
         plan = OrderPlan(self._id(), symbol, ord_type, placed_s=rng.choice(_LONG_AGO_S))
         kinds = (self._resting, self._dead, self._missing, self._moving, self._young)
         (kind,) = rng.choices(kinds, weights=(40, 15, 8, 22, 15))
         placed = kind(plan)
-        if placed is not None and self.venue == "ztdx" and self.chance(0.3):
+        if placed is not None and self.market.client_ids and self.chance(0.3):
             placed = replace(placed, client_id=self._client_id())
         if placed is not None and self.chance(0.04):
             start = round(rng.uniform(-1.5, 2.0), 2)
@@ -128,19 +134,17 @@ class _Drawing:
 
     def _client_id(self) -> str:
         point = self.rng.random()
-        if point < 0.4:
-            return f"risk-{self.rng.randrange(10**6)}"
-        if point < 0.7:
-            return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
-        return str(self.rng.randrange(10**9, 10**10))
+        return next(new_id for least, new_id in self.market.client_ids if point < least)(
+            self.rng
+        )
 
     def _ask(self, plan: OrderPlan) -> Ask:
         rng = self.rng
         by_client = bool(plan.client_id) and self.chance(0.75)
         ask = Ask(plan.client_id if by_client else plan.venue_id, symbol=plan.symbol)
-        if by_client and self.chance(0.35):
+        if by_client and self.market.reuses and self.chance(0.35):
             self._reuse(plan)
-        if self.venue == "ztdx" and not by_client and self.chance(0.05):
+        if self.market.client_ids and not by_client and self.chance(0.05):
             self._borrow(plan)
         if self.chance(0.4):
             ask = replace(ask, kind="client_order_id" if by_client else "venue_order_id")
@@ -149,7 +153,7 @@ class _Drawing:
         elif self.chance(0.05):
             ask = replace(ask, ord_type=rng.choice(("limit", "trigger", "any")))
         if self.chance(0.05):
-            others = [s for s in _SYMBOLS[self.venue] if s != plan.symbol]
+            others = [s for s in self.market.symbols if s != plan.symbol]
             ask = replace(ask, symbol=rng.choice((*others, "")))
         return ask
 
@@ -201,7 +205,7 @@ class _Drawing:
         if self.chance(0.1):
             when = -8 * 86400.0  # beyond the record of a week
             plan = replace(plan, placed_s=-20 * 86400.0)
-        ends = ["fill", "cancel"] + ["expire", "reject"] * (self.venue != "coinw")
+        ends = ["fill", "cancel", *self.market.ends]
         what = self.rng.choice(ends)
         part = (Change(when - 60, "fill", 4),) if self.chance(0.3) else ()
         return replace(
@@ -221,10 +225,8 @@ class _Drawing:
             changes = [Change(first, "fire")]
             if self.chance(0.4):
                 changes.append(Change(round(first + rng.uniform(0, 1), 3), "fill", QUANTITY))
-            # At Kuna a stop order keeps its id when it fires.
-            child = (
-                "" if self.venue == "kuna" else rng.choice(("", "rests", "fills", "refused"))
-            )
+            children = self.market.children
+            child = rng.choice(children) if children else ""
             return replace(plan, changes=tuple(changes), child=child)
         executed = rng.choice((QUANTITY, QUANTITY, 4))
         changes = [Change(first, "fill", executed)]
@@ -257,6 +259,81 @@ class _Drawing:
         at_s = round(rng.choice((rng.uniform(0, 1), rng.uniform(0, 6))), 2)
         second = JobPlan("j2", tuple(some), at_s, self.chance(0.6), deadline_s)
         return first, second
+
+
+def _uuid(rng: Random) -> str:
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
+
+
+def _digits(*lengths: int) -> Callable[[Random], str]:
+    def new_id(rng: Random) -> str:
+        length = rng.choice(lengths)
+        return str(rng.randrange(10 ** (length - 1), 10**length))
+
+    return new_id
+
+
+def _risk(rng: Random) -> str:
+    return f"risk-{rng.randrange(10**6)}"
+
+
+class Market(NamedTuple):
+    """What the orders of a venue are like."""
+
+    symbols: tuple[str, str]
+    new_id: Callable[[Random], str]
+    #: How client order ids look; each with the share of those up to it.
+    client_ids: tuple[tuple[float, Callable[[Random], str]], ...] = ()
+    #: A client order id may be used again once its order has ended.
+    reuses: bool = True
+    ends: tuple[str, ...] = ("expire", "reject")
+    #: What may become of a fired order; nothing said: it rests under its own id.
+    children: tuple[str, ...] = ("", "rests", "fills", "refused")
+    #: Behaviours of all venues that this one cannot have.
+    never: tuple[str, ...] = ()
+    #: What an account may choose.
+    chosen: tuple[tuple[str, str], ...] = ()
+
+
+#: Of a batch each order is judged by itself; what pages lists is in their behaviours.
+_LATER = ("spoils", "empty", "page_cap", "oldest_first")
+#: An order that fires is another one.
+_CHILDREN = ("rests", "fills", "refused")
+MARKETS = {
+    "coinw": Market(
+        ("BTC", "ETH"), lambda rng: str(33308000000000000 + rng.randrange(10**12)), ends=()
+    ),
+    "ztdx": Market(
+        ("BTCUSDT", "ETHUSDT"),
+        _uuid,
+        ((0.4, _risk), (0.7, _uuid), (1.0, lambda rng: str(rng.randrange(10**9, 10**10)))),
+    ),
+    "kuna": Market(("BTC_USDT", "ETH_USDT"), _uuid, children=()),
+    "binance": Market(
+        ("BTCUSDT", "ETHUSDT"),
+        _digits(9, 12, 16),
+        ((0.5, _risk), (0.8, _digits(9, 12)), (1.0, _uuid)),
+        children=_CHILDREN,
+        # Its cancel is answered by the engine.
+        never=(*_LATER, "cancel_s"),
+    ),
+    "bybit": Market(
+        ("BTCUSDT", "ETHUSDT"),
+        _uuid,
+        ((0.5, _risk), (0.8, _uuid), (1.0, _digits(19))),
+        reuses=False,
+        children=(),
+        never=_LATER,
+        chosen=(("category", "linear"), ("category", "linear"), ("category", "spot")),
+    ),
+    "okx": Market(
+        ("BTC-USDT-SWAP", "ETH-USDT-SWAP"),
+        _digits(18, 19),
+        ((0.6, lambda rng: f"risk{rng.randrange(10**6)}"), (1.0, _digits(10, 18))),
+        children=_CHILDREN,
+        never=_LATER,
+    ),
+}
 
 
 def _fills(change: Change) -> bool:
@@ -335,5 +412,23 @@ _OF_VENUE: dict[str, dict[str, Callable[[Random], Any]]] = {
         "part_is_closed": _one_of(True),
         "odd_word": _one_of("Settled"),
         "names_ended": _one_of(False),
+    },
+    "binance": {
+        "whole_object": _one_of(True),
+        "misplaced": _one_of(True),
+        "odd_word": _one_of("SETTLED"),
+    },
+    "bybit": {
+        "names_refused": _one_of(False),
+        "tells_ended": _one_of(True),
+        "forgets_ended": _one_of(True),
+        "odd_word": _one_of("Triggered", "Settled"),
+    },
+    "okx": {
+        "names_refused": _one_of(False),
+        "tells_ended": _one_of(True),
+        "top_is_fine": _one_of(True),
+        "trails_apart": _one_of(True),
+        "odd_word": _one_of("mmp_canceled", "settled"),
     },
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -27,6 +27,8 @@ CREDENTIALS = {
     "short": ("demoKey0123456789abc", "demoSecret9876543210"),
 }
 NEVER = float("inf")
+#: Types of orders that wait for a trigger.
+CONDITIONAL = ("trigger", "trailing_stop", "tp_sl")
 
 
 class Raw(NamedTuple):
@@ -76,6 +78,7 @@ class Fake(ABC):
         self.world = world
         self.ways = world.ways
         self.key, self.secret = CREDENTIALS[world.ways.key_form]
+        self.chosen = dict(world.chosen)
         self.book = book
         self.start = book.start
         self.rng = rng
@@ -97,7 +100,7 @@ class Fake(ABC):
     def serve(self, request: HttpRequest, now: float) -> Raw:
         """Answer a request that arrives now."""
         path, _, query = request.target.partition("?")
-        self.arrivals[f"{request.method} {self.path_key(path)}"].append(now)
+        self.arrivals[f"{request.method} {self.path_key(path)}"] += [now] * self.price(request)
         wrong = self.wrong_signature(request, path, query)
         if wrong:
             self.faults.append(wrong)
@@ -110,7 +113,7 @@ class Fake(ABC):
             self.trouble.append((now, now + wait_s))
             return self._echo(self.too_fast(wait_s), request)
         self.view = self._read(now)
-        body = json.loads(request.body) if request.body.strip() else None
+        body = self.read_body(request.body) if request.body.strip() else None
         call = Call(request.method, path, dict(parse_qsl(query, keep_blank_values=True)), body)
         try:
             reply = self.answer(call, now)
@@ -140,6 +143,22 @@ class Fake(ABC):
 
     def path_key(self, path: str) -> str:
         return path
+
+    def limit_of(self, key: str) -> tuple[int, float]:
+        """Return the limit of what `path_key` names: so many tokens in so many seconds."""
+        return self.limit
+
+    def price(self, request: HttpRequest) -> int:
+        """Return how many tokens a request takes."""
+        return 1
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What authenticates, by its name; none of it may be told."""
+        return {"api_key": self.key, "api_secret": self.secret}
+
+    def read_body(self, body: bytes) -> Any:
+        return json.loads(body)
 
     @abstractmethod
     def answer(self, call: Call, now: float) -> Raw: ...
@@ -174,6 +193,48 @@ class Fake(ABC):
             return order if order is not None and order.at(view) else None
         placed = [o for o in self.book.by_client.get(client_id, ()) if o.at(view)]
         return placed[-1] if placed else None
+
+    def named(
+        self,
+        when: float,
+        *,
+        order_id: str = "",
+        client_id: str = "",
+        symbol: str | None = None,
+        waits: bool | None = None,
+        keeps: Callable[[Order, Was], bool] = lambda order, was: True,
+    ) -> Order | None:
+        """Return the order that an id names; of a client id an open one, or the newest.
+
+        An order bears no client id but its own. `waits`: of orders that are, or are not, of
+        a kind that waits for a trigger, where the venue keeps those apart. `keeps`: what is
+        not forgotten.
+        """
+        if order_id:
+            bearers = [self.book.by_id[order_id]] if order_id in self.book.by_id else []
+        else:
+            bearers = [o for o in self.book.by_client.get(client_id, ()) if o.plan.client_id]
+        placed = [
+            (order, was)
+            for order in bearers
+            if (was := order.at(when))
+            and symbol in (None, order.plan.symbol)
+            and waits in (None, is_conditional(order))
+            and keeps(order, was)
+        ]
+        live = [order for order, was in placed if was.live]
+        return (live or [order for order, _ in placed] or [None])[-1]  # type: ignore[list-item]
+
+    def other(self, order: Order) -> Order:
+        """Return the order, or now and then another one that nobody asked for."""
+        if not self.ways.shows_others or self.rng.random() >= 0.3:
+            return order
+        others = [
+            o
+            for o in self.book
+            if o is not order and o.at(self.view) and is_conditional(o) is is_conditional(order)
+        ]
+        return others[0] if others else order
 
     def note_cancel(self, order_ids: Sequence[str], now: float) -> None:
         for order_id in order_ids:
@@ -229,6 +290,15 @@ class Fake(ABC):
             found += [o for o in self.book.by_client.get(ask.id, ()) if o not in found]
         return found
 
+    def of_stated_door(self, ask: Ask) -> list[Order]:
+        """Return the orders that may be meant; a stated type says behind which door."""
+        found = Fake.candidates(self, ask)
+        conditional = ask.ord_type in CONDITIONAL
+        fit = [
+            order for order in found if ask.ord_type and is_conditional(order) is conditional
+        ]
+        return fit or found
+
     @abstractmethod
     def recorded(self, order: Order) -> bool:
         """Say whether the venue has a record of the order, now that it has ended."""
@@ -241,10 +311,26 @@ class Fake(ABC):
     def visible_from(self, ask: Ask, orders: list[Order]) -> float:
         """Return since when every read shows what became of an id; NEVER: none needs to."""
 
+    def shown_by_id_from(self, ask: Ask, orders: list[Order]) -> float:
+        """Return since when look-ups by id show what became of an order of its symbol."""
+        many = len(Fake.candidates(self, ask)) > 1
+        if self.ways.shows_others or many or not ask.symbol:
+            return NEVER
+        if not orders:
+            return NEVER if self.ways.unknown_text == "other_code" else self.start
+        (order,) = orders
+        hard = order.plan.symbol != ask.symbol or order.now.state is State.FIRED
+        return NEVER if hard or self.strange(order.now) else order.ended_at + self.lag_s
+
     def end_shown_from(self, order: Order) -> float:
         """Return since when every replica shows that an order has ended, lists included."""
         hidden_until = self.start + order.plan.hidden_s[1] if any(order.plan.hidden_s) else 0
         return max(order.ended_at + self.lag_s, hidden_until)
+
+
+def is_conditional(order: Order) -> bool:
+    """Say whether an order is, or was, one that waits for a trigger."""
+    return order.plan.ord_type in CONDITIONAL
 
 
 def as_json(value: Any) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import cycle, groupby
 
 from tests.worlds.draw import draw
 from tests.worlds.law import Class, Find, finds
 from tests.worlds.plan import World, unusual
-from tests.worlds.play import REAL, START_S, Exchanged, Parts, Play
+from tests.worlds.play import REAL, START_S, Exchanged, Parts, Play, venue_of
 from tests.worlds.shrink import shrink
-from venues import all_venues
 
 #: What is left out of a story: fields of rows that nobody reads, and times of signing.
 _BORING = re.compile(
@@ -109,7 +108,7 @@ class Tally:
 
 def is_beyond(world: World) -> bool:
     """Say whether the truth is beyond what the venue's tables, or any request, can tell."""
-    venue, ways = all_venues()[world.venue], world.ways
+    venue, ways = venue_of(world), world.ways
     lags = ways.read_lag_s > venue.read_lag_s or ways.record_lag_s > venue.record_lag_s
     return lags or _out_of_reach(world)
 
@@ -135,11 +134,13 @@ def play(world: World, parts: Parts = REAL) -> tuple[Play, list[Find]]:
     return played, finds(played)
 
 
-def hunt(seeds: Iterator[int], until: float, parts: Parts = REAL) -> Tally:
-    """Play the worlds of some seeds, until a time (monotonic seconds)."""
+def hunt(
+    seeds: Iterator[int], until: float, parts: Parts = REAL, venues: Sequence[str] = ("",)
+) -> Tally:
+    """Play the worlds of some seeds, each at the next venue, until a time (monotonic s)."""
     tally = Tally()
-    for seed in seeds:
-        world = draw(seed)
+    for seed, venue in zip(seeds, cycle(venues), strict=False):
+        world = draw(seed, venue)
         played, found = play(world, parts)
         tally.add(world, played, found)
         if time.monotonic() >= until:

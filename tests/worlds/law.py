@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tests.worlds.book import LIVE, Order, State
 from tests.worlds.fake import NEVER
-from tests.worlds.plan import QUANTITY, JobPlan
+from tests.worlds.plan import FIRST, QUANTITY, JobPlan
 from tests.worlds.play import START_S, Play, Told
 from venues.words import CancelStatus
 
@@ -26,6 +26,8 @@ BIRTH_S = 3.0
 SHOWN_S = 6.0
 #: An absence is a proof only after a late order could have come, and been shown.
 ABSENCE_S = 6.0
+#: The lag of reads for which these times are made.
+USUAL_LAG_S = 2.0
 #: Whoever has read so many pages of a record may say that it is too long.
 MANY_PAGES = 15
 #: The fewest ids that a venue's batch may hold.
@@ -91,7 +93,7 @@ def finds(play: Play) -> list[Find]:
         if find is not None:
             key = f"{told.outcome.status} {told.outcome.reason}"
             found.append(find._replace(key=key, id=told.ask.id))
-        if any(word in repr(told.outcome) for word in (play.fake.key, play.fake.secret)):
+        if any(word in repr(told.outcome) for word in play.fake.parts.values()):
             found.append(Find(Class.LEAK, told.outcome.text, told.outcome.text[:40]))
     return found + _contradictions(play) + _floods(play) + _late(play)
 
@@ -205,7 +207,7 @@ def _needless(play: Play, told: Told, orders: list[Order]) -> Find | None:
     absent = not orders or (
         word.status is CancelStatus.UNCONFIRMED and _forgotten(play, orders)
     )
-    needs_s = SHOWN_S + _work_s(play) + (ABSENCE_S if absent else 0.0)
+    needs_s = SHOWN_S + _behind_s(play) + _work_s(play) + (ABSENCE_S if absent else 0.0)
     if ends - since < needs_s:
         return _left_open(play, told, orders, ends)
     text = f"shown since {since - START_S:+.2f} s, until {ends - START_S:+.2f} s"
@@ -220,9 +222,14 @@ def _left_open(play: Play, told: Told, orders: list[Order], ends: float) -> Find
     if not order.now.live or order.plan.swallowed or not play.fake.takes_cancel(order):
         return None
     since = max(_delivered(play, told), order.placed, _quiet_since(play, ends))
-    if ends - since < SHOWN_S + _work_s(play):
+    if ends - since < SHOWN_S + _behind_s(play) + _work_s(play):
         return None
     return _find(Class.LEFT_OPEN, told, order)
+
+
+def _behind_s(play: Play) -> float:
+    """Return how much later than the others a venue's table believes what reads show."""
+    return max(0.0, play.venue.read_lag_s - USUAL_LAG_S)
 
 
 def _forgotten(play: Play, orders: list[Order]) -> bool:
@@ -319,6 +326,9 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
         return False
     if forgets and statuses == {CancelStatus.CLOSED, CancelStatus.NOT_FOUND}:
         return False
+    gone = CancelStatus.NOT_FOUND in statuses and CancelStatus.FILLED not in statuses
+    if gone and play.world.venue not in FIRST and _forgotten(play, orders):
+        return False
     # Two words of an id that names two orders may both be true.
     return len(orders) < 2 and not any(order.placed > _arrival(one) for order in orders)
 
@@ -330,8 +340,8 @@ def _floods(play: Play) -> list[Find]:
     for order_id, times in play.fake.cancels.items():
         if len(times) > most:
             found.append(Find(Class.FLOOD, f"{order_id} in {len(times)} cancels", "id"))
-    limit, window_s = play.fake.limit
     for key, times in play.fake.arrivals.items():
+        limit, window_s = play.fake.limit_of(key)
         over = any(
             later - first < window_s - 0.001
             for first, later in zip(times, times[limit:], strict=False)

@@ -7,6 +7,8 @@ from typing import Any
 
 #: The quantity of every order.
 QUANTITY = 10
+#: The venues that a seed alone draws; for the others it takes a seed and their name.
+FIRST = ("coinw", "ztdx", "kuna")
 #: An order that was placed long before the first job, in seconds from its coming.
 LONG_AGO_S = -3600.0
 
@@ -143,6 +145,20 @@ class Behaviours:
     id_key: str = "id"
     #: An order that was canceled after a partial fill is called as one that was filled.
     part_is_closed: bool = False
+    #: The cancel of a conditional order answers with the order, and not with "success".
+    whole_object: bool = False
+    #: What is refused of a batch stands at its end, and not in its place.
+    misplaced: bool = False
+    #: What is refused of a batch bears the id by which it was named.
+    names_refused: bool = True
+    #: A cancel of an order that has ended is told so, by a code of its own.
+    tells_ended: bool = False
+    #: Look-ups of open orders have forgotten all that have ended: the service was restarted.
+    forgets_ended: bool = False
+    #: The code of a batch is that of success, whatever its items say.
+    top_is_fine: bool = False
+    #: The ordinary cancel of conditional orders does not take those that trail.
+    trails_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +171,8 @@ class World:
     jobs: tuple[JobPlan, ...]
     ways: Behaviours = Behaviours()
     verify: bool = False
+    #: What the account chooses of the venue's options.
+    chosen: tuple[tuple[str, str], ...] = ()
 
 
 def unusual(item: Any) -> dict[str, Any]:

@@ -12,10 +12,13 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tests.simulation.agenda import Agenda
+from tests.worlds.binance import Binance
 from tests.worlds.book import Book
+from tests.worlds.bybit import Bybit
 from tests.worlds.coinw import Coinw
 from tests.worlds.fake import Fake, Raw
 from tests.worlds.kuna import Kuna
+from tests.worlds.okx import Okx
 from tests.worlds.plan import Ask, JobPlan, World
 from tests.worlds.ztdx import Ztdx
 from venues import all_venues
@@ -48,7 +51,14 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(seconds=START_S)
 ACCOUNT = "desk"
 TIMEOUT_S = 5.0
 MOST_EVENTS = 40_000
-FAKES: dict[str, type[Fake]] = {"coinw": Coinw, "ztdx": Ztdx, "kuna": Kuna}
+FAKES: dict[str, type[Fake]] = {
+    "coinw": Coinw,
+    "ztdx": Ztdx,
+    "kuna": Kuna,
+    "binance": Binance,
+    "bybit": Bybit,
+    "okx": Okx,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +153,14 @@ class Play:
         self.world = world
         self.agenda = Agenda(START_S)
         self.rng = Random(world.seed)
-        self.venue = parts.venue or all_venues()[world.venue]
+        self.venue = parts.venue or venue_of(world)
         self.book = Book(world, START_S, self.agenda.at)
         kind = parts.fake or FAKES[world.venue]
         self.fake = kind(world, self.book, Random(world.seed + 1))
         self.account = Account(
             name=ACCOUNT,
             venue=self.venue,
-            credential=Credential(api_key=self.fake.key, api_secret=self.fake.secret),
+            credential=Credential(**self.fake.parts),
             base_url="",
             verify=world.verify,
             quotas=self.venue.quotas,
@@ -265,7 +275,7 @@ class Play:
                 self.agenda.at(again, lambda: self._publish(run.plan, 1))
             return
         arguments = json.dumps(_Retry(run).retry_arguments(run.left))
-        if self.fake.secret in arguments or self.fake.key in arguments:
+        if any(part in arguments for part in self.fake.parts.values()):
             self.fake.faults.append("leak: a retry carries a secret")
         self.agenda.at(now + decision.countdown_s, lambda: self._again(run, arguments))
 
@@ -359,6 +369,12 @@ class Play:
 
 def _wall(now: float) -> datetime:
     return EPOCH + timedelta(seconds=now)
+
+
+def venue_of(world: World) -> Venue:
+    """Return the product's venue, with what the world's account chooses."""
+    plain = all_venues()[world.venue]
+    return type(plain)(dict(world.chosen)) if world.chosen else plain
 
 
 def order_json(ask: Ask) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 
@@ -88,9 +89,10 @@ def _plainer_ways(world: World) -> Iterator[World]:
 
 def _plainer_orders(world: World) -> Iterator[World]:
     ids = {order.venue_id for order in world.orders}
-    borrowed = {order.client_id for order in world.orders} & ids
+    bearers = Counter(order.client_id for order in world.orders if order.client_id)
+    shared = {each for each, count in bearers.items() if count > 1 or each in ids}
     for order in world.orders:
-        if {order.venue_id, order.client_id} & borrowed:
+        if {order.venue_id, order.client_id} & shared:
             continue  # which of two orders may bear one id is for `draw` to say
         for plainer in _plainer_order(order):
             yield replace(

@@ -6,8 +6,10 @@ import math
 
 import pytest
 
-from tests.worlds.draw import draw
+from tests.worlds.draw import MARKETS, draw
 from tests.worlds.hunt import NEVER_MAY, hunt, play, story
+from tests.worlds.law import Class
+from tests.worlds.plan import FIRST
 
 SEEDS = range(150)
 #: Worlds in which an order was told as safe while open.
@@ -22,6 +24,40 @@ ONCE_NEEDLESS: dict[str, tuple[int, ...]] = {
     "a code of its own for an unknown order": (600034, 600422),
     "an unknown order under a code of cancels": (600994, 601049),
 }
+#: Worlds of the later venues in which something was found that may never be, or no cancel came.
+ONCE_LATER: dict[str, tuple[tuple[str, int], ...]] = {
+    "an order that ended hides one of its client id": (("okx", 64), ("okx", 97), ("okx", 370)),
+    "the same after a cancel that was taken": (("binance", 1), ("binance", 8)),
+    "a refusal of what rests, told as absence": (("okx", 42), ("okx", 45)),
+    "a cancel by the door of other types": (("okx", 16), ("okx", 57)),
+    "an order that was canceled and is shown no more": (("binance", 63), ("binance", 339)),
+    "an end under another instrument than stated": (("okx", 11), ("okx", 38)),
+    "another spelling of a conditional order's state": (
+        *(("okx", 127), ("okx", 180), ("bybit", 5040)),
+    ),
+    "an older order where a newer one is forgotten": (("binance", 5100),),
+}
+#: Worlds of each later venue that the ordinary tests play.
+LATER_SEEDS = range(40)
+
+
+@pytest.mark.parametrize("venue", [name for name in MARKETS if name not in FIRST])
+def test_nothing_is_found_that_may_never_be_at_a_later_venue(venue: str) -> None:
+    tally = hunt(iter(LATER_SEEDS), math.inf, venues=(venue,))
+    found = {key: seeds for key, seeds in tally.seeds.items() if key[0] in NEVER_MAY}
+    assert found == {}
+    assert tally.ids > 100
+
+
+@pytest.mark.parametrize("why", ONCE_LATER)
+def test_what_was_found_once_at_a_later_venue_is_found_no_more(why: str) -> None:
+    for venue, seed in ONCE_LATER[why]:
+        serious = {Class.LEFT_OPEN, *NEVER_MAY}
+        assert [f for f in play(draw(seed, venue))[1] if f.kind in serious] == []
+
+
+def test_a_seed_alone_draws_none_of_the_later_venues() -> None:
+    assert {draw(seed).venue for seed in SEEDS} == set(FIRST)
 
 
 def test_nothing_is_found_that_may_never_be_in_the_first_worlds() -> None:

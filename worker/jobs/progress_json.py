@@ -15,7 +15,15 @@ from pydantic import AfterValidator, Field, PlainSerializer, TypeAdapter
 from venues.words import Became, CancelStatus, IdKind, OrderRef, OrdStatus, OrdType, Purpose
 from worker.contract.job import Deadline
 from worker.orders.follow import FinalWord
-from worker.orders.progress import OrderProgress, OtherForm, Phase, Search, gone_back, gone_on
+from worker.orders.progress import (
+    OrderProgress,
+    OtherForm,
+    Over,
+    Phase,
+    Search,
+    gone_back,
+    gone_on,
+)
 from worker.orders.retry import Returned
 
 
@@ -130,6 +138,9 @@ def _by_names(track: Track) -> dict[str, Any]:
 NamedTrack = Annotated[Track, PlainSerializer(_by_names)]
 
 
+NamedOver = Annotated[Over, PlainSerializer(lambda over: over._asdict())]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherTrack:
     """An id as one of another kind (`OtherForm`), and its word by the names of its fields."""
@@ -137,6 +148,7 @@ class OtherTrack:
     track: NamedTrack
     word: dict[str, str] | None = None
     became: Became | None = None
+    over: NamedOver | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +172,7 @@ class Progress:
     by_symbol: frozenset[str] = frozenset()  # what any of the orders has learned of the venue
     unknown_fields: tuple[str, ...] = ()  # of the job as its producer sent it
     became: dict[str, Became] = field(default_factory=dict)  # by id, of those that fired
+    over: dict[str, NamedOver] = field(default_factory=dict)  # by id
 
     def orders(self) -> dict[str, tuple[OrderRef, OrderProgress]]:
         """Return the reference and progress of each order, by its id."""
@@ -168,14 +181,16 @@ class Progress:
     def _progress_of(self, track: Track) -> OrderProgress:
         rounded = track.ref.id in self.maybe_rounded
         other = self.other_forms.get(track.ref.id)
-        known = track.progress._replace(maybe_rounded=rounded, by_symbol=self.by_symbol)
+        known = track.progress._replace(
+            maybe_rounded=rounded, by_symbol=self.by_symbol, over=self.over.get(track.ref.id)
+        )
         known = _gone_on(known, self.became.get(track.ref.id))
         return known._replace(other_form=_form(other, known) if other else None)
 
 
 def _form(other: OtherTrack, known: OrderProgress) -> OtherForm:
     progress = other.track.progress._replace(
-        maybe_rounded=known.maybe_rounded, by_symbol=known.by_symbol
+        maybe_rounded=known.maybe_rounded, by_symbol=known.by_symbol, over=other.over
     )
     progress = _gone_on(progress, other.became)
     if other.word is None:
@@ -211,14 +226,15 @@ def carried(left: Sequence[Returned]) -> dict[str, Any]:
         "maybe_rounded": rounded,
         "by_symbol": by_symbol,
         "became": {order_id: became for order_id, became in fired if became},
+        "over": {p.ref.id: p.progress.over for p in left if p.progress.over},
     }
 
 
 def _written_form(ref: OrderRef, other: OtherForm) -> OtherTrack:
     names = FinalWord._fields[1:]
     word = dict(zip(names, map(str, other.word), strict=True)) if other.word else None
-    became = _became(other.progress)
-    return OtherTrack(track=track_of(ref, other.progress), word=word, became=became)
+    became, over = _became(other.progress), other.progress.over
+    return OtherTrack(track=track_of(ref, other.progress), word=word, became=became, over=over)
 
 
 _WORD = TypeAdapter(FinalWord)
@@ -232,6 +248,7 @@ _ADDED = frozenset(
         "by_symbol",
         "unknown_fields",
         "became",
+        "over",
     }
 )
 _PROGRESS = TypeAdapter(Progress)

@@ -21,6 +21,7 @@ from worker.orders.judge import Judgement
 from worker.orders.progress import (
     MOST_REMEMBERED,
     OrderProgress,
+    Over,
     Phase,
     Read,
     Search,
@@ -174,6 +175,11 @@ def _unread(
 ) -> tuple[Route, ...]:
     routes = lookup_routes(venue, order)
     likely = [route for route in routes if likely_only and order.ord_type in route.ord_types]
+    by_id = [r for r in likely if not r.only_open and r.life_stage < ENDED_STAGE]
+    if hasty and by_id:  # a list proves nothing in haste, and some cost as much as 40 look-ups
+        likely = [
+            r for r in likely if not (r.only_open and any(c.per_request for c in r.costs))
+        ]
     unread = [route for route in likely or routes if route.name not in absent_from]
     return tuple(unread if hasty else sorted(unread, key=lambda route: route.life_stage))
 
@@ -226,7 +232,7 @@ def follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Tra
         return found
     if found.progress.fired and found.progress.fired.may_be_reused:
         again = gone_back(found.progress._replace(ord_status=None))
-        return _when_all_are_there(again, asked)
+        return _when_all_are_there(found._replace(progress=again), asked)
     text = _ADVICE.get(found.reason) or said.text
     words = found.progress._replace(venue_code=said.venue_code, text=text)
     return found._replace(progress=words)
@@ -293,6 +299,7 @@ def sighted(
     return progress._replace(
         seen_open=True,
         missing_since=0.0,
+        over=None,
         symbol=symbol or progress.symbol,
         ord_type=ord_type if ord_type and misfiled else progress.ord_type,
         search=Search() if misplaced or misfiled else progress.search,
@@ -408,7 +415,8 @@ def _after_precheck(
 ) -> Transition:
     """Look through the likely places; whatever is not found is canceled all the same."""
     ended = said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES
-    if ended and not _may_be_another(progress, asked):
+    unsure = _may_be_another(progress, asked) or _other_doors(progress, asked)
+    if ended and not unsure:
         return _final_state(progress, said, Evidence.LOOKUP)
     if said.verdict is Verdict.ABSENT:
         looked = progress._replace(search=progress.search.after(asked.route.name))
@@ -421,8 +429,10 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
     ended = said.verdict is Verdict.STATE and said.ord_status not in OPEN_STATES
     if ended and not asked.verify:
         if _may_be_another(progress, asked):
-            settled = progress._replace(sent=True, misses=0, settled_at=asked.ended)
-            return _when_all_are_there(settled._replace(passed_over=False), asked)
+            settled = progress._replace(
+                sent=True, misses=0, settled_at=asked.ended, passed_over=False
+            )
+            return _when_all_are_there(_final_state(settled, said, Evidence.REPLY), asked)
         return _final_state(progress, said, Evidence.REPLY)
     if said.verdict is Verdict.REFUSED and not progress.sent and not progress.fired:
         if asked.alone or progress.tried >= MOST_REFUSALS * TRIES_A_ROUTE:
@@ -464,18 +474,68 @@ def _after_lookup(progress: OrderProgress, said: Judgement, asked: ReplyContext)
             return _give_up(progress, asked, reason="record_unreadable")
         return doubted(progress, said.reason or "lookup_in_doubt", asked.ended, asked.venue)
     if said.ord_status in OPEN_STATES:
-        seen = _conclusive(progress)._replace(still_open=True, missing_since=0.0)
+        # What another order of its client id came to says nothing of this one.
+        seen = _conclusive(progress)._replace(still_open=True, missing_since=0.0, over=None)
         return _open(seen, said, asked)
+    if _is_by_another_door(progress, asked):
+        return doubted(progress, "id_reused", asked.ended, asked.venue)
+    word = _final_state(progress, said, Evidence.LOOKUP)
     if _may_be_another(progress, asked):
-        return _when_all_are_there(progress, asked)
-    return _final_state(progress, said, Evidence.LOOKUP)
+        return _when_all_are_there(word, asked)
+    doors = _other_doors(progress, asked) if _may_have_met_none(progress) else frozenset()
+    return _at_other_doors(word, doors, asked.venue) if doors else word
 
 
-def _when_all_are_there(progress: OrderProgress, asked: ReplyContext) -> NextStep:
-    """Look again when every order is there that the client order id may name."""
-    progress = _confirm(progress)._replace(still_open=False, why="id_reused")
+def _may_have_met_none(progress: OrderProgress) -> bool:
+    """Say whether the last cancel, which named no type, may have met no open order."""
+    canceled = progress.ord_status is OrdStatus.CANCELED
+    taken = progress.sent and not progress.passed_over and canceled
+    return progress.sent_as is OrdType.ANY and not taken
+
+
+def _is_by_another_door(progress: OrderProgress, asked: ReplyContext) -> bool:
+    """Say whether a client order id whose cancel was taken is shown where its type is not.
+
+    What was canceled may be forgotten, and this be an older order.
+    """
+    taken = progress.kind is IdKind.CLIENT and progress.sent and not progress.passed_over
+    return taken and progress.sent_as not in asked.route.ord_types
+
+
+def _when_all_are_there(word: FinalWord, asked: ReplyContext) -> NextStep:
+    """Look again when every order is there that the client order id may name.
+
+    What has ended may be shown no more by then: its word is kept.
+    """
+    progress = _confirm(_over(word))._replace(still_open=False, why="id_reused")
     there_from = _there_from(progress, asked.venue)
     return NextStep(progress, delay_s=max(0.0, there_from - asked.ended))
+
+
+def _at_other_doors(word: FinalWord, doors: frozenset[str], venue: Venue) -> NextStep:
+    """Look for an open order of the same client order id, of a type that nobody stated."""
+    progress = _confirm(_over(word))._replace(ord_type=OrdType.ANY, type_known=False)
+    others = tuple(r.name for r in venue.routes if r.name not in doors)
+    return NextStep(progress._replace(search=Search(absent_from=others)))
+
+
+def _over(word: FinalWord) -> OrderProgress:
+    """Return the progress of an order that has ended, with what is said of it."""
+    over = Over(*word[1:], word.progress.ord_type)
+    return word.progress._replace(over=over)
+
+
+def _other_doors(progress: OrderProgress, asked: ReplyContext) -> frozenset[str]:
+    """Return the look-ups by id of types that this one does not show.
+
+    Orders and those that wait for a trigger may have client order ids of their own: one that
+    has ended, and another that rests, bear the same.
+    """
+    if progress.kind is not IdKind.CLIENT:
+        return frozenset()
+    shown = asked.route.ord_types - {OrdType.ANY}
+    looks = lookup_routes(asked.venue, progress.shape)
+    return frozenset(r.name for r in looks if not (r.only_open or shown & r.ord_types))
 
 
 def _may_be_another(progress: OrderProgress, asked: ReplyContext) -> bool:
@@ -569,12 +629,23 @@ def _open(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Next
     never_taken = progress.passed_over and not progress.tried
     if asked.started < current_from and not named_wrongly and not never_taken:
         return NextStep(_confirm(progress), delay_s=max(0.0, current_from - asked.ended))
-    if progress.passed_over:
+    if _went_by_another_door(progress, asked.venue):
+        again = progress._replace(tried=0, passed_over=False, why="still_open")
+    elif progress.passed_over:
         again = _by_the_next_route(progress, why="still_open")
     else:
         again = progress._replace(tried=progress.tried + 1, why="still_open")
     pause = (again.tried - QUICK_TRIES, 0.5) if again.tried > QUICK_TRIES else None
     return NextStep(_to_cancel(again), back_off=pause)
+
+
+def _went_by_another_door(progress: OrderProgress, venue: Venue) -> bool:
+    """Say whether the last cancel took a route that orders of this type do not take."""
+    took = cancel_routes(venue, progress.shape._replace(ord_type=progress.sent_as))
+    takes = cancel_routes(venue, progress.shape)
+    return (
+        bool(took and takes) and took[progress.tried // TRIES_A_ROUTE % len(took)] not in takes
+    )
 
 
 def _absent(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
@@ -746,6 +817,8 @@ def _absent_too_early(progress: OrderProgress, asked: ReplyContext) -> NextStep:
 
 def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
     """Read what shows open orders once more where the order may only have been hidden."""
+    if progress.over is not None:
+        return _gone(progress, asked)
     hidden_until = progress.missing_since + asked.venue.hidden_s
     if progress.missing_until >= hidden_until:
         return _gone(progress, asked)
@@ -781,6 +854,9 @@ def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
         engine = engine_route(venue, progress.shape)
         if engine is not None:
             return NextStep(_ask_the_engine(progress, engine, venue))
+    if (over := progress.over) is not None:
+        known = progress._replace(ord_type=over.ord_type)
+        return FinalWord(known, over.status, over.reason, over.evidence, over.cum_qty)
     given_up = progress.search.given_up
     if progress.seen_open or progress.fired:  # a row has shown it, or has named it
         reason = given_up or "no_record"

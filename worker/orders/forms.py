@@ -164,7 +164,10 @@ def weighed(one: FinalWord, other: FinalWord) -> FinalWord:
 def _place(word: FinalWord) -> tuple[int, bool, bool]:
     """Return what sorts words: of the same status a proven one first, then the venue's id."""
     by_client_id = word.progress.id_kind is not IdKind.VENUE
-    return _ORDER.index(word.status), word.evidence is Evidence.NONE, by_client_id
+    # A refusal leaves what was seen open as it is.
+    left_open = word.status is CancelStatus.REJECTED and word.progress.seen_open
+    rank = -1 if left_open else _ORDER.index(word.status)
+    return rank, word.evidence is Evidence.NONE, by_client_id
 
 
 def _with_attempts(word: FinalWord, attempts: int) -> FinalWord:

@@ -10,7 +10,16 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from venues.words import Became, IdKind, OrderRef, OrdStatus, OrdType, Shape
+from venues.words import (
+    Became,
+    CancelStatus,
+    Evidence,
+    IdKind,
+    OrderRef,
+    OrdStatus,
+    OrdType,
+    Shape,
+)
 
 #: Most results that a cached function of an order's progress keeps.
 MOST_REMEMBERED = 1024
@@ -78,6 +87,16 @@ class Search(NamedTuple):
         return self._replace(page=others.page, read=others.read, joins=True)
 
 
+class Over(NamedTuple):
+    """What is said of an order that has ended, unless its client order id names an open one."""
+
+    status: CancelStatus
+    reason: str
+    evidence: Evidence
+    cum_qty: str
+    ord_type: OrdType
+
+
 class Fired(NamedTuple):
     """A conditional order that fired, while it is the order that it became which goes on."""
 
@@ -122,6 +141,7 @@ class OrderProgress(NamedTuple):
     disowned: bool = False  # the venue's own word: it knows no such order (`engine_route`)
     engine_took: bool = False  # the venue took a cancel that named the id alone, done or not
     by_symbol: frozenset[str] = frozenset()  # paths of lists that demand a symbol
+    over: Over | None = None  # what an order of this client id came to; is there another?
     other_form: OtherForm | None = None  # the id may be of another kind as well: see `forms`
     fired: Fired | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from venues.base import ENDED_STAGE, Batch, Route, Venue
-from venues.words import IdKind, OrderRef, OrdType, Purpose, Shape
+from venues.words import ALL_TYPES, IdKind, OrderRef, OrdType, Purpose, Shape
 from worker.orders.progress import OrderProgress
 
 
@@ -83,9 +83,12 @@ def hangs_on_symbol(venue: Venue, order: Shape) -> bool:
 
 @cache
 def record_hangs_on_symbol(venue: Venue, order: Shape) -> bool:
-    """Say whether an order that has ended is shown under its own symbol only."""
+    """Say whether an order of some type that has ended is shown under its own symbol only."""
     routes = _looks(venue, order)
-    return all(route.needs_symbol or route.only_open for route in routes)
+    if venue.forgets_canceled:
+        return all(route.needs_symbol or route.only_open for route in routes)
+    of_types = ([r for r in routes if each in r.ord_types] for each in sorted(ALL_TYPES))
+    return any(rs and all(r.needs_symbol or r.only_open for r in rs) for rs in of_types)
 
 
 def _covers(other: Route, route: Route) -> bool:

@@ -23,6 +23,7 @@ from worker.orders.progress import (
     Fired,
     OrderProgress,
     OtherForm,
+    Over,
     Phase,
     Search,
     gone_on,
@@ -306,3 +307,15 @@ def resting(ref: OrderRef, known: OrderProgress) -> Progress:
         deadline=datetime(2026, 5, 4, 3, 12, 1, tzinfo=UTC),
         **carried([Returned(ref, known, 0.0, "stopping")]),
     )
+
+
+def test_what_an_order_came_to_before_its_other_door_was_asked_is_known_to_the_next() -> None:
+    over = Over(CancelStatus.FILLED, "too_late", Evidence.LOOKUP, "10", OrdType.LIMIT)
+    known = new_progress(REF)._replace(over=over)
+    both = known._replace(other_form=OtherForm(known._replace(kind=IdKind.CLIENT)))
+    read = read_progress(json.loads(json.dumps(write_progress(resting(REF, both)))))
+
+    assert read is not None
+    ((_, again),) = read.orders().values()
+    assert again.other_form is not None
+    assert (again.over, again.other_form.progress.over) == (over, over)

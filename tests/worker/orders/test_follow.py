@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.toys import Boast, Hasty, Mute, Plain
+from venues import all_venues
 from venues.base import Page, Route, Venue, Verdict
 from venues.coinw import CoinW
 from venues.kucoin import KuCoin
@@ -1151,3 +1152,73 @@ def test_a_read_that_may_be_of_before_an_order_came_to_be_does_not_miss_it() -> 
 
     assert early.missing_since == 0.0
     assert later.missing_since > 0.0
+
+
+OKX, BINANCE = all_venues()["okx"], all_venues()["binance"]
+BY_CLIENT = OrderRef("risk1", IdKind.CLIENT, "BTC-USDT-SWAP")
+ALGO_OPEN = is_now(OrdStatus.NEW, ord_type=OrdType.TRIGGER)
+IN_THE_BOOK = is_now(OrdStatus.FILLED, ord_type=OrdType.LIMIT, cum_qty="10")
+
+
+def met_in_the_book() -> OrderProgress:
+    """Return a client order id whose cancel met none, and which an order that ended bears."""
+    unknown = again(step(new_progress(BY_CLIENT), OKX, UNKNOWN))
+    return again(step(unknown, OKX, IN_THE_BOOK, LATE_S + 60))
+
+
+def test_an_order_that_ended_does_not_hide_one_of_its_client_id_behind_another_door() -> None:
+    at_the_door = met_in_the_book()
+    assert next_route(at_the_door, OKX).name == "algo"
+    rests = again(step(at_the_door, OKX, ALGO_OPEN, LATE_S + 120))
+    assert next_route(rests, OKX).name == "cancel_algos"
+
+
+def test_where_no_other_door_shows_it_the_word_on_the_order_that_ended_stands() -> None:
+    word = step(met_in_the_book(), OKX, ABSENT, LATE_S + 120)
+    assert final(word) == (CancelStatus.FILLED, "too_late")
+    assert (word.progress.ord_type, word.cum_qty) == (OrdType.LIMIT, "10")  # type: ignore[union-attr]
+
+
+def test_an_order_that_was_canceled_now_is_looked_for_behind_no_other_door() -> None:
+    taken = again(step(new_progress(BY_CLIENT), OKX, ACCEPTED))
+    said = is_now(OrdStatus.CANCELED, ord_type=OrdType.LIMIT)
+    assert final(step(taken, OKX, said, LATE_S + 60)) == (CancelStatus.CANCELED, "")
+
+
+def test_an_older_order_does_not_speak_for_one_that_was_canceled_behind_another_door() -> None:
+    typed = new_progress(BY_CLIENT._replace(ord_type=OrdType.TRIGGER))
+    looked = again(step(again(step(typed, OKX, ACCEPTED)), OKX, ABSENT, LATE_S + 60))
+    assert next_route(looked, OKX).name == "order"
+    assert again(step(looked, OKX, IN_THE_BOOK, LATE_S + 120)).why == "id_reused"
+
+
+def test_a_canceled_order_that_look_ups_forget_stays_canceled() -> None:
+    """Binance forgets what never traded and was placed more than three days ago."""
+    by_client = came(new_progress(BY_CLIENT._replace(symbol="BTCUSDT")), LATE_S)
+    course = step(by_client, BINANCE, is_now(OrdStatus.CANCELED), LATE_S)
+    for number in range(20):
+        if isinstance(course, FinalWord):
+            break
+        course = step(course.progress, BINANCE, ABSENT, LATE_S + 60.0 * number + 60)
+    assert final(course) == (CancelStatus.CANCELED, "")
+
+
+def test_in_haste_no_list_of_all_open_orders_is_read_for_what_a_look_up_by_id_may_show() -> (
+    None
+):
+    course = step(new_progress(REF._replace(id="12", symbol="BTCUSDT")), BINANCE, UNKNOWN, 0.0)
+    asked_in_haste = set()
+    while again(course).phase is Phase.HASTY and len(asked_in_haste) < 9:
+        asked_in_haste.add(next_route(again(course), BINANCE).name)
+        course = step(again(course), BINANCE, ABSENT, 0.1 + len(asked_in_haste))
+    assert asked_in_haste == {"order", "algo"}
+
+
+def test_a_record_by_symbol_beside_one_without_says_which_symbol_it_speaks_of() -> None:
+    """OKX looks algo orders up without an instrument, and orders not."""
+    course = step(new_progress(REF._replace(id="1" * 18, symbol="BTC-USDT-SWAP")), OKX, UNKNOWN)
+    for number in range(20):
+        if isinstance(course, FinalWord):
+            break
+        course = step(course.progress, OKX, ABSENT, LATE_S + 60.0 * number + 60)
+    assert final(course) == (CancelStatus.NOT_FOUND, "none_of_symbol")

@@ -276,3 +276,13 @@ def test_two_words_make_one(
 
     assert (word.status, word.progress.kind, word.progress.text) == (told, kind, text)
     assert word.progress.attempts == 2
+
+
+def test_a_refusal_of_what_was_seen_open_is_no_absence() -> None:
+    """Else an order that rests, and whose cancel is refused, would be told as not found."""
+    open_one = new_progress(EITHER)._replace(seen_open=True)
+    refused = FinalWord(open_one, CancelStatus.REJECTED, "bad_request")
+    nowhere = FinalWord(new_progress(EITHER), CancelStatus.NOT_FOUND, "", Evidence.LOOKUP)
+
+    assert weighed(nowhere, refused).status is CancelStatus.REJECTED
+    assert weighed(refused, nowhere).status is CancelStatus.REJECTED
