@@ -19,13 +19,6 @@ task_reject_on_worker_lost = True
 task_acks_on_failure_or_timeout = False
 #: A publish to a queue that nobody declared would be confirmed and lost.
 task_create_missing_queues = False
-#: Retries are published until the broker has them.
-task_publish_retry_policy = {
-    "max_retries": None,
-    "interval_start": 0,
-    "interval_step": 0.2,
-    "interval_max": 2,
-}
 broker_transport_options = {"confirm_publish": True}
 broker_connection_retry = True
 #: The start fails with one line instead (worker/app.py); a supervisor starts it again.

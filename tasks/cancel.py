@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
 from celery import shared_task
 from celery.exceptions import Ignore, Retry
 
+from worker.amqp.task_producer import TaskProducer
 from worker.amqp.topology import lane_queue_name
 from worker.consumer.task_message import TASK
 from worker.contract.job import SENT_BY_HEADER
@@ -39,10 +41,11 @@ def cancel_orders(self: Any, **_: Any) -> dict[str, int]:
     return dict(run.counts)
 
 
-def _retry(task: Any, alone_as: str | None, run: JobRun) -> None:
+def _retry(task: Any, alone_as: str | None, run: JobRun) -> Future[None]:
     """Publish the task that goes on with what is left of a job, under the id it is known by."""
     runtime, job, known = task.app.runtime, run.job, run.task
     assert run.decision is not None  # noqa: S101 - that is why it is called
+    producer = TaskProducer(task.app.pool.connection, runtime.forwarder)
     task.apply_async(
         kwargs=run.retry_arguments(run.left),
         task_id=known.task_id or alone_as,
@@ -52,4 +55,6 @@ def _retry(task: Any, alone_as: str | None, run: JobRun) -> None:
         queue=lane_queue_name(job.account, job.priority),
         headers={**job.trace, SENT_BY_HEADER: job.sent_by},
         **({"user_id": runtime.user} if runtime.user else {}),
+        producer=producer,
     )
+    return producer.published

@@ -195,11 +195,11 @@ def test_an_operator_submits_waits_and_looks_after_rejected(
 ) -> None:
     shell = Shell(tmp_path, {"CELERY_BROKER_URL": site.url("operator")})
     with WorkerProcess(site.url("worker"), desk, tmp_path / "worker.log"):
-        with shell.start("watch", "--json") as watch:
+        with shell.start("watch", "--json", "--count", "1") as watch:
+            assert watch.stderr is not None
+            assert "watching" in watch.stderr.readline()  # else it may come too late
             sent = shell.run("submit", ORDER, "-a", "desk-9", "--wait", "--json")
-            assert watch.stdout is not None
-            seen = json.loads(watch.stdout.readline())
-            watch.kill()
+            seen = json.loads(watch.communicate(timeout=60)[0])
         send(site.url("operator"), [("kill.desk-9", {"account": "desk-9", "orders": 1})])
         rejected = _listed(shell)
         replayed = shell.run("rejected", "replay", "1")

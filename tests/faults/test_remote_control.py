@@ -83,6 +83,8 @@ def test_every_queue_is_durable_or_exclusive(
     watching = shell.start("watch")
     vhost = world.url.rpartition("/")[2]
     try:
+        assert watching.stderr is not None
+        assert "watching" in watching.stderr.readline()
         with FlowerProcess(world.url, tmp_path / "flower.log"):
             assert control(world).inspect(timeout=2.0, limit=1).ping()
             queues: list[dict[str, Any]] = []

@@ -117,6 +117,27 @@ def test_told_to_stop_it_leaves_the_jobs_that_wait_to_the_broker(world: World) -
     assert 3000 - begun <= ready(world, desk) <= 3000
 
 
+def test_killed_while_it_hands_jobs_on_none_is_lost_or_contradicted(world: World) -> None:
+    desk = world.desk("amid", "kuna", FAST)
+    send_each(world, desk, 200)
+    world.sandbox.fault("slow", api_key=desk.key, delay_s=3, times=None)
+    first = world.worker("w1").start()
+    while not any(fault["fired"] for fault in world.sandbox.faults()):
+        time.sleep(0.05)
+    assert first.process is not None
+    first.process.terminate()
+    while not first.events("cancel_retry"):
+        time.sleep(0.01)
+    first.kill()
+    world.sandbox.clear_faults()
+    world.worker("w2").start()
+    world.hear_all(90)
+
+    found = world.check()
+    assert found.clean, found
+    assert found.statuses == {"canceled": 200}
+
+
 def test_beyond_its_bound_the_broker_keeps_the_rest_and_a_kill_gets_in(world: World) -> None:
     desk = world.desk("bounded", "kuna", SLOW)
     send_each(world, desk, 4000)

@@ -55,6 +55,25 @@ def test_told_to_stop_under_load(world: World) -> None:
     assert found.statuses == {"canceled": 120}
 
 
+def test_told_to_stop_amid_a_long_request_it_hands_a_job_on_once(world: World) -> None:
+    """Two heartbeats pass meanwhile: the worker goes on with them, and lets its message go."""
+    desk = world.desk("long", "kuna", FAST, timeout_s=30)
+    world.sandbox.fault("slow", api_key=desk.key, delay_s=16, times=1)
+    world.send(desk, world.seed(desk, 2))
+    first = world.worker("w1").start()
+    while not any(fault["fired"] for fault in world.sandbox.faults()):
+        time.sleep(0.05)
+    code = first.stop()
+    second = world.worker("w2").start()
+    world.hear_all(60)
+
+    found = world.check()
+    assert (code, found.statuses) == (0, {"canceled": 2})
+    assert found.clean, found
+    assert world.lines("cancel_retry", why="stopping")
+    assert not second.events("job_accepted"), "the message of the first try came once more"
+
+
 @pytest.mark.parametrize("moment", ["worker_ready", "lane_owned", "job_accepted"])
 def test_told_to_stop_while_it_starts(world: World, moment: str) -> None:
     """SIGTERM while lanes are still being taken: none of them begins to send."""

@@ -44,6 +44,10 @@ NAMES = {
     "celery.worker.consumer:Consumer.on_connection_error_after_connected": (
         "worker/consumer/consumer.py"
     ),
+    "celery.worker.consumer:Consumer.stop": "worker/consumer/consumer.py",
+    "celery.concurrency.thread:TaskPool.stop": "worker/consumer/consumer.py",
+    "celery.worker.state:should_terminate": "worker/consumer/consumer.py",
+    "kombu.asynchronous.hub:Hub.create_loop": "worker/consumer/consumer.py",
     "celery.app.control:Control.Mailbox": "worker/consumer/mailbox.py",
     "kombu.pidbox:Mailbox.Node": "worker/consumer/mailbox.py",
     "kombu.pidbox:Mailbox.get_queue": "worker/consumer/mailbox.py",

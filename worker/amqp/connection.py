@@ -34,7 +34,7 @@ class _Pooled(_Chosen, PooledConnection):
 
 
 class _Pool(ConnectionPool):
-    """Connections that Celery publishes retries over; kombu's pool makes kombu's own."""
+    """Connections that Celery asks workers over; kombu's pool makes kombu's own."""
 
     def new(self) -> _Pooled:
         """Return a connection like the pool's first one."""

@@ -7,6 +7,7 @@ with the same delivery tag, so acknowledging the task acknowledges the producer'
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -197,6 +198,34 @@ class CancelConsumer(Consumer):
             self._log.error("consumer_timeout_too_short", hold_s=round(hold_s, 1))
             self.runtime.longest_hold_s = hold_s
         super().on_connection_error_after_connected(exc)
+
+    # -- stop ----------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Take nothing more; turn the event loop until all tasks have ended.
+
+        Celery waits for its pool without it. After two heartbeats the broker would cut the
+        connection, and give each job that ends meanwhile to another worker once more.
+        """
+        super().stop()
+        if self.hub is not None and not state.should_terminate:
+            ending = threading.Thread(target=self._end_tasks, name="end-tasks")
+            ending.start()
+            with suppress(*self.connection_errors):  # lost: the broker has all that is held
+                self._turn_while(ending.is_alive)
+            ending.join()
+
+    def _end_tasks(self) -> None:
+        self.pool.stop()
+        self.hub.call_soon(int)  # wakes the loop
+
+    def _turn_while(self, goes_on: Callable[[], bool]) -> None:
+        loop = self.hub.create_loop()
+        while goes_on():
+            try:
+                next(loop)
+            except StopIteration:
+                loop = self.hub.create_loop()
 
     # -- messages ------------------------------------------------------------------------
 

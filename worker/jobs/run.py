@@ -62,6 +62,7 @@ class JobRun:
         "_report",
         "_runtime",
         "_sent_here",
+        "again",
         "attempt",
         "deadline",
         "decision",
@@ -96,6 +97,7 @@ class JobRun:
         self._found = _Found() if self.job.scope else None
         self.left: Sequence[Returned] = ()
         self.decision: RetryDecision | None = None
+        self.again: Future[None] | None = None  # ends when the broker has its retry
         self.ended = False  # its message was let go
         self.deadline = submission.deadline if submission else deadline_of(self.job)
         hold_s = longest_hold_s(
@@ -279,7 +281,7 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Confirmed:
-    """The broker has the last message of a job that has ended."""
+    """The broker has the last outcome of a job's try, or the retry that follows it."""
 
     run: JobRun
 
@@ -288,9 +290,12 @@ class BundleRun:
     """Runs a bundle in one thread. Each job has its own deadline, retry and message."""
 
     def __init__(
-        self, runtime: Runtime, bundle: Bundle, retry: Callable[[JobRun], None]
+        self, runtime: Runtime, bundle: Bundle, retry: Callable[[JobRun], Future[None]]
     ) -> None:
-        """Prepare; `retry` publishes what goes on with a job that has ids left."""
+        """Prepare; `retry` publishes what goes on with a job that has ids left.
+
+        What it returns ends when the broker has it, so that those of many jobs leave together.
+        """
         self._bundle = bundle
         self._inbox = bundle.inbox.queue
         self._lanes = runtime.lanes(bundle.account)
@@ -386,19 +391,26 @@ class BundleRun:
         if last is None:
             self._settle(run)
         else:
-            last.add_done_callback(lambda _: self._inbox.put(_Confirmed(run)))
+            self._settle_after(last, run)
+
+    def _settle_after(self, published: Future[None], run: JobRun) -> None:
+        published.add_done_callback(lambda _: self._inbox.put(_Confirmed(run)))
 
     def _settle(self, run: JobRun) -> None:
         """Let go of a job's message, once the broker has all that takes its place."""
         run.report.settle()
         if run.decision is None:
             run.report.done()
-        else:
-            self.retried = run.decision
+        elif run.again is None:
             run.report.retry(
                 len(run.left), run.decision.countdown_s, run.attempt, run.decision.why
             )
-            self._retry(run)
+            run.again = self._retry(run)
+            self._settle_after(run.again, run)
+            return
+        else:
+            run.again.result()
+            self.retried = run.decision
         _held(run).acknowledge()
         self.counts.update(run.report.counts)
         self._end(run)

@@ -191,8 +191,12 @@ def test_who_may_only_publish_kills_all_the_same_and_hears_nothing(
     done = shell.run("kill", "desk-k", "--yes", "--hold", "0", CELERY_BROKER_URL=url)
 
     assert done.code == 4
-    assert "ACCESS_REFUSED" in done.err
-    assert done.err.endswith("; nothing can be heard of the kills, which leave\n")
+    refused, *more = done.err.splitlines()
+    assert "ACCESS_REFUSED" in refused
+    assert refused.endswith("; nothing can be heard of the kills, which leave")
+    # From 4.2.6 on a queue is not shown to those who have no right to it.
+    unseen = "cancel-worker: this user has no right to see whether desk-k is served; sent"
+    assert more == ([unseen] if rabbit.version >= (4, 3) else [])
     assert "desk-k: no report within 0 s; the job goes on" in done.out
     (job_id,) = re.findall(r"\(job (\S+)\)", done.out)
     assert worker.await_event("job_done", job_id, PROVEN_S)["result"] == "empty"

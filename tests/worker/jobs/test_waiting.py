@@ -9,6 +9,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -89,7 +90,7 @@ def test_a_job_of_one_id_that_waits_costs_little() -> None:
     lanes = start_lanes(ACCOUNTS, swallow, processes=1)[DESK]
     runtime = Runtime(SETTINGS, lambda: Connection("memory://"), {DESK: lanes})
     bundle = Bundle(DESK, Priority.ROUTINE, 0.0)
-    run = BundleRun(runtime, bundle, lambda _: None)
+    run = BundleRun(runtime, bundle, lambda _: Future())
     task = threading.Thread(target=run.run, daemon=True)
     bytes_each: list[float] = []
     read(0)  # what is worked out once
