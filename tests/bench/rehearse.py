@@ -149,7 +149,9 @@ class Rehearsal:
         while account.singles < min(most, account.singles_done + self._scene.held):
             account.singles += 1
             kill = self._scene.kill
-            task = Task(job=_SINGLE, kill=kill, received_at=self.now, missing=1)
+            received_at = self.now - self._scene.read_late_s
+            task = Task(job=_SINGLE, kill=kill, received_at=received_at, missing=1)
+            task.followed = account.singles < self._scene.singles
             account.lane.add(task, self._orders(_SINGLE), self.now)
         if account.singles < self._scene.singles:
             self._at(self.now + _READ_EVERY_S, partial(self._read, account))

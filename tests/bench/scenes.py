@@ -61,6 +61,7 @@ class Scene:
     kill: bool = False  # the single ones are kills
     held: int = 1100  # single ids that a worker holds of one account
     read_per_s: int = 600  # and how many it reads in a second
+    read_late_s: float = 0.0  # so long after their messages came, while others wait
     record: Record | None = None  # None: it forgets what is canceled
     venue: Venue = _COINW
     quotas: Mapping[str, Quota] = field(default_factory=lambda: _QUOTAS)
@@ -147,6 +148,16 @@ SCENES = (
     ),
     Scene(  # and the same for jobs of one id, of which most wait for others
         name="1,000 jobs of one id", singles=1000, over_s=10.95, requests=121
+    ),
+    Scene(  # where the worker reads late, routine ids wait for those that it has in its hands
+        name="accounts with jobs of one id",
+        singles=200,
+        read_per_s=80,
+        read_late_s=0.3,
+        canceled_s=2.8,
+        cancels=11,
+        over_s=8.6,
+        requests=44,
     ),
     Scene(  # a list that was too long is tried again, after a pause that grows
         name="lists too long at first",

@@ -284,19 +284,23 @@ class CancelConsumer(Consumer):
             ids = fresh_ids(job, self.runtime.settings, redelivered=False)
             bundle.submit(delivery, ids, parsed.came_at)
             if len(bundle.deliveries) == 1 or len(bundle.waiting) >= MOST_TOGETHER:
-                bundle.hand_in(self.runtime.lanes(job.account))
+                self._hand_in(bundle)
+
+    def _hand_in(self, bundle: Bundle) -> None:
+        lanes = self.runtime.lanes(bundle.account)
+        bundle.hand_in(lanes, more=self._dispatcher.has_more(bundle.priority, bundle.account))
 
     def _follow_up(self, now: float) -> float:
         """Hand in what waits, and start the tasks whose time has come."""
         for bundle in self._bundles.gathering():
-            bundle.hand_in(self.runtime.lanes(bundle.account))
+            self._hand_in(bundle)
         return self._bundles.start_due(now)
 
     def _hand_in_kills(self) -> None:
         """Hand in the kills that wait for others, before anything else is read."""
         for bundle in self._bundles.gathering():
             if bundle.priority is Priority.KILL:
-                bundle.hand_in(self.runtime.lanes(bundle.account))
+                self._hand_in(bundle)
 
     def _start_bundle(self, bundle: Bundle) -> None:
         # A key of our own: a producer may give two messages one id.

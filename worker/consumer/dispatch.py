@@ -42,6 +42,10 @@ class FairQueue(Generic[Item]):
         """Take an item in."""
         self._ranks.setdefault(rank, {}).setdefault(account, deque()).append(item)
 
+    def has(self, rank: Rank, account: str) -> bool:
+        """Say whether an item of an account waits."""
+        return account in self._ranks.get(rank, ())
+
     def take(self) -> Item:
         """Return the next item.
 
@@ -58,6 +62,10 @@ class FairQueue(Generic[Item]):
         elif not accounts:
             del self._ranks[rank]
         return item
+
+
+def _rank(priority: str) -> Rank:
+    return (priority != Priority.KILL,)
 
 
 class Dispatcher:
@@ -90,8 +98,12 @@ class Dispatcher:
             action()
             self._follow_up(math.inf)
         else:
-            self._queue.put(action, (priority != Priority.KILL,), account)
+            self._queue.put(action, _rank(priority), account)
             self._ask()
+
+    def has_more(self, priority: str, account: str) -> bool:
+        """Say whether messages of a lane are here that nothing was done for yet."""
+        return self._queue.has(_rank(priority), account)
 
     def _ask(self, after_s: float = 0.0) -> None:
         """Have the event loop call: here somebody may wait for the broker's answer."""

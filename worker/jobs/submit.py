@@ -148,10 +148,12 @@ class Bundle:
         self.waiting.append((delivery.submission, ids))
         return delivery.submission.number
 
-    def hand_in(self, lanes: LaneClient) -> None:
-        """Hand in the ids that wait for it."""
+    def hand_in(self, lanes: LaneClient, *, more: bool = False) -> None:
+        """Hand in the ids that wait for it; `more`: others of the lane are here, and follow."""
         if self.waiting:
             waiting, self.waiting = self.waiting, []
+            for submission, _ in waiting:
+                submission.followed = more
             lanes.submit(waiting, self.inbox)
 
     def give_up(self, lanes: LaneClient) -> None:

@@ -12,6 +12,8 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | routine confirmation     | late cancels of the process    | 1 s without one     | 3 s     |
 | routine look-up to come  | others of its burst            | a tick of the clock | 250 ms  |
 | first page of a record   | others who read it (****)      | their next page     | 1 s     |
+| routine cancel, not    | jobs of the lane that were read| it is full          | 500 ms  |
+| full, and look before it | late, and follow (*****)       |                     |         |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
 | kill's cancel, not full  | kills that keep coming         | it is full          | 20 ms   |
 | kill's last few, alone   | kills that keep coming         | more are here       | 100 ms  |
@@ -25,7 +27,8 @@ cancel. (*) Or half of the tokens are free; but at least 50 ms where tokens are 
 (docs/decisions/0013). (****) It goes with that page, and later reads what is above it
 (docs/decisions/0034); 1 s is for a page that is under way. A look-up before a cancel needs no
 bound: the kills' look-ups end, and its cancel could not leave before the kills' cancels. Of a
-paused account the job's deadline is the bound (docs/decisions/0044).
+paused account the job's deadline is the bound (docs/decisions/0044). (*****) Or came just now,
+where some followed within the last second (docs/decisions/0047).
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
 requests, without it (`tests/simulation/test_rehearsal.py`):
@@ -44,6 +47,7 @@ requests, without it (`tests/simulation/test_rehearsal.py`):
 | `priority`: an aged confirmation first  | a rare type beside a backlog (295 s)             |
 | lanes that have just begun              | `python -m tests.bench --only 40x500`, as it is  |
 |                                         | worth something only on real processors          |
+| jobs that were read late, and follow    | accounts with jobs of one id                     |
 | a kill's cancel that is not full        | a kill as 3,000 jobs of one id                   |
 | a kill's last few, before they go alone | none; `tests/worker/lane/test_lane.py`           |
 | a pause holds what is routine           | none; `tests/worker/lane/test_lane.py`           |
@@ -59,6 +63,7 @@ from functools import lru_cache
 
 from venues.base import ENDED_STAGE, Batch, Route, Venue
 from worker.lane.entry import Entry, Group, is_lookup
+from worker.lane.submission import Submission
 from worker.orders.follow import next_route
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase
 from worker.orders.routes import batch_key, lookup_routes
@@ -83,6 +88,14 @@ YIELD_S = 3.0
 LATE_S = 0.01
 #: Routine confirmations of the process wait for this long after a late cancel.
 BUSY_S = 1.0
+#: A job that came to its lane so long after its message was read says that the worker does not
+#: keep up, for `BUSY_S`. A burst of a hundred messages is read within it.
+BEHIND_S = 0.02
+#: While it does not, routine ids that do not fill a request wait for others of their lane at
+#: most this long at each step, and where the worker has no more of them in its hands at most
+#: `FILL_GAP_S` after the last one: the broker hands messages over in bursts.
+FILL_S = 0.5
+FILL_GAP_S = 0.15
 #: A cancel that waits for lanes that begin asks this often whether it still has to.
 ASK_AGAIN_S = 0.05
 #: Routine look-ups whose time is to come become due on a grid of this width; those that wait
@@ -186,6 +199,9 @@ class Holds:
         self._kills_since = -NEVER
         self.kill_left_at = -NEVER  # a kill's last cancel
         self.streams_until = -NEVER  # a kill's cancel waits so long for more kills
+        self._came_at = -NEVER  # the last job
+        self._follows = False  # the worker has more of the lane's in its hands
+        self._behind_until = -NEVER
         self._reading: Counter[ListKey] = Counter()
         self._of_one_page: set[ListKey] = set()
 
@@ -199,6 +215,12 @@ class Holds:
         """Note of a list whether there is more of it than its first page."""
         if batch.page == 1:
             (self._of_one_page.discard if more else self._of_one_page.add)(list_key(batch))
+
+    def came(self, owner: Submission, now: float) -> None:
+        """Note that a job came."""
+        self._came_at, self._follows = now, owner.followed
+        if owner.followed and now - owner.received_at > BEHIND_S:
+            self._behind_until = now + BUSY_S
 
     def update(self, entry: Entry, now: float) -> None:
         """Note where an id stands: it came, learned something, left, or was answered."""
@@ -228,7 +250,7 @@ class Holds:
         self, group: Group, head: Entry, groups: Collection[Group], most: int, now: float
     ) -> float:
         if not is_lookup(group.route):
-            return self._cancel(group, now)
+            return max(self._filling(group, head, now), self._cancel(group, now))
         joins_at = self._joins_at(group, head, groups)
         if joins_at > now:
             return joins_at
@@ -237,7 +259,7 @@ class Holds:
         if head.kill:
             return -NEVER
         if head.progress.phase is Phase.PRECHECK:
-            return self._precheck(group.route, now)
+            return max(self._filling(group, head, now), self._precheck(group.route, now))
         return self._confirmation(head)
 
     def _kills_cancel(self, group: Group, head: Entry) -> float:
@@ -260,6 +282,13 @@ class Holds:
         if is_left_over:
             return small and group.left_at == self.kill_left_at
         return head.since < self.kill_left_at + STREAM_GAP_S
+
+    def _filling(self, group: Group, head: Entry, now: float) -> float:
+        """Return until when routine ids wait for others: requests keep a late worker late."""
+        if group.size >= group.route.max_ids or now >= self._behind_until:
+            return -NEVER
+        more_until = NEVER if self._follows else self._came_at + FILL_GAP_S
+        return min(head.since + FILL_S, more_until)
 
     def _cancel(self, group: Group, now: float) -> float:
         if group.size < group.route.max_ids:

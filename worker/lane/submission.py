@@ -84,6 +84,7 @@ class Submission:
     kill: bool
     deadline: float
     received_at: float = NEVER  # when the worker read the job's message; infinite: unknown
+    followed: bool = False  # when it was handed in, the worker had more of its lane's to read
     trace: str = ""  # the job's traceparent
     number: int = field(default_factory=_numbers.__next__)
     scope: AskedScope | None = None  # in place of ids: its lane finds them

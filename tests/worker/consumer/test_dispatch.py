@@ -106,6 +106,22 @@ def test_all_is_read_before_anything_follows() -> None:
     assert done == ["read first", "read third", "read second", "follow"]
 
 
+def test_it_knows_whether_more_of_a_lane_is_here() -> None:
+    hub, seen = Hub(), list[tuple[bool, bool]]()
+    dispatcher = Dispatcher(hub, Broker(), lambda: True, never)
+
+    def look() -> None:
+        seen.append((dispatcher.has_more("routine", "a"), dispatcher.has_more("kill", "a")))
+
+    for account in "aab":
+        dispatcher.read(look, "routine", account)
+    give_up = time.monotonic() + 5.0
+    while len(seen) < 3 and time.monotonic() < give_up:
+        hub.run_once()
+
+    assert seen == [(True, False), (True, False), (False, False)]
+
+
 def test_what_follows_later_is_followed_up_once_more() -> None:
     hub, done = Hub(), list[float]()
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.simulation.toys import Hasty, Mute
+from tests.simulation.toys import Hasty, Mute, Plain
 from tests.support.lane import (
     ABSENT,
     CANCELED,
@@ -26,8 +26,11 @@ from worker.lane.entry import Entry, Group
 from worker.lane.holds import (
     AGED_S,
     ASK_AGAIN_S,
+    BEHIND_S,
     BURST_S,
     BUSY_S,
+    FILL_GAP_S,
+    FILL_S,
     GATHER_S,
     LATE_S,
     SLOW_GATHER_S,
@@ -332,6 +335,69 @@ def test_nobody_waits_while_the_process_keeps_up(load: Load) -> None:
     under_way, _ = under_way_and_beginning(load)
 
     assert leaves(under_way, 5.0 + GAP_S)
+
+
+# -- routine jobs that were read late -----------------------------------------------------
+
+
+def read_late(lane: Lane, *numbers: int, now: float, look: bool = False) -> None:
+    """Hand a job in that was read late, and that others follow which are in the worker."""
+    job = Task(received_at=now - 2 * BEHIND_S, followed=True)
+    lane.add(job, fresh(*map(str, numbers), look=look), now)
+
+
+@pytest.mark.parametrize("look", [False, True])
+def test_routine_ids_that_were_read_late_wait_until_a_request_is_full(look: bool) -> None:
+    lane, purpose = lane_of({}), Purpose.LOOKUP if look else Purpose.CANCEL
+    full = max(route.max_ids for route in Plain().routes if route.purpose is purpose)
+    read_late(lane, *range(full - 1), now=5.0, look=look)
+    assert lane.next(5.0) is None
+
+    read_late(lane, full, now=5.3, look=look)
+    assert len(leaves(lane, 5.3).batch.refs) == full
+
+
+@pytest.mark.parametrize("look", [False, True])
+def test_they_do_not_wait_for_ever(look: bool) -> None:
+    lane = lane_of({})
+    read_late(lane, 0, now=5.0, look=look)
+
+    assert lane.next_at(5.0) == 5.0 + FILL_S
+    assert ids(leaves(lane, 5.0 + FILL_S)) == ["0"]
+
+
+def test_they_wait_a_moment_after_the_last_one_that_the_worker_has() -> None:
+    lane = lane_of({})
+    read_late(lane, 0, now=5.0)
+    lane.add(Task(received_at=5.0), fresh("1"), 5.1)
+
+    assert lane.next_at(5.1) == 5.1 + FILL_GAP_S
+    assert ids(leaves(lane, 5.1 + FILL_GAP_S)) == ["0", "1"]
+
+
+def test_they_wait_no_longer_once_the_worker_keeps_up() -> None:
+    lane = lane_of({})
+    read_late(lane, *range(FULL), now=5.0)
+    assert len(leaves(lane, 5.0).batch.refs) == FULL
+    lane.add(Task(received_at=5.0 + BUSY_S), fresh("x"), 5.0 + BUSY_S)
+
+    assert ids(leaves(lane, 5.0 + BUSY_S)) == ["x"]
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        Task(received_at=5.0 - 2 * BEHIND_S),  # late, but nothing follows
+        Task(received_at=5.0, followed=True),  # of a burst that the worker keeps up with
+        Task(received_at=5.0 - 2 * BEHIND_S, followed=True, kill=True),
+    ],
+    ids=["alone", "in time", "kill"],
+)
+def test_no_other_job_waits(job: Task) -> None:
+    lane = lane_of({})
+    lane.add(job, fresh("a"), 5.0)
+
+    assert ids(leaves(lane, 5.0)) == ["a"]
 
 
 # -- which list the kills need next ------------------------------------------------------

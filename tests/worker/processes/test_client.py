@@ -184,6 +184,16 @@ def test_who_gives_a_lane_up_gets_its_ids_back_as_disowned(lanes: LaneClient) ->
     assert inbox.queue.get(timeout=10)
 
 
+def test_a_bundle_says_of_its_jobs_whether_others_follow(lanes: LaneClient) -> None:
+    bundle = Bundle("desk", Priority.ROUTINE, 0.0)
+    for more in True, False:
+        submissions = [job(), job()]
+        bundle.waiting = [(submission, orders("1")) for submission in submissions]
+        bundle.hand_in(lanes, more=more)
+
+        assert [submission.followed for submission in submissions] == [more, more]
+
+
 def test_jobs_whose_connection_was_lost_before_their_task_began_leave_nothing(
     lanes: LaneClient,
 ) -> None:
