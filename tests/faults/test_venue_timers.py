@@ -19,18 +19,13 @@ from tests.worker.metrics.conftest import Scrape
 
 TIMER_S = 10
 OF_VENUE = {
-    "binance": ('venue_timer_symbols = ["BTCUSDT"]', 'options = {product = "usdm"}'),
-    "okx": ('api_passphrase_env = "OKX_PASSPHRASE"',),
+    "binance": ('venue_timer_symbols = ["BTCUSDT"]',),
+    "okx": (),
 }
 #: An order that the timer does not reach: of another symbol, and of another book.
 OUT_OF_REACH = {"binance": {"symbol": "ETHUSDT"}, "okx": {"ord_type": "trigger"}}
 
 every_venue = pytest.mark.parametrize("venue", sorted(OF_VENUE))
-
-
-@pytest.fixture(autouse=True)
-def _passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OKX_PASSPHRASE", "planted-passphrase")
 
 
 def desk_of(

@@ -58,7 +58,7 @@ def test_told_to_stop_under_load(world: World) -> None:
 def test_told_to_stop_amid_a_long_request_it_hands_a_job_on_once(world: World) -> None:
     """Two heartbeats pass meanwhile: the worker goes on with them, and lets its message go."""
     desk = world.desk("long", "kuna", FAST, timeout_s=30)
-    world.sandbox.fault("slow", api_key=desk.key, delay_s=16, times=1)
+    world.sandbox.fault("slow", api_key=desk.key, path_contains="cancel", delay_s=16, times=1)
     world.send(desk, world.seed(desk, 2))
     first = world.worker("w1").start()
     while not any(fault["fired"] for fault in world.sandbox.faults()):

@@ -12,10 +12,9 @@ from tests.venues.cases import VENUES, Case, called, cases, entries, fixture_of
 from tests.venues.test_contract import ODD_BODIES
 from tests.venues.test_guard import fields, masked, words_in
 from venues.base import Batch, HttpReply, HttpRequest, Timer, Venue, Verdict
-from venues.words import ALL_TYPES, CANCELS, Purpose
+from venues.words import ALL_TYPES, CANCELS, SYMBOL_SHAPE, Purpose
 from worker.metrics import TIMER
 from worker.orders.judge import hear_list
-from worker.orders.routes import SYMBOL_SHAPE
 
 LAW = settings(max_examples=60, derandomize=True, deadline=None, database=None)
 TIMED = [(venue, venue.timer) for venue in VENUES if venue.timer is not None]

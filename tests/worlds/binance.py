@@ -213,8 +213,9 @@ class Binance(Fake):
     ) -> Order | None:
         """Return the order of the plain book; its numbers count up by symbol."""
         symbol = query.get("symbol", "")
-        named = {"order_id": order_id, "client_id": client_id, "symbol": symbol}
-        return self.named(when, **named, waits=False, **more)
+        return self.named(
+            when, order_id=order_id, client_id=client_id, symbol=symbol, waits=False, **more
+        )
 
     def _keeps(self, now: float) -> Callable[[Order, Was], bool]:
         return lambda order, was: self._kept(order, was, now)

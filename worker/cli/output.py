@@ -132,6 +132,11 @@ def _console(stream: Any) -> Console:
     )
 
 
+def why(reason: str, became: str) -> str:
+    """Return the reason of an outcome, and the order that one became which had fired."""
+    return ", ".join(filter(None, (reason, became and f"became {became}"))) or "-"
+
+
 def cell(value: object) -> Text:
     """Return a value as it is shown in a table."""
     text = printable("" if value is None else str(value))

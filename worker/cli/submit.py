@@ -13,12 +13,11 @@ from venues.words import CancelStatus, OrdType, Priority
 from worker.cli import job_draft
 from worker.cli.broker import TIMEOUT_S, BrokerTimeout, Listener, broker, listening
 from worker.cli.job_draft import Asked, Draft, draft, read_ids
-from worker.cli.output import SAFE, AsJson, Output, Problem, Rows
+from worker.cli.output import SAFE, AsJson, Output, Problem, Rows, why
 from worker.cli.sending import cut_short, send
 from worker.cli.served import check_served
 
-_WIDTHS = {"id": 36, "status": 11, "reason": 20, "venue says": 16, "proof": 7, "ms": 9,
-           "became": 20}  # fmt: skip
+_WIDTHS = {"id": 36, "status": 11, "reason": 20, "venue says": 16, "proof": 7, "ms": 9}
 
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the outcome of each id.")]
 WaitTimeout = Annotated[
@@ -186,9 +185,8 @@ def row(outcome: dict[str, Any]) -> tuple[object, ...]:
     return (
         outcome["id"],
         outcome["status"],
-        outcome["reason"] or "-",
+        why(outcome["reason"], outcome.get("became", "")),
         outcome["ord_status"] or "-",
         outcome["evidence"],
         outcome["latency_ms"],
-        outcome.get("became", ""),
     )

@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from venues.base import Timer
-from venues.words import ALL_TYPES
-from worker.orders.routes import SYMBOL_SHAPE
+from venues.words import ALL_TYPES, SYMBOL_SHAPE
 from worker.settings import Account, ConfigError
 
 #: A mark leaves at least so often in the timer's time, as each may renew it: see `VenueTimer`.

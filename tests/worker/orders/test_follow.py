@@ -1207,7 +1207,7 @@ def test_in_haste_no_list_of_all_open_orders_is_read_for_what_a_look_up_by_id_ma
     None
 ):
     course = step(new_progress(REF._replace(id="12", symbol="BTCUSDT")), BINANCE, UNKNOWN, 0.0)
-    asked_in_haste = set()
+    asked_in_haste: set[str] = set()
     while again(course).phase is Phase.HASTY and len(asked_in_haste) < 9:
         asked_in_haste.add(next_route(again(course), BINANCE).name)
         course = step(again(course), BINANCE, ABSENT, 0.1 + len(asked_in_haste))
