@@ -1203,6 +1203,15 @@ def test_a_canceled_order_that_look_ups_forget_stays_canceled() -> None:
     assert final(course) == (CancelStatus.CANCELED, "")
 
 
+def test_what_an_older_order_came_to_is_not_told_of_one_that_is_open_now() -> None:
+    by_client = came(new_progress(BY_CLIENT._replace(symbol="BTCUSDT")), LATE_S)
+    kept = again(step(by_client, BINANCE, is_now(OrdStatus.CANCELED), LATE_S))
+    assert kept.over
+
+    assert again(step(kept, BINANCE, OPEN, LATE_S + 60)).over is None
+    assert sighted(kept, "BTCUSDT").over is None
+
+
 def test_in_haste_no_list_of_all_open_orders_is_read_for_what_a_look_up_by_id_may_show() -> (
     None
 ):
