@@ -120,13 +120,17 @@ def test_told_to_stop_it_leaves_the_jobs_that_wait_to_the_broker(world: World) -
 def test_killed_while_it_hands_jobs_on_none_is_lost_or_contradicted(world: World) -> None:
     desk = world.desk("amid", "kuna", FAST)
     send_each(world, desk, 200)
-    world.sandbox.fault("slow", api_key=desk.key, delay_s=3, times=None)
+    world.sandbox.fault("slow", api_key=desk.key, path_contains="cancel", delay_s=3, times=None)
     first = world.worker("w1").start()
+    give_up = time.monotonic() + 30
     while not any(fault["fired"] for fault in world.sandbox.faults()):
+        assert time.monotonic() < give_up
         time.sleep(0.05)
+    time.sleep(0.5)  # a task starts up to a quarter of a second after its ids have left
     assert first.process is not None
     first.process.terminate()
     while not first.events("cancel_retry"):
+        assert first.process.poll() is None, "it ended, and had nothing to hand on"
         time.sleep(0.01)
     first.kill()
     world.sandbox.clear_faults()
