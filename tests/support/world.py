@@ -293,6 +293,14 @@ class World:
         """Return the venue requests of a desk."""
         return [one for one in self.sandbox.requests() if one.api_key == desk.key]
 
+    def await_fault(self, timeout_s: float = 30.0) -> None:
+        """Wait until a venue fault has fired, and the task of the ids that it met has begun."""
+        give_up = time.monotonic() + timeout_s
+        while not any(fault["fired"] for fault in self.sandbox.faults()):
+            assert time.monotonic() < give_up, "no fault fired"
+            time.sleep(0.05)
+        time.sleep(0.5)  # a task starts up to a quarter of a second after its ids have left
+
     def lines(self, event: str, **having: Any) -> list[dict[str, Any]]:
         """Return the log lines of all workers that have an event and these keys."""
         return [
