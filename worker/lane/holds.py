@@ -15,7 +15,7 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | routine cancel, not    | jobs of the lane that were read| it is full          | 500 ms  |
 | full, and look before it | late, and follow (*****)       |                     |         |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
-| kill's cancel, not full  | kills that keep coming         | it is full          | 20 ms   |
+| kill's cancel, not full  | kills that keep coming (+)     | it is full          | 100 ms  |
 | kill's last few, alone   | kills that keep coming         | more are here       | 100 ms  |
 | routine cancel, and the  | whoever paused the account     | it is resumed       | -       |
 | look-up before it        | (`cancel-worker pause`)        |                     |         |
@@ -28,7 +28,8 @@ cancel. (*) Or half of the tokens are free; but at least 50 ms where tokens are 
 (docs/decisions/0034); 1 s is for a page that is under way. A look-up before a cancel needs no
 bound: the kills' look-ups end, and its cancel could not leave before the kills' cancels. Of a
 paused account the job's deadline is the bound (docs/decisions/0044). (*****) Or came just now,
-where some followed within the last second (docs/decisions/0047).
+where some followed within the last second (docs/decisions/0047). (+) 20 ms after the last of
+them, where the worker has no more in its hands (docs/decisions/0055).
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
 requests, without it (`tests/simulation/test_rehearsal.py`):
@@ -75,10 +76,11 @@ from worker.pacing.pace import NEVER
 GATHER_S = 1.0
 #: The same where tokens come back slowly.
 SLOW_GATHER_S = 2.0
-#: A kill's cancel that is not full, of a stream of kills, waits for at most this long: in that
-#: time a stream of one-id kills, as fast as they are read, fills one.
+#: A kill's cancel that is not full, of a stream of kills, waits for more so long after the last
+#: of them came; while the worker has more of the lane's in its hands, for these.
 STREAM_S = 0.02
-#: Kills that come this soon after a kill's cancel left are of a stream.
+#: Kills that come this soon after a kill's cancel left are of a stream; and no kill's cancel
+#: waits for others for longer.
 STREAM_GAP_S = 0.1
 #: Kills wait for each other for at least this long: a burst of cancels ends within it.
 BURST_S = 0.05
@@ -200,6 +202,7 @@ class Holds:
         self.kill_left_at = -NEVER  # a kill's last cancel
         self.streams_until = -NEVER  # a kill's cancel waits so long for more kills
         self._came_at = -NEVER  # the last job
+        self._kill_came_at = -NEVER  # the last kill
         self._follows = False  # the worker has more of the lane's in its hands
         self._behind_until = -NEVER
         self._reading: Counter[ListKey] = Counter()
@@ -219,6 +222,8 @@ class Holds:
     def came(self, owner: Submission, now: float) -> None:
         """Note that a job came."""
         self._came_at, self._follows = now, owner.followed
+        if owner.kill:
+            self._kill_came_at = now
         if owner.followed and now - owner.received_at > BEHIND_S:
             self._behind_until = now + BUSY_S
 
@@ -265,7 +270,9 @@ class Holds:
     def _kills_cancel(self, group: Group, head: Entry) -> float:
         if group.size >= group.route.max_ids or not self._streams(group, head):
             return -NEVER
-        self.streams_until = head.since + STREAM_S
+        ends_at = max(head.since, self._kill_came_at) + STREAM_S
+        comes_until = NEVER if self._follows else ends_at
+        self.streams_until = min(head.since + STREAM_GAP_S, comes_until)
         return self.streams_until
 
     def last_few_until(self, head: Entry) -> float:

@@ -93,8 +93,8 @@ __all__ = ["Entry", "Group", "Lane", "Pause", "Sending"]
 MOST_IN_FLIGHT = 64
 
 #: Of a kill that finds no token for many, the last ids go alone where they are at most this
-#: share of a request: each is a request more.
-LAST_FEW_SHARE = 5
+#: share of a request: each is a request more, and none waits for a window.
+LAST_FEW_SHARE = 2
 
 #: A list of a scope that could not be read is read again after about so long (seconds).
 LIST_PAUSE_S = 0.5
@@ -837,7 +837,8 @@ class Lane:
         if head is None or not head.kill or is_lookup(group.route):
             return NEVER
         begins = self._holds.kill_left_at < head.received_at
-        few = group.size <= group.route.max_ids // LAST_FEW_SHARE
+        wait = sum(ids for _, ids in self._groups.cancels(urgent=True))
+        few = wait <= group.route.max_ids // LAST_FEW_SHARE
         alone = single_route(self.venue, head.progress.shape) if begins or few else None
         if alone is None or alone is group.route:
             return NEVER

@@ -299,6 +299,24 @@ def test_what_is_left_over_of_small_kills_waits_a_moment_for_more(more: int) -> 
     assert len(leaves(lane, 5.0 if more else 5.0 + STREAM_S).batch.refs) == 2 + more
 
 
+@pytest.mark.parametrize(
+    ("followed", "waits_s"), [(False, 0.015 + STREAM_S), (True, STREAM_GAP_S)]
+)
+def test_a_stream_is_waited_for_while_kills_come_or_are_in_the_workers_hands(
+    followed: bool, waits_s: float
+) -> None:
+    lane = lane_of(FAST)
+    kills(lane, 1, 5.0)
+    leaves(lane, 5.0)
+    kills(lane, 2, 5.0)
+    task = Task(kill=True)
+    task.followed = followed
+    lane.add(task, orders("later"), 5.015)
+
+    assert lane.next(5.015) is None
+    assert lane.next_at(5.015) == pytest.approx(5.0 + waits_s)
+
+
 def test_what_is_left_over_of_one_kill_waits_for_nobody() -> None:
     lane = lane_of(FAST)
     kills(lane, FULL + 2, 5.0, per_job=FULL + 2)

@@ -627,10 +627,10 @@ def test_a_kill_that_finds_no_token_begins_with_one_id_by_its_own_route() -> Non
     assert ids(leaves(lane, 6.0)) == ["e", "f", "g", "c"]
 
 
-@pytest.mark.parametrize(("last", "goes_at"), [(1, 5.0 + STREAM_GAP_S), (2, 6.0)])
+@pytest.mark.parametrize(("last", "goes_at"), [(4, 5.0 + STREAM_GAP_S), (5, 6.0)])
 def test_the_last_few_of_a_kill_that_finds_no_token_go_alone(last: int, goes_at: float) -> None:
     lane = lane_of({"cancel_batch": Quota(1, 1.0), "cancel_one": Quota(9, 1.0)})
-    full = 8  # of which a fifth is one
+    full = 8  # of which half are four
     lane.add(Task(kill=True), orders(*range(full + last)), 5.0)
     first = leaves(lane, 5.0)
     answer(lane, first, Judgement(Verdict.ACCEPTED), 5.0)
