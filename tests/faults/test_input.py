@@ -36,14 +36,19 @@ def job(**changes: Any) -> bytes:
     return json.dumps({**GOOD, **changes}).encode()
 
 
-def celery(task: str, kwargs: Any, *args: Any, **headers: Any) -> dict[str, Any]:
+#: As whom workers log in, and the producers of these tests, too.
+WORKERS = "guest"
+
+
+def celery(task: str, kwargs: Any, *args: Any, **properties: Any) -> dict[str, Any]:
     """The body and properties of a message as Celery writes it."""
     body = [list(args), kwargs, {"callbacks": None, "errbacks": None, "chain": None}]
     return {
         "body": json.dumps(body).encode(),
         "properties": {
             "content_encoding": "utf-8",
-            "application_headers": {"task": task, "id": "task-id", "lang": "py", **headers},
+            "application_headers": {"task": task, "id": "task-id", "lang": "py"},
+            **properties,
         },
     }
 
@@ -112,7 +117,11 @@ BAD = {
     ),
     "task-no-text": Bad(b"{}", "unknown_task", properties=headers(task=5)),
     "bad-progress": Bad(
-        **celery("tasks.cancel_orders", {"job": {**GOOD, "job_id": "odd"}, "progress": "half"}),
+        **celery(
+            "tasks.cancel_orders",
+            {"job": {**GOOD, "job_id": "odd"}, "progress": "half"},
+            user_id=WORKERS,
+        ),
         reason="rejected",
     ),
     "text-id-not-utf-8": Bad(

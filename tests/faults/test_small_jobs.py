@@ -166,7 +166,7 @@ def test_a_fault_in_one_job_costs_no_other(world: World) -> None:
     }
     body = json.dumps([[], kwargs, {}]).encode()
     headers = {"task": TASK, "id": "broken"}
-    world.publish(f"routine.{desk.name}", body, application_headers=headers)
+    world.publish(f"routine.{desk.name}", body, application_headers=headers, user_id="guest")
     send_each(world, desk, 50)
     world.worker().start()
     world.hear_all(60)
@@ -175,6 +175,26 @@ def test_a_fault_in_one_job_costs_no_other(world: World) -> None:
     (line,) = world.await_lines("job_rejected", job_id="broken")
     assert line["reason"] == "rejected"
     assert world.lines("job_failed")
+
+
+@pytest.mark.parametrize("expiration", [None, "60000"], ids=["as sent", "sent on by a worker"])
+def test_what_a_producer_says_of_earlier_tries_is_not_believed(
+    world: World, expiration: str | None
+) -> None:
+    """Only workers know what was done: a job that a producer has begun begins anew."""
+    name = "told" if expiration is None else "told-on"
+    desk = world.desk(name, "kuna", FAST)
+    (order,) = world.seed(desk, 1)
+    job = {"job_id": name, "account": desk.name, "orders": [order]}
+    body = json.dumps([[], {"job": job, "progress": {"no": "progress"}}, {}]).encode()
+    properties = {"expiration": expiration} if expiration else {}
+    headers = {"task": TASK, "id": name, "x-cancel-sent-by": "guest"}
+    world.publish(f"routine.{desk.name}", body, application_headers=headers, **properties)
+    world.ask(desk, name, [order])
+    world.worker().start()
+    world.hear_all(60)
+
+    assert world.check().statuses == {"canceled": 1}
 
 
 @pytest.mark.parametrize("priority", ["routine", "kill"])

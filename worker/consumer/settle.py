@@ -15,6 +15,7 @@ from worker.amqp import topology
 from worker.amqp.publisher import Publication, Refused
 from worker.consumer.task_message import (
     body_of,
+    is_own,
     job_or_none,
     needed_headers,
     properties_of,
@@ -33,7 +34,7 @@ from worker.consumer.triage import (
     Republish,
     Settlement,
 )
-from worker.contract.job import SENT_BY_HEADER, InvalidJob, job_id_of
+from worker.contract.job import RESENT_HEADER, SENT_BY_HEADER, InvalidJob, job_id_of
 from worker.contract.outcome import utc_now
 from worker.jobs.job_report import Sent, nothing_read, of_scope
 from worker.jobs.poison import delay_route, delayed_headers, past_of
@@ -100,6 +101,7 @@ class Settler:
         name, user = message.properties.get("message_id") or str(uuid4()), self._runtime.user
         if user:
             headers = {**headers, SENT_BY_HEADER: sender_of(message, user)}
+            headers |= {} if is_own(message, user) else {RESENT_HEADER: True}
         publication = Publication(
             exchange,
             key,

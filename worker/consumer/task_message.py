@@ -13,6 +13,7 @@ from venues.words import Priority
 from worker.amqp.decoding import MOST_KEPT_OF_TASKS
 from worker.contract.job import (
     MOST_BYTES,
+    RESENT_HEADER,
     SENT_BY_HEADER,
     Envelope,
     InvalidJob,
@@ -41,6 +42,7 @@ _NEEDED_HEADERS = (
     "retries",
     QUARANTINES,
     SENT_BY_HEADER,
+    RESENT_HEADER,
     "traceparent",
     "tracestate",
 )
@@ -119,6 +121,15 @@ def sender_of(message: Any, own_user: str) -> str:
     user = str(message.properties.get("user_id") or "")
     first = message.headers.get(SENT_BY_HEADER)
     return first if user and user == own_user and isinstance(first, str) else user
+
+
+def is_own(message: Any, own_user: str) -> bool:
+    """Say whether a worker wrote a message: no other may say what was done for a job before.
+
+    Where workers have no one user of their own, each message passes for theirs.
+    """
+    user = str(message.properties.get("user_id") or "")
+    return not own_user or (user == own_user and RESENT_HEADER not in message.headers)
 
 
 def without_copies(headers: Mapping[str, Any]) -> dict[str, Any]:

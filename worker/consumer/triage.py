@@ -14,6 +14,7 @@ from worker.consumer.task_message import (
     TaskArguments,
     arguments_of,
     envelope_of,
+    is_own,
     routing_key_of,
     split_key,
     usable_id,
@@ -220,7 +221,7 @@ class _Reader(NamedTuple):
             orders=len(arguments.job.get("orders") or ()),
             task=_task_of(headers) if _is_task(headers) else NO_TASK,
             eta=headers.get("eta") if _is_task(headers) else None,
-            progress=arguments.progress,
+            progress=arguments.progress if is_own(message, self.own_user) else None,
             redelivered=bool(info.get("redelivered")),
             quarantined=past_of(headers, info).quarantines > 0,
         )

@@ -45,6 +45,8 @@ ROUTING_KEY_HEADER = "x-routing-key"
 #: Header of a message that a worker published once more: the user who sent it first. It counts
 #: only together with the worker's own user, which the broker has checked.
 SENT_BY_HEADER = "x-cancel-sent-by"
+#: The same, of one that no worker had sent: what it says of earlier tries is not believed.
+RESENT_HEADER = "x-cancel-resent"
 #: kombu says "binary" for bytes that it was given as they are.
 #: The others are what mail and the web call bytes that are not encoded.
 _ENCODINGS = frozenset(

@@ -23,6 +23,7 @@ from worker.consumer.triage import (
     triage_dead,
     triage_unrouted,
 )
+from worker.contract.job import RESENT_HEADER, SENT_BY_HEADER
 from worker.jobs.poison import QUARANTINES
 from worker.jobs.submit import NO_TASK
 
@@ -49,6 +50,27 @@ def said(decision: Run | Settlement) -> tuple[Any, ...]:
     if isinstance(decision, Republish):
         return Republish, decision.routing_key
     return (type(decision),)
+
+
+@pytest.mark.parametrize(
+    ("properties", "headers", "own_user", "believed"),
+    [
+        ({"user_id": "workers"}, {}, "workers", True),
+        ({"user_id": "workers"}, {RESENT_HEADER: True}, "workers", False),
+        ({"user_id": "risk"}, {}, "workers", False),
+        ({}, {SENT_BY_HEADER: "workers"}, "workers", False),
+        ({}, {}, "", True),  # workers cannot be told from others
+    ],
+)
+def test_only_what_workers_say_of_earlier_tries_is_believed(
+    properties: dict[str, Any], headers: dict[str, Any], own_user: str, believed: bool
+) -> None:
+    body = celery_task(JOB, {"attempt": 2})
+    message = delivered(body, headers={**TASK, **headers}, **properties)
+    run = triage(message, ACCOUNTS, (), 5.0, NOW, own_user)
+
+    assert isinstance(run, Run)
+    assert run.delivery.progress == ({"attempt": 2} if believed else None)
 
 
 @pytest.mark.parametrize(
