@@ -77,7 +77,7 @@ GATHER_S = 1.0
 #: The same where tokens come back slowly.
 SLOW_GATHER_S = 2.0
 #: A kill's cancel that is not full, of a stream of kills, waits for more so long after the last
-#: of them came; while the worker has more of the lane's in its hands, for these.
+#: of them came; while the worker has more of the lane's kills in its hands, for these.
 STREAM_S = 0.02
 #: Kills that come this soon after a kill's cancel left are of a stream; and no kill's cancel
 #: waits for others for longer.
@@ -203,6 +203,7 @@ class Holds:
         self.streams_until = -NEVER  # a kill's cancel waits so long for more kills
         self._came_at = -NEVER  # the last job
         self._kill_came_at = -NEVER  # the last kill
+        self._kill_follows = False  # the worker has more kills of the lane in its hands
         self._follows = False  # the worker has more of the lane's in its hands
         self._behind_until = -NEVER
         self._reading: Counter[ListKey] = Counter()
@@ -223,7 +224,7 @@ class Holds:
         """Note that a job came."""
         self._came_at, self._follows = now, owner.followed
         if owner.kill:
-            self._kill_came_at = now
+            self._kill_came_at, self._kill_follows = now, owner.followed
         if owner.followed and now - owner.received_at > BEHIND_S:
             self._behind_until = now + BUSY_S
 
@@ -271,7 +272,7 @@ class Holds:
         if group.size >= group.route.max_ids or not self._streams(group, head):
             return -NEVER
         ends_at = max(head.since, self._kill_came_at) + STREAM_S
-        comes_until = NEVER if self._follows else ends_at
+        comes_until = NEVER if self._kill_follows else ends_at
         self.streams_until = min(head.since + STREAM_GAP_S, comes_until)
         return self.streams_until
 

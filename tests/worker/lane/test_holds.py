@@ -312,6 +312,9 @@ def test_a_stream_is_waited_for_while_kills_come_or_are_in_the_workers_hands(
     task = Task(kill=True)
     task.followed = followed
     lane.add(task, orders("later"), 5.015)
+    routine = Task()
+    routine.followed = not followed  # more jobs of its priority are no kills
+    lane.add(routine, orders("other"), 5.015)
 
     assert lane.next(5.015) is None
     assert lane.next_at(5.015) == pytest.approx(5.0 + waits_s)
