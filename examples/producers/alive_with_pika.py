@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 
 import pika
@@ -11,7 +12,7 @@ import pika
 URL = os.environ.get("CELERY_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672//")
 
 
-def beat(account: str, producer: str, every_s: float) -> None:
+def beat(account: str, producer: str, every_s: float, ended: threading.Event) -> None:
     """Say so again and again; sign off where the producer ends in order."""
     # Celery writes the virtual host / as //, pika as /%2F.
     url = URL.removesuffix("//") + "/%2F" if URL.endswith("//") else URL
@@ -25,15 +26,18 @@ def beat(account: str, producer: str, every_s: float) -> None:
         body = json.dumps({"producer": producer, **more}).encode()
         channel.basic_publish("cancel.jobs", f"alive.{account}", body, properties)
 
-    try:
-        while True:
-            say()
-            connection.sleep(every_s)
-    except KeyboardInterrupt:
-        say(bye=True)  # without it, silence is death, and cancels all orders of the account
-        connection.close()
+    while not ended.is_set():
+        say()
+        said_at = time.monotonic()
+        while not ended.is_set() and time.monotonic() < said_at + every_s:
+            connection.sleep(min(every_s, 0.5))
+    say(bye=True)  # without it, silence is death, and cancels all orders of the account
+    connection.close()
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    beat(sys.argv[1], sys.argv[2], float(sys.argv[3]))
+    ended = threading.Event()
+    # Not an exception: in the middle of a publish it would take the last word along.
+    for number in signal.SIGTERM, signal.SIGINT:
+        signal.signal(number, lambda *_: ended.set())
+    beat(sys.argv[1], sys.argv[2], float(sys.argv[3]), ended)

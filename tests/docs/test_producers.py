@@ -154,8 +154,6 @@ def test_a_producer_lives_and_signs_off(env: Mapping[str, str], end: signal.Sign
         [sys.executable, "alive_with_pika.py", "desk-1", "mm-1", "0.1"],
         cwd=FOLDER,
         env={**os.environ, **env},
-        # As a job of a script's background would ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     bodies: list[Any] = []
     with connect(env["CELERY_BROKER_URL"]) as connection:
