@@ -101,7 +101,8 @@ class Settler:
         name, user = message.properties.get("message_id") or str(uuid4()), self._runtime.user
         if user:
             headers = {**headers, SENT_BY_HEADER: sender_of(message, user)}
-            headers |= {} if is_own(message, user) else {RESENT_HEADER: True}
+            if not is_own(message, user):
+                headers[RESENT_HEADER] = True
         publication = Publication(
             exchange,
             key,

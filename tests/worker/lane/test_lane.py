@@ -641,6 +641,19 @@ def test_the_last_few_of_a_kill_that_finds_no_token_go_alone(last: int, goes_at:
     assert leaves(lane, goes_at).batch.route.purpose is Purpose.CANCEL
 
 
+@pytest.mark.parametrize(("others", "goes_at"), [(2, 5.0 + STREAM_GAP_S), (3, 6.0)])
+def test_few_are_the_last_ids_of_all_kills(others: int, goes_at: float) -> None:
+    """Alone they may take the tokens that other kills' requests need."""
+    lane = lane_of({"cancel_batch": Quota(1, 1.0), "cancel_one": Quota(9, 1.0)})
+    lane.add(Task(kill=True), orders(*range(8 + 2)), 5.0)
+    lane.add(Task(kill=True), orders(*range(10, 10 + others), symbol="BBB"), 5.0)
+    answer(lane, leaves(lane, 5.0), Judgement(Verdict.ACCEPTED), 5.0)
+
+    early = list(iter(lambda: lane.next(goes_at - 0.01), None))
+    assert {sending.batch.route.purpose for sending in early if sending} <= {Purpose.LOOKUP}
+    assert leaves(lane, goes_at).batch.route.purpose is Purpose.CANCEL
+
+
 # -- how a record is read for all who wait for it
 
 
