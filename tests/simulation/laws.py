@@ -151,6 +151,11 @@ class Watch:
         if sending.is_probe:
             self._count(sending, now)
             return
+        if sending.reads_top:
+            self._check_cancels_first(sending, now)
+            self._check_cancels_tokens(sending, now)
+            self._count(sending, now)
+            return
         self._check_ids(sending, now)
         self._check_filled(sending, now)
         if not sending.entries[0].kill:
@@ -283,14 +288,14 @@ class Watch:
 
     def _check_cancels_first(self, sending: Sending, now: float) -> None:
         """A look-up leaves only if no cancel of its rank could leave in its place."""
-        kill = sending.entries[0].kill
+        kill = _is_for_a_kill(sending)
         for group, head in self._heads(now):
             if (head.kill or not kill) and self._must_leave(group, head, now):
                 raise LawBroken("cancels first", f"one waits at {group.route.name}", now)
 
     def _check_cancels_tokens(self, sending: Sending, now: float) -> None:
         """A look-up takes no token that a cancel of its rank waits for, of any quota."""
-        kill, drawn = sending.entries[0].kill, dict(self._drawn(sending.batch.route))
+        kill, drawn = _is_for_a_kill(sending), dict(self._drawn(sending.batch.route))
         for group, head in self._heads(now):
             if group.route.purpose is Purpose.LOOKUP or (kill and not head.kill):
                 continue
@@ -403,3 +408,8 @@ class Watch:
             or ledger.open_to(self, route, head.kill, now, route.tokens(name, ids))
             for name, ledger in drawn.items()
         )
+
+
+def _is_for_a_kill(sending: Sending) -> bool:
+    """Say whether a kill heads the request; the top of a record leaves all to any cancel."""
+    return bool(sending.entries) and sending.entries[0].kill

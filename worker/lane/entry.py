@@ -145,6 +145,7 @@ class Sending:
     started: float
     waited_s: float
     advisory: bool = False  # no step waits for it: it only adds to what is known
+    reads_top: bool = False  # it is for the newest rows of a record, whatever they name
     scope: Submission | None = None  # a list is read, or all canceled, for this job's scope
 
     @property
@@ -155,7 +156,8 @@ class Sending:
     @property
     def is_probe(self) -> bool:
         """Whether it only asks if the account is served again."""
-        return self.advisory and not (self.entries or self.cancels_all or self.sets_timer)
+        asks_else = self.cancels_all or self.sets_timer or self.reads_top
+        return self.advisory and not (self.entries or asks_else)
 
     @property
     def sets_timer(self) -> bool:

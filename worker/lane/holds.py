@@ -43,7 +43,7 @@ requests, without it (`tests/simulation/test_rehearsal.py`):
 | routine waits while kills are there     | a kill beside a job (127 requests for 116)       |
 | routine waits while cancels are late    | none since look-ups wait for the venue's lags    |
 | the tick                                | no quotas (407 requests for 164)                 |
-| those who begin join others at a record | a kill of 3,000 jobs, a long record              |
+| those who begin join others at a record | the same kill, the newest rows are others        |
 | `priority`: the most ids first          | kills into a backlog (12.7 s)                    |
 | `priority`: an aged confirmation first  | a rare type beside a backlog (295 s)             |
 | lanes that have just begun              | `python -m tests.bench --only 40x500`, as it is  |

@@ -50,6 +50,7 @@ from worker.lane.holds import (
     priority,
 )
 from worker.lane.list_all import WholeLists
+from worker.lane.record_top import RecordTop
 from worker.lane.scopes import ScopeRun
 from worker.lane.standing import Pause, Standing
 from worker.lane.submission import Result, ScopeEnd, Submission
@@ -136,11 +137,21 @@ class _Timer(NamedTuple):
     batch: Batch
 
 
+class _TopRead(NamedTuple):
+    """The next read of the newest rows of a record: when it may leave."""
+
+    at: float
+    batch: Batch
+
+
 class _Probe(NamedTuple):
     """What asks again whether the key is refused: when it may leave, and the read."""
 
     at: float
     batch: Batch
+
+
+_Leaves = _Departure | _Listing | _Escalation | _Timer | _TopRead
 
 
 class Lane:
@@ -176,6 +187,7 @@ class Lane:
         self._verify = verify
         self._lists = WholeLists()
         self._advisory_looks = AdvisoryLooks(venue)
+        self._record_top = RecordTop(venue)
         self._escalations = Escalations(venue, allowed=escalate)
         self._seq = itertools.count()
         self._entries: dict[EntryKey, Entry] = {}
@@ -359,15 +371,15 @@ class Lane:
             return self._escalate(now)
         if isinstance(departure, _Timer):
             return self._set_timer(departure.timer, departure.batch, now)
+        if isinstance(departure, _TopRead):
+            return self._read_top(departure.batch, now)
         return self._look(departure, now) if departure.advisory else self._fill(departure, now)
 
     def next_at(self, now: float) -> float:
         """Return when `next` is worth asking again; NEVER: not before something happens."""
         return self._soonest(now)[0]
 
-    def _soonest(
-        self, now: float
-    ) -> tuple[float, _Departure | _Listing | _Escalation | _Timer | _Probe | None]:
+    def _soonest(self, now: float) -> tuple[float, _Leaves | _Probe | None]:
         """Return when a request may leave, and the one that may leave now."""
         self._groups.wake(now)
         self._end_scopes(now)
@@ -385,7 +397,7 @@ class Lane:
             soonest = min(soonest, departure.at)
         return soonest, None
 
-    def _departures(self, now: float) -> Iterator[_Departure | _Listing | _Escalation | _Timer]:
+    def _departures(self, now: float) -> Iterator[_Leaves]:
         """Give the next request of each group, most pressing first, an advisory one last.
 
         The timer goes before all: a request in a quarter of its time, so that no backlog of
@@ -399,9 +411,16 @@ class Lane:
             at = self._tokens.ready_at(escalation.route, now, urgent=True, ids=0)
             yield _Escalation(max(at, self._opens_at))
         yield from self._listings(now, kill=True)
+        cancels_at = NEVER
         for group in self._by_priority(now):
-            yield self._departure(group, now)
+            departure = self._departure(group, now)
+            if not is_lookup(group.route):
+                cancels_at = min(cancels_at, departure.at)
+            yield departure
         yield from self._listings(now, kill=False)
+        top = self._record_top.next(now)
+        if top is not None:
+            yield _TopRead(self._top_at(top.route, cancels_at, now), top)
         advisory = self._advisory_looks.group(now)
         if advisory is not None:
             at = max(self._tokens_at(advisory, now), self._opens_at, self._holds.streams_until)
@@ -440,6 +459,16 @@ class Lane:
         held_until = self._holds.until(group, self._groups.groups, most, now)
         return _Departure(max(tokens_at, held_until, self._opens_at), group, most)
 
+    def _top_at(self, record: Route, cancels_at: float, now: float) -> float:
+        """Return when the newest rows of a record may be read: with tokens for all that follow.
+
+        Tokens are left to all cancels that wait.
+        """
+        spare = self._groups.cancels(urgent=False)
+        at = self._tokens.ready_at(record, now, urgent=True, spare=spare)
+        at = max(at, self._tokens.spare_at(record, self._record_top.follow, now))
+        return max(self._record_top.leaves_at(now, at, cancels_at), self._opens_at)
+
     @property
     def most_in_flight(self) -> int:
         """How many requests may be under way: one, where it shall show whether others may."""
@@ -469,6 +498,13 @@ class Lane:
         self._tokens.take(batch.route, now, ids=len(batch.refs))
         self._count_out(now)
         return Sending(batch, (), now, 0.0, advisory=True)
+
+    def _read_top(self, batch: Batch, now: float) -> Sending:
+        """Return the next read of the newest rows of a record."""
+        self._record_top.leaves(now)
+        self._tokens.take(batch.route, now, ids=len(batch.refs))
+        self._count_out(now)
+        return Sending(batch, (), now, 0.0, advisory=True, reads_top=True)
 
     def _read_list(self, run: ScopeRun, now: float) -> Sending:
         """Return the next read for a scope."""
@@ -569,7 +605,10 @@ class Lane:
             lists_all=sending.batch.lists_all,
             verify=self._verify,
         )
-        self._overhear(others, asked)
+        proven = self._overhear(others, asked)
+        if sending.reads_top:
+            self._top_came(said, others, proven, asked)
+            return
         if sending.advisory:
             self._looked(sending, said, now)
             return
@@ -632,10 +671,30 @@ class Lane:
         else:
             run.missed(why, now, self._list_pause_s(run))
 
+    def _top_came(
+        self,
+        said: Mapping[OrderRef, Judgement],
+        others: Mapping[tuple[IdKind, str], Judgement],
+        proven: int,
+        asked: ReplyContext,
+    ) -> None:
+        """Take a page of a record's newest rows in, which was asked for in one id's name."""
+        named = {
+            (ref.kind, ref.id): judged
+            for ref, judged in said.items()
+            if judged.verdict is Verdict.STATE
+        }
+        proven += self._overhear(named, asked)
+        self._record_top.came(len(others) + len(named), proven, asked.ended)
+
     def _overhear(
         self, others: Mapping[tuple[IdKind, str], Judgement], asked: ReplyContext
-    ) -> None:
-        """Learn what a reply shows of orders that wait here and were not asked about."""
+    ) -> int:
+        """Learn what a reply shows of orders that wait here and were not asked about.
+
+        Return of how many that are looked for it showed the end.
+        """
+        proven = 0
         next_step = cache(lambda progress, judged: step(progress, judged, asked))
         for (kind, order_id), judged in others.items():
             entry = self._entries.get(_key(kind, order_id))
@@ -647,20 +706,27 @@ class Lane:
             if is_open:
                 progress = sighted(entry.progress, judged.symbol, judged.ord_type)
                 self._know(entry, progress, asked.ended)
-            if is_open and judged.ord_status is not OrdStatus.PENDING_CANCEL:
-                entry.sight = asked.started, judged
             looks = entry.progress.phase in (Phase.HASTY, Phase.CONFIRM)
+            is_over = looks and not is_open
+            proven += is_over
+            is_in_sight = is_open and judged.ord_status is not OrdStatus.PENDING_CANCEL
+            if is_in_sight or (is_over and entry.in_flight):
+                entry.sight = asked.started, judged
             current = is_current(entry.progress, self.venue, asked.started)
             if looks and not entry.in_flight and (current or not is_open):
                 dequeue(entry)
                 self._follow([entry], [next_step(entry.progress, judged)], asked.ended)
+        return proven
 
     def _seen(self, entry: Entry, ref: OrderRef, judged: Judgement) -> Judgement:
         """Return what is said of an order; one that another look has just shown is not gone.
 
-        Nor is one that was asked for under another symbol than it turned out to have.
+        Nor is one that was asked for under another symbol than it turned out to have. Once
+        another look has shown its end, nothing but a state says more.
         """
         (started, sight), entry.sight = entry.sight or (-NEVER, judged), None
+        if sight.ord_status not in OPEN_STATES:
+            return judged if judged.verdict is Verdict.STATE else sight
         absent = judged.verdict is Verdict.ABSENT
         misplaced = ref.symbol != entry.progress.symbol
         current = is_current(entry.progress, self.venue, started)
@@ -691,6 +757,7 @@ class Lane:
             self._list_missed(sending, why, now, sent=False)
             return
         self._land(sending, now)
+        self._top_missed(sending, now)
         self._all_again(sending, lambda progress: not_effective(progress, why), now)
 
     def in_doubt(self, sending: Sending, why: str, now: float) -> None:
@@ -702,6 +769,7 @@ class Lane:
             self._list_missed(sending, why, now, sent=True)
             return
         self._land(sending, now)
+        self._top_missed(sending, now)
         if not sending.batch.lists_all:
             self._all_again(
                 sending, lambda progress: doubted(progress, why, now, self.venue), now
@@ -709,6 +777,10 @@ class Lane:
             return
         self._lists.did_not_come(sending.batch.route, now)
         self._all_again(sending, inconclusive_list, now)
+
+    def _top_missed(self, sending: Sending, now: float) -> None:
+        if sending.reads_top:
+            self._record_top.came(0, 0, now)
 
     def _all_again(
         self, sending: Sending, miss: Callable[[OrderProgress], NextStep], now: float
@@ -873,6 +945,9 @@ class Lane:
         batch = Batch(route, refs, group.page, group.read, group.page_size, group.cursor)
         if looks:
             self._holds.reads(batch, 1)
+        else:
+            waiting = sum(ids for _, ids in self._groups.cancels(urgent=True))
+            self._record_top.left(entries[0], len(entries), waiting, now)
         return Sending(batch, tuple(entries), now, waited_s)
 
     def _take_tokens(self, planned: Route, head: Entry, count: int, now: float) -> Route:
@@ -947,6 +1022,8 @@ class Lane:
         self._ids_in_flight -= len(sending.entries)
         if is_lookup(sending.batch.route):
             self._holds.reads(sending.batch, -1)
+        else:
+            self._record_top.landed()
         for entry in sending.entries:
             entry.in_flight = False
 
@@ -1067,6 +1144,7 @@ class Lane:
             self._escalations.forget(entry.key, entry.progress.symbol)
         if not self._entries:
             self._load.caught_up(self)
+            self._record_top.forget()
         for owner in entry.owners:
             self._disown(owner, entry)
 
