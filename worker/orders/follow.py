@@ -194,8 +194,9 @@ def sent(progress: OrderProgress) -> OrderProgress:
     """Return the progress of an id that leaves in a request now."""
     if progress.phase is not Phase.CANCEL:
         return progress
-    sent_as = progress.ord_type
-    return progress._replace(attempts=progress.attempts + 1, sent_as=sent_as, disowned=False)
+    attempts = progress.attempts + 1
+    leaves = progress._replace(attempts=attempts, sent_as=progress.ord_type)
+    return leaves._replace(disowned=False, cancel_in_doubt=True)
 
 
 def step(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
@@ -314,7 +315,8 @@ def by_symbol(progress: OrderProgress, route: Route) -> OrderProgress:
 
 def perhaps_canceled(progress: OrderProgress) -> OrderProgress:
     """Return the progress of an order that a cancel-all may have canceled: it is looked up."""
-    return progress._replace(phase=Phase.HASTY, search=Search(), sent=True)
+    looked_for = progress._replace(phase=Phase.HASTY, search=Search())
+    return looked_for._replace(sent=True, cancel_in_doubt=True)
 
 
 def is_current(progress: OrderProgress, venue: Venue, started: float) -> bool:
@@ -443,7 +445,9 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
         # An order that was on its way when the job came may not have been there yet.
         all_there = asked.started >= progress.came_at + asked.venue.birth_lag_s
         disowned = _is_the_engine(progress, asked) and all_there
-        unknown = progress._replace(passed_over=True, misses=0, disowned=disowned)
+        unknown = progress._replace(
+            passed_over=True, misses=0, disowned=disowned, cancel_in_doubt=False
+        )
         if unknown.searched and disowned:
             return _gone(unknown, asked)
         other = _by_the_next_route(unknown, "unknown_order")
@@ -452,8 +456,11 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
         if may_be_missed and next_route(other, asked.venue) is not asked.route:
             return NextStep(other)  # nothing is gained by waiting with one that may reach it
         return _to_lookup(unknown, asked.ended, asked.venue)
-    if said.verdict in _TAKEN and _is_the_engine(progress, asked):
-        progress = progress._replace(engine_took=True)
+    if said.verdict in _TAKEN:
+        by_engine = _is_the_engine(progress, asked)
+        progress = progress._replace(
+            cancel_in_doubt=False, engine_took=progress.engine_took or by_engine
+        )
     looked_up = doubted(progress, said.reason or "in_doubt", asked.ended, asked.venue)
     if said.reason == "not_named":
         return looked_up._replace(progress=looked_up.progress._replace(passed_over=True))
@@ -821,17 +828,43 @@ def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
         return _gone(progress, asked)
     hidden_until = progress.missing_since + asked.venue.hidden_s
     if progress.missing_until >= hidden_until:
-        return _gone(progress, asked)
-    others = (
-        route.name
-        for route in asked.venue.routes
-        if route.life_stage >= ENDED_STAGE or progress.ord_type not in route.ord_types
-    )
-    search = Search(tuple(others), given_up=progress.search.given_up)
-    again = progress._replace(search=search)
+        return _gone_unseen(progress, asked, hidden_until)
+    search = _through_again(asked.venue, progress.ord_type, record=False)
+    again = progress._replace(search=search._replace(given_up=progress.search.given_up))
     if not _unread_routes(again, asked.venue):
         return _gone(progress, asked)
     return NextStep(again, delay_s=max(0.0, hidden_until - asked.ended))
+
+
+def _gone_unseen(
+    progress: OrderProgress, asked: ReplyContext, hidden_until: float
+) -> Transition:
+    """Read the record once more where the order may have traded while a list hid it.
+
+    By then it was read for what ended before the list first missed the order, as one had whose
+    cancel was taken, or met no open order.
+    """
+    is_read = progress.left_at >= hidden_until
+    unreadable = progress.search.given_up == "record_unreadable"
+    if not progress.cancel_in_doubt or is_read or unreadable:
+        return _gone(progress, asked)
+    search = _through_again(asked.venue, progress.ord_type, record=True)
+    again = progress._replace(left_at=asked.ended, search=search)
+    unread = _unread_routes(again, asked.venue)
+    if not unread:
+        return _gone(progress, asked)
+    proves_from = _proves_from(again, asked.venue, unread[0])
+    return NextStep(again, delay_s=max(0.0, proves_from - asked.ended))
+
+
+def _through_again(venue: Venue, ord_type: OrdType, *, record: bool) -> Search:
+    """Return a search of the `record`, or of what shows open orders: as far as of a type."""
+    others = (
+        route.name
+        for route in venue.routes
+        if (route.life_stage >= ENDED_STAGE) is not record or ord_type not in route.ord_types
+    )
+    return Search(tuple(others))
 
 
 def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:

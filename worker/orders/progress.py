@@ -123,6 +123,7 @@ class OrderProgress(NamedTuple):
     tried: int = 0  # of these, how many were answered and left it open: picks the route
     sent: bool = False  # a cancel may have taken effect; perhaps of a worker that died
     passed_over: bool = False  # the reply to the last cancel did not know or name it
+    cancel_in_doubt: bool = False  # no reply says that the last was taken, or met no open order
     sent_as: OrdType = OrdType.ANY  # the type that the last cancel named
     came_at: float = 0.0  # monotonic; when a job that asks for it came, see `came`
     settled_at: float = 0.0  # monotonic; reads that started before may lag behind the cancel

@@ -507,6 +507,49 @@ def test_an_order_that_a_list_may_only_have_hidden_is_looked_for_once_more() -> 
     assert where(step(progress, MUTE, OPEN, now)) is CANCEL
 
 
+@pytest.mark.parametrize(
+    ("said", "reads_of_the_record"), [(ACCEPTED, 1), (UNKNOWN, 1), (IN_DOUBT, 2), (REFUSED, 2)]
+)
+def test_the_record_is_read_anew_where_the_order_may_have_traded_while_it_was_hidden(
+    said: Judgement, reads_of_the_record: int
+) -> None:
+    """A cancel that was taken, or met no open order, leaves nothing that may trade."""
+    open_once = new_progress(LIMIT)._replace(seen_open=True, type_known=True, sent=True)
+    course, now = step(open_once, MUTE, said, 20.0), 20.05
+    read: list[tuple[str, float]] = []
+    while isinstance(course, NextStep):
+        now += course.delay_s
+        read.append((next_route(course.progress, MUTE).name, now))
+        course, now = step(course.progress, MUTE, ABSENT, now), now + 0.05
+
+    record = [when for name, when in read if name == "history"]
+    last_open_read = max(when for name, when in read if name == "open_limit")
+    assert len(record) == reads_of_the_record
+    assert (record[-1] >= last_open_read + MUTE.record_lag_s) is (len(record) == 2)
+    assert course.status is CancelStatus.CLOSED
+
+
+def test_what_was_filled_while_a_list_hid_it_is_told_as_filled_though_the_record_is_long() -> (
+    None
+):
+    progress, now = in_the_record(seen_open=True, cancel_in_doubt=True), LATE_S
+    progress = again(step(progress, HASTY, TOO_LONG, now))
+    while next_route(progress, HASTY).name != "history":
+        now += MUTE.hidden_s
+        progress = again(step(progress, HASTY, ABSENT, now))
+
+    assert where(step(progress, HASTY, FILLED, now + HASTY.record_lag_s)) is CancelStatus.FILLED
+
+
+def test_a_record_that_could_not_be_read_is_not_read_anew() -> None:
+    unreadable = in_the_record(cancel_in_doubt=True, missing_since=1.0, missing_until=LATE_S)
+    search = unreadable.search._replace(given_up="record_unreadable")
+
+    course = step(unreadable._replace(search=search, seen_open=True), HASTY, ABSENT)
+
+    assert final(course) == (CancelStatus.CLOSED, "record_unreadable")
+
+
 def page(first: int, last: int, total: int | None = None, *, more: bool = False) -> Judgement:
     """Return the absence from a page with the rows from one number to another."""
     ids = tuple(f"o{number}" for number in range(first, last))
