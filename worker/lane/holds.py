@@ -107,12 +107,12 @@ LAG_TICK_S = 0.25
 #: A confirmation that has waited for this long goes before those for more ids.
 AGED_S = 2.0
 
-_BEFORE_A_CANCEL = frozenset({Phase.PRECHECK, Phase.CANCEL})
+BEFORE_A_CANCEL = frozenset({Phase.PRECHECK, Phase.CANCEL})
 
 
 def is_held_by_pause(progress: OrderProgress, *, kill: bool) -> bool:
     """Say whether an id waits while its account is paused; one that was sent is looked up."""
-    return not kill and progress.phase in _BEFORE_A_CANCEL
+    return not kill and progress.phase in BEFORE_A_CANCEL
 
 
 #: A list: its route, and what those who are looked for in it share.

@@ -42,6 +42,7 @@ from worker.lane.entry import (
 from worker.lane.escalation import Escalations
 from worker.lane.groups import Groups
 from worker.lane.holds import (
+    BEFORE_A_CANCEL,
     Holds,
     Load,
     PriorityKey,
@@ -609,6 +610,8 @@ class Lane:
         if sending.reads_top:
             self._top_came(said, others, proven, asked)
             return
+        if sending.is_probe:
+            self._hear_probe(said, asked)
         if sending.advisory:
             self._looked(sending, said, now)
             return
@@ -717,6 +720,24 @@ class Lane:
                 dequeue(entry)
                 self._follow([entry], [next_step(entry.progress, judged)], asked.ended)
         return proven
+
+    def _hear_probe(self, said: Mapping[OrderRef, Judgement], asked: ReplyContext) -> None:
+        """Learn what the read shows that asked whether the key is refused still.
+
+        No other may be answered for long. An order that it shows ended needs no cancel.
+        """
+        for ref, judged in said.items():
+            if judged.verdict is not Verdict.STATE:
+                continue
+            entry = self._entries.get(_key(ref.kind, ref.id))
+            waits = entry is not None and not entry.in_flight and not entry.progress.fired
+            is_open = judged.ord_status in OPEN_STATES
+            if entry and waits and not is_open and entry.progress.phase in BEFORE_A_CANCEL:
+                looked = entry.progress._replace(phase=Phase.PRECHECK)
+                dequeue(entry)
+                self._follow([entry], [step(looked, judged, asked)], asked.ended)
+            else:
+                self._overhear({(ref.kind, ref.id): judged}, asked)
 
     def _seen(self, entry: Entry, ref: OrderRef, judged: Judgement) -> Judgement:
         """Return what is said of an order; one that another look has just shown is not gone.

@@ -20,7 +20,14 @@ from tests.support.lane import (
     results,
 )
 from venues.base import Quiet, Quota, Verdict
-from venues.words import AccountState, CancelOutcome, CancelStatus, Purpose
+from venues.words import (
+    AccountState,
+    CancelOutcome,
+    CancelStatus,
+    IdKind,
+    OrdStatus,
+    Purpose,
+)
 from worker.lane.lane import Lane, Sending
 from worker.lane.standing import ASK_AGAIN_S, MOST_REFUSALS, PROBE_S, Standing
 from worker.lane.submission import Result
@@ -321,6 +328,63 @@ def test_a_key_that_may_only_read_halts_all_the_same() -> None:
     cancels_refused(lane, 5.0)
 
     assert said(results(lane, task)) == {(CancelStatus.REJECTED, "auth")}
+
+
+FILLED = Judgement(Verdict.STATE, ord_status=OrdStatus.FILLED)
+
+
+@pytest.mark.parametrize("is_in_doubt", [False, True])
+def test_what_the_read_shows_that_asks_is_told(is_in_doubt: bool) -> None:
+    """It may be the last look-up that is answered in time, and spares a cancel."""
+    lane, task = lane_of(FAST), Task()
+    lane.add(task, orders("a"), 5.0)
+    if is_in_doubt:
+        lane.in_doubt(leaves(lane, 5.0), "timeout", 5.05)
+    refuse(lane, leaves(lane, 5.1), 5.1)
+
+    answer(lane, probe(lane, 5.1 + ASK_AGAIN_S), FILLED, 7.0)
+
+    assert said(results(lane, task)) == {(CancelStatus.FILLED, "too_late")}
+    assert lane.next(7.0) is None
+
+
+@pytest.mark.parametrize("shown", [Judgement(Verdict.ABSENT), LOST])
+def test_what_the_read_does_not_show_that_asks_is_as_unknown_as_before(
+    shown: Judgement,
+) -> None:
+    """Which lists are still to be read is not for it to say."""
+    lane, task = lane_of(FAST), Task()
+    lane.add(task, orders("a"), 5.0)
+    refuse(lane, leaves(lane, 5.0), 5.0)
+    [before] = [entry.progress for entry in lane.entries()]
+
+    answer(lane, probe(lane, 5.0 + ASK_AGAIN_S), shown, 7.0)
+
+    assert [entry.progress for entry in lane.entries()] == [before]
+    assert results(lane, task) == []
+
+
+def test_an_open_order_that_the_read_shows_that_asks_is_canceled_as_one_that_was_open() -> None:
+    lane, task = lane_of(FAST), Task()
+    lane.add(task, orders("a"), 5.0)
+    refuse(lane, leaves(lane, 5.0), 5.0)
+
+    answer(lane, probe(lane, 5.0 + ASK_AGAIN_S), OPEN, 7.0)
+
+    assert [entry.progress.seen_open for entry in lane.entries()] == [True]
+    assert leaves(lane, 7.0).batch.route.purpose is Purpose.CANCEL
+
+
+def test_a_client_order_id_that_the_read_shows_that_asks_is_canceled_all_the_same() -> None:
+    """It may name a newer order by now."""
+    lane, task = lane_of(FAST), Task()
+    lane.add(task, orders("a", kind=IdKind.CLIENT), 5.0)
+    refuse(lane, leaves(lane, 5.0), 5.0)
+
+    answer(lane, probe(lane, 5.0 + ASK_AGAIN_S), FILLED, 7.0)
+
+    assert results(lane, task) == []
+    assert leaves(lane, 7.0).batch.route.purpose is Purpose.CANCEL
 
 
 def test_where_only_cancels_are_refused_a_cancel_asks() -> None:
