@@ -25,7 +25,8 @@ of several small ones; never for others of its own job. A confirmation is a look
 cancel. (*) Or half of the tokens are free; but at least 50 ms where tokens are not slow.
 (**) While cancels leave late. (***) As long as its lane can make up for it
 (docs/decisions/0013). (****) It goes with that page, and later reads what is above it
-(docs/decisions/0034); 1 s is for a page that is under way. A look-up before a cancel needs no
+(docs/decisions/0034), which itself waits from when the first came that goes with it; 1 s is
+for a page that is under way. A look-up before a cancel needs no
 bound: the kills' look-ups end, and its cancel could not leave before the kills' cancels. Of a
 paused account the job's deadline is the bound (docs/decisions/0044). (*****) Or came just now,
 where some followed within the last second (docs/decisions/0047). (+) 20 ms after the last of
@@ -266,7 +267,7 @@ class Holds:
             return -NEVER
         if head.progress.phase is Phase.PRECHECK:
             return max(self._filling(group, head, now), self._precheck(group.route, now))
-        return self._confirmation(head)
+        return self._confirmation(_first_since(group, head, groups))
 
     def _kills_cancel(self, group: Group, head: Entry) -> float:
         if group.size >= group.route.max_ids or not self._streams(group, head):
@@ -330,15 +331,35 @@ class Holds:
             return -NEVER
         longest_s, shortest_s = (SLOW_GATHER_S, 0.0) if slow else (GATHER_S, BURST_S)
         half_free_at = self._tokens.half_free_at(group.route, now)
-        return max(head.since + shortest_s, min(head.since + longest_s, half_free_at))
+        since = _first_since(group, head, groups)
+        return max(since + shortest_s, min(since + longest_s, half_free_at))
 
     def _precheck(self, route: Route, now: float) -> float:
         requests = -(-self._kills.due_from(route) // route.max_ids)
         return self._tokens.spare_at(route, requests, now)
 
-    def _confirmation(self, head: Entry) -> float:
+    def _confirmation(self, since: float) -> float:
         for_kills = self._kills_since + YIELD_S if self._kills else -NEVER
-        return max(for_kills, self._load.hold_look_up(head.since))
+        return max(for_kills, self._load.hold_look_up(since))
+
+
+def _first_since(group: Group, head: Entry, groups: Collection[Group]) -> float:
+    """Return since when the first waits of those that a request of the group takes along.
+
+    Those that begin with a record wait for the next page of others at it, and may have waited
+    before: no page waits for longer than they may. A kill's does not leave for routine ones.
+    """
+    if not group.goes_on or group.size >= group.route.max_ids:
+        return head.since
+    key, since = (group.route.name, group.company), head.since
+    for other in groups:
+        begins = (
+            other.page == 1 and not other.again and (other.route.name, other.company) == key
+        )
+        first = other.head() if begins else None
+        if first is not None and (first.kill or not head.kill):
+            since = min(since, first.since)
+    return since
 
 
 def _asks_like(other: Group, group: Group) -> bool:

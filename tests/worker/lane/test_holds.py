@@ -217,6 +217,31 @@ def test_slow_tokens_are_kept_for_all_kills_while_they_are_few() -> None:
     assert ids(leaves(lane, 5.1 + SLOW_GATHER_S)) == ["late"]
 
 
+@pytest.mark.parametrize(
+    ("begins_for_a_kill", "goes_at"),
+    [(True, 5.1 + SLOW_GATHER_S), (False, 5.4 + SLOW_GATHER_S)],
+)
+def test_who_waits_for_others_page_of_a_record_waits_no_longer_than_it_would_by_itself(
+    begins_for_a_kill: bool, goes_at: float
+) -> None:
+    """That page waits for more kills from when the first of those came that go with it."""
+    seen = ("open_limit", "open_trailing", "open_market")
+    lane = lane_with(lookup=Quota(4, 2.0))
+    for number in range(2):
+        lane.add(Task(kill=True), confirmations(f"early-{number}", absent=seen[1:]), 5.0)
+        leaves(lane, 5.0)
+    lane.add(Task(kill=True), fresh("on its way"), 5.0)
+    leaves(lane, 5.0)
+    lane.add(Task(kill=begins_for_a_kill), confirmations("begins", absent=seen), 5.1)
+    [above] = confirmations("above", absent=seen)
+    search = above.progress.search._replace(until=("row",))
+    goes_on = above._replace(progress=above.progress._replace(search=search))
+    lane.add(Task(kill=True), [goes_on], 5.4)
+
+    assert lane.next(goes_at - 0.01) is None
+    assert set(ids(leaves(lane, goes_at))) == {"above", "begins"}
+
+
 # -- cancels, while they leave late ------------------------------------------------------
 
 
