@@ -292,6 +292,7 @@ def joined(progress: OrderProgress, other: OrderProgress) -> OrderProgress:
         type_known=progress.type_known or other.type_known,
         attempts=max(progress.attempts, other.attempts),
         sent=progress.sent or other.sent,
+        cancel_in_doubt=progress.cancel_in_doubt or other.cancel_in_doubt,
         seen_open=progress.seen_open or other.seen_open,
         # The type says which lists are to be read.
         search=progress.search._replace(absent_from=()).from_the_top()

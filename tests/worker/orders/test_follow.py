@@ -1186,6 +1186,15 @@ def test_what_one_job_learned_of_the_lists_another_need_not() -> None:
     assert joined(looking, looking._replace(by_symbol=DEMANDING)).by_symbol == DEMANDING
 
 
+def test_a_cancel_that_is_in_doubt_in_one_job_is_so_for_both() -> None:
+    fresh = new_progress(LIMIT)
+    doubtful = sent(fresh)
+
+    assert [doubtful.cancel_in_doubt, fresh.cancel_in_doubt] == [True, False]
+    assert joined(fresh, doubtful).cancel_in_doubt
+    assert joined(doubtful, fresh).cancel_in_doubt
+
+
 def test_a_read_that_may_be_of_before_an_order_came_to_be_does_not_miss_it() -> None:
     progress = again(step(new_progress(LIMIT), PLAIN, ACCEPTED, 10.0))
     newborn = progress._replace(came_at=10.0, seen_open=True)
