@@ -26,9 +26,9 @@ STEPS_A_WINDOW = 10
 ROUTINE_WAITS_S = 3.0
 #: A lane that begins has a token of the quotas that it shares after so many seconds.
 BEGINS_WITHIN_S = 1.5
-#: A kill's cancel that is not full waits so long after the last kill came, or after it came
-#: itself where more are in the worker's hands; for kills that came so soon after one left.
-STREAM_S, STREAM_GAP_S = 0.02, 0.1
+#: A kill's cancel that is not full waits at least and at most so long for kills that came so
+#: soon after one left: longest for those that are in the worker's hands.
+STREAM_S, STREAM_GAP_S, IN_HAND_S = 0.02, 0.1, 0.25
 
 #: The groups of a lane that have ids, each with its most pressing one.
 Heads = Sequence[tuple[Group, Entry]]
@@ -350,7 +350,7 @@ class Watch:
         streams = head.since < self._kill_left_at + STREAM_GAP_S
         not_full = head.kill and group.size < group.route.max_ids
         is_cancel = group.route.purpose is Purpose.CANCEL
-        return is_cancel and not_full and streams and now < head.since + STREAM_GAP_S
+        return is_cancel and not_full and streams and now < head.since + IN_HAND_S
 
     def _check_patience(
         self, heads: Heads, able_since: Mapping[Waiter, float], now: float

@@ -15,7 +15,7 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | routine cancel, not    | jobs of the lane that were read| it is full          | 500 ms  |
 | full, and look before it | late, and follow (*****)       |                     |         |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
-| kill's cancel, not full  | kills that keep coming (+)     | it is full          | 100 ms  |
+| kill's cancel, not full  | kills that keep coming (+)     | it is full          | 250 ms  |
 | kill's last few, alone   | kills that keep coming         | more are here       | 100 ms  |
 | routine cancel, and the  | whoever paused the account     | it is resumed       | -       |
 | look-up before it        | (`cancel-worker pause`)        |                     |         |
@@ -29,8 +29,9 @@ cancel. (*) Or half of the tokens are free; but at least 50 ms where tokens are 
 for a page that is under way. A look-up before a cancel needs no
 bound: the kills' look-ups end, and its cancel could not leave before the kills' cancels. Of a
 paused account the job's deadline is the bound (docs/decisions/0044). (*****) Or came just now,
-where some followed within the last second (docs/decisions/0047). (+) 20 ms after the last of
-them, where the worker has no more in its hands (docs/decisions/0055).
+where some followed within the last second (docs/decisions/0047). (+) Where the worker has no
+more in its hands, 20 ms if it is for one id, else 50 ms after the last of them; 100 ms at most
+(docs/decisions/0057).
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
 requests, without it (`tests/simulation/test_rehearsal.py`):
@@ -77,13 +78,15 @@ from worker.pacing.pace import NEVER
 GATHER_S = 1.0
 #: The same where tokens come back slowly.
 SLOW_GATHER_S = 2.0
-#: A kill's cancel that is not full, of a stream of kills, waits for more so long after the last
-#: of them came; while the worker has more of the lane's kills in its hands, for these.
+#: A kill's cancel for one id, of a stream of kills, waits for more so long after it came.
 STREAM_S = 0.02
 #: Kills that come this soon after a kill's cancel left are of a stream; and no kill's cancel
-#: waits for others for longer.
+#: waits for others for longer,
 STREAM_GAP_S = 0.1
-#: Kills wait for each other for at least this long: a burst of cancels ends within it.
+#: but for those of its lane that the worker has in its hands already: so long at most.
+IN_HAND_S = 0.25
+#: Kills wait for each other for at least this long: a burst of cancels ends within it. So do
+#: several of a stream that do not fill their cancel, from when the last of them came.
 BURST_S = 0.05
 #: A routine confirmation waits for kills, or for late cancels, for at most this long.
 YIELD_S = 3.0
@@ -272,9 +275,11 @@ class Holds:
     def _kills_cancel(self, group: Group, head: Entry) -> float:
         if group.size >= group.route.max_ids or not self._streams(group, head):
             return -NEVER
-        ends_at = max(head.since, self._kill_came_at) + STREAM_S
-        comes_until = NEVER if self._kill_follows else ends_at
-        self.streams_until = min(head.since + STREAM_GAP_S, comes_until)
+        self.streams_until = head.since + IN_HAND_S
+        if not self._kill_follows:
+            gap_s = STREAM_S if group.size == 1 else BURST_S
+            ends_at = max(head.since, self._kill_came_at) + gap_s
+            self.streams_until = min(head.since + STREAM_GAP_S, ends_at)
         return self.streams_until
 
     def last_few_until(self, head: Entry) -> float:

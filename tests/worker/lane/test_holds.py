@@ -28,6 +28,7 @@ from worker.lane.holds import (
     ASK_AGAIN_S,
     BEHIND_S,
     BURST_S,
+    IN_HAND_S,
     BUSY_S,
     FILL_GAP_S,
     FILL_S,
@@ -319,14 +320,12 @@ def test_what_is_left_over_of_small_kills_waits_a_moment_for_more(more: int) -> 
     assert len(leaves(lane, 5.0).batch.refs) == FULL
 
     assert lane.next(5.0) is None
-    assert lane.next_at(5.0) == 5.0 + STREAM_S
+    assert lane.next_at(5.0) == 5.0 + BURST_S
     kills(lane, more, 5.0)
-    assert len(leaves(lane, 5.0 if more else 5.0 + STREAM_S).batch.refs) == 2 + more
+    assert len(leaves(lane, 5.0 if more else 5.0 + BURST_S).batch.refs) == 2 + more
 
 
-@pytest.mark.parametrize(
-    ("followed", "waits_s"), [(False, 0.015 + STREAM_S), (True, STREAM_GAP_S)]
-)
+@pytest.mark.parametrize(("followed", "waits_s"), [(False, 0.015 + BURST_S), (True, IN_HAND_S)])
 def test_a_stream_is_waited_for_while_kills_come_or_are_in_the_workers_hands(
     followed: bool, waits_s: float
 ) -> None:
@@ -343,6 +342,17 @@ def test_a_stream_is_waited_for_while_kills_come_or_are_in_the_workers_hands(
 
     assert lane.next(5.015) is None
     assert lane.next_at(5.015) == pytest.approx(5.0 + waits_s)
+
+
+def test_no_kill_waits_long_for_those_that_keep_coming() -> None:
+    lane = lane_of(FAST)
+    kills(lane, 1, 5.0)
+    leaves(lane, 5.0)
+    for now in 5.0, 5.03, 5.06:
+        kills(lane, 2, now)
+        assert lane.next(now) is None
+
+    assert lane.next_at(5.06) == pytest.approx(5.0 + STREAM_GAP_S)
 
 
 def test_what_is_left_over_of_one_kill_waits_for_nobody() -> None:
