@@ -29,24 +29,54 @@ class Tokens:
     ) -> float:
         """Return when a request of the route may leave; see `Pace.ready_at`.
 
-        `spare` holds routes with their number of waiting ids, to which it leaves tokens. A
-        request for `ids` may leave for fewer where that costs no more an id: see `reach`.
+        `spare` holds routes with their number of waiting ids, to which it leaves tokens; where
+        they can use all of a quota, it leaves while others of theirs keep them waiting, and its
+        own tokens are back by then. A request for `ids` may leave for fewer where that costs no
+        more an id: see `reach`.
         """
         lookup, ready_at = _is_lookup(route), now
         for name, pace in self._drawn(route):
+            left = self._spare(name, spare)
+            tokens = route.tokens(name, ids if route.cost_of(name).per_request else 1)
             at = pace.ready_at(
                 now,
                 urgent=urgent,
                 lookup=lookup,
                 awaited=awaited,
-                spare=self._spare(name, spare),
+                spare=left,
                 since=since,
-                tokens=route.tokens(name, ids if route.cost_of(name).per_request else 1),
+                tokens=tokens,
                 lane=self,
             )
+            if left + tokens > pace.quota.limit:
+                at = self._before_all_is_used(name, at, spare, now)
             pace.asked(self, now, urgent=urgent, ready_at=at)
             ready_at = max(ready_at, at)
         return ready_at
+
+    def _before_all_is_used(
+        self, quota: str, at: float, waiting: Collection[tuple[Route, int]], now: float
+    ) -> float:
+        """Return when a request may leave that could `at`, by those who need all of a quota.
+
+        It goes before them if its tokens come back in time, and else after them.
+        """
+        used_at = min(
+            (self._own_at(route, quota, now) for route, ids in waiting if ids), default=NEVER
+        )
+        is_back_in_time = at + self._paces[quota].quota.window_s <= used_at
+        return at if is_back_in_time else max(at, used_at)
+
+    def _own_at(self, route: Route, quota: str, now: float) -> float:
+        """Return when a request of the route may leave by its quotas other than this one."""
+        if quota not in route.quotas:
+            return NEVER
+        others = (
+            pace.ready_at(now, urgent=True, tokens=route.tokens(name, 1), lane=self)
+            for name, pace in self._drawn(route)
+            if name != quota
+        )
+        return max(others, default=now)
 
     def reach(self, route: Route, most: int, now: float, *, urgent: bool) -> int:
         """Return for how many ids a request may leave now that may leave: 1 to `most`."""

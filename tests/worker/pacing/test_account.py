@@ -54,6 +54,20 @@ def test_a_look_up_leaves_nothing_to_cancels_that_draw_from_another_quota() -> N
     assert tokens.ready_at(LOOKUP, 5.0, urgent=False, spare=[(BATCH, 80)]) == 5.0
 
 
+@pytest.mark.parametrize(("at", "ready_at"), [(5.65, 5.65), (6.5, 6.5), (6.7, 7.1), (7.2, 7.2)])
+def test_where_cancels_use_all_of_a_quota_a_look_up_has_its_token_back_before_they_leave(
+    at: float, ready_at: float
+) -> None:
+    """They wait for another quota of theirs until 7.1; the token comes back after 0.5 s."""
+    tokens = tokens_of(account=Quota(6, 0.5), cancel_batch=Quota(6, 2.0))
+    for _ in range(6):
+        tokens.take(BATCH, 5.0)
+        tokens.release(BATCH, 5.1)
+
+    waiting = [(BATCH, 6 * BATCH.max_ids), (ONE, 0)]
+    assert tokens.ready_at(LOOKUP, at, urgent=True, spare=waiting) == pytest.approx(ready_at)
+
+
 @pytest.mark.parametrize(("since", "ready_at"), [(5.0, 5.3), (NEVER, 5.3 + GAP_S)])
 def test_only_full_requests_make_up_for_a_late_one(since: float, ready_at: float) -> None:
     tokens = tokens_of(cancel_batch=TEN)
