@@ -116,7 +116,7 @@ class RecordTop:
             return Batch(route, refs) if begins else None
         if this.is_out(now):
             return None
-        read = self._page_rows + (this.left - 1) * int(self._page_rows * NEW_SHARE)
+        read = self._page_rows + (this.left - 1) * self._new_rows
         return Batch(route, refs, this.left + 1, read, self._page_rows)
 
     @property
@@ -128,11 +128,16 @@ class RecordTop:
     def _pages(self) -> int:
         return self._pages_for(self._canceled)
 
+    @property
+    def _new_rows(self) -> int:
+        """How many rows of a page are not on the one before."""
+        return max(1, int(self._page_rows * NEW_SHARE))
+
     def _pages_for(self, ids: int) -> int:
         """Return how many pages show so many rows; the first of all tells how long they are."""
         if not self._page_rows or self._last is None:
             return 1
-        pages = math.ceil(ids / int(self._page_rows * NEW_SHARE))
+        pages = math.ceil(ids / self._new_rows)
         return min(pages, self._last.record.max_pages)
 
     def leaves_at(self, now: float, tokens_at: float, cancels_at: float) -> float:
@@ -154,8 +159,8 @@ class RecordTop:
     def came(self, rows: int, proven: int, now: float) -> None:
         """Take in how many rows a page shows, and how many ids it proved; 0, 0: none came."""
         this, is_first = self._round, proven and not self._page_rows
-        if is_first:
-            self._page_rows = rows
+        if proven:  # a record that lags behind has few rows, or none, at first
+            self._page_rows = max(self._page_rows, rows)
         if this is None:
             return  # nobody waits for it any more
         if is_first:
