@@ -66,6 +66,7 @@ class Track(NamedTuple):
             attempts=self.attempts,
             tried=self.tried,
             sent=self.sent,
+            cancel_in_doubt=self.sent,  # what its reply said is not written
             sent_as=self.sent_as,
             settled_at=self.settled_at,
             seen_open=self.seen_open,

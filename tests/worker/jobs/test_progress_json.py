@@ -181,7 +181,8 @@ def test_a_time_that_is_read_can_be_told() -> None:
 
 
 EITHER = OrderRef("1", IdKind.VENUE, "AAA", or_kind=IdKind.CLIENT, maybe_rounded=True)
-ASKED = new_progress(EITHER)._replace(phase=Phase.CONFIRM, attempts=1, sent=True)
+DOUBTFUL = new_progress(EITHER)._replace(sent=True, cancel_in_doubt=True)
+ASKED = DOUBTFUL._replace(phase=Phase.CONFIRM, attempts=1)
 NOT_FOUND = FinalWord(ASKED, CancelStatus.NOT_FOUND, "unknown_order", Evidence.LOOKUP)
 
 
@@ -195,7 +196,7 @@ NOT_FOUND = FinalWord(ASKED, CancelStatus.NOT_FOUND, "unknown_order", Evidence.L
         ),
         ASKED._replace(
             other_form=OtherForm(
-                new_progress(REF)._replace(sent=True, maybe_rounded=True), NOT_FOUND[1:]
+                DOUBTFUL._replace(other_form=None, kind=REF.kind), NOT_FOUND[1:]
             )
         ),
     ],
@@ -213,6 +214,14 @@ def test_an_id_of_two_forms_goes_on_in_both(known: OrderProgress) -> None:
     ((ref, again),) = read.orders().values()
     assert (ref.id, ref.kind) == ("1", known.kind)
     assert again == known
+
+
+def test_a_cancel_that_was_sent_is_in_doubt_for_the_next_worker() -> None:
+    """What its reply said is not written; at worst the record is read once more."""
+    taken = new_progress(REF)._replace(sent=True, cancel_in_doubt=False)
+
+    assert track_of(REF, taken).progress.cancel_in_doubt
+    assert not track_of(REF, new_progress(REF)).progress.cancel_in_doubt
 
 
 def test_the_version_before_reads_what_is_written_of_an_id_of_two_forms() -> None:
