@@ -145,6 +145,7 @@ class Sending:
     started: float
     waited_s: float
     advisory: bool = False  # no step waits for it: it only adds to what is known
+    awaited: bool = False  # its ids are canceled next
     reads_top: bool = False  # it is for the newest rows of a record, whatever they name
     scope: Submission | None = None  # a list is read, or all canceled, for this job's scope
 

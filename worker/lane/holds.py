@@ -12,8 +12,8 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | routine confirmation     | late cancels of the process    | 1 s without one     | 3 s     |
 | routine look-up to come  | others of its burst            | a tick of the clock | 250 ms  |
 | first page of a record   | others who read it (****)      | their next page     | 1 s     |
-| routine cancel, not    | jobs of the lane that were read| it is full          | 500 ms  |
-| full, and look before it | late, and follow (*****)       |                     |         |
+| routine cancel, not    | jobs of the lane that follow,  | it is full          | 500 ms  |
+| full, and look before it | while jobs come late (*****)   |                     |         |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
 | kill's cancel, not full  | kills that keep coming (+)     | it is full          | 250 ms  |
 | kill's last few, alone   | kills that keep coming         | more are here       | 100 ms  |
@@ -28,10 +28,10 @@ cancel. (*) Or half of the tokens are free; but at least 50 ms where tokens are 
 (docs/decisions/0034), which itself waits from when the first came that goes with it; 1 s is
 for a page that is under way. A look-up before a cancel needs no
 bound: the kills' look-ups end, and its cancel could not leave before the kills' cancels. Of a
-paused account the job's deadline is the bound (docs/decisions/0044). (*****) Or came just now,
-where some followed within the last second (docs/decisions/0047). (+) Where the worker has no
-more in its hands, 20 ms if it is for one id, else 50 ms after the last of them; 100 ms at most
-(docs/decisions/0057).
+paused account the job's deadline is the bound (docs/decisions/0044). (*****) Or may follow, as
+some did within the last second; a cancel waits for those that are looked for, too
+(docs/decisions/0047, 0058). (+) Where the worker has no more in its hands, 20 ms if it is for
+one id, else 50 ms after the last of them; 100 ms at most (docs/decisions/0057).
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
 requests, without it (`tests/simulation/test_rehearsal.py`):
@@ -65,7 +65,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from venues.base import ENDED_STAGE, Batch, Route, Venue
-from worker.lane.entry import Entry, Group, is_lookup
+from worker.lane.entry import Entry, Group, is_awaited, is_lookup
 from worker.lane.submission import Submission
 from worker.orders.follow import next_route
 from worker.orders.progress import MOST_REMEMBERED, OrderProgress, Phase
@@ -94,14 +94,14 @@ YIELD_S = 3.0
 LATE_S = 0.01
 #: Routine confirmations of the process wait for this long after a late cancel.
 BUSY_S = 1.0
-#: A job that came to its lane so long after its message was read says that the worker does not
-#: keep up, for `BUSY_S`. A burst of a hundred messages is read within it.
-BEHIND_S = 0.02
+#: A job, one of several, that came to its lane so long after its message was read says that the
+#: worker does not keep up, for `BUSY_S`. A burst of fifty messages is read within it.
+BEHIND_S = 0.01
 #: While it does not, routine ids that do not fill a request wait for others of their lane at
-#: most this long at each step, and where the worker has no more of them in its hands at most
-#: `FILL_GAP_S` after the last one: the broker hands messages over in bursts.
+#: most this long at each step; and at most `FILL_GAP_S` after the last one where the worker has
+#: no more of them in its hands, nor looks for some: the broker hands messages over in bursts.
 FILL_S = 0.5
-FILL_GAP_S = 0.15
+FILL_GAP_S = 0.25
 #: A cancel that waits for lanes that begin asks this often whether it still has to.
 ASK_AGAIN_S = 0.05
 #: Routine look-ups whose time is to come become due on a grid of this width; those that wait
@@ -160,10 +160,11 @@ def on_grid(when: float, delay_s: float) -> float:
 
 
 class Load:
-    """How late cancels leave in a process, and which of its lanes have just begun."""
+    """How late a process cancels and is given its jobs, and which lanes have just begun."""
 
     def __init__(self) -> None:
         self.busy_until = -NEVER
+        self.behind_until = -NEVER  # jobs come late to their lanes
         self._beginning: set[object] = set()
 
     def started(self, lane: object) -> None:
@@ -173,6 +174,11 @@ class Load:
     def caught_up(self, lane: object) -> None:
         """Note that a lane's cancels keep its pace, or that it has none."""
         self._beginning.discard(lane)
+
+    def note_reading(self, late_s: float, now: float) -> None:
+        """Note how long after its message was read a job of several came to its lane."""
+        if late_s > BEHIND_S:
+            self.behind_until = now + BUSY_S
 
     def note_lateness(self, late_s: float, now: float) -> None:
         """Note by how much a cancel missed its time."""
@@ -205,16 +211,22 @@ class Holds:
         self._kills_since = -NEVER
         self.kill_left_at = -NEVER  # a kill's last cancel
         self.streams_until = -NEVER  # a kill's cancel waits so long for more kills
-        self._came_at = -NEVER  # the last job
+        self._came: Submission | None = None  # the last job, which came
+        self._came_at = -NEVER
         self._kill_came_at = -NEVER  # the last kill
         self._kill_follows = False  # the worker has more kills of the lane in its hands
         self._follows = False  # the worker has more of the lane's in its hands
-        self._behind_until = -NEVER
+        self._fills_until = -NEVER  # jobs of this lane come one after the other
+        self._looks_out = 0  # looks in flight that cancels wait for
         self._reading: Counter[ListKey] = Counter()
         self._of_one_page: set[ListKey] = set()
 
-    def reads(self, batch: Batch, requests: int) -> None:
-        """Count requests after which more ids may read a list on, until they are answered."""
+    def reads(self, batch: Batch, requests: int, *, awaited: bool) -> None:
+        """Count requests after which more ids may read a list on, until they are answered.
+
+        Cancels wait for one that is `awaited`.
+        """
+        self._looks_out += requests * awaited
         has_room = len(batch.refs) < batch.route.max_ids
         if has_room and (batch.page == 1 or batch.read):
             self._reading[list_key(batch)] += requests
@@ -226,11 +238,13 @@ class Holds:
 
     def came(self, owner: Submission, now: float) -> None:
         """Note that a job came."""
-        self._came_at, self._follows = now, owner.followed
+        follows = owner is not self._came and now - self._came_at < FILL_GAP_S
+        self._came, self._came_at, self._follows = owner, now, owner.followed
         if owner.kill:
             self._kill_came_at, self._kill_follows = now, owner.followed
-        if owner.followed and now - owner.received_at > BEHIND_S:
-            self._behind_until = now + BUSY_S
+        if owner.followed or follows:
+            self._fills_until = now + BUSY_S
+            self._load.note_reading(now - owner.received_at, now)
 
     def update(self, entry: Entry, now: float) -> None:
         """Note where an id stands: it came, learned something, left, or was answered."""
@@ -260,7 +274,7 @@ class Holds:
         self, group: Group, head: Entry, groups: Collection[Group], most: int, now: float
     ) -> float:
         if not is_lookup(group.route):
-            return max(self._filling(group, head, now), self._cancel(group, now))
+            return max(self._filling(group, head, groups, now), self._cancel(group, now))
         joins_at = self._joins_at(group, head, groups)
         if joins_at > now:
             return joins_at
@@ -269,7 +283,9 @@ class Holds:
         if head.kill:
             return -NEVER
         if head.progress.phase is Phase.PRECHECK:
-            return max(self._filling(group, head, now), self._precheck(group.route, now))
+            return max(
+                self._filling(group, head, groups, now), self._precheck(group.route, now)
+            )
         return self._confirmation(_first_since(group, head, groups))
 
     def _kills_cancel(self, group: Group, head: Entry) -> float:
@@ -297,12 +313,22 @@ class Holds:
             return small and group.left_at == self.kill_left_at
         return head.since < self.kill_left_at + STREAM_GAP_S
 
-    def _filling(self, group: Group, head: Entry, now: float) -> float:
+    def _filling(
+        self, group: Group, head: Entry, groups: Collection[Group], now: float
+    ) -> float:
         """Return until when routine ids wait for others: requests keep a late worker late."""
-        if group.size >= group.route.max_ids or now >= self._behind_until:
+        fills_until = min(self._fills_until, self._load.behind_until)
+        if group.size >= group.route.max_ids or now >= fills_until:
             return -NEVER
-        more_until = NEVER if self._follows else self._came_at + FILL_GAP_S
+        more_comes = self._follows or (
+            not is_lookup(group.route) and self._are_looked_for(groups)
+        )
+        more_until = NEVER if more_comes else self._came_at + FILL_GAP_S
         return min(head.since + FILL_S, more_until)
+
+    def _are_looked_for(self, groups: Collection[Group]) -> bool:
+        """Say whether ids of the lane are looked for that are to be canceled next."""
+        return self._looks_out > 0 or any(is_awaited(group.head()) for group in groups)
 
     def _cancel(self, group: Group, now: float) -> float:
         if group.size < group.route.max_ids:

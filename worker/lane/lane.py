@@ -945,7 +945,7 @@ class Lane:
     def _fill(self, departure: _Departure, now: float) -> Sending:
         group = departure.group
         entries = self._take(group, now, departure.most)
-        looks = is_lookup(group.route)
+        looks, awaited = is_lookup(group.route), is_awaited(entries[0])
         for entry in entries:
             entry.in_flight = True
             if not looks:
@@ -965,11 +965,11 @@ class Lane:
         refs = tuple([entry.known for entry in entries])
         batch = Batch(route, refs, group.page, group.read, group.page_size, group.cursor)
         if looks:
-            self._holds.reads(batch, 1)
+            self._holds.reads(batch, 1, awaited=awaited)
         else:
             waiting = sum(ids for _, ids in self._groups.cancels(urgent=True))
             self._record_top.left(entries[0], len(entries), waiting, now)
-        return Sending(batch, tuple(entries), now, waited_s)
+        return Sending(batch, tuple(entries), now, waited_s, awaited=awaited)
 
     def _take_tokens(self, planned: Route, head: Entry, count: int, now: float) -> Route:
         """Draw the tokens of a request; a single id may take a route of its own."""
@@ -1042,7 +1042,7 @@ class Lane:
             return
         self._ids_in_flight -= len(sending.entries)
         if is_lookup(sending.batch.route):
-            self._holds.reads(sending.batch, -1)
+            self._holds.reads(sending.batch, -1, awaited=sending.awaited)
         else:
             self._record_top.landed()
         for entry in sending.entries:

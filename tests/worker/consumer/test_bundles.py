@@ -6,7 +6,13 @@ import math
 from datetime import timedelta
 
 from venues.words import CancelJob, IdKind, OrderRef, Priority
-from worker.consumer.bundles import LONGEST_WAIT_S, PAUSE_A_TASK_S, QUIET_S, Bundles
+from worker.consumer.bundles import (
+    LONGEST_WAIT_S,
+    MOST_AT_ONCE,
+    PAUSE_A_TASK_S,
+    QUIET_S,
+    Bundles,
+)
 from worker.consumer.task_message import MOST_NAMES, to_task_message
 from worker.contract.outcome import utc_now
 from worker.jobs.parse import ParsedJob
@@ -37,8 +43,10 @@ class Desk:
         self.started: list[Bundle] = []
         self.bundles = Bundles(self.started.append)
 
-    def come(self, name: str, now: float, priority: Priority = ROUTINE) -> None:
-        self.bundles.of("desk", priority, now).deliveries.append(delivery(name))
+    def come(
+        self, name: str, now: float, priority: Priority = ROUTINE, account: str = "desk"
+    ) -> None:
+        self.bundles.of(account, priority, now).deliveries.append(delivery(name))
 
     def start_due(self, now: float) -> float:
         """Start what is due once nothing has come for a while."""
@@ -64,7 +72,20 @@ def test_jobs_of_one_lane_that_were_read_together_share_a_task() -> None:
     desk.come("k", NOW_S, KILL)
     desk.start_due(NOW_S)
 
-    assert desk.names() == [["a", "b", "c"], ["k"]]
+    assert desk.names() == [["k"], ["a", "b", "c"]]
+
+
+def test_messages_are_read_between_the_starts_of_many_tasks_and_a_kills_is_first() -> None:
+    desk = Desk()
+    for n in range(MOST_AT_ONCE + 1):
+        desk.come(f"j{n}", NOW_S, account=f"desk-{n}")
+    desk.come("k", NOW_S, KILL, account="last")
+    again_at = desk.start_due(NOW_S)
+
+    assert desk.names() == [["k"], ["j0"]]
+    assert NOW_S + QUIET_S < again_at < NOW_S + 2 * QUIET_S
+    assert desk.bundles.start_due(again_at) == math.inf
+    assert desk.names() == [["k"], ["j0"], ["j1"], ["j2"]]
 
 
 def test_the_next_task_waits_longer_the_more_of_them_run() -> None:

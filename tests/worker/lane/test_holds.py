@@ -12,6 +12,7 @@ from tests.support.lane import (
     ABSENT,
     CANCELED,
     FAST,
+    OPEN,
     Task,
     answer,
     ids,
@@ -438,6 +439,38 @@ def test_they_wait_no_longer_once_the_worker_keeps_up() -> None:
     lane.add(Task(received_at=5.0 + BUSY_S), fresh("x"), 5.0 + BUSY_S)
 
     assert ids(leaves(lane, 5.0 + BUSY_S)) == ["x"]
+
+
+def test_they_wait_as_well_where_another_lane_was_read_late() -> None:
+    load = Load()
+    late, lane = lane_of({}, load=load), lane_of({}, load=load)
+    read_late(late, 0, now=4.9)
+    for number in range(2):
+        lane.add(Task(received_at=5.0), fresh(str(number)), 5.0)
+
+    assert lane.next_at(5.0) == 5.0 + FILL_GAP_S
+
+
+def test_a_lane_to_which_no_other_job_came_waits_for_none() -> None:
+    load = Load()
+    late, lane = lane_of({}, load=load), lane_of({}, load=load)
+    read_late(late, 0, now=5.0)
+    lane.add(Task(received_at=5.0), [*fresh("a"), *fresh("b", look=True)], 5.0)
+
+    assert ids(leaves(lane, 5.0)) == ["a"]
+
+
+def test_a_cancel_that_is_not_full_waits_for_those_that_are_looked_for() -> None:
+    lane = lane_of({})
+    read_late(lane, 0, now=5.0)
+    lane.add(Task(received_at=5.0), fresh("1", look=True), 5.0)
+    look = leaves(lane, 5.0 + FILL_GAP_S)
+    assert ids(look) == ["1"]
+    assert lane.next(5.0 + FILL_GAP_S) is None  # one that waits for it, and for no others
+
+    answer(lane, look, OPEN, 5.3)
+
+    assert ids(leaves(lane, 5.3)) == ["0", "1"]
 
 
 @pytest.mark.parametrize(
