@@ -54,6 +54,8 @@ STATES = (
     *("open", "open", "open", "partially_filled", "filled", "canceled", "expired"),
     *("absent", "late"),
 )
+#: Venues that have no word for an order that expired, and call it canceled.
+WITHOUT_EXPIRY = frozenset({"okx", "bybit"})
 #: How long a message may live, in ms: longer than any waits here for a worker, or so short that
 #: it expires unseen where its lane has no owner just then.
 LONG_LIFE, SHORT_LIVES = "3600000", ("20", "300", "1500")
@@ -251,6 +253,8 @@ class Storm:
 
     def _orders(self, desk: Desk, count: int) -> list[str]:
         state = self._dice.choice(STATES)
+        if state == "expired" and desk.venue in WITHOUT_EXPIRY:
+            state = "canceled"
         if state not in ("absent", "late"):
             return self._world.seed(desk, count, state=state)
         ids = [new_id(desk.venue) for _ in range(count)]

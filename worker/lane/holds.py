@@ -94,8 +94,8 @@ YIELD_S = 3.0
 LATE_S = 0.01
 #: Routine confirmations of the process wait for this long after a late cancel.
 BUSY_S = 1.0
-#: A job, one of several, that came to its lane so long after its message was read says that the
-#: worker does not keep up, for `BUSY_S`. A burst of fifty messages is read within it.
+#: A job that came to its lane so long after its message was read, and that others of it follow,
+#: says that the worker does not keep up, for `BUSY_S`. Fifty messages are read within it.
 BEHIND_S = 0.01
 #: While it does not, routine ids that do not fill a request wait for others of their lane at
 #: most this long at each step; and at most `FILL_GAP_S` after the last one where the worker has
@@ -176,7 +176,7 @@ class Load:
         self._beginning.discard(lane)
 
     def note_reading(self, late_s: float, now: float) -> None:
-        """Note how long after its message was read a job of several came to its lane."""
+        """Note how long after its message was read a job came, and others follow it."""
         if late_s > BEHIND_S:
             self.behind_until = now + BUSY_S
 
@@ -244,6 +244,7 @@ class Holds:
             self._kill_came_at, self._kill_follows = now, owner.followed
         if owner.followed or follows:
             self._fills_until = now + BUSY_S
+        if owner.followed:
             self._load.note_reading(now - owner.received_at, now)
 
     def update(self, entry: Entry, now: float) -> None:
