@@ -72,3 +72,9 @@ def corked(connection: Connection) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def has_read_ahead(connection: Connection) -> bool:
+    """Say whether more of what the broker said was read already, at least in part."""
+    transport = getattr(connection.connection, "transport", None)
+    return isinstance(transport, BufferedTransport) and bool(transport._read_buffer)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, takewhile
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -20,7 +20,7 @@ import structlog
 from amqp.exceptions import AMQPError
 from kombu import Connection
 
-from worker.amqp.buffered import corked
+from worker.amqp.buffered import corked, has_read_ahead
 
 #: Messages in flight to the broker at once.
 WINDOW = 1000
@@ -28,6 +28,9 @@ WINDOW = 1000
 #: The socket has the limit: to pass it with each read would take four system calls more.
 CONFIRM_TIMEOUT_S = 15.0
 _POLL_S = 1.0
+#: Between what is published and its confirms others have the interpreter for so long (seconds):
+#: their messages leave together then, and one confirm stands for several.
+ROUND_S = 0.003
 #: A worker that was told to stop waits at most this long (seconds) for the broker's confirm.
 PATIENCE_S = 10.0
 #: Short, so that messages of before a lost connection come before those that follow it.
@@ -97,7 +100,7 @@ class Unconfirmed:
         if not multiple:
             publication = self._by_tag.pop(tag, None)
             return [publication] if publication else []
-        known = [known for known in self._by_tag if known <= tag]
+        known = list(takewhile(lambda known: known <= tag, self._by_tag))
         return [self._by_tag.pop(known) for known in known]
 
     def mark_returned(self, exchange: str, routing_key: str, message_id: str | None) -> None:
@@ -128,6 +131,7 @@ class Publisher:
         self._posted_at: dict[Future[None], float] = {}  # of all that are not done, in order
         self._waiting: deque[Publication] = deque()  # to be published, first or again
         self._unconfirmed = Unconfirmed()
+        self._confirmed: list[Publication] = []
         self._open = True
         self._stopping = False
         self._heard_at = 0.0  # when the broker last confirmed a message
@@ -197,8 +201,14 @@ class Publisher:
             with corked(connection):
                 while self._waiting and len(self._unconfirmed) < self._window():
                     self._try(producer, self._waiting.popleft(), confirms)
-            if self._unconfirmed:
-                connection.drain_events()  # at most CONFIRM_TIMEOUT_S, the connection's limit
+            try:
+                if self._unconfirmed:
+                    time.sleep(ROUND_S)
+                    connection.drain_events()  # at most CONFIRM_TIMEOUT_S, its limit
+                while has_read_ahead(connection):
+                    connection.drain_events()
+            finally:
+                self._end_confirmed()
 
     def _has_work(self) -> bool:
         left = self._waiting or self._unconfirmed or not self._posted.empty()
@@ -270,7 +280,12 @@ class Publisher:
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         self._heard_at = time.monotonic()
-        for publication in self._unconfirmed.take(tag, multiple=multiple):
+        self._confirmed += self._unconfirmed.take(tag, multiple=multiple)
+
+    def _end_confirmed(self) -> None:
+        """End those that are confirmed, together: each wakes who waits for it."""
+        confirmed, self._confirmed = self._confirmed, []
+        for publication in confirmed:
             publication.confirm()
 
     def _on_nack(self, tag: int, multiple: bool) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from worker.amqp.buffered import BufferedTransport
+from worker.amqp.buffered import BufferedTransport, has_read_ahead
 
 TIMEOUT_S = 0.2
 
@@ -46,6 +48,23 @@ def test_frames_are_read_however_they_come(
             pass
 
     assert found == payloads
+
+
+def test_it_is_known_whether_more_was_read_ahead(
+    ends: tuple[BufferedTransport, socket.socket],
+) -> None:
+    transport, peer = ends
+    connection: Any = SimpleNamespace(connection=SimpleNamespace(transport=transport))
+    assert not has_read_ahead(connection)
+    peer.sendall(frame(b"one") + frame(b"two"))
+    seen = []
+    for _ in range(2):
+        transport.read_frame()
+        seen.append(has_read_ahead(connection))
+
+    assert seen == [True, False]
+    connection.connection = None  # it was lost
+    assert not has_read_ahead(connection)
 
 
 def test_a_broker_that_is_gone_is_an_error(
