@@ -29,6 +29,8 @@ BEGINS_WITHIN_S = 1.5
 #: A kill's cancel that is not full waits at least and at most so long for kills that came so
 #: soon after one left: longest for those that are in the worker's hands.
 STREAM_S, STREAM_GAP_S, IN_HAND_S = 0.02, 0.1, 0.25
+#: A routine cancel that is not full waits at most so long for others, while jobs come late.
+FILL_S = 0.5
 
 #: The groups of a lane that have ids, each with its most pressing one.
 Heads = Sequence[tuple[Group, Entry]]
@@ -308,11 +310,14 @@ class Watch:
     def _must_leave(self, group: Group, head: Entry, now: float) -> bool:
         """Say whether a cancel has nothing to wait for.
 
-        One of routine may leave the processor to others while the process is late.
+        One of routine may leave the processor to others while the process is late, and wait for
+        others where it is not full and the process is given its jobs late.
         """
         if group.route.purpose is Purpose.LOOKUP:
             return False
-        may_wait = not head.kill and now < self.load.busy_until
+        fills = group.size < group.route.max_ids and now < head.since + FILL_S
+        late_until = max(self.load.busy_until, self.load.behind_until if fills else -NEVER)
+        may_wait = not head.kill and now < late_until
         return not may_wait and self._open(group, head, now)
 
     def _open(self, group: Group, head: Entry, now: float) -> bool:
@@ -387,7 +392,8 @@ class Watch:
     def _begins(self, ledger: Ledger, now: float) -> bool:
         """Say whether the lane had nothing of a shared quota, and could leave but for it."""
         lane = self.lane
-        busy = now < self.load.busy_until or ledger.blind_until > now
+        late_until = max(self.load.busy_until, self.load.behind_until)
+        busy = now < late_until or ledger.blind_until > now
         quiet = lane.standing.shut or now < lane.standing.quiet_until
         if busy or quiet or lane.in_flight or ledger.had(self, now):
             return False

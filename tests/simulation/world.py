@@ -60,6 +60,7 @@ class World:
         self._kinds = (pace_kind, lane_kind)
         self._rng = Random(scenario.seed + 2)
         self._load = Load()
+        self._late = _reading_late(scenario)
         self._desks = self._worker()
         self._at_broker: list[Callable[[], None]] = []
         self._retried: set[str] = set()  # jobs whose first message was let go
@@ -167,12 +168,14 @@ class World:
             return
         desk = self._desks[job.account]
         refs = [(ref, cohort.progress) for cohort in ids for ref in cohort.refs()]
+        late_s, followed = self._read_late()
         run = Run(
             account=job.account,
             job_id=job.job_id,
             kill=job.kill,
             deadline=job.deadline,
-            received_at=now - READ_S * len(refs),
+            received_at=now - READ_S * len(refs) - late_s,
+            followed=followed,
             job=job,
             desk=desk,
             cohorts=ids,
@@ -187,6 +190,11 @@ class World:
         desk.lane.add(run, ids, now)
         self.agenda.at(job.deadline, lambda: self._at_deadline(run))
         self._pump(desk)
+
+    def _read_late(self) -> tuple[float, bool]:
+        """Return by how much the worker is late with a job (s), and whether it has others."""
+        rng = self._late
+        return (rng.choice((0.0, 0.03, 0.3)), rng.random() < 0.5) if rng else (0.0, False)
 
     def _at_deadline(self, run: Run) -> None:
         if run in run.desk.runs and not run.withdrawn and not run.desk.dead:
@@ -377,3 +385,12 @@ class World:
         desk.watch.quiet_until = max(desk.watch.quiet_until, now + quiet_s)
         for owner in sending.owners():
             desk.lane.withdraw(owner, "banned" if banned else "throttled", now)
+
+
+def _reading_late(scenario: Scenario) -> Random | None:
+    """Return what draws how late a worker is with its jobs; None: it is never late.
+
+    So it is in each fourth world, but a calm one, whose bound is for one that keeps up.
+    """
+    rng = Random(f"reading late {scenario.seed}")
+    return rng if rng.random() < 0.25 and not scenario.calm else None

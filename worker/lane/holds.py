@@ -325,7 +325,7 @@ class Holds:
             not is_lookup(group.route) and self._are_looked_for(groups)
         )
         more_until = NEVER if more_comes else self._came_at + FILL_GAP_S
-        return min(head.since + FILL_S, more_until)
+        return min(head.since + FILL_S, more_until, fills_until)
 
     def _are_looked_for(self, groups: Collection[Group]) -> bool:
         """Say whether ids of the lane are looked for that are to be canceled next."""

@@ -432,6 +432,16 @@ def test_they_wait_a_moment_after_the_last_one_that_the_worker_has() -> None:
     assert ids(leaves(lane, 5.1 + FILL_GAP_S)) == ["0", "1"]
 
 
+def test_they_wait_until_it_is_clear_that_the_worker_keeps_up() -> None:
+    lane = lane_of({})
+    read_late(lane, *range(FULL), now=5.0)
+    leaves(lane, 5.0)
+    begun_s = 5.0 + BUSY_S - FILL_S / 2
+    lane.add(Task(received_at=begun_s, followed=True), fresh("x"), begun_s)
+
+    assert lane.next_at(begun_s) == pytest.approx(5.0 + BUSY_S)
+
+
 def test_they_wait_no_longer_once_the_worker_keeps_up() -> None:
     lane = lane_of({})
     read_late(lane, *range(FULL), now=5.0)
