@@ -30,7 +30,7 @@ from worker.amqp.topology import JOBS, OUTCOMES, is_embedded, routing_key
 PATIENCE_S = 18.0
 _WORKER_START_S = 10.0
 #: Columns where there is no terminal to ask.
-WIDTH = 130
+WIDTH = 140
 _COLORS = {"canceled": "green", "filled": "yellow", "rejected": "magenta"}
 Outcome = Mapping[str, Any]
 
