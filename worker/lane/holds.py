@@ -247,6 +247,11 @@ class Holds:
         if owner.followed:
             self._load.note_reading(now - owner.received_at, now)
 
+    def kill_left(self, now: float) -> None:
+        """Note that a kill's cancel left: what it waited for has come, or comes in a moment."""
+        self.kill_left_at = now
+        self.streams_until = min(self.streams_until, now + STREAM_S)
+
     def update(self, entry: Entry, now: float) -> None:
         """Note where an id stands: it came, learned something, left, or was answered."""
         if entry.kill:

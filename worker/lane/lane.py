@@ -939,7 +939,8 @@ class Lane:
             return NEVER
         if begins:
             return now
-        all_leave_at = self._tokens.spare_at(alone, group.size - 1, now)
+        # All that are left: singles may draw from what others of them need for a batch.
+        all_leave_at = self._tokens.spare_at(alone, wait - 1, now)
         return max(now, self._holds.last_few_until(head)) if all_leave_at <= now else NEVER
 
     def _fill(self, departure: _Departure, now: float) -> Sending:
@@ -979,7 +980,7 @@ class Lane:
             if alone and self._tokens.one_may_leave(alone, now, urgent=head.kill):
                 route = alone
         if head.kill and not is_lookup(route):
-            self._holds.kill_left_at = now
+            self._holds.kill_left(now)
         since = NEVER if head.kill else head.received_at
         awaited = is_awaited(head)
         self._tokens.take(route, now, since, planned, count, urgent=head.kill, awaited=awaited)

@@ -356,6 +356,22 @@ def test_no_kill_waits_long_for_those_that_keep_coming() -> None:
     assert lane.next_at(5.06) == pytest.approx(5.0 + STREAM_GAP_S)
 
 
+def test_nothing_waits_for_a_stream_of_kills_once_their_cancel_has_left() -> None:
+    lane = lane_of({})
+    kills(lane, 1, 5.0)
+    leaves(lane, 5.0)
+    first = Task(kill=True)
+    first.followed = True
+    lane.add(first, orders("a"), 5.01)
+    lane.add(Task(), orders("other", symbol="BBB"), 5.01)
+    assert lane.next_at(5.01) == pytest.approx(5.01 + IN_HAND_S)
+    kills(lane, FULL - 1, 5.05)
+    assert len(leaves(lane, 5.05).batch.refs) == FULL
+
+    assert lane.next_at(5.05) == pytest.approx(5.05 + STREAM_S)
+    assert ids(leaves(lane, 5.05 + STREAM_S)) == ["other"]
+
+
 def test_what_is_left_over_of_one_kill_waits_for_nobody() -> None:
     lane = lane_of(FAST)
     kills(lane, FULL + 2, 5.0, per_job=FULL + 2)

@@ -654,6 +654,19 @@ def test_few_are_the_last_ids_of_all_kills(others: int, goes_at: float) -> None:
     assert leaves(lane, goes_at).batch.route.purpose is Purpose.CANCEL
 
 
+@pytest.mark.parametrize(("tokens", "alone"), [(5, ["8", "9", "10", "11"]), (4, [])])
+def test_the_last_few_go_alone_only_if_all_of_them_can(tokens: int, alone: list[str]) -> None:
+    lane = lane_of({"cancel_batch": Quota(1, 1.0), "cancel_one": Quota(tokens, 1.0)})
+    lane.add(Task(kill=True), orders("x"), 4.5)
+    assert leaves(lane, 4.5).batch.route.name == "cancel_one"
+    lane.add(Task(kill=True), orders(*range(8 + 2)), 5.0)
+    lane.add(Task(kill=True), orders(10, 11, symbol="BBB"), 5.0)
+    assert len(leaves(lane, 5.0).batch.refs) == 8
+
+    left = iter(lambda: lane.next(5.0 + STREAM_GAP_S), None)
+    assert [order_id for sending in left if sending for order_id in ids(sending)] == alone
+
+
 # -- how a record is read for all who wait for it
 
 
