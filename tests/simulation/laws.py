@@ -392,8 +392,7 @@ class Watch:
     def _begins(self, ledger: Ledger, now: float) -> bool:
         """Say whether the lane had nothing of a shared quota, and could leave but for it."""
         lane = self.lane
-        late_until = max(self.load.busy_until, self.load.behind_until)
-        busy = now < late_until or ledger.blind_until > now
+        busy = now < self.load.busy_until or ledger.blind_until > now
         quiet = lane.standing.shut or now < lane.standing.quiet_until
         if busy or quiet or lane.in_flight or ledger.had(self, now):
             return False

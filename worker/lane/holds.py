@@ -12,7 +12,7 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | routine confirmation     | late cancels of the process    | 1 s without one     | 3 s     |
 | routine look-up to come  | others of its burst            | a tick of the clock | 250 ms  |
 | first page of a record   | others who read it (****)      | their next page     | 1 s     |
-| routine cancel, not    | jobs of the lane that follow,  | it is full          | 500 ms  |
+| routine cancel, not      | jobs of the lane that follow,  | it is full          | 500 ms  |
 | full, and look before it | while jobs come late (*****)   |                     |         |
 | full routine cancel (**) | lanes that have just begun     | they have caught up | (***)   |
 | kill's cancel, not full  | kills that keep coming (+)     | it is full          | 250 ms  |
@@ -211,7 +211,7 @@ class Holds:
         self._kills_since = -NEVER
         self.kill_left_at = -NEVER  # a kill's last cancel
         self.streams_until = -NEVER  # a kill's cancel waits so long for more kills
-        self._came: Submission | None = None  # the last job, which came
+        self._last: Submission | None = None  # the last job that came, and when it did
         self._came_at = -NEVER
         self._kill_came_at = -NEVER  # the last kill
         self._kill_follows = False  # the worker has more kills of the lane in its hands
@@ -238,8 +238,8 @@ class Holds:
 
     def came(self, owner: Submission, now: float) -> None:
         """Note that a job came."""
-        follows = owner is not self._came and now - self._came_at < FILL_GAP_S
-        self._came, self._came_at, self._follows = owner, now, owner.followed
+        follows = owner is not self._last and now - self._came_at < FILL_GAP_S
+        self._last, self._came_at, self._follows = owner, now, owner.followed
         if owner.kill:
             self._kill_came_at, self._kill_follows = now, owner.followed
         if owner.followed or follows:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -117,3 +119,56 @@ def test_it_is_told_for_how_long_the_oldest_message_waits() -> None:
     after = publisher.waited_s(first.posted_at + 9.0)
 
     assert (before, waited, after) == (0.0, 7.0, 0.0)
+
+
+class DyingBroker:
+    """A connection over which the first message is confirmed, and then nothing more comes."""
+
+    def __init__(self) -> None:
+        self.transport = SimpleNamespace(driver_type="amqp")
+        self.connection = None
+        self.events: dict[str, set[Any]] = {
+            name: set() for name in ("basic_ack", "basic_nack", "basic_return")
+        }
+
+    def __enter__(self) -> DyingBroker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def channel(self) -> DyingBroker:
+        return self
+
+    def confirm_select(self) -> None:
+        """Agree."""
+
+    def Producer(self, _channel: object, **_: object) -> Any:  # noqa: N802 - as kombu's
+        return SimpleNamespace(publish=lambda *_, **__: None)
+
+    def drain_events(self) -> None:
+        for acknowledge in self.events["basic_ack"]:
+            acknowledge(1, multiple=False)
+        raise ConnectionError("it is gone")
+
+
+def test_what_was_confirmed_before_the_connection_was_lost_is_done_at_once() -> None:
+    """And is published no more: what was not is, once the broker is back."""
+    gone, tries = threading.Event(), [DyingBroker()]
+
+    def connect() -> Any:
+        if tries:
+            return tries.pop()
+        gone.wait(10)
+        return Connection("memory://")
+
+    publisher = Publisher(connect)
+    first, second = publication(key="one"), publication(key="two")
+    publisher.publish(first)
+    publisher.publish(second)
+
+    assert first.done.result(5) is None
+    assert not second.done.done()
+    gone.set()
+    assert second.done.result(5) is None
+    publisher.close()
