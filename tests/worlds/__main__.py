@@ -12,7 +12,8 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from tests.worlds.draw import MARKETS, draw
+from tests.worlds.draw import draw
+from tests.worlds.fakes import FAKES
 from tests.worlds.hunt import SHOWN_OF_A_KIND, Tally, hunt, play, shrunk, story
 from tests.worlds.plan import FIRST, World
 
@@ -34,7 +35,7 @@ def main() -> int:
     parser.add_argument(
         "--venue",
         default="",
-        choices=(*MARKETS, LATER),
+        choices=(*FAKES, LATER),
         help=f"at this venue, or at all of the {LATER} ones; else seeds draw one of the first",
     )
     asked = parser.parse_args()
@@ -79,7 +80,7 @@ def _part(asked: argparse.Namespace, number: int) -> Tally:
 
 
 def _venues(asked: str) -> tuple[str, ...]:
-    return tuple(name for name in MARKETS if name not in FIRST) if asked == LATER else (asked,)
+    return tuple(name for name in FAKES if name not in FIRST) if asked == LATER else (asked,)
 
 
 def _print_finds(tally: Tally, only: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.worlds.book import Order, State, Was
 from tests.worlds.fake import Call, Fake, Raw, Refused, as_json, is_conditional, number
+from tests.worlds.market import CHILDREN, JUDGES_EACH, Market, digits, new_uuid, one_of, risk_id
 from tests.worlds.plan import QUANTITY, Ask
 from venues.base import HttpRequest
 
@@ -33,9 +34,25 @@ _DAY_S = 86400.0
 _TRIGGERING_S = 0.1
 
 
+_MARKET = Market(
+    ("BTCUSDT", "ETHUSDT"),
+    digits(9, 12, 16),
+    ((0.5, risk_id), (0.8, digits(9, 12)), (1.0, new_uuid)),
+    children=CHILDREN,
+    # Its cancel is answered by the engine.
+    never=(*JUDGES_EACH, "cancel_s"),
+    ways={
+        "whole_object": one_of(True),
+        "misplaced": one_of(True),
+        "odd_word": one_of("SETTLED"),
+    },
+)
+
+
 class Binance(Fake):
     """Two books: orders, and those that wait for a trigger; each knows nothing of the other."""
 
+    market = _MARKET
     limit = (2400, 60.0)
 
     def wrong_signature(self, request: HttpRequest, path: str, query: str) -> str:

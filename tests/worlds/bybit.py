@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.worlds.book import Order, State, Was
 from tests.worlds.fake import Call, Fake, Raw, as_json, is_conditional
+from tests.worlds.market import JUDGES_EACH, Market, digits, new_uuid, one_of, risk_id
 from tests.worlds.plan import QUANTITY, Ask
 from venues.base import HttpRequest
 
@@ -25,8 +26,27 @@ _FILTERS = {"limit": "Order", "market": "Order", "trigger": "StopOrder", "tp_sl"
 _DAY_S = 86400.0
 
 
+_MARKET = Market(
+    ("BTCUSDT", "ETHUSDT"),
+    new_uuid,
+    ((0.5, risk_id), (0.8, new_uuid), (1.0, digits(19))),
+    reuses=False,
+    children=(),
+    never=JUDGES_EACH,
+    chosen=(("category", "linear"), ("category", "linear"), ("category", "spot")),
+    ways={
+        "names_refused": one_of(False),
+        "tells_ended": one_of(True),
+        "forgets_ended": one_of(True),
+        "odd_word": one_of("Triggered", "Settled"),
+    },
+)
+
+
 class Bybit(Fake):
     """Takes cancels and does them later; the code of a batch's item stands in a second list."""
+
+    market = _MARKET
 
     def wrong_signature(self, request: HttpRequest, path: str, query: str) -> str:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -18,6 +18,7 @@ from tests.worlds.fake import (
     number,
     page_of,
 )
+from tests.worlds.market import Market, between, one_of
 from tests.worlds.plan import QUANTITY, Ask
 from venues.base import HttpRequest
 
@@ -43,9 +44,31 @@ _WEEK_S = 7 * 86400.0
 _DEFAULT_PAGE = 10
 
 
+_MARKET = Market(
+    ("BTC", "ETH"),
+    lambda rng: str(33308000000000000 + rng.randrange(10**12)),
+    ends=(),
+    ways={
+        "record_rows": one_of(9, 10, 49, 50, 99, 100, 150, 300, 1200),
+        "total": one_of("left_out", "zero", "page"),
+        "instrument_demanded": one_of(True),
+        "resting": one_of(9, 10, 20, 49, 99, 100, 130),
+        "leaves_every_s": between(0.02, 0.5),
+        "keeps_canceled": one_of(True),
+        "odd_word": one_of("settled", "markerChange"),
+        "type_decides": one_of(True),
+        "batch_takes_triggers": one_of(False),
+        "single_takes_triggers": one_of(False),
+        "leaky": one_of(True),
+        "rows_in_object": one_of(True),
+    },
+)
+
+
 class Coinw(Fake):
     """Says nothing per id after a cancel; its record has no look-up by id."""
 
+    market = _MARKET
     limit = (10, 1.0)
 
     def wrong_signature(self, request: HttpRequest, path: str, query: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from tests.worlds.fake import PAGES
+from tests.worlds.fakes import FAKES
+from tests.worlds.market import Ways, between, digits, one_of
 from tests.worlds.plan import (
     FIRST,
     QUANTITY,
@@ -39,7 +39,7 @@ class _Drawing:
         self.seed = seed
         self.rng = Random(seed)
         self.venue = venue or self.rng.choice(FIRST)
-        self.market = MARKETS[self.venue]
+        self.market = FAKES[self.venue].market
         chosen = self.market.chosen
         self.chosen = (self.rng.choice(chosen),) if chosen else ()
         self.triggers = 0.3
@@ -92,7 +92,7 @@ class _Drawing:
         rng = self.rng
         said: dict[str, Any] = {"rtt_s": round(rng.uniform(0.005, 0.3), 3)}
         common = [item for item in _COMMON.items() if item[0] not in self.market.never]
-        common += _OF_VENUE[self.venue].items()
+        common += self.market.ways.items()
         for name, value in rng.sample(common, k=min(len(common), rng.randint(0, 5))):
             said[name] = value(rng)
         if said.get("read_lag_s") or self.chance(0.3):
@@ -109,7 +109,7 @@ class _Drawing:
     def _id(self) -> str:
         new_id = self.market.new_id
         if ("category", "spot") in self.chosen:
-            new_id = _digits(19)
+            new_id = digits(19)
         return new_id(self.rng)
 
     def _order(self, *, many: bool) -> None:
@@ -261,91 +261,8 @@ class _Drawing:
         return first, second
 
 
-def _uuid(rng: Random) -> str:
-    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
-
-
-def _digits(*lengths: int) -> Callable[[Random], str]:
-    def new_id(rng: Random) -> str:
-        length = rng.choice(lengths)
-        return str(rng.randrange(10 ** (length - 1), 10**length))
-
-    return new_id
-
-
-def _risk(rng: Random) -> str:
-    return f"risk-{rng.randrange(10**6)}"
-
-
-class Market(NamedTuple):
-    """What the orders of a venue are like."""
-
-    symbols: tuple[str, str]
-    new_id: Callable[[Random], str]
-    #: How client order ids look; each with the share of those up to it.
-    client_ids: tuple[tuple[float, Callable[[Random], str]], ...] = ()
-    #: A client order id may be used again once its order has ended.
-    reuses: bool = True
-    ends: tuple[str, ...] = ("expire", "reject")
-    #: What may become of a fired order; nothing said: it rests under its own id.
-    children: tuple[str, ...] = ("", "rests", "fills", "refused")
-    #: Behaviours of all venues that this one cannot have.
-    never: tuple[str, ...] = ()
-    #: What an account may choose.
-    chosen: tuple[tuple[str, str], ...] = ()
-
-
-#: Of a batch each order is judged by itself; what pages lists is in their behaviours.
-_LATER = ("spoils", "empty", "page_cap", "oldest_first")
-#: An order that fires is another one.
-_CHILDREN = ("rests", "fills", "refused")
-MARKETS = {
-    "coinw": Market(
-        ("BTC", "ETH"), lambda rng: str(33308000000000000 + rng.randrange(10**12)), ends=()
-    ),
-    "ztdx": Market(
-        ("BTCUSDT", "ETHUSDT"),
-        _uuid,
-        ((0.4, _risk), (0.7, _uuid), (1.0, lambda rng: str(rng.randrange(10**9, 10**10)))),
-    ),
-    "kuna": Market(("BTC_USDT", "ETH_USDT"), _uuid, children=()),
-    "binance": Market(
-        ("BTCUSDT", "ETHUSDT"),
-        _digits(9, 12, 16),
-        ((0.5, _risk), (0.8, _digits(9, 12)), (1.0, _uuid)),
-        children=_CHILDREN,
-        # Its cancel is answered by the engine.
-        never=(*_LATER, "cancel_s"),
-    ),
-    "bybit": Market(
-        ("BTCUSDT", "ETHUSDT"),
-        _uuid,
-        ((0.5, _risk), (0.8, _uuid), (1.0, _digits(19))),
-        reuses=False,
-        children=(),
-        never=_LATER,
-        chosen=(("category", "linear"), ("category", "linear"), ("category", "spot")),
-    ),
-    "okx": Market(
-        ("BTC-USDT-SWAP", "ETH-USDT-SWAP"),
-        _digits(18, 19),
-        ((0.6, lambda rng: f"risk{rng.randrange(10**6)}"), (1.0, _digits(10, 18))),
-        children=_CHILDREN,
-        never=_LATER,
-    ),
-}
-
-
 def _fills(change: Change) -> bool:
     return change.what == "fill" and change.executed == QUANTITY
-
-
-def _between(low: float, high: float) -> Callable[[Random], float]:
-    return lambda rng: round(rng.uniform(low, high), 2)
-
-
-def _one_of(*values: Any) -> Callable[[Random], Any]:
-    return lambda rng: rng.choice(values)
 
 
 def _read_lag(rng: Random) -> float:
@@ -364,71 +281,22 @@ def _throttled(rng: Random) -> tuple[float, float]:
 
 
 #: What each behaviour may be, in worlds that have it.
-_COMMON: dict[str, Callable[[Random], Any]] = {
+_COMMON: Ways = {
     "read_lag_s": _read_lag,
-    "cancel_s": _between(0.1, 1.5),
-    "spoils": _one_of("nothing_done", "rest_done"),
-    "record_lag_s": _between(0.3, 2.0),
-    "empty": _one_of("null", "{}", "missing"),
-    "words": _one_of("upper", "lower", "british"),
-    "odd_fields": _one_of(True),
-    "unknown_text": _one_of("other_text", "other_code"),
-    "shows_others": _one_of(True),
+    "cancel_s": between(0.1, 1.5),
+    "spoils": one_of("nothing_done", "rest_done"),
+    "record_lag_s": between(0.3, 2.0),
+    "empty": one_of("null", "{}", "missing"),
+    "words": one_of("upper", "lower", "british"),
+    "odd_fields": one_of(True),
+    "unknown_text": one_of("other_text", "other_code"),
+    "shows_others": one_of(True),
     "outages": _outages,
     "throttled_s": _throttled,
-    "lost": _between(0.02, 0.3),
-    "unreachable": _between(0.02, 0.4),
-    "echoes": _one_of(True),
-    "key_form": _one_of("uuid", "short"),
-    "page_cap": _one_of(10, 20, 50),
-    "oldest_first": _one_of(True),
-}
-_OF_VENUE: dict[str, dict[str, Callable[[Random], Any]]] = {
-    "coinw": {
-        "record_rows": _one_of(9, 10, 49, 50, 99, 100, 150, 300, 1200),
-        "total": _one_of("left_out", "zero", "page"),
-        "instrument_demanded": _one_of(True),
-        "resting": _one_of(9, 10, 20, 49, 99, 100, 130),
-        "leaves_every_s": _between(0.02, 0.5),
-        "keeps_canceled": _one_of(True),
-        "odd_word": _one_of("settled", "markerChange"),
-        "type_decides": _one_of(True),
-        "batch_takes_triggers": _one_of(False),
-        "single_takes_triggers": _one_of(False),
-        "leaky": _one_of(True),
-        "rows_in_object": _one_of(True),
-    },
-    "ztdx": {
-        "symbol_decides": _one_of(True),
-        "client_batch": _one_of(False),
-        "boasts": _one_of(True),
-        "names_ended": _one_of(False),
-        "accepted_word": _one_of("PENDING_CANCEL", "PARTIALLY_FILLED"),
-        "odd_word": _one_of("TRIGGERED", "EXPIRED_IN_MATCH"),
-    },
-    "kuna": {
-        "bare": _one_of(True),
-        "id_key": _one_of("orderId"),
-        "part_is_closed": _one_of(True),
-        "odd_word": _one_of("Settled"),
-        "names_ended": _one_of(False),
-    },
-    "binance": {
-        "whole_object": _one_of(True),
-        "misplaced": _one_of(True),
-        "odd_word": _one_of("SETTLED"),
-    },
-    "bybit": {
-        "names_refused": _one_of(False),
-        "tells_ended": _one_of(True),
-        "forgets_ended": _one_of(True),
-        "odd_word": _one_of("Triggered", "Settled"),
-    },
-    "okx": {
-        "names_refused": _one_of(False),
-        "tells_ended": _one_of(True),
-        "top_is_fine": _one_of(True),
-        "trails_apart": _one_of(True),
-        "odd_word": _one_of("mmp_canceled", "settled"),
-    },
+    "lost": between(0.02, 0.3),
+    "unreachable": between(0.02, 0.4),
+    "echoes": one_of(True),
+    "key_form": one_of("uuid", "short"),
+    "page_cap": one_of(10, 20, 50),
+    "oldest_first": one_of(True),
 }

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from tests.worlds.book import Book, Order, State, Was
+from tests.worlds.market import Market
 from tests.worlds.plan import Ask, World
 from venues.base import HttpRequest
 
@@ -71,6 +72,8 @@ PAGES = tuple(_PAGES)
 class Fake(ABC):
     """A venue that behaves as its world says."""
 
+    #: What its orders are like.
+    market: Market
     #: The venue's documented limit for each of its paths: so many requests in so many seconds.
     limit: tuple[int, float] = (1 << 30, 1.0)
 

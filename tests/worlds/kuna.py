@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.worlds.book import Order, State, Was
 from tests.worlds.fake import NEVER, Call, Fake, Raw, Refused, as_json, number
+from tests.worlds.market import Market, new_uuid, one_of
 from tests.worlds.plan import QUANTITY, Ask
 from venues.base import HttpRequest
 
@@ -33,9 +34,24 @@ _BASE = "/v4/order/private"
 _TWO_WEEKS_S = 14 * 86400.0
 
 
+_MARKET = Market(
+    ("BTC_USDT", "ETH_USDT"),
+    new_uuid,
+    children=(),
+    ways={
+        "bare": one_of(True),
+        "id_key": one_of("orderId"),
+        "part_is_closed": one_of(True),
+        "odd_word": one_of("Settled"),
+        "names_ended": one_of(False),
+    },
+)
+
+
 class Kuna(Fake):
     """Errors come as HTTP 400 and 500; `Closed` may be a part only."""
 
+    market = _MARKET
     limit = (300, 60.0)
 
     def wrong_signature(self, request: HttpRequest, path: str, query: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.worlds.book import Order, State, Was
 from tests.worlds.fake import Call, Fake, Raw, Refused, as_json, is_conditional, number
+from tests.worlds.market import CHILDREN, JUDGES_EACH, Market, digits, one_of
 from tests.worlds.plan import QUANTITY, Ask
 from venues.base import HttpRequest
 
@@ -38,8 +39,26 @@ _HOUR_S = 3600.0
 _GONE = "Order cancellation failed as the order has been filled, canceled or does not exist."
 
 
+_MARKET = Market(
+    ("BTC-USDT-SWAP", "ETH-USDT-SWAP"),
+    digits(18, 19),
+    ((0.6, lambda rng: f"risk{rng.randrange(10**6)}"), (1.0, digits(10, 18))),
+    children=CHILDREN,
+    never=JUDGES_EACH,
+    ways={
+        "names_refused": one_of(False),
+        "tells_ended": one_of(True),
+        "top_is_fine": one_of(True),
+        "trails_apart": one_of(True),
+        "odd_word": one_of("mmp_canceled", "settled"),
+    },
+)
+
+
 class Okx(Fake):
     """Takes cancels, one code an item; algo orders live behind doors of their own."""
+
+    market = _MARKET
 
     def wrong_signature(self, request: HttpRequest, path: str, query: str) -> str:
         headers = {name.lower(): value for name, value in request.headers.items()}

@@ -12,15 +12,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tests.simulation.agenda import Agenda
-from tests.worlds.binance import Binance
 from tests.worlds.book import Book
-from tests.worlds.bybit import Bybit
-from tests.worlds.coinw import Coinw
 from tests.worlds.fake import Fake, Raw
-from tests.worlds.kuna import Kuna
-from tests.worlds.okx import Okx
+from tests.worlds.fakes import FAKES
 from tests.worlds.plan import Ask, JobPlan, World
-from tests.worlds.ztdx import Ztdx
 from venues import all_venues
 from venues.base import HttpReply, HttpRequest, Venue
 from venues.credential import Credential
@@ -51,14 +46,6 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(seconds=START_S)
 ACCOUNT = "desk"
 TIMEOUT_S = 5.0
 MOST_EVENTS = 40_000
-FAKES: dict[str, type[Fake]] = {
-    "coinw": Coinw,
-    "ztdx": Ztdx,
-    "kuna": Kuna,
-    "binance": Binance,
-    "bybit": Bybit,
-    "okx": Okx,
-}
 
 
 @dataclass(frozen=True, slots=True)

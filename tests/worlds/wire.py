@@ -29,9 +29,10 @@ from tests.support.rabbitmq import RabbitNode
 from tests.support.worker import ROOT, WorkerProcess, accounts_file
 from tests.worlds.book import Book
 from tests.worlds.fake import Fake
+from tests.worlds.fakes import FAKES
 from tests.worlds.law import Find, finds
 from tests.worlds.plan import QUANTITY, Ask, Behaviours, Change, JobPlan, OrderPlan, World
-from tests.worlds.play import FAKES, START_S, Told, order_json
+from tests.worlds.play import START_S, Told, order_json
 from venues import all_venues
 from venues.base import HttpRequest
 from venues.words import CancelOutcome, CancelStatus, IdKind, OrdType

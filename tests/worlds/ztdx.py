@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.worlds.book import Order, State, Was
 from tests.worlds.fake import NEVER, Call, Fake, Raw, Refused, as_json, number
+from tests.worlds.market import Market, new_uuid, one_of, risk_id
 from tests.worlds.plan import QUANTITY, Ask
 from venues.base import HttpRequest
 
@@ -40,9 +41,25 @@ _ENDED_TEXT = {
 _TRIGGERS = ("trigger", "trailing_stop", "tp_sl")
 
 
+_MARKET = Market(
+    ("BTCUSDT", "ETHUSDT"),
+    new_uuid,
+    ((0.4, risk_id), (0.7, new_uuid), (1.0, lambda rng: str(rng.randrange(10**9, 10**10)))),
+    ways={
+        "symbol_decides": one_of(True),
+        "client_batch": one_of(False),
+        "boasts": one_of(True),
+        "names_ended": one_of(False),
+        "accepted_word": one_of("PENDING_CANCEL", "PARTIALLY_FILLED"),
+        "odd_word": one_of("TRIGGERED", "EXPIRED_IN_MATCH"),
+    },
+)
+
+
 class Ztdx(Fake):
     """Looks orders up by id; its batch reply may boast."""
 
+    market = _MARKET
     limit = (2400, 60.0)
 
     def wrong_signature(self, request: HttpRequest, path: str, query: str) -> str:

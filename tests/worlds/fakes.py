@@ -1,0 +1,20 @@
+"""The fake of each venue that worlds are drawn for; the first three first."""
+
+from __future__ import annotations
+
+from tests.worlds.binance import Binance
+from tests.worlds.bybit import Bybit
+from tests.worlds.coinw import Coinw
+from tests.worlds.fake import Fake
+from tests.worlds.kuna import Kuna
+from tests.worlds.okx import Okx
+from tests.worlds.ztdx import Ztdx
+
+FAKES: dict[str, type[Fake]] = {
+    "coinw": Coinw,
+    "ztdx": Ztdx,
+    "kuna": Kuna,
+    "binance": Binance,
+    "bybit": Bybit,
+    "okx": Okx,
+}
