@@ -31,6 +31,7 @@ from worker.orders.follow import (
     inconclusive_list,
     next_route,
     not_effective,
+    perhaps_canceled,
     refuse,
     sent,
     sighted,
@@ -515,18 +516,32 @@ def test_the_record_is_read_anew_where_the_order_may_have_traded_while_it_was_hi
 ) -> None:
     """A cancel that was taken, or met no open order, leaves nothing that may trade."""
     open_once = new_progress(LIMIT)._replace(seen_open=True, type_known=True, sent=True)
-    course, now = step(open_once, MUTE, said, 20.0), 20.05
-    read: list[tuple[str, float]] = []
-    while isinstance(course, NextStep):
-        now += course.delay_s
-        read.append((next_route(course.progress, MUTE).name, now))
-        course, now = step(course.progress, MUTE, ABSENT, now), now + 0.05
+    course, read = absent_from(step(open_once, MUTE, said, 20.0), 20.05)
 
     record = [when for name, when in read if name == "history"]
     last_open_read = max(when for name, when in read if name == "open_limit")
     assert len(record) == reads_of_the_record
     assert (record[-1] >= last_open_read + MUTE.record_lag_s) is (len(record) == 2)
     assert course.status is CancelStatus.CLOSED
+
+
+def test_after_a_cancel_all_the_record_is_read_anew_as_its_reply_names_no_order() -> None:
+    open_once = new_progress(LIMIT)._replace(seen_open=True, type_known=True)
+
+    _, read = absent_from(NextStep(perhaps_canceled(open_once)), 20.05)
+
+    assert [name for name, _ in read].count("history") == 2
+
+
+def absent_from(course: Transition, now: float) -> tuple[FinalWord, list[tuple[str, float]]]:
+    """Return the word on an order that no look-up names, and what was read, when (seconds)."""
+    read: list[tuple[str, float]] = []
+    while isinstance(course, NextStep):
+        now += course.delay_s
+        read.append((next_route(course.progress, MUTE).name, now))
+        course, now = step(course.progress, MUTE, ABSENT, now), now + 0.05
+    assert isinstance(course, FinalWord)
+    return course, read
 
 
 def test_what_was_filled_while_a_list_hid_it_is_told_as_filled_though_the_record_is_long() -> (
