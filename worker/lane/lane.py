@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -107,52 +107,11 @@ _EITHER_KIND = "either"
 _NOTHING: Mapping[tuple[IdKind, str], Judgement] = {}
 
 
-class _Departure(NamedTuple):
-    """The next request of a group: when it may leave, and for at most how many ids."""
+class _Request(NamedTuple):
+    """A request that may leave at some time, and what has it leave then."""
 
     at: float
-    group: Group
-    most: int
-    advisory: bool = False
-
-
-class _Listing(NamedTuple):
-    """The next read of a list for a scope, or cancel-all: when it may leave, for which job."""
-
-    at: float
-    run: ScopeRun
-    cancels_all: bool = False
-
-
-class _Escalation(NamedTuple):
-    """The next cancel-all of a symbol whose orders no cancel by id removes."""
-
-    at: float
-
-
-class _Timer(NamedTuple):
-    """The next request that sets the venue's own timer."""
-
-    at: float
-    timer: VenueTimer
-    batch: Batch
-
-
-class _TopRead(NamedTuple):
-    """The next read of the newest rows of a record: when it may leave."""
-
-    at: float
-    batch: Batch
-
-
-class _Probe(NamedTuple):
-    """What asks again whether the key is refused: when it may leave, and the read."""
-
-    at: float
-    batch: Batch
-
-
-_Leaves = _Departure | _Listing | _Escalation | _Timer | _TopRead
+    leave: Callable[[float], Sending]
 
 
 class Lane:
@@ -360,27 +319,14 @@ class Lane:
 
         After None, `quiet_until` says when to ask again, unless something happens before.
         """
-        self.quiet_until, departure = self._soonest(now)
-        if departure is None:
-            return None
-        if isinstance(departure, _Probe):
-            return self._ask(departure.batch, now)
-        if isinstance(departure, _Listing):
-            send = self._cancel_all if departure.cancels_all else self._read_list
-            return send(departure.run, now)
-        if isinstance(departure, _Escalation):
-            return self._escalate(now)
-        if isinstance(departure, _Timer):
-            return self._set_timer(departure.timer, departure.batch, now)
-        if isinstance(departure, _TopRead):
-            return self._read_top(departure.batch, now)
-        return self._look(departure, now) if departure.advisory else self._fill(departure, now)
+        self.quiet_until, request = self._soonest(now)
+        return request.leave(now) if request is not None else None
 
     def next_at(self, now: float) -> float:
         """Return when `next` is worth asking again; NEVER: not before something happens."""
         return self._soonest(now)[0]
 
-    def _soonest(self, now: float) -> tuple[float, _Leaves | _Probe | None]:
+    def _soonest(self, now: float) -> tuple[float, _Request | None]:
         """Return when a request may leave, and the one that may leave now."""
         self._groups.wake(now)
         self._end_scopes(now)
@@ -392,13 +338,13 @@ class Lane:
         in_order_at = self._left_at + self.venue.in_order_s
         if self.in_flight and in_order_at > now:
             return min(soonest, in_order_at), None
-        for departure in self._departures(now):
-            if departure.at <= now:
-                return now, departure
-            soonest = min(soonest, departure.at)
+        for request in self._requests(now):
+            if request.at <= now:
+                return now, request
+            soonest = min(soonest, request.at)
         return soonest, None
 
-    def _departures(self, now: float) -> Iterator[_Leaves]:
+    def _requests(self, now: float) -> Iterator[_Request]:
         """Give the next request of each group, most pressing first, an advisory one last.
 
         The timer goes before all: a request in a quarter of its time, so that no backlog of
@@ -406,28 +352,32 @@ class Lane:
         """
         timer = None if self.standing.shut else self.timer
         if timer is not None and (batch := timer.next) is not None:
-            yield _Timer(max(self._timer_at(batch, now), self._opens_at), timer, batch)
+            at = max(self._timer_at(batch, now), self._opens_at)
+            yield _Request(at, partial(self._set_timer, timer, batch))
         escalation = self._escalations.next
         if escalation is not None:
             at = self._tokens.ready_at(escalation.route, now, urgent=True, ids=0)
-            yield _Escalation(max(at, self._opens_at))
-        yield from self._listings(now, kill=True)
+            yield _Request(max(at, self._opens_at), self._escalate)
+        yield from self._of_scopes(now, kill=True)
         cancels_at = NEVER
         for group in self._by_priority(now):
-            departure = self._departure(group, now)
+            request = self._of_group(group, now)
             if not is_lookup(group.route):
-                cancels_at = min(cancels_at, departure.at)
-            yield departure
-        yield from self._listings(now, kill=False)
+                cancels_at = min(cancels_at, request.at)
+            yield request
+        yield from self._of_scopes(now, kill=False)
         top = self._record_top.next(now)
         if top is not None:
-            yield _TopRead(self._top_at(top.route, cancels_at, now), top)
+            yield _Request(
+                self._top_at(top.route, cancels_at, now), partial(self._read_top, top)
+            )
         advisory = self._advisory_looks.group(now)
         if advisory is not None:
             at = max(self._tokens_at(advisory, now), self._opens_at, self._holds.streams_until)
-            yield _Departure(at, advisory, self._most_ids(advisory, now), advisory=True)
+            most = self._most_ids(advisory, now)
+            yield _Request(at, partial(self._look, advisory.route, most))
 
-    def _listings(self, now: float, *, kill: bool) -> Iterator[_Listing]:
+    def _of_scopes(self, now: float, *, kill: bool) -> Iterator[_Request]:
         """Give the next cancel-all and the next read for each scope.
 
         All reads but those of its first round leave tokens to the cancels that wait.
@@ -439,7 +389,7 @@ class Lane:
             is_held = self.routine_held and not kill
             if cancel_all and not (is_held or owner.withdrawn or now >= owner.deadline):
                 at = self._tokens.ready_at(cancel_all.route, now, urgent=kill, ids=0)
-                yield _Listing(max(at, self._opens_at), run, cancels_all=True)
+                yield _Request(max(at, self._opens_at), partial(self._cancel_all, run))
             if run.is_read:
                 continue
             at = max(run.reads_at, self._opens_at)
@@ -447,18 +397,19 @@ class Lane:
                 route, rounds = run.search.batch().route, run.search.rounds
                 spare = self._groups.cancels(urgent=kill) if rounds else ()
                 at = self._tokens.ready_at(route, now, urgent=kill, spare=spare)
-            yield _Listing(at, run)
+            yield _Request(at, partial(self._read_list, run))
 
-    def _departure(self, group: Group, now: float) -> _Departure:
-        """Say when the next request of a group may leave, and for at most how many ids."""
+    def _of_group(self, group: Group, now: float) -> _Request:
+        """Return the next request of a group."""
         tokens_at = self._tokens_at(group, now)
         if tokens_at > now:
             alone_at = self._alone_at(group, now)
             if alone_at < tokens_at:
-                return _Departure(max(alone_at, self._opens_at), group, 1)
+                return _Request(max(alone_at, self._opens_at), partial(self._fill, group, 1))
         most = self._most_ids(group, now)
         held_until = self._holds.until(group, self._groups.groups, most, now)
-        return _Departure(max(tokens_at, held_until, self._opens_at), group, most)
+        at = max(tokens_at, held_until, self._opens_at)
+        return _Request(at, partial(self._fill, group, most))
 
     def _top_at(self, record: Route, cancels_at: float, now: float) -> float:
         """Return when the newest rows of a record may be read: with tokens for all that follow.
@@ -485,53 +436,61 @@ class Lane:
         """Say whether only a cancel shows whether cancels are refused still."""
         return self.standing.takes_reads or self._asks is None
 
-    def _probe(self, now: float) -> tuple[float, _Probe | None]:
+    def _probe(self, now: float) -> tuple[float, _Request | None]:
         """Return when the read that asks again may leave, and the one that may leave now."""
         if self._asks is None or self.in_flight:
             return NEVER, None  # what is in flight comes back, and then this is asked again
         kill = any(group.kills_here for group in self._groups.groups)
         tokens_at = self._tokens.ready_at(self._asks.route, now, urgent=True)
         at = max(tokens_at, self.standing.asks_at(kill=kill))
-        return at, _Probe(at, self._asks) if at <= now else None
+        return at, _Request(at, partial(self._aside, self._asks)) if at <= now else None
 
-    def _ask(self, batch: Batch, now: float) -> Sending:
-        """Return the read that asks whether the key is refused still."""
-        self._tokens.take(batch.route, now, ids=len(batch.refs))
+    def _aside(
+        self,
+        batch: Batch,
+        now: float,
+        since: float = NEVER,
+        waited_s: float = 0.0,
+        *,
+        entries: tuple[Entry, ...] = (),
+        urgent: bool = True,
+        scope: Submission | None = None,
+        reads_top: bool = False,
+    ) -> Sending:
+        """Return a request with which no waiting id goes on a step, its tokens taken.
+
+        By itself it is the read that asks whether the key is refused still.
+        """
+        self._tokens.take(batch.route, now, since, ids=len(batch.refs), urgent=urgent)
         self._count_out(now)
-        return Sending(batch, (), now, 0.0, advisory=True)
+        return Sending(
+            batch, entries, now, waited_s, advisory=True, scope=scope, reads_top=reads_top
+        )
 
     def _read_top(self, batch: Batch, now: float) -> Sending:
         """Return the next read of the newest rows of a record."""
         self._record_top.leaves(now)
-        self._tokens.take(batch.route, now, ids=len(batch.refs))
-        self._count_out(now)
-        return Sending(batch, (), now, 0.0, advisory=True, reads_top=True)
+        return self._aside(batch, now, reads_top=True)
 
     def _read_list(self, run: ScopeRun, now: float) -> Sending:
         """Return the next read for a scope."""
         waited_s = max(0.0, now - run.reads_at)
-        batch = run.read_leaves(now)
-        self._tokens.take(batch.route, now, ids=0, urgent=run.owner.kill)
-        self._count_out(now)
-        return Sending(batch, (), now, waited_s, advisory=True, scope=run.owner)
+        owner, batch = run.owner, run.read_leaves(now)
+        return self._aside(batch, now, waited_s=waited_s, urgent=owner.kill, scope=owner)
 
     def _cancel_all(self, run: ScopeRun, now: float) -> Sending:
         """Return the next cancel-all of a scope."""
         owner, asked = run.owner, run.cancel_alls.leaves(now)
-        since = NEVER if owner.kill else owner.received_at
-        self._tokens.take(asked.route, now, since, ids=0, urgent=owner.kill)
-        self._count_out(now)
         owner.sent = (owner.sent or (now, now))[0], now
         batch = Batch(asked.route, (), symbol=asked.symbol)
+        since = NEVER if owner.kill else owner.received_at
         waited_s = max(0.0, now - owner.received_at)
-        return Sending(batch, (), now, waited_s, advisory=True, scope=owner)
+        return self._aside(batch, now, since, waited_s, urgent=owner.kill, scope=owner)
 
     def _escalate(self, now: float) -> Sending:
         """Return the next cancel-all of a symbol whose orders no cancel by id removes."""
         asked = self._escalations.leaves()
-        self._tokens.take(asked.route, now, ids=0)
-        self._count_out(now)
-        return Sending(Batch(asked.route, (), symbol=asked.symbol), (), now, 0.0, advisory=True)
+        return self._aside(Batch(asked.route, (), symbol=asked.symbol), now)
 
     def _timer_at(self, batch: Batch, now: float) -> float:
         return self._tokens.ready_at(batch.route, now, urgent=True, ids=0)
@@ -539,9 +498,7 @@ class Lane:
     def _set_timer(self, timer: VenueTimer, batch: Batch, now: float) -> Sending:
         """Return the request that sets the venue's own timer."""
         timer.leaves(batch)
-        self._tokens.take(batch.route, now, ids=0)
-        self._count_out(now)
-        return Sending(batch, (), now, 0.0, advisory=True)
+        return self._aside(batch, now)
 
     def hand_over_timer(self, now: float) -> list[Sending]:
         """Return what leaves the timer to the next owner, as far as it may leave now."""
@@ -561,14 +518,11 @@ class Lane:
         timer = self.timer
         return timer is not None and timer.came(sending.batch, sending.started, done=done)
 
-    def _look(self, departure: _Departure, now: float) -> Sending:
+    def _look(self, route: Route, most: int, now: float) -> Sending:
         """Return an advisory look-up for ids of kills that wait for a token."""
-        route = departure.group.route
-        entries = self._advisory_looks.take(departure.most, now)
-        self._tokens.take(route, now, ids=len(entries))
-        self._count_out(now)
+        entries = self._advisory_looks.take(most, now)
         batch = Batch(route, tuple(entry.known for entry in entries))
-        return Sending(batch, entries, now, 0.0, advisory=True)
+        return self._aside(batch, now, entries=entries)
 
     def _count_out(self, now: float) -> None:
         self.in_flight += 1
@@ -943,9 +897,9 @@ class Lane:
         all_leave_at = self._tokens.spare_at(alone, wait - 1, now)
         return max(now, self._holds.last_few_until(head)) if all_leave_at <= now else NEVER
 
-    def _fill(self, departure: _Departure, now: float) -> Sending:
-        group = departure.group
-        entries = self._take(group, now, departure.most)
+    def _fill(self, group: Group, most: int, now: float) -> Sending:
+        """Return the next request of a group, for at most so many ids."""
+        entries = self._take(group, now, most)
         looks, awaited = is_lookup(group.route), is_awaited(entries[0])
         for entry in entries:
             entry.in_flight = True
