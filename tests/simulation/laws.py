@@ -14,7 +14,7 @@ from worker.lane.lane import Entry, Group, Lane, Sending
 from worker.lane.standing import ASK_AGAIN_S
 from worker.orders.follow import next_route
 from worker.orders.progress import Phase
-from worker.orders.routes import batch_key, single_route
+from worker.orders.routes import batch_key, quotas_of_cancels, single_route
 from worker.pacing.pace import EVEN_WINDOW_S, KILL_SHARE, LONG_USE_S, NEVER
 from worker.pacing.shared import BEGINS
 
@@ -90,9 +90,9 @@ class Ledger:
             self.ended.popleft()
         return self.quota.limit - self.in_flight - len(self.ended)
 
-    def kept(self, kill: bool, now: float) -> int:
-        """Return how many tokens a request leaves to a kill."""
-        if kill:
+    def kept(self, kill: bool, now: float, *, looks: bool = False) -> int:
+        """Return how many tokens a request leaves to a kill, or a kill's look-up to cancels."""
+        if kill and not (looks and self.is_long):
             return 0
         if self.is_long:
             return int(self.quota.limit * KILL_SHARE)
@@ -125,7 +125,8 @@ class Ledger:
             return False
         after = self.after_cancel if route.purpose is Purpose.CANCEL else self.after_sent
         spaced = kill or self.is_long or now >= after + EPSILON_S
-        left = self.kept(kill, now) + self.left_to_lanes(lane, now)
+        looks = route.purpose is Purpose.LOOKUP
+        left = self.kept(kill, now, looks=looks) + self.left_to_lanes(lane, now)
         return spaced and self.free(now) >= min(tokens + left, self.quota.limit)
 
 
@@ -165,6 +166,7 @@ class Watch:
         if sending.batch.route.purpose is Purpose.LOOKUP:
             self._check_cancels_first(sending, now)
             self._check_cancels_tokens(sending, now)
+            self._check_share_of_kills(sending, now)
         self._check_beginning(now)
         self._count(sending, now)
         planned, ids = self._planned(sending), len(sending.batch.refs)
@@ -306,6 +308,17 @@ class Watch:
                 wants = takes + group.route.tokens(name, 1)
                 if name in drawn and ledger.may_be_free(now) < min(wants, ledger.quota.limit):
                     raise LawBroken("cancels' tokens", f"one of {name} is taken", now)
+
+    def _check_share_of_kills(self, sending: Sending, now: float) -> None:
+        """A kill's look-up leaves a share of a long window to the cancels of kills to come."""
+        route, ids = sending.batch.route, len(sending.batch.refs)
+        for name, ledger in self._drawn(route):
+            if not ledger.is_long or name not in quotas_of_cancels(self.lane.venue):
+                continue
+            takes, limit = route.tokens(name, ids), ledger.quota.limit
+            left = ledger.may_be_free(now) - takes
+            if _is_for_a_kill(sending) and left < min(int(limit * KILL_SHARE), limit - takes):
+                raise LawBroken("kill's share", f"{left} of {name} are left", now)
 
     def _must_leave(self, group: Group, head: Entry, now: float) -> bool:
         """Say whether a cancel has nothing to wait for.

@@ -217,6 +217,13 @@ class Liar(Lane):
         super()._hand(owner, result)
 
 
+class Wasteful(Pace):
+    """Leaves nothing of a long window to the cancels of kills to come."""
+
+    def _kept_from(self, now: float, *, urgent: bool, lookup: bool = False) -> int:
+        return super()._kept_from(now, urgent=urgent)
+
+
 SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (
     ("limit", PaceFromSend, Lane),
     ("limit", ForgetfulPace, Lane),
@@ -226,6 +233,7 @@ SPOILED: Sequence[tuple[str, type[Pace], type[Lane]]] = (
     ("progress", Pace, Sleepy),
     ("patience", Pace, Hesitant),
     ("cancels' tokens", Pace, Greedy),
+    ("kill's share", Wasteful, Lane),
     ("quiet", Pace, Restless),
     ("once", Pace, Careless),
     ("truth", Pace, Liar),

@@ -327,6 +327,11 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
     if forgets and statuses == {CancelStatus.CLOSED, CancelStatus.NOT_FOUND}:
         return False
     gone = CancelStatus.NOT_FOUND in statuses and CancelStatus.FILLED not in statuses
+    # An order that ended, and of which nobody shows how, may have been canceled.
+    unshown = {
+        t.outcome.reason for t in (one, other) if t.outcome.status is CancelStatus.CLOSED
+    }
+    gone |= unshown == {"no_record"} and CancelStatus.CANCELED in statuses
     if gone and play.world.venue not in FIRST and _forgotten(play, orders):
         return False
     # Two words of an id that names two orders may both be true.

@@ -8,6 +8,8 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | kill's look-up           | kills that need this list next | they are here (*)   | 1 s     |
 | the same, slow tokens    | all kills of the lane          | they are here (*)   | 2 s     |
 | look-up before a cancel  | kills' look-ups to come        | each has a token    | -       |
+| routine confirmation,    | others of the lane             | they are here       | 2 s     |
+| list of dear tokens (++) |                                |                     |         |
 | routine confirmation     | kills of the lane              | none is left        | 3 s     |
 | routine confirmation     | late cancels of the process    | 1 s without one     | 3 s     |
 | routine look-up to come  | others of its burst            | a tick of the clock | 250 ms  |
@@ -31,7 +33,10 @@ bound: the kills' look-ups end, and its cancel could not leave before the kills'
 paused account the job's deadline is the bound (docs/decisions/0044). (*****) Or may follow, as
 some did within the last second; a cancel waits for those that are looked for, too
 (docs/decisions/0047, 0058). (+) Where the worker has no more in its hands, 20 ms if it is for
-one id, else 50 ms after the last of them; 100 ms at most (docs/decisions/0057).
+one id, else 50 ms after the last of them; 100 ms at most (docs/decisions/0057). (++) Of a long
+window, which gives many requests at once and then none for a minute, where all ids of the lane
+could use them up; a kill's look-up there waits though half of the tokens are free, too
+(docs/decisions/0060).
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
 requests, without it (`tests/simulation/test_rehearsal.py`):
@@ -88,6 +93,8 @@ IN_HAND_S = 0.25
 #: Kills wait for each other for at least this long: a burst of cancels ends within it. So do
 #: several of a stream that do not fill their cancel, from when the last of them came.
 BURST_S = 0.05
+#: So often an id may be looked for in lists: two of them, twice each, as an id of two kinds.
+READS_OF_AN_ID = 8
 #: A routine confirmation waits for kills, or for late cancels, for at most this long.
 YIELD_S = 3.0
 #: A cancel that leaves this much later than it could is late.
@@ -263,10 +270,18 @@ class Holds:
         """Note that an id is out of the lane."""
         self._kills.forget(entry)
 
-    def until(self, group: Group, groups: Collection[Group], most: int, now: float) -> float:
+    def until(
+        self,
+        group: Group,
+        groups: Collection[Group],
+        most: int,
+        now: float,
+        *,
+        in_lane: int,
+    ) -> float:
         """Return until when a request of the group waits for others of `groups`.
 
-        It may be for at most `most` ids.
+        It may be for at most `most` ids; the lane has so many, some of them in flight.
         """
         head = group.head()
         if head is None:
@@ -274,10 +289,16 @@ class Holds:
         if not is_lookup(group.route) and head.kill:
             return self._kills_cancel(group, head)
         # What a stream of kills will need in a moment is left to it.
-        return max(self.streams_until, self._other(group, head, groups, most, now))
+        return max(self.streams_until, self._other(group, head, groups, most, now, in_lane))
 
     def _other(
-        self, group: Group, head: Entry, groups: Collection[Group], most: int, now: float
+        self,
+        group: Group,
+        head: Entry,
+        groups: Collection[Group],
+        most: int,
+        now: float,
+        in_lane: int,
     ) -> float:
         if not is_lookup(group.route):
             return max(self._filling(group, head, groups, now), self._cancel(group, now))
@@ -285,14 +306,17 @@ class Holds:
         if joins_at > now:
             return joins_at
         if head.kill and group.page == 1:
-            return self._kills_look_up(group, head, groups, most, now)
+            return self._kills_look_up(group, head, groups, most, now, in_lane)
         if head.kill:
             return -NEVER
         if head.progress.phase is Phase.PRECHECK:
             return max(
                 self._filling(group, head, groups, now), self._precheck(group.route, now)
             )
-        return self._confirmation(_first_since(group, head, groups))
+        since = _first_since(group, head, groups)
+        others_come = group.size < min(in_lane, most)
+        gathers = others_come and self._are_dear(group.route, in_lane, now)
+        return max(self._confirmation(since), since + SLOW_GATHER_S if gathers else -NEVER)
 
     def _kills_cancel(self, group: Group, head: Entry) -> float:
         if group.size >= group.route.max_ids or not self._streams(group, head):
@@ -355,7 +379,13 @@ class Holds:
         return head.since + GATHER_S if is_read else -NEVER
 
     def _kills_look_up(
-        self, group: Group, head: Entry, groups: Collection[Group], most: int, now: float
+        self,
+        group: Group,
+        head: Entry,
+        groups: Collection[Group],
+        most: int,
+        now: float,
+        in_lane: int,
     ) -> float:
         slow = self._tokens.slow(group.route)
         here, due = group.kills_here, self._kills.due_at(group)
@@ -367,9 +397,14 @@ class Holds:
         if here >= due or group.kills_here >= most:
             return -NEVER
         longest_s, shortest_s = (SLOW_GATHER_S, 0.0) if slow else (GATHER_S, BURST_S)
-        half_free_at = self._tokens.half_free_at(group.route, now)
+        dear = self._are_dear(group.route, in_lane, now)
+        half_free_at = NEVER if dear else self._tokens.half_free_at(group.route, now)
         since = _first_since(group, head, groups)
         return max(since + shortest_s, min(since + longest_s, half_free_at))
+
+    def _are_dear(self, route: Route, in_lane: int, now: float) -> bool:
+        """Say whether ids that each read the list for itself may use up its tokens."""
+        return self._tokens.dear(route, in_lane * READS_OF_AN_ID, now)
 
     def _precheck(self, route: Route, now: float) -> float:
         requests = -(-self._kills.due_from(route) // route.max_ids)

@@ -85,7 +85,7 @@ from worker.orders.progress import (
     joining,
 )
 from worker.orders.retry import LONGEST_SLEEP_S, Returned, backoff_s
-from worker.orders.routes import bypassed_quotas, probe_of, single_route
+from worker.orders.routes import bypassed_quotas, probe_of, quotas_of_cancels, single_route
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
 
@@ -131,6 +131,8 @@ class Lane:
         self.venue = venue
         for name in bypassed_quotas(venue) & paces.keys():
             paces[name].leaves_one = False
+        for name in paces.keys() - quotas_of_cancels(venue):
+            paces[name].of_cancels = False
         self.timer = timer
         self._tokens = Tokens(paces)
         self._load = load or Load()
@@ -407,7 +409,9 @@ class Lane:
             if alone_at < tokens_at:
                 return _Request(max(alone_at, self._opens_at), partial(self._fill, group, 1))
         most = self._most_ids(group, now)
-        held_until = self._holds.until(group, self._groups.groups, most, now)
+        held_until = self._holds.until(
+            group, self._groups.groups, most, now, in_lane=len(self._entries)
+        )
         at = max(tokens_at, held_until, self._opens_at)
         return _Request(at, partial(self._fill, group, most))
 

@@ -264,10 +264,11 @@ def _go_on_as_another(
 def _follow(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
     if said.verdict is Verdict.SYMBOL_DEMANDED:
         return _ask_by_symbol(progress, asked)
+    if said.verdict is Verdict.NOT_DONE and progress.phase is not Phase.PRECHECK:
+        return not_effective(progress, said.reason or "not_done")
+    progress = progress._replace(misses=0)
     if progress.phase is Phase.PRECHECK:
         return _after_precheck(progress, said, asked)
-    if said.verdict is Verdict.NOT_DONE:
-        return not_effective(progress, said.reason or "not_done")
     if progress.phase is Phase.CANCEL:
         return _after_cancel(progress, said, asked)
     return _after_lookup(progress, said, asked)
@@ -432,10 +433,15 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
     if ended and not asked.verify:
         if _may_be_another(progress, asked):
             settled = progress._replace(
-                sent=True, misses=0, settled_at=asked.ended, passed_over=False
+                sent=True,
+                settled_at=asked.ended,
+                passed_over=False,
+                cancel_in_doubt=False,
             )
             return _when_all_are_there(_final_state(settled, said, Evidence.REPLY), asked)
         return _final_state(progress, said, Evidence.REPLY)
+    if ended:  # what the reply has told stands where no look-up shows the order
+        progress = _over(_final_state(progress, said, Evidence.REPLY))
     if said.verdict is Verdict.REFUSED and not progress.sent and not progress.fired:
         if asked.alone or progress.tried >= MOST_REFUSALS * TRIES_A_ROUTE:
             return FinalWord(progress, CancelStatus.REJECTED, said.reason or "refused")
@@ -445,9 +451,7 @@ def _after_cancel(progress: OrderProgress, said: Judgement, asked: ReplyContext)
         # An order that was on its way when the job came may not have been there yet.
         all_there = asked.started >= progress.came_at + asked.venue.birth_lag_s
         disowned = _is_the_engine(progress, asked) and all_there
-        unknown = progress._replace(
-            passed_over=True, misses=0, disowned=disowned, cancel_in_doubt=False
-        )
+        unknown = progress._replace(passed_over=True, disowned=disowned, cancel_in_doubt=False)
         if unknown.searched and disowned:
             return _gone(unknown, asked)
         other = _by_the_next_route(unknown, "unknown_order")
@@ -496,7 +500,8 @@ def _after_lookup(progress: OrderProgress, said: Judgement, asked: ReplyContext)
 def _may_have_met_none(progress: OrderProgress) -> bool:
     """Say whether the last cancel, which named no type, may have met no open order."""
     canceled = progress.ord_status is OrdStatus.CANCELED
-    taken = progress.sent and not progress.passed_over and canceled
+    answered = progress.sent and not (progress.passed_over or progress.cancel_in_doubt)
+    taken = answered and canceled
     return progress.sent_as is OrdType.ANY and not taken
 
 
@@ -824,7 +829,8 @@ def _absent_too_early(progress: OrderProgress, asked: ReplyContext) -> NextStep:
 
 def _missing(progress: OrderProgress, asked: ReplyContext) -> Transition:
     """Read what shows open orders once more where the order may only have been hidden."""
-    if progress.over is not None:
+    over = progress.over
+    if over is not None and not (asked.verify and over.evidence is Evidence.REPLY):
         return _gone(progress, asked)
     hidden_until = progress.missing_since + asked.venue.hidden_s
     if progress.missing_until >= hidden_until:

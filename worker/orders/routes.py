@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from venues.base import ENDED_STAGE, Batch, Route, Venue
-from venues.words import ALL_TYPES, IdKind, OrderRef, OrdType, Purpose, Shape
+from venues.words import ALL_TYPES, CANCELS, IdKind, OrderRef, OrdType, Purpose, Shape
 from worker.orders.progress import OrderProgress
 
 
@@ -39,6 +39,14 @@ def single_route(venue: Venue, order: Shape) -> Route | None:
     """Return the cancel route that one id takes by itself first; None: the same as others."""
     routes = cancel_routes(venue, order)
     return next((route for route in routes if order.ord_type in route.single_first), None)
+
+
+@cache
+def quotas_of_cancels(venue: Venue) -> frozenset[str]:
+    """Return the quotas that cancels draw from."""
+    return frozenset(
+        name for route in venue.routes if route.purpose in CANCELS for name in route.quotas
+    )
 
 
 @cache

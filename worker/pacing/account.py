@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 
 from venues.base import Quota, Route
-from venues.words import CANCELS
+from venues.words import CANCELS, Purpose
 from worker.pacing.pace import NEVER, Pace
 
 
@@ -34,7 +34,9 @@ class Tokens:
         own tokens are back by then. A request for `ids` may leave for fewer where that costs no
         more an id: see `reach`.
         """
-        lookup, ready_at = _is_lookup(route), now
+        # The timer is set, whatever it takes: nothing is kept from it.
+        lookup = _is_lookup(route) and (not urgent or route.purpose is not Purpose.TIMER)
+        ready_at = now
         for name, pace in self._drawn(route):
             left = self._spare(name, spare)
             tokens = route.tokens(name, ids if route.cost_of(name).per_request else 1)
@@ -105,6 +107,12 @@ class Tokens:
     def slow(self, route: Route) -> bool:
         """Say whether tokens of the route come back slowly."""
         return any(pace.slow(route.tokens(name, 1)) for name, pace in self._drawn(route))
+
+    def dear(self, route: Route, requests: int, now: float) -> bool:
+        """Say whether tokens for so many requests of the route are not here for a while."""
+        return any(
+            pace.dear(route.tokens(name, 1), requests, now) for name, pace in self._drawn(route)
+        )
 
     def half_free_at(self, route: Route, now: float) -> float:
         """Return when more than half of the tokens of each of its quotas are free."""

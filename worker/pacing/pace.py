@@ -42,6 +42,8 @@ class Pace:
         self.quota = quota
         #: Whether a kill has no other way, so that a token is left to it after a long use.
         self.leaves_one = True
+        #: Whether cancels draw from it, to which a kill's look-ups leave their share, too.
+        self.of_cancels = True
         self._in_flight = 0
         self._back_at: deque[float] = deque()
         self._last_sent = -NEVER
@@ -50,7 +52,8 @@ class Pace:
         self._due = -NEVER  # when the last cancel was due, which may be before it left
         self._used_since = NEVER
         long_window = quota.window_s > EVEN_WINDOW_S
-        self._gap_s = 0.0 if long_window else quota.window_s / quota.limit
+        self._step_s = quota.window_s / quota.limit
+        self._gap_s = 0.0 if long_window else self._step_s
         self._kept = int(quota.limit * KILL_SHARE) if long_window else 0
 
     def free(self, now: float) -> int:
@@ -73,22 +76,22 @@ class Pace:
     ) -> float:
         """Return when tokens may be taken (now or later; NEVER: not before a response).
 
-        `urgent` takes any free token; otherwise requests are evenly spaced, or leave a share.
-        Look-ups keep their distance from cancels, not cancels from look-ups; one that is
-        `awaited`, as ids are canceled after it, keeps it from others of its kind alone while
-        few tokens are out. `spare` tokens more must stay free (a look-up leaves them to
-        waiting cancels). A cancel that gains nothing by waiting, as it is full, says `since`
-        when its ids are here: then it only has to keep its distance from when the one before
-        was due. Which `lane` asks is of no account where lanes do not share.
+        `urgent` takes any free token, if it is no look-up; otherwise requests are evenly
+        spaced, or leave a share. Look-ups keep their distance from cancels, not cancels from
+        look-ups; one that is `awaited`, as ids are canceled after it, keeps it from others of
+        its kind alone while few tokens are out. `spare` tokens more must stay free (a look-up
+        leaves them to waiting cancels). A cancel that gains nothing by waiting, as it is full,
+        says `since` when its ids are here: then it only has to keep its distance from when the
+        one before was due. Which `lane` asks is of no account where lanes do not share.
         """
-        kept = spare + (0 if urgent else self._kept_for_a_kill(now))
+        kept = spare + self._kept_from(now, urgent=urgent, lookup=lookup)
         even_at = self._even_at(now, since, lookup=lookup, awaited=awaited)
         even_at = now if urgent else max(now, even_at)
         return max(even_at, self._free_at(now, min(kept + tokens, self.quota.limit)))
 
     def to_spend(self, now: float, *, urgent: bool, evenly: bool) -> int:
         """Return how many tokens one request may take now; `evenly`: no more than a step."""
-        free = self.free(now) - (0 if urgent else self._kept_for_a_kill(now))
+        free = self.free(now) - self._kept_from(now, urgent=urgent)
         if urgent or not evenly or not self._gap_s:
             return free
         return min(free, math.ceil(self.quota.limit * STEP_SHARE))
@@ -121,7 +124,13 @@ class Pace:
 
     def slow(self, tokens: int = 1) -> bool:
         """Say whether so many of its tokens come back slowly."""
-        return self._gap_s * tokens >= SLOW_GAP_S
+        return self._step_s * tokens >= SLOW_GAP_S
+
+    def dear(self, tokens: int, requests: int, now: float) -> bool:
+        """Say whether there are too few tokens for so many requests of so many, for a while."""
+        is_long = not self._gap_s
+        few = self.free(now) - self._kept < requests * tokens
+        return is_long and few and self.slow(tokens)
 
     def half_free_at(self, now: float) -> float:
         """Return when more than half of the tokens are free."""
@@ -134,7 +143,10 @@ class Pace:
         """
         return self._free_at(now, min((requests + 1) * tokens, self.quota.limit))
 
-    def _kept_for_a_kill(self, now: float) -> int:
+    def _kept_from(self, now: float, *, urgent: bool, lookup: bool = False) -> int:
+        """Return how many tokens are kept from a request: for kills, or for their cancels."""
+        if urgent:
+            return self._kept if lookup and self.of_cancels else 0
         return self._kept or int(self.leaves_one and now - self._used_since >= LONG_USE_S)
 
     def _free_at(self, now: float, wanted: int) -> float:

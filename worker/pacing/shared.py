@@ -62,7 +62,7 @@ class SharedPace(Pace):
         """Return as `Pace` does, with tokens left to lanes that go first or may begin."""
         me = self._lanes[lane]
         spare += self._before(me, now, urgent=urgent)
-        kept = spare + (0 if urgent else self._kept_for_a_kill(now))
+        kept = spare + self._kept_from(now, urgent=urgent, lookup=lookup)
         at = max(
             super().ready_at(
                 now,

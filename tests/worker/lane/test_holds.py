@@ -219,6 +219,45 @@ def test_slow_tokens_are_kept_for_all_kills_while_they_are_few() -> None:
     assert ids(leaves(lane, 5.1 + SLOW_GATHER_S)) == ["late"]
 
 
+@pytest.mark.parametrize("kill", [True, False])
+def test_a_list_of_dear_tokens_is_read_for_all_that_are_on_their_way(kill: bool) -> None:
+    """More than half of its tokens are free, but none comes back for a minute."""
+    lane = lane_with(lookup=Quota(18, 60.0))
+    lane.add(Task(kill=kill), fresh("comes later"), 5.0)
+    leaves(lane, 5.0)  # its cancel
+    lane.add(Task(kill=kill), confirmations("first"), 5.0)
+    assert lane.next_at(5.0) == 5.0 + SLOW_GATHER_S
+    lane.add(Task(kill=kill), confirmations("second"), 6.0)
+
+    assert lane.next_at(6.0) == 5.0 + SLOW_GATHER_S
+    assert ids(leaves(lane, 5.0 + SLOW_GATHER_S)) == ["first", "second"]
+
+
+@pytest.mark.parametrize("kill", [True, False])
+@pytest.mark.parametrize(("limit", "others"), [(18, 0), (20, 1)])
+def test_it_is_read_at_once_for_all_of_a_lane_and_where_there_are_tokens_for_each(
+    kill: bool, limit: int, others: int
+) -> None:
+    lane = lane_with(lookup=Quota(limit, 60.0))
+    for number in range(others):
+        lane.add(Task(kill=kill), fresh(f"comes later {number}"), 5.0)
+        leaves(lane, 5.0)
+    lane.add(Task(kill=kill), confirmations("first"), 5.0)
+
+    at = 5.0 + (BURST_S if kill and others else YIELD_S if others else 0)
+    assert ids(leaves(lane, at)) == ["first"]
+
+
+def test_a_kills_look_ups_leave_a_share_of_what_cancels_draw_alone() -> None:
+    paces = {name: Pace(Quota(5, 60.0)) for name in ("lookup", "address")}
+    Lane(Mute(), paces, random.Random(1))
+
+    assert {name: pace.of_cancels for name, pace in paces.items()} == {
+        "lookup": False,
+        "address": True,
+    }
+
+
 @pytest.mark.parametrize(
     ("begins_for_a_kill", "goes_at"),
     [(True, 5.1 + SLOW_GATHER_S), (False, 5.4 + SLOW_GATHER_S)],

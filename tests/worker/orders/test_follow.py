@@ -1252,6 +1252,40 @@ def test_an_order_that_was_canceled_now_is_looked_for_behind_no_other_door() -> 
     assert final(step(taken, OKX, said, LATE_S + 60)) == (CancelStatus.CANCELED, "")
 
 
+def test_a_canceled_order_after_a_cancel_in_doubt_may_be_an_older_one() -> None:
+    doubtful = again(step(new_progress(BY_CLIENT), OKX, IN_DOUBT))
+    said = is_now(OrdStatus.CANCELED, ord_type=OrdType.LIMIT)
+    at_the_door = again(step(doubtful, OKX, said, LATE_S + 60))
+    assert next_route(at_the_door, OKX).name == "algo"
+    rests = again(step(at_the_door, OKX, ALGO_OPEN, LATE_S + 120))
+    assert next_route(rests, OKX).name == "cancel_algos"
+
+
+@pytest.mark.parametrize("later", [ABSENT, OPEN, FILLED])
+def test_where_replies_are_verified_a_canceled_order_that_no_look_up_shows_stays_canceled(
+    later: Judgement,
+) -> None:
+    """What a look-up does show counts for more than the reply."""
+    ref = OrderRef("12", IdKind.VENUE, "BTCUSDT", OrdType.LIMIT)
+    course = step(new_progress(ref), BINANCE, is_now(OrdStatus.CANCELED), verify=True)
+    at, lists = LATE_S, list[str]()
+    while isinstance(course, NextStep) and course.progress.phase is not Phase.CANCEL:
+        at += course.delay_s + 0.1
+        route = next_route(course.progress, BINANCE)
+        lists += [route.name] if route.only_open else []
+        course = step(course.progress, BINANCE, later, at, verify=True)
+
+    expected = {ABSENT: CancelStatus.CANCELED, OPEN: CANCEL, FILLED: CancelStatus.FILLED}
+    assert where(course) is expected[later]
+    assert lists.count("open_orders") == (2 if later is ABSENT else 0)  # it may be hidden once
+
+
+def test_an_answer_ends_a_row_of_attempts_that_surely_did_nothing() -> None:
+    looking = looking_up(MUTE)._replace(misses=6)
+    assert again(step(looking, MUTE, ABSENT)).misses == 0
+    assert again(step(looking, MUTE, NOT_DONE)).misses == 7
+
+
 def test_an_older_order_does_not_speak_for_one_that_was_canceled_behind_another_door() -> None:
     typed = new_progress(BY_CLIENT._replace(ord_type=OrdType.TRIGGER))
     looked = again(step(again(step(typed, OKX, ACCEPTED)), OKX, ABSENT, LATE_S + 60))

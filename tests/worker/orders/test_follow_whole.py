@@ -90,7 +90,9 @@ def is_now(status: OrdStatus, reason: str = "") -> Judgement:
 
 
 CANCELED = CANCELING._replace(ord_status=OrdStatus.CANCELED)
-OPEN_AGAIN = LOOKING._replace(seen_open=True, still_open=True)
+#: An answer ends the row of attempts that surely did nothing.
+ANSWERED = LOOKING._replace(misses=0)
+OPEN_AGAIN = ANSWERED._replace(seen_open=True, still_open=True)
 CANCELED_AGAIN = OPEN_AGAIN._replace(phase=Phase.CANCEL, search=Search())
 COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = [
     (
@@ -127,7 +129,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
         "refused in company: the next route",
         CANCELING,
         Judgement(Verdict.REFUSED, reason="bad_request"),
-        NextStep(CANCELING._replace(tried=2, why="bad_request")),
+        NextStep(CANCELING._replace(misses=0, tried=2, why="bad_request")),
     ),
     (
         "named by the reply: final, with the reply's reason",
@@ -146,7 +148,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="http_502"),
         NextStep(
-            LOOKING._replace(search=Search(("elsewhere",), 3, 6, 200.5), why="http_502"),
+            ANSWERED._replace(search=Search(("elsewhere",), 3, 6, 200.5), why="http_502"),
             back_off=(6, 0.5),
         ),
     ),
@@ -155,7 +157,9 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
         LOOKING,
         Judgement(Verdict.IN_DOUBT),
         NextStep(
-            LOOKING._replace(search=Search(("elsewhere",), 3, 6, 200.5), why="lookup_in_doubt"),
+            ANSWERED._replace(
+                search=Search(("elsewhere",), 3, 6, 200.5), why="lookup_in_doubt"
+            ),
             back_off=(6, 0.5),
         ),
     ),
@@ -164,7 +168,7 @@ COURSES: list[tuple[str, OrderProgress, Judgement, NextStep | CancelOutcome]] = 
         LOOKING,
         Judgement(Verdict.IN_DOUBT, reason="list_too_long"),
         NextStep(
-            LOOKING._replace(search=Search(("elsewhere",), 1, 6, 200.5), why="list_too_long"),
+            ANSWERED._replace(search=Search(("elsewhere",), 1, 6, 200.5), why="list_too_long"),
             back_off=(6, 0.5),
         ),
     ),

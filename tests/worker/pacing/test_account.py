@@ -8,6 +8,7 @@ import pytest
 
 from tests.simulation.toys import Plain
 from venues.base import Cost, Quota, Route
+from venues.words import Purpose
 from worker.pacing.account import Tokens
 from worker.pacing.pace import NEVER, Pace
 
@@ -114,6 +115,20 @@ def test_a_route_without_a_quota_waits_for_nothing() -> None:
     assert not tokens.slow(LOOKUP)
     for at in tokens.catch_up_limit(BATCH), tokens.half_free_at(LOOKUP, 5.0):
         assert at == -NEVER
+
+
+@pytest.mark.parametrize(
+    ("purpose", "ready_at"),
+    [(Purpose.TIMER, 5.0), (Purpose.LIST, NEVER), (Purpose.CANCEL, 5.0)],
+)
+def test_only_look_ups_leave_a_kills_share_to_cancels(
+    purpose: Purpose, ready_at: float
+) -> None:
+    """A timer that is not set fires."""
+    tokens = tokens_of(account=Quota(10, 60.0))
+    spend(tokens, 8)
+
+    assert tokens.ready_at(replace(LOOKUP, purpose=purpose), 5.0, urgent=True) == ready_at
 
 
 def priced(**cost: int) -> Route:

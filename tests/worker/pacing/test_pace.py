@@ -106,6 +106,30 @@ def test_a_long_window_is_not_spaced_but_leaves_a_share_to_a_kill() -> None:
     assert pace.ready_at(5.0, urgent=True) == 5.0
 
 
+@pytest.mark.parametrize(("of_cancels", "ready_at"), [(True, NEVER), (False, 5.0)])
+def test_a_kills_look_up_leaves_a_share_of_a_long_window_to_cancels(
+    of_cancels: bool, ready_at: float
+) -> None:
+    pace = Pace(LONG)
+    pace.of_cancels = of_cancels
+    burst(pace, 40, 5.0)
+
+    assert pace.ready_at(5.0, urgent=True, lookup=True) == ready_at
+    assert pace.ready_at(5.0, urgent=True) == 5.0
+
+
+def test_tokens_of_a_long_window_are_dear_where_they_come_back_slowly_and_do_not_suffice() -> (
+    None
+):
+    pace = Pace(Quota(2000, 60.0))  # 400 of them are kept for kills
+
+    assert pace.dear(40, 41, 5.0)
+    assert not pace.dear(40, 40, 5.0)
+    assert not pace.dear(4, 401, 5.0)
+    assert not Pace(TEN).dear(5, 9, 5.0)
+    assert Pace(TEN).slow(5)
+
+
 def test_a_look_up_keeps_its_distance_from_a_cancel_but_not_the_other_way() -> None:
     pace = Pace(TEN)
     pace.take(5.0)
