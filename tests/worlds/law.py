@@ -219,7 +219,11 @@ def _left_open(play: Play, told: Told, orders: list[Order], ends: float) -> Find
     if len(orders) != 1 or told.ask.symbol != orders[0].plan.symbol:
         return None
     (order,) = orders
-    if not order.now.live or order.plan.swallowed or not play.fake.takes_cancel(order):
+    if (
+        not order.now.live
+        or order.plan.swallowed
+        or not play.fake.takes_cancel(order, told.ask)
+    ):
         return None
     since = max(_delivered(play, told), order.placed, _quiet_since(play, ends))
     if ends - since < SHOWN_S + _behind_s(play) + _work_s(play):

@@ -159,6 +159,10 @@ class Behaviours:
     top_is_fine: bool = False
     #: The ordinary cancel of conditional orders does not take those that trail.
     trails_apart: bool = False
+    #: For so long look-ups show an order that was canceled and never traded, where they forget.
+    kept_s: float = 600.0
+    #: How counts of contracts are written: "numbers", "texts", "decimals".
+    sizes: str = "numbers"
 
 
 @dataclass(frozen=True, slots=True)
