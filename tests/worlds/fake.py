@@ -239,7 +239,10 @@ class Fake(ABC):
         others = [
             o
             for o in self.book
-            if o is not order and o.at(self.view) and is_conditional(o) is is_conditional(order)
+            if o is not order
+            and o.at(self.view)
+            and is_conditional(o) is is_conditional(order)
+            and (not o.plan.client_id or o.plan.client_id != order.plan.client_id)
         ]
         return others[0] if others else order
 

@@ -56,8 +56,6 @@ _MARKET = Market(
     ways={
         # Ten minutes by the pages, "at most one" by a maintainer: gateio/gateapi-go#11.
         "kept_s": one_of(_MINUTE_S, 5.0),
-        # Pages of 2025: by a client order id all that have ended are forgotten, after 60 s.
-        "forgets_ended": one_of(True),
         # The official models of Go leave out what is empty.
         "names_refused": one_of(False),
         # The list of labels has ORDER_FINISHED; the change log of 1.1.0 has 404 for all.
@@ -248,7 +246,7 @@ class Gate(Fake):
     def _enveloped(self, rows: list[dict[str, Any]], call: Call) -> Raw:
         size = number(call.query.get("page_size"), 20)
         rows = page_of(rows[::-1], number(call.query.get("page_num"), 1), size)
-        data = self.empty(rows, "orders", {})
+        data = {"orders": rows or (None if self.ways.empty == "null" else [])}
         stamp = {"timestamp": 1769569837533}
         return Raw(200, as_json({"code": 0, "message": "ok", "data": data, **stamp}))
 
@@ -274,11 +272,8 @@ class Gate(Fake):
 
     def _kept(self, was: Was, now: float, *, by_client: bool) -> bool:
         """Say whether look-ups still show it: for minutes, of what never traded."""
-        if was.live:
+        if was.live or was.executed:
             return True
-        if was.executed:
-            forgotten = by_client and self.ways.forgets_ended
-            return not forgotten or now - was.since <= _MINUTE_S
         kept_s = min(self.ways.kept_s, _MINUTE_S) if by_client else self.ways.kept_s
         return now - was.since <= kept_s
 
@@ -361,8 +356,14 @@ class Gate(Fake):
         """Return what an id may mean; a client order id begins with `t-`."""
         own = ask.id.startswith("t-")
         found = [o for o in self.of_stated_door(ask) if own or o.plan.venue_id == ask.id]
-        # Of conditional orders no route takes a client order id.
-        return [o for o in found if not own or not is_conditional(o)]
+        # Of conditional orders no route takes a client order id, and what a trailing order
+        # left behind when it fired is nowhere under its id: docs/evidence.md.
+        return [
+            o
+            for o in found
+            if not (own and is_conditional(o))
+            and not (o.plan.ord_type == "trailing_stop" and o.now.state is State.FIRED)
+        ]
 
     def recorded(self, order: Order) -> bool:
         by_client = bool(order.plan.client_id)

@@ -28,6 +28,8 @@ SHOWN_S = 6.0
 ABSENCE_S = 6.0
 #: The lag of reads for which these times are made.
 USUAL_LAG_S = 2.0
+#: For so long lists may hide an order, where these times are made.
+USUAL_HIDDEN_S = 3.0
 #: Whoever has read so many pages of a record may say that it is too long.
 MANY_PAGES = 15
 #: The fewest ids that a venue's batch may hold.
@@ -204,10 +206,11 @@ def _needless(play: Play, told: Told, orders: list[Order]) -> Find | None:
     if shown == NEVER:
         return _left_open(play, told, orders, ends)
     since = max(shown, came, _quiet_since(play, ends))
+    later = play.world.venue not in FIRST
     absent = not orders or (
-        word.status is CancelStatus.UNCONFIRMED and _forgotten(play, orders)
+        (later or word.status is CancelStatus.UNCONFIRMED) and _forgotten(play, orders)
     )
-    needs_s = SHOWN_S + _behind_s(play) + _work_s(play) + (ABSENCE_S if absent else 0.0)
+    needs_s = SHOWN_S + _behind_s(play) + _work_s(play) + (_absence_s(play) if absent else 0.0)
     if ends - since < needs_s:
         return _left_open(play, told, orders, ends)
     text = f"shown since {since - START_S:+.2f} s, until {ends - START_S:+.2f} s"
@@ -234,6 +237,11 @@ def _left_open(play: Play, told: Told, orders: list[Order], ends: float) -> Find
 def _behind_s(play: Play) -> float:
     """Return how much later than the others a venue's table believes what reads show."""
     return max(0.0, play.venue.read_lag_s - USUAL_LAG_S)
+
+
+def _absence_s(play: Play) -> float:
+    """Return how much longer an absence takes, at a venue that may hide an order for longer."""
+    return ABSENCE_S + max(0.0, play.venue.hidden_s - USUAL_HIDDEN_S)
 
 
 def _forgotten(play: Play, orders: list[Order]) -> bool:
