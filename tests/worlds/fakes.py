@@ -7,6 +7,7 @@ from tests.worlds.bybit import Bybit
 from tests.worlds.coinw import Coinw
 from tests.worlds.fake import Fake
 from tests.worlds.gate import Gate
+from tests.worlds.kucoin import KuCoin
 from tests.worlds.kuna import Kuna
 from tests.worlds.okx import Okx
 from tests.worlds.ztdx import Ztdx
@@ -19,4 +20,5 @@ FAKES: dict[str, type[Fake]] = {
     "bybit": Bybit,
     "okx": Okx,
     "gate": Gate,
+    "kucoin": KuCoin,
 }

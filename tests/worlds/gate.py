@@ -353,19 +353,22 @@ class Gate(Fake):
     # -- what a careful reader could know ------------------------------------------------
 
     def candidates(self, ask: Ask) -> list[Order]:
-        """Return what an id may mean; a client order id begins with `t-`."""
+        """Return what an id may mean: of the stated family, if one of that bears it.
+
+        A client order id begins with `t-`, and no route takes one of a conditional order. What
+        a trailing order left behind when it fired is nowhere under its id: docs/evidence.md.
+        """
         own = ask.id.startswith("t-")
-        found = [o for o in self.of_stated_door(ask) if own or o.plan.venue_id == ask.id]
-        # Of conditional orders no route takes a client order id, and what a trailing order
-        # left behind when it fired is nowhere under its id: docs/evidence.md.
-        return [
-            o
-            for o in found
-            if not (own and is_conditional(o))
-            and not (o.plan.ord_type == "trailing_stop" and o.now.state is State.FIRED)
+        found = [
+            order
+            for order in Fake.candidates(self, ask)
+            if (not is_conditional(order) if own else order.plan.venue_id == ask.id)
+            and not (order.plan.ord_type == "trailing_stop" and order.now.state is State.FIRED)
         ]
+        return [order for order in found if self.takes_cancel(order, ask)] or found
 
     def recorded(self, order: Order) -> bool:
+        order = order.child or order  # which is followed
         by_client = bool(order.plan.client_id)
         return self._kept(order.now, self.start + 120, by_client=by_client)
 

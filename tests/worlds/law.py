@@ -338,7 +338,9 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
         return False
     if forgets and statuses == {CancelStatus.CLOSED, CancelStatus.NOT_FOUND}:
         return False
-    gone = CancelStatus.NOT_FOUND in statuses and CancelStatus.FILLED not in statuses
+    no_record = any(told.outcome.reason == "no_record" for told in (one, other))
+    gone = CancelStatus.NOT_FOUND in statuses or no_record
+    gone = gone and CancelStatus.FILLED not in statuses
     if gone and play.world.venue not in FIRST and _forgotten(play, orders):
         return False
     # Two words of an id that names two orders may both be true.

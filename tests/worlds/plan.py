@@ -123,7 +123,7 @@ class Behaviours:
     symbol_decides: bool = False
     #: A list of client order ids is read.
     client_batch: bool = True
-    #: A batch's reply says CANCELED of each order, whatever the engine does.
+    #: A cancel's reply claims success of each order, whatever the engine does.
     boasts: bool = False
     #: A batch's reply names ids that have ended.
     names_ended: bool = True
@@ -163,6 +163,8 @@ class Behaviours:
     kept_s: float = 600.0
     #: How counts of contracts are written: "numbers", "texts", "decimals".
     sizes: str = "numbers"
+    #: An open order bears the mark of a cancel, as a part of it was canceled.
+    marks_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
