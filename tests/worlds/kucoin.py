@@ -214,8 +214,6 @@ class KuCoin(Fake):
 
     def _shown(self, order: Order | None) -> Raw:
         if order is None:
-            if self.ways.unknown_text == "other_code":
-                raise _error("20001", "order does not exist")  # of hummingbot alone
             raise _error("100001", "error.getOrder.orderNotExist")
         order = self.other(order)
         return _fine(self._row(order, order.at(self.view) or order.life[0]))
@@ -298,7 +296,7 @@ class KuCoin(Fake):
         if self.ways.shows_others or len(orders) > 1:
             return NEVER
         if not orders:
-            return NEVER if self.ways.unknown_text == "other_code" else self.start
+            return self.start
         (order,) = orders
         return NEVER if self.strange(order.now) else self.end_shown_from(order)
 

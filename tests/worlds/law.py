@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from tests.worlds.book import LIVE, Order, State
 from tests.worlds.fake import NEVER
-from tests.worlds.plan import FIRST, QUANTITY, JobPlan
+from tests.worlds.plan import FIRST, QUANTITY, Ask, JobPlan
 from tests.worlds.play import START_S, Play, Told
-from venues.words import CancelStatus
+from venues.words import CancelStatus, Purpose
 
 #: For so long after an outcome the book may not contradict it.
 AFTER_S = 10.0
@@ -210,6 +210,7 @@ def _needless(play: Play, told: Told, orders: list[Order]) -> Find | None:
     absent = not orders or (
         (later or word.status is CancelStatus.UNCONFIRMED) and _forgotten(play, orders)
     )
+    absent = absent or _of_either_kind(play, told.ask)
     needs_s = SHOWN_S + _behind_s(play) + _work_s(play) + (_absence_s(play) if absent else 0.0)
     if ends - since < needs_s:
         return _left_open(play, told, orders, ends)
@@ -239,6 +240,13 @@ def _behind_s(play: Play) -> float:
     return max(0.0, play.venue.read_lag_s - USUAL_LAG_S)
 
 
+def _of_either_kind(play: Play, ask: Ask) -> bool:
+    """Say whether an id may be of two kinds, so that an order has to be absent under one."""
+    shapes = play.venue.id_shapes.values()
+    fit = sum(1 for shape in shapes if shape.fullmatch(ask.id))
+    return play.world.venue not in FIRST and not ask.kind and fit > 1
+
+
 def _absence_s(play: Play) -> float:
     """Return how much longer an absence takes, at a venue that may hide an order for longer."""
     return ABSENCE_S + max(0.0, play.venue.hidden_s - USUAL_HIDDEN_S)
@@ -255,8 +263,15 @@ def _quiet_since(play: Play, ends: float) -> float:
 
 def _work_s(play: Play) -> float:
     """Return how long the quotas may need for everything that the world's jobs ask."""
-    ids = sum(len(job.asks) * (2 if job.again_s else 1) for job in play.world.jobs)
-    rates = [quota.limit / quota.window_s for quota in play.venue.quotas.values()]
+    ids = sum(
+        (2 if job.again_s else 1) * (2 if _of_either_kind(play, ask) else 1)
+        for job in play.world.jobs
+        for ask in job.asks
+    )
+    rates = [
+        quota.limit / quota.window_s / _weight(play, name)
+        for name, quota in play.venue.quotas.items()
+    ]
     slowest = min(rates, default=5.0)
     ways = play.world.ways
     if play.world.venue == "coinw":
@@ -265,6 +280,14 @@ def _work_s(play: Play) -> float:
     else:
         requests = 3 * ids
     return requests / slowest + 10 * ways.rtt_s
+
+
+def _weight(play: Play, quota: str) -> int:
+    """Return how many tokens a look-up of one id takes of a quota."""
+    routes = (route for route in play.venue.routes if route.purpose is Purpose.LOOKUP)
+    return max(
+        (r.tokens(quota, 1) for r in routes if quota in r.quotas and r.max_ids == 1), default=1
+    )
 
 
 def _arrival(told: Told) -> float:
