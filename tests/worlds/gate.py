@@ -38,6 +38,8 @@ _PRICE_ENDS = {
 }
 _PRICE_TYPES = {"trigger": "", "tp_sl": "close-long-order"}
 _FAMILY = {"trigger": "price", "tp_sl": "price", "trailing_stop": "trail"}
+#: Lists of two other families: trailing and chase orders.
+_LISTS = ("v1/trail/list", "v1/chase/list")
 #: For so long the row of an order that fired does not name what it placed.
 _TRIGGERING_S = 0.1
 _MINUTE_S = 60.0
@@ -113,12 +115,9 @@ class Gate(Fake):
             ("GET", "orders", True): self._order,
             ("GET", "orders", False): self._orders,
             ("GET", "price_orders", True): self._price_order,
-            ("GET", "price_orders", False): self._price_orders,
         }.get((call.method, place, bool(order_id)))
-        if handler is None and (call.method, place) == ("GET", "autoorder"):
-            handler = {"v1/trail/list": self._trails, "v1/chase/list": self._chases}.get(
-                order_id
-            )
+        if (call.method, place) == ("GET", "autoorder") and order_id in _LISTS:
+            handler = self._trails
         if handler is None or not call.path.startswith(_API):
             self.faults.append(f"gate: nobody documents {call.method} {call.path}")
             return Raw(404, as_json({"label": "NOT_FOUND", "message": ""}))
@@ -183,13 +182,14 @@ class Gate(Fake):
             number(call.query.get("limit"), 100),
             number(call.query.get("offset"), 0),
         )
+        if call.query.keys() != {"status", "limit", "offset"}:
+            self.faults.append(f"gate: a list of one contract, or of a default: {call.query}")
         if call.query.get("status") != "open" or not 1 <= limit <= 100:
             raise _error(400, "INVALID_PARAM_VALUE", "status or limit")
-        asked = call.query.get("contract")
         rows = [
             self._row(order, was)
             for order, was in self.listed(now)
-            if not is_conditional(order) and asked in (None, order.plan.symbol)
+            if not is_conditional(order)
         ]
         rows = self._among_others(rows, now)[::-1]  # the newest first
         page = rows[offset : offset + limit]
@@ -214,36 +214,14 @@ class Gate(Fake):
             raise self._no_price_order(None)
         return Raw(200, as_json(self._price_row(order, was)))
 
-    def _price_orders(self, call: Call, order_id: str, now: float) -> Raw:
-        if call.query.get("status") != "open":
-            raise _error(400, "INVALID_PARAM_VALUE", "status")
-        rows = [
-            self._price_row(order, was)
-            for order, was in self.listed(now)
-            if order.plan.ord_type in _PRICE_TYPES
-        ]
-        limit = number(call.query.get("limit"), 100)
-        offset = number(call.query.get("offset"), 0)
-        return Raw(200, as_json(rows[offset : offset + limit]))
-
     def _trails(self, call: Call, order_id: str, now: float) -> Raw:
+        """List trailing orders, or chase orders, of which there are none: in an envelope."""
         rows = [
-            {
-                "id": int(order.plan.venue_id),
-                "contract": order.plan.symbol,
-                "amount": str(QUANTITY),
-                "text": order.plan.client_id or "apiv4",
-                "status": "open",
-            }
+            {"id": int(order.plan.venue_id), "contract": order.plan.symbol, "status": "open"}
             for order, was in self.listed(now)
             if order.plan.ord_type == "trailing_stop" and was.state is State.WAITING
+            if order_id == _LISTS[0]
         ]
-        return self._enveloped(rows, call)
-
-    def _chases(self, call: Call, order_id: str, now: float) -> Raw:
-        return self._enveloped([], call)
-
-    def _enveloped(self, rows: list[dict[str, Any]], call: Call) -> Raw:
         size = number(call.query.get("page_size"), 20)
         rows = page_of(rows[::-1], number(call.query.get("page_num"), 1), size)
         data = {"orders": rows or (None if self.ways.empty == "null" else [])}
