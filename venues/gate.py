@@ -18,7 +18,8 @@ Quirks
       begin with `t-`; other words in `text` (web, api, liq-…) say where an order came from.
     - Price-triggered, trailing and chase orders count their ids each for themselves: one number
       may name an order of each family. So an id reaches another family only if its job states
-      that type, and what another family shows under it proves nothing.
+      that type, and what another family shows under it proves nothing but that it is no
+      stranger. Trailing and chase orders come in an envelope of their own.
     - A price-triggered order that fired places another one, `trade_id`, which may rest: that
       one is canceled and looked up from then on.
     - `size` is negative for sells. It counts contracts, in whole numbers unless a header asks.
@@ -55,6 +56,8 @@ BOOK_ENDS = frozenset(
     }
 )
 PRICE_ENDS = frozenset({"cancelled", "failed", "expired"})
+#: Lists of orders that are not canceled here, and what their orders are.
+OTHER_FAMILIES = {"trail_orders": "a trailing order", "chase_orders": "a chase order"}
 #: Rows of a page: the most that the page allows.
 ROWS = 100
 #: Pages of the list of open orders that are read: this project's choice.
@@ -67,6 +70,7 @@ WIDE_IDS = 500
 
 def _routes(settle: str) -> tuple[Route, ...]:
     api, look = f"/api/v4/futures/{settle}", ("lookup", "account")
+    auto = f"{api}/autoorder/v1"
     return (
         Route(  # of client order ids in it nothing is documented
             "cancel_batch", Purpose.CANCEL, "POST", f"{api}/batch_cancel_orders", BY_ID, PLAIN,
@@ -92,6 +96,15 @@ def _routes(settle: str) -> tuple[Route, ...]:
         Route(
             "price_order", Purpose.LOOKUP, "GET", f"{api}/price_orders/{{id}}", BY_ID, PRICE,
             quotas=look,
+        ),
+        # Not canceled here. What a look-up by id says of an unknown one is not documented.
+        Route(
+            "trail_orders", Purpose.LOOKUP, "GET", f"{auto}/trail/list", BY_ID,
+            frozenset({OrdType.TRAILING_STOP}), max_ids=WIDE_IDS, only_open=True, quotas=look,
+        ),
+        Route(
+            "chase_orders", Purpose.LOOKUP, "GET", f"{auto}/chase/list", BY_ID, frozenset(),
+            max_ids=WIDE_IDS, only_open=True, quotas=look,
         ),
     )  # fmt: skip
 
@@ -189,7 +202,10 @@ class Gate(Venue):
         if route.name == "cancel_batch":
             body = json.dumps([ref.id for ref in batch.refs], separators=(",", ":")).encode()
             return HttpRequest("POST", route.path, body, headers)
-        if route.only_open:
+        if route.name in OTHER_FAMILIES:
+            page = f"is_finished=false&page_num=1&page_size={ROWS}"
+            target = f"{route.path}?{page}&sort_by=1"  # the order of their making
+        elif route.only_open:
             target = f"{route.path}?status=open&limit={ROWS}&offset={_offset(batch)}"
         else:  # shapes of ids need no escapes
             target = route.path.replace("{id}", batch.refs[0].id)
@@ -212,6 +228,8 @@ class Gate(Venue):
             return Answers(overall=Answer(str(body["label"]), text))
         if reply.status == 202:
             return Answers(overall=Answer("202"))
+        if route.name in OTHER_FAMILIES:
+            return _of_others(batch, body)
         if route.only_open:
             return _of_page(batch, reply)
         if route.name == "cancel_batch":
@@ -247,7 +265,7 @@ def _of_page(batch: Batch, reply: HttpReply) -> Answers:
     if int(told.get("x-pagination-offset", begin)) != begin:
         raise ValueError("the page does not begin where it was asked to")
     end, full = begin + len(rows), len(rows) >= ROWS
-    total = int(told["x-pagination-total"]) if full or "x-pagination-total" in told else None
+    total = int(told["x-pagination-total"]) if "x-pagination-total" in told else None
     goes_on = full or (total is not None and total > end)
     found: dict[str, Answer] = {}
     others: dict[IdKind, dict[str, Answer]] = {kind: {} for kind in IdKind}
@@ -261,6 +279,21 @@ def _of_page(batch: Batch, reply: HttpReply) -> Answers:
                 others[kind][named] = _of_book(row)
     page = Page(tuple([_named(row, IdKind.VENUE) for row in rows]), end, total)
     return Answers(by_id=found, others=others, truncated=goes_on, page=page)
+
+
+def _of_others(batch: Batch, body: Mapping[str, Any]) -> Answers:
+    """Return what a list says of ids that its orders, none of which is canceled here, bear.
+
+    It has an envelope of its own. Only the first page is read.
+    """
+    if body["code"] != 0:
+        text = str(body.get("message") or "")
+        return Answers(overall=Answer(f"code={body['code']}", text))
+    rows = body["data"]["orders"] or []
+    text = f"{OTHER_FAMILIES[batch.route.name]} has this id: it is not canceled here"
+    ids = {str(row["id"]) for row in rows}
+    said = {ref.id: Answer("other_family", text) for ref in batch.refs if ref.id in ids}
+    return Answers(by_id=said, truncated=len(rows) >= ROWS)
 
 
 def _of_row(batch: Batch, ref: OrderRef, row: Mapping[str, Any]) -> Answer:
@@ -299,7 +332,12 @@ def _of_book(row: Mapping[str, Any]) -> Answer:
 
 def _end(row: Mapping[str, Any], known: frozenset[str]) -> str:
     """Return the word of a state: of what is over that of its end, if it is documented."""
-    word, end = str(row["status"]), str(row.get("finish_as") or "")
+    word, end = _plain(row["status"]), _plain(row.get("finish_as") or "")
     if word != "finished":
         return word
     return end if end in known else f"finished/{end}"
+
+
+def _plain(word: Any) -> str:
+    """Return a word in the spelling of the pages."""
+    return str(word).casefold().replace("canceled", "cancelled")

@@ -55,6 +55,8 @@ PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY})
 STOPS = frozenset({OrdType.TRIGGER, OrdType.TP_SL})
 ROW_NAMES = {IdKind.VENUE: "id", IdKind.CLIENT: "clientOid"}
 ROW_TYPES = {"limit": OrdType.LIMIT, "market": OrdType.MARKET}
+#: Of an id that was taken for a venue order id, while an order bears it as its client's.
+OTHER_KIND = Answer("other_kind", "an open order has this client order id: state its symbol")
 #: Rows of a page: the most that the pages allow. A longer list is not proven to be whole.
 ROWS = 1000
 #: Ids sought in one list: not documented; a bound on what is judged in one go.
@@ -161,6 +163,7 @@ class KuCoin(Venue):
         # Paused, in liquidation, in settlement.
         *_rows_of("300002 300014 300015", Verdict.IN_DOUBT, "symbol_not_tradable"),
         *_rows_of("500000 503 230005", Verdict.IN_DOUBT, "venue_error"),
+        Rule("other_kind", Verdict.IN_DOUBT, "in_doubt"),
         # "done", and neither canceled nor filled by its marks.
         Rule("done", Verdict.IN_DOUBT, "already_processed"),
         # The endpoint is shut for 10 s (old limits).
@@ -271,6 +274,8 @@ def _of_list(batch: Batch, data: Mapping[str, Any]) -> Answers:
         listed = tuple([_listed(batch, row) for row in rows])
         return Answers(listed=listed, truncated=cut)
     asked = {(ref.kind, ref.id) for ref in batch.refs}
+    # Without its symbol an id is not canceled by client order id, and so taken for a venue's.
+    taken = {ref.id for ref in batch.refs if ref.kind is IdKind.VENUE and not ref.symbol}
     found: dict[str, Answer] = {}
     others: dict[IdKind, dict[str, Answer]] = {kind: {} for kind in IdKind}
     for row in rows:
@@ -279,6 +284,8 @@ def _of_list(batch: Batch, data: Mapping[str, Any]) -> Answers:
             named = str((row["id"] if kind is IdKind.VENUE else row.get(name)) or "")
             if (kind, named) in asked:
                 found[named] = said
+            elif kind is IdKind.CLIENT and named in taken:
+                found.setdefault(named, OTHER_KIND)
             elif named:
                 others[kind][named] = said
     return Answers(by_id=found, others=others, truncated=cut)
@@ -307,9 +314,9 @@ def _of_row(row: Mapping[str, Any]) -> Answer:
     if row.get("stop") and row.get("stopTriggered") is not True:
         ord_type = OrdType.TRIGGER
     state = ""
-    match (row["status"], row["isActive"], row["cancelExist"]):
+    match (str(row["status"]).casefold(), row["isActive"], row["cancelExist"]):
         case ("open", True, bool()):
-            state = "open" if done == "0" else "dealSize"
+            state = "dealSize" if done.strip("0.") else "open"
         case ("done", False, True):
             state = "cancelExist"
         case ("done", False, False):

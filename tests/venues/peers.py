@@ -340,6 +340,19 @@ GATE = (
         lambda c, s: c.fetch_open_orders(limit=100, params={"type": "swap", "offset": 0}),
         (ID,),
     ),
+    Call(
+        "trail_orders",
+        lambda c, s: c.private_futures_get_settle_autoorder_v1_trail_list(
+            {
+                "settle": "usdt",
+                "is_finished": "false",
+                "page_num": 1,
+                "page_size": 100,
+                "sort_by": 1,
+            }
+        ),
+        (ID,),
+    ),
 )
 
 #: Its size of a page is left at the venue's default of 50 by ccxt.
@@ -582,6 +595,7 @@ PEERS = (
             "the page's example asks for JSON": ("header accept",),
             "whole contracts: without it sizes are numbers": ("header x-gate-size-decimal",),
         },
+        missing={"chase_orders": "new in May 2026"},
     ),
     Peer(
         "kucoinfutures",

@@ -252,7 +252,7 @@ class Bybit(Fake):
         end = order.now
         return self._kept(end, self.start) or not self._forgot(order, end, self.start)
 
-    def takes_cancel(self, order: Order) -> bool:
+    def takes_cancel(self, order: Order, ask: Ask) -> bool:
         return not (self.category == "spot" and order.plan.ord_type == "trailing_stop")
 
     def visible_from(self, ask: Ask, orders: list[Order]) -> float:

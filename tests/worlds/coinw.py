@@ -332,7 +332,7 @@ class Coinw(Fake):
     def recorded(self, order: Order) -> bool:
         return self._kept(order.now)
 
-    def takes_cancel(self, order: Order) -> bool:
+    def takes_cancel(self, order: Order, ask: Ask) -> bool:
         ways = self.ways
         waits = order.plan.ord_type == "trigger"
         return not waits or (ways.batch_takes_triggers and ways.single_takes_triggers)

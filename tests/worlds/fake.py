@@ -103,7 +103,7 @@ class Fake(ABC):
     def serve(self, request: HttpRequest, now: float) -> Raw:
         """Answer a request that arrives now."""
         path, _, query = request.target.partition("?")
-        self.arrivals[f"{request.method} {self.path_key(path)}"] += [now] * self.price(request)
+        self.arrivals[self.pool(request, path)] += [now] * self.price(request)
         wrong = self.wrong_signature(request, path, query)
         if wrong:
             self.faults.append(wrong)
@@ -147,8 +147,12 @@ class Fake(ABC):
     def path_key(self, path: str) -> str:
         return path
 
+    def pool(self, request: HttpRequest, path: str) -> str:
+        """Return the name of what a request takes its tokens from."""
+        return f"{request.method} {self.path_key(path)}"
+
     def limit_of(self, key: str) -> tuple[int, float]:
-        """Return the limit of what `path_key` names: so many tokens in so many seconds."""
+        """Return the limit of a pool: so many tokens in so many seconds."""
         return self.limit
 
     def price(self, request: HttpRequest) -> int:
@@ -235,7 +239,10 @@ class Fake(ABC):
         others = [
             o
             for o in self.book
-            if o is not order and o.at(self.view) and is_conditional(o) is is_conditional(order)
+            if o is not order
+            and o.at(self.view)
+            and is_conditional(o) is is_conditional(order)
+            and (not o.plan.client_id or o.plan.client_id != order.plan.client_id)
         ]
         return others[0] if others else order
 
@@ -305,8 +312,8 @@ class Fake(ABC):
     def recorded(self, order: Order) -> bool:
         """Say whether the venue has a record of the order, now that it has ended."""
 
-    def takes_cancel(self, order: Order) -> bool:
-        """Say whether each cancel of the order is done."""
+    def takes_cancel(self, order: Order, ask: Ask) -> bool:
+        """Say whether each cancel of the order, so named, is done."""
         return True
 
     @abstractmethod

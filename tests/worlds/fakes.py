@@ -6,6 +6,8 @@ from tests.worlds.binance import Binance
 from tests.worlds.bybit import Bybit
 from tests.worlds.coinw import Coinw
 from tests.worlds.fake import Fake
+from tests.worlds.gate import Gate
+from tests.worlds.kucoin import KuCoin
 from tests.worlds.kuna import Kuna
 from tests.worlds.okx import Okx
 from tests.worlds.ztdx import Ztdx
@@ -17,4 +19,6 @@ FAKES: dict[str, type[Fake]] = {
     "binance": Binance,
     "bybit": Bybit,
     "okx": Okx,
+    "gate": Gate,
+    "kucoin": KuCoin,
 }

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from tests.worlds.book import LIVE, Order, State
 from tests.worlds.fake import NEVER
-from tests.worlds.plan import FIRST, QUANTITY, JobPlan
+from tests.worlds.plan import FIRST, QUANTITY, Ask, JobPlan
 from tests.worlds.play import START_S, Play, Told
-from venues.words import CancelStatus
+from venues.words import CancelStatus, Purpose
 
 #: For so long after an outcome the book may not contradict it.
 AFTER_S = 10.0
@@ -28,6 +28,8 @@ SHOWN_S = 6.0
 ABSENCE_S = 6.0
 #: The lag of reads for which these times are made.
 USUAL_LAG_S = 2.0
+#: For so long lists may hide an order, where these times are made.
+USUAL_HIDDEN_S = 3.0
 #: Whoever has read so many pages of a record may say that it is too long.
 MANY_PAGES = 15
 #: The fewest ids that a venue's batch may hold.
@@ -204,10 +206,12 @@ def _needless(play: Play, told: Told, orders: list[Order]) -> Find | None:
     if shown == NEVER:
         return _left_open(play, told, orders, ends)
     since = max(shown, came, _quiet_since(play, ends))
+    later = play.world.venue not in FIRST
     absent = not orders or (
-        word.status is CancelStatus.UNCONFIRMED and _forgotten(play, orders)
+        (later or word.status is CancelStatus.UNCONFIRMED) and _forgotten(play, orders)
     )
-    needs_s = SHOWN_S + _behind_s(play) + _work_s(play) + (ABSENCE_S if absent else 0.0)
+    absent = absent or _of_either_kind(play, told.ask)
+    needs_s = SHOWN_S + _behind_s(play) + _work_s(play) + (_absence_s(play) if absent else 0.0)
     if ends - since < needs_s:
         return _left_open(play, told, orders, ends)
     text = f"shown since {since - START_S:+.2f} s, until {ends - START_S:+.2f} s"
@@ -219,7 +223,11 @@ def _left_open(play: Play, told: Told, orders: list[Order], ends: float) -> Find
     if len(orders) != 1 or told.ask.symbol != orders[0].plan.symbol:
         return None
     (order,) = orders
-    if not order.now.live or order.plan.swallowed or not play.fake.takes_cancel(order):
+    if (
+        not order.now.live
+        or order.plan.swallowed
+        or not play.fake.takes_cancel(order, told.ask)
+    ):
         return None
     since = max(_delivered(play, told), order.placed, _quiet_since(play, ends))
     if ends - since < SHOWN_S + _behind_s(play) + _work_s(play):
@@ -230,6 +238,18 @@ def _left_open(play: Play, told: Told, orders: list[Order], ends: float) -> Find
 def _behind_s(play: Play) -> float:
     """Return how much later than the others a venue's table believes what reads show."""
     return max(0.0, play.venue.read_lag_s - USUAL_LAG_S)
+
+
+def _of_either_kind(play: Play, ask: Ask) -> bool:
+    """Say whether an id may be of two kinds, so that an order has to be absent under one."""
+    shapes = play.venue.id_shapes.values()
+    fit = sum(1 for shape in shapes if shape.fullmatch(ask.id))
+    return play.world.venue not in FIRST and not ask.kind and fit > 1
+
+
+def _absence_s(play: Play) -> float:
+    """Return how much longer an absence takes, at a venue that may hide an order for longer."""
+    return ABSENCE_S + max(0.0, play.venue.hidden_s - USUAL_HIDDEN_S)
 
 
 def _forgotten(play: Play, orders: list[Order]) -> bool:
@@ -243,8 +263,15 @@ def _quiet_since(play: Play, ends: float) -> float:
 
 def _work_s(play: Play) -> float:
     """Return how long the quotas may need for everything that the world's jobs ask."""
-    ids = sum(len(job.asks) * (2 if job.again_s else 1) for job in play.world.jobs)
-    rates = [quota.limit / quota.window_s for quota in play.venue.quotas.values()]
+    ids = sum(
+        (2 if job.again_s else 1) * (2 if _of_either_kind(play, ask) else 1)
+        for job in play.world.jobs
+        for ask in job.asks
+    )
+    rates = [
+        quota.limit / quota.window_s / _weight(play, name)
+        for name, quota in play.venue.quotas.items()
+    ]
     slowest = min(rates, default=5.0)
     ways = play.world.ways
     if play.world.venue == "coinw":
@@ -253,6 +280,14 @@ def _work_s(play: Play) -> float:
     else:
         requests = 3 * ids
     return requests / slowest + 10 * ways.rtt_s
+
+
+def _weight(play: Play, quota: str) -> int:
+    """Return how many tokens a look-up of one id takes of a quota."""
+    routes = (route for route in play.venue.routes if route.purpose is Purpose.LOOKUP)
+    return max(
+        (r.tokens(quota, 1) for r in routes if quota in r.quotas and r.max_ids == 1), default=1
+    )
 
 
 def _arrival(told: Told) -> float:
@@ -326,12 +361,9 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
         return False
     if forgets and statuses == {CancelStatus.CLOSED, CancelStatus.NOT_FOUND}:
         return False
-    gone = CancelStatus.NOT_FOUND in statuses and CancelStatus.FILLED not in statuses
-    # An order that ended, and of which nobody shows how, may have been canceled.
-    unshown = {
-        t.outcome.reason for t in (one, other) if t.outcome.status is CancelStatus.CLOSED
-    }
-    gone |= unshown == {"no_record"} and CancelStatus.CANCELED in statuses
+    no_record = any(told.outcome.reason == "no_record" for told in (one, other))
+    gone = CancelStatus.NOT_FOUND in statuses or no_record
+    gone = gone and CancelStatus.FILLED not in statuses
     if gone and play.world.venue not in FIRST and _forgotten(play, orders):
         return False
     # Two words of an id that names two orders may both be true.

@@ -123,7 +123,7 @@ class Behaviours:
     symbol_decides: bool = False
     #: A list of client order ids is read.
     client_batch: bool = True
-    #: A batch's reply says CANCELED of each order, whatever the engine does.
+    #: A cancel's reply claims success of each order, whatever the engine does.
     boasts: bool = False
     #: A batch's reply names ids that have ended.
     names_ended: bool = True
@@ -159,6 +159,12 @@ class Behaviours:
     top_is_fine: bool = False
     #: The ordinary cancel of conditional orders does not take those that trail.
     trails_apart: bool = False
+    #: For so long look-ups show an order that was canceled and never traded, where they forget.
+    kept_s: float = 600.0
+    #: How counts of contracts are written: "numbers", "texts", "decimals".
+    sizes: str = "numbers"
+    #: An open order bears the mark of a cancel, as a part of it was canceled.
+    marks_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,12 @@ ONCE_LATER: dict[str, tuple[tuple[str, int], ...]] = {
         *(("okx", 127), ("okx", 180), ("bybit", 5040)),
     ),
     "an older order where a newer one is forgotten": (("binance", 5100),),
+    "a client order id that looks like the venue's, without its symbol": (
+        *(("kucoin", 192), ("kucoin", 1330), ("kucoin", 1669)),
+    ),
+    "a trailing order, which is in a list of its own": (
+        *(("gate", 15), ("gate", 30), ("gate", 43)),
+    ),
 }
 #: Worlds of each later venue that the ordinary tests play.
 LATER_SEEDS = range(40)
