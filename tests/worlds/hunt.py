@@ -110,13 +110,7 @@ def is_beyond(world: World) -> bool:
     """Say whether the truth is beyond what the venue's tables, or any request, can tell."""
     venue, ways = venue_of(world), world.ways
     lags = ways.read_lag_s > venue.read_lag_s or ways.record_lag_s > venue.record_lag_s
-    return lags or _out_of_reach(world) or _shown_for_another(world)
-
-
-def _shown_for_another(world: World) -> bool:
-    """Say whether a look-up may show another order of the client order id that is asked for."""
-    named = [order.client_id for order in world.orders if order.client_id]
-    return world.ways.shows_others and len(set(named)) < len(named)
+    return lags or _out_of_reach(world)
 
 
 def _out_of_reach(world: World) -> bool:
