@@ -159,6 +159,12 @@ class Behaviours:
     top_is_fine: bool = False
     #: The ordinary cancel of conditional orders does not take those that trail.
     trails_apart: bool = False
+    #: Look-ups by id do not know some orders that rest; the list of open orders shows them.
+    overlooks: bool = False
+    #: An order that rests since its trigger fired is called "triggered" for good.
+    still_triggered: bool = False
+    #: A row has no field for the client order id of an order that bears none.
+    nameless_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
