@@ -1,4 +1,4 @@
-"""A Hyperliquid of its own: as the venue's pages, its clients and probes of its testnet tell it."""
+"""A Hyperliquid of its own: as the venue's pages, its clients and probes of a testnet tell."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ _AGENT = keccak(b"Agent(string source,bytes32 connectionId)")
 #: The numbers of perpetuals are their places here, those of spot pairs begin at 10000.
 _PERPETUALS = ("SOL", "MATIC", "BTC", "ETH")
 _SPOT = 10_000
+_ACTIONS = ("cancel", "cancelByCloid")
 _CLOID = re.compile(r"0x[0-9a-fA-F]{32}")
 _START_MS = 1_767_225_600_000
 _DAY_MS = 86_400_000
@@ -34,13 +35,15 @@ _KEPT = 100
 _GONE = "Order was never placed, already canceled, or filled."
 #: What the page info-endpoint calls ends that the trader has not asked for.
 _EXPIRED = (
-    "marginCanceled vaultWithdrawalCanceled openInterestCapCanceled selfTradeCanceled "
-    "reduceOnlyCanceled siblingFilledCanceled delistedCanceled liquidatedCanceled scheduledCancel"
-).split()
+    *("marginCanceled", "vaultWithdrawalCanceled", "openInterestCapCanceled"),
+    *("selfTradeCanceled", "reduceOnlyCanceled", "siblingFilledCanceled"),
+    *("delistedCanceled", "liquidatedCanceled", "scheduledCancel"),
+)
 _REJECTED = (
-    "rejected tickRejected minTradeNtlRejected perpMarginRejected reduceOnlyRejected "
-    "badAloPxRejected badTriggerPxRejected insufficientSpotBalanceRejected oracleRejected"
-).split()
+    *("rejected", "tickRejected", "minTradeNtlRejected", "perpMarginRejected"),
+    *("reduceOnlyRejected", "badAloPxRejected", "badTriggerPxRejected"),
+    *("insufficientSpotBalanceRejected", "oracleRejected"),
+)
 _KINDS = {"limit": "Limit", "trigger": "Stop Market", "tp_sl": "Take Profit Limit"}
 
 
@@ -66,8 +69,8 @@ _MARKET = Market(
         "overlooks": one_of(True),
         # The page knows the word, and not what follows it.
         "still_triggered": one_of(True),
-        # Clients' rows of open orders have "cloid": null, or none at all.
-        "nameless_rows": one_of(True),
+        # Rows have `children`: what waits for the fill of its parent, as apps show it there.
+        "nests_children": one_of(True),
         # hypercore-simulator's probes: what is left of an order that cannot rest is dropped,
         # and the order is "filled".
         "part_is_closed": one_of(True),
@@ -120,6 +123,8 @@ class Hyperliquid(Fake):
         known = {"action", "nonce", "signature", "vaultAddress", "expiresAfter"}
         if not {"action", "nonce", "signature"} <= set(body) <= known:
             return "hyperliquid: another envelope"
+        if body["action"]["type"] not in _ACTIONS:
+            return "hyperliquid: an action that is no cancel"
         nonce = body["nonce"]
         if type(nonce) is not int or nonce in self.nonces:
             return "hyperliquid: a nonce twice, or none"
@@ -148,8 +153,8 @@ class Hyperliquid(Fake):
         if self.acts and self.world.seed % 2:
             # Of an account that has spent its actions: one each ten seconds, reads go on.
             return _failed(
-                "Too many cumulative requests sent (14295 > 14294) for cumulative volume traded "
-                "$4295.52. Place taker orders to free up 1 request per USDC traded."
+                "Too many cumulative requests sent (14295 > 14294) for cumulative volume "
+                "traded $4295.52. Place taker orders to free up 1 request per USDC traded."
             )
         return Raw(429, "null")
 
@@ -161,17 +166,18 @@ class Hyperliquid(Fake):
         return reply._replace(body=reply.body.replace('"error":"', said))
 
     def answer(self, call: Call, now: float) -> Raw:
-        if (call.method, call.path) == ("POST", "/exchange"):
-            return self._cancel(call.body["action"], now)
         asked = call.body
+        if (call.method, call.path) == ("POST", "/exchange"):
+            if asked["action"]["type"] not in _ACTIONS:
+                raise self._malformed(asked["action"])
+            return self._cancel(asked["action"], now)
         handler = {
             "meta": self._meta,
             "orderStatus": self._status,
             "frontendOpenOrders": self._open,
         }.get(asked["type"])
         if handler is None or (call.method, call.path) != ("POST", "/info"):
-            self.faults.append(f"hyperliquid: nobody documents {call.path} {asked['type']}")
-            return Raw(422, "Failed to deserialize the JSON body into the target type")
+            raise self._malformed(f"{call.method} {call.path} {asked['type']}")
         if asked["type"] != "meta" and asked.get("user") != (self.vault or _ACCOUNT):
             self.faults.append("hyperliquid: a read of another account")
         return handler(asked, now)
@@ -180,13 +186,14 @@ class Hyperliquid(Fake):
 
     def _cancel(self, action: dict[str, Any], now: float) -> Raw:
         by_id = action["type"] == "cancel"
-        asked = [_named(each, by_id=by_id) for each in action["cancels"]]
+        asked = [self._named(each, by_id=by_id) for each in action["cancels"]]
         self.note_cancel([name for _, name in asked], now)
-        orders = [self._at(now, asset, name) for asset, name in asked]
+        # Each asset has a book of its own.
+        orders = [self._find(now, name, symbol=_symbol(asset)) for asset, name in asked]
         if self.ways.spoils and len(orders) > 1 and None in orders:
             if self.ways.spoils == "rest_done":
-                for order in filter(None, orders):
-                    self.book.cancel(order, now)
+                for known in filter(None, orders):
+                    self.book.cancel(known, now)
             return _statuses([{"error": "Invalid cancel request"}])
         rows: list[Any] = []
         for (asset, name), order in zip(asked, orders, strict=True):
@@ -194,9 +201,17 @@ class Hyperliquid(Fake):
             rows.append("success" if done else {"error": self._gone(asset, name)})
         return _statuses(rows)
 
-    def _at(self, when: float, asset: int, name: str) -> Order | None:
-        """Return the order of an id under its asset: each has a book of its own."""
-        return self._find(when, name, symbol=_symbol(asset))
+    def _named(self, each: dict[str, Any], *, by_id: bool) -> tuple[int, str]:
+        """Return asset and id of an order that is to be canceled."""
+        fields = {"a": int, "o": int} if by_id else {"asset": int, "cloid": str}
+        if {name: type(value) for name, value in each.items()} != fields:
+            raise self._malformed(each)
+        asset, name = (each[field] for field in fields)
+        return asset, str(name)
+
+    def _malformed(self, what: Any) -> Refused:
+        self.faults.append(f"hyperliquid: nobody documents {what}")
+        return Refused(Raw(422, "Failed to deserialize the JSON body into the target type"))
 
     def _find(self, when: float, name: str, **more: Any) -> Order | None:
         if _CLOID.fullmatch(name):
@@ -220,37 +235,40 @@ class Hyperliquid(Fake):
         self._only(asked, "type", "user", "oid")
         name = asked["oid"]
         if type(name) is not int and not (type(name) is str and _CLOID.fullmatch(name)):
-            self.faults.append(f"hyperliquid: {name!r} is no id")
+            raise self._malformed(asked)
+        # A client order id is its newest order's, whatever an index knows of that one (probes).
         order = self._find(self.view, str(name))
-        was = order.at(self.view) if order is not None else None
-        if order is None or was is None or not self._indexed(order, was):
+        if order is None or not self._indexed(order):
             return Raw(200, as_json({"status": "unknownOid"}))
         order = self.other(order)
         was = order.at(self.view) or order.life[0]
-        said = {
-            "status": self.spelled(self._word(order, was)),
-            "statusTimestamp": 1724361546645,
-        }
-        return Raw(
-            200, as_json({"status": "order", "order": {"order": _row(order, was), **said}})
-        )
+        word = self.spelled(self._word(order, was))
+        said = {"order": _row(order, was), "status": word, "statusTimestamp": 1724361546645}
+        return Raw(200, as_json({"status": "order", "order": said}))
 
-    def _indexed(self, order: Order, was: Was) -> bool:
-        """Say whether look-ups know the order as it was; what has just ended is in no index."""
+    def _indexed(self, order: Order) -> bool:
+        """Say whether look-ups know the order; what has just ended is in no index."""
+        was = order.at(self.view) or order.life[0]
+        if self.ways.nests_children and was.state is State.WAITING:
+            return False
         if was.live:
             return not (self.ways.overlooks and int(order.plan.venue_id) % 2)
         return self.view - was.since >= self.ways.record_lag_s
 
     def _open(self, asked: dict[str, Any], now: float) -> Raw:
         self._only(asked, "type", "user")
-        rows = [self.odd(_row(order, was)) for order, was in self.listed(now)]
-        if self.ways.nameless_rows:
-            rows = [{k: v for k, v in row.items() if (k, v) != ("cloid", None)} for row in rows]
+        rows = []
+        for order, was in self.listed(now):
+            row = self.odd(_row(order, was))
+            if self.ways.nests_children and was.state is State.WAITING:
+                parent = {"oid": 7, "isTrigger": False, "orderType": "Limit", "cloid": None}
+                row = {**row, **parent, "children": [row]}
+            rows.append(row)
         return Raw(200, as_json(rows))
 
     def _only(self, asked: dict[str, Any], *fields: str) -> None:
         if set(asked) != set(fields):
-            raise Refused(Raw(422, "Failed to deserialize the JSON body into the target type"))
+            raise self._malformed(asked)
 
     def _word(self, order: Order, was: Was) -> str:
         place = int(order.plan.venue_id)
@@ -288,15 +306,6 @@ def _typed(action: dict[str, Any]) -> dict[str, Any]:
     names = ("a", "o") if action["type"] == "cancel" else ("asset", "cloid")
     rows = [{name: each[name] for name in names} for each in action["cancels"]]
     return {"type": action["type"], "cancels": rows}
-
-
-def _named(each: dict[str, Any], *, by_id: bool) -> tuple[int, str]:
-    """Return asset and id of an order that is to be canceled."""
-    fields = {"a": int, "o": int} if by_id else {"asset": int, "cloid": str}
-    if {name: type(value) for name, value in each.items()} != fields:
-        raise Refused(Raw(422, "Failed to deserialize the JSON body into the target type"))
-    asset, name = each.values() if list(each) == list(fields) else reversed(each.values())
-    return asset, str(name)
 
 
 def _symbol(asset: int) -> str:

@@ -163,8 +163,8 @@ class Behaviours:
     overlooks: bool = False
     #: An order that rests since its trigger fired is called "triggered" for good.
     still_triggered: bool = False
-    #: A row has no field for the client order id of an order that bears none.
-    nameless_rows: bool = False
+    #: What waits for another order stands in that one's row, and look-ups do not know it.
+    nests_children: bool = False
 
 
 @dataclass(frozen=True, slots=True)
