@@ -37,6 +37,10 @@ ONCE_LATER: dict[str, tuple[tuple[str, int], ...]] = {
         *(("okx", 127), ("okx", 180), ("bybit", 5040)),
     ),
     "an older order where a newer one is forgotten": (("binance", 5100),),
+    "an order that stands in another one's row": (
+        *(("hyperliquid", 87), ("hyperliquid", 425), ("hyperliquid", 926)),
+    ),
+    "filled, and its rest was dropped": (("hyperliquid", 481), ("hyperliquid", 893)),
 }
 #: Worlds of each later venue that the ordinary tests play.
 LATER_SEEDS = range(40)
