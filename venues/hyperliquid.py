@@ -21,7 +21,9 @@ Quirks
     - Reads are unsigned, and name the account: not the API wallet that signs, which has none.
     - A modified order is another one, with the same client order id: of the old id "canceled"
       is true, and the new order rests.
-    - Whether `sz` of what is over is its rest is not documented: it is read of open orders.
+    - Whether `sz` of what is over is its rest is not documented: it is read of open orders, and
+      of "filled", which the testnet says of an order whose rest was dropped, too.
+    - What waits for another order's fill stands in that one's row, not in one of its own.
     - What becomes of the order whose trigger fired ("triggered") is not documented.
     - A signer's time may be used once: two programs with one API wallet refuse each other.
 """
@@ -124,6 +126,8 @@ REJECTED = (
     "perpMaxPositionRejected"
 )
 PARTLY_FILLED = "open, filled in part"
+#: What the venue calls filled although `sz` is left of it.
+FILLED_IN_PART, NOT_FILLED = "filled, in part", "filled, nothing executed"
 
 
 class Hyperliquid(Venue):
@@ -162,6 +166,8 @@ class Hyperliquid(Venue):
         Rule("error", Verdict.UNKNOWN_ORDER, "unknown_order", "never placed, already canceled"),
         Rule("error", Verdict.IN_DOUBT, "venue_error"),
         Rule("triggered", Verdict.IN_DOUBT, "trigger_fired"),
+        Rule(FILLED_IN_PART, Verdict.STATE, "partially_filled", ord_status=OrdStatus.CANCELED),
+        Rule(NOT_FILLED, Verdict.IN_DOUBT, "nothing_executed"),
         Rule("err", Verdict.THROTTLED, "throttled", "Too many cumulative requests"),
         Rule("err", Verdict.REFUSED, "permission", "Cannot set scheduled cancel time"),
         # Not by this request; one that was sent twice on its way may have been done.
@@ -338,6 +344,7 @@ def _is_about(row: Mapping[str, Any], ref: OrderRef) -> bool:
 def _of_list(batch: Batch, rows: Any) -> Answers:
     if not isinstance(rows, list):
         raise TypeError("a list of orders was expected")
+    rows = _with_children(rows)
     if batch.route.purpose is Purpose.LIST:
         return Answers(listed=tuple([_listed(row) for row in rows]))
     wanted = {ref.id.lower(): ref.id for ref in batch.refs}  # no id is of both kinds
@@ -355,6 +362,14 @@ def _of_list(batch: Batch, rows: Any) -> Answers:
     return Answers(by_id=by_id, others=others)
 
 
+def _with_children(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows of a list, then those of the orders that wait for their fills."""
+    found = list(rows)
+    for row in found:  # which grows meanwhile
+        found += row.get("children") or []
+    return found
+
+
 def _listed(row: Mapping[str, Any]) -> OpenOrder:
     return OpenOrder(
         id=str(row["oid"]),
@@ -369,8 +384,13 @@ def _of_row(row: Mapping[str, Any], word: str) -> Answer:
     symbol = _symbol(str(row["coin"]))
     if word == "triggered":
         return Answer(code=word, symbol=symbol)
-    if word == "open" and float(row["sz"]) < float(row["origSz"]):
-        word = PARTLY_FILLED
+    if word.casefold() in ("open", "filled"):
+        left, whole = float(row["sz"]), float(row["origSz"])
+        if word.casefold() == "open":
+            word = PARTLY_FILLED if left < whole else word
+        elif left:
+            code = FILLED_IN_PART if left < whole else NOT_FILLED
+            return Answer(code, f"{row['sz']} of {row['origSz']} left", symbol=symbol)
     return Answer(state=word, symbol=symbol)
 
 

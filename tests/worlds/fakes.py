@@ -7,6 +7,7 @@ from tests.worlds.bybit import Bybit
 from tests.worlds.coinw import Coinw
 from tests.worlds.fake import Fake
 from tests.worlds.gate import Gate
+from tests.worlds.hyperliquid import Hyperliquid
 from tests.worlds.kucoin import KuCoin
 from tests.worlds.kuna import Kuna
 from tests.worlds.okx import Okx
@@ -21,4 +22,5 @@ FAKES: dict[str, type[Fake]] = {
     "okx": Okx,
     "gate": Gate,
     "kucoin": KuCoin,
+    "hyperliquid": Hyperliquid,
 }

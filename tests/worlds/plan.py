@@ -165,6 +165,12 @@ class Behaviours:
     sizes: str = "numbers"
     #: An open order bears the mark of a cancel, as a part of it was canceled.
     marks_open: bool = False
+    #: Look-ups by id do not know some orders that rest; the list of open orders shows them.
+    overlooks: bool = False
+    #: An order that rests since its trigger fired is called "triggered" for good.
+    still_triggered: bool = False
+    #: What waits for another order stands in that one's row, and look-ups do not know it.
+    nests_children: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,14 @@ from tests.worlds.fake import Fake, Raw
 from tests.worlds.fakes import FAKES
 from tests.worlds.plan import Ask, JobPlan, World
 from venues import all_venues
-from venues.base import HttpReply, HttpRequest, Venue
+from venues.base import HttpReply, HttpRequest, UnknownSymbol, Venue, Verdict
 from venues.credential import Credential
 from venues.words import CancelJob, CancelOutcome, OrderRef
 from worker.contract.job import Envelope
 from worker.contract.job import read_json as read_job_json
 from worker.contract.outcome import rfc_3339
 from worker.http.reply_json import read_json
-from worker.http.transport import MOST_BODY_BYTES
+from worker.http.transport import MOST_BODY_BYTES, InDoubt, NotSent
 from worker.jobs.parse import read_job
 from worker.jobs.progress_json import read_progress
 from worker.jobs.report import Report
@@ -37,6 +37,7 @@ from worker.orders.judge import Judgement, hear
 from worker.orders.progress import Cohort
 from worker.orders.retry import Returned, retry_decision
 from worker.pacing.pace import NEVER, Pace
+from worker.processes.directory import Directory
 from worker.processes.driver import Driver
 from worker.processes.venue_clock import VenueClock
 from worker.settings import Account, Settings
@@ -147,7 +148,7 @@ class Play:
         self.account = Account(
             name=ACCOUNT,
             venue=self.venue,
-            credential=Credential(**self.fake.parts),
+            credential=Credential(**self._parts()),
             base_url="",
             verify=world.verify,
             quotas=self.venue.quotas,
@@ -163,6 +164,13 @@ class Play:
         self.crash = ""
         self._wakes_at = NEVER
         self._stamp = 0
+        self._directory = Directory(self.venue, self._ask_numbers, lambda: self.agenda.now)
+        #: Until when the numbers of the venue's symbols are on their way.
+        self._numbers_at = -NEVER
+
+    def _parts(self) -> dict[str, str]:
+        """Return the parts of the key; one that the account does not need is empty."""
+        return {part.name: "" for part in self.venue.parts} | self.fake.parts
 
     def run(self) -> Play:
         """Let everything happen; what the worker raises is kept as `crash`."""
@@ -293,9 +301,18 @@ class Play:
 
     def _send(self, sending: Sending, now: float) -> None:
         self._stamp = max(self._stamp + 1, int(_wall(now).timestamp() * 1000))
-        request = self.venue.sign(
-            self.venue.build(sending.batch), self.account.credential, self._stamp
-        )
+        try:
+            built = self._directory.build(sending.batch)
+        except UnknownSymbol as error:
+            text = str(error)
+            self.agenda.at(self._numbers_at, lambda: self._misnamed(sending, text))
+            return
+        except NotSent as error:
+            why = str(error)
+            self.agenda.at(self._numbers_at, lambda: self._not_sent(sending, why))
+            return
+        request = self.venue.sign(built, self.account.credential, self._stamp)
+        now = max(now, self._numbers_at)
         if not is_lookup(sending.batch.route):
             self._note_cancel(sending, now)
         rtt_s = self.world.ways.rtt_s * self.rng.uniform(0.6, 1.4)
@@ -305,12 +322,33 @@ class Play:
             return
         self.agenda.at(now + rtt_s / 2, lambda: self._arrive(sending, request, now + rtt_s))
 
+    def _ask_numbers(self, request: HttpRequest) -> HttpReply:
+        """Answer a directory at once; what waits for it leaves when the reply would be here."""
+        now, ways = self.agenda.now, self.world.ways
+        self._numbers_at = now + ways.rtt_s
+        if self.rng.random() < ways.unreachable:
+            self.fake.trouble.append((now, self._numbers_at))
+            raise NotSent("unreachable")
+        if self.rng.random() < ways.lost:
+            self._numbers_at = now + TIMEOUT_S
+            self.fake.trouble.append((now, self._numbers_at))
+            raise InDoubt("timeout")
+        raw = self.fake.serve(request, now)
+        self.exchanged.append(Exchanged(now, self._numbers_at, request, raw.status, raw.body))
+        return self._reply(request, raw)
+
+    def _misnamed(self, sending: Sending, text: str) -> None:
+        said = Judgement(Verdict.REFUSED, reason="bad_symbol", text=text, by_status=True)
+        each = dict.fromkeys(sending.batch.refs, said)
+        self.lane.answered(sending, each, self.agenda.now, of_each=True)
+        self._pump()
+
     def _note_cancel(self, sending: Sending, now: float) -> None:
         for entry in sending.entries:
             self.first_cancel.setdefault(entry.ref.id, now)
 
-    def _not_sent(self, sending: Sending) -> None:
-        self.lane.not_sent(sending, "unreachable", self.agenda.now)
+    def _not_sent(self, sending: Sending, why: str = "unreachable") -> None:
+        self.lane.not_sent(sending, why, self.agenda.now)
         self._pump()
 
     def _arrive(self, sending: Sending, request: HttpRequest, back_at: float) -> None:
@@ -339,19 +377,21 @@ class Play:
         self._pump()
 
     def _answered(self, sending: Sending, request: HttpRequest, raw: Raw) -> None:
-        now = self.agenda.now
-        reply = HttpReply(
-            status=raw.status,
-            headers=raw.headers,
-            json=read_json(raw.body, request.projection),
-            text=raw.body[:2000],
-            received_at=now,
-        )
+        now, reply = self.agenda.now, self._reply(request, raw)
         scrub = self.account.credential.scrub
         said, others = self.hear(self.venue, sending.batch, reply, scrub)
         self.ears.hear(sending, reply, said)
         self.lane.answered(sending, said, now, others)
         self._pump()
+
+    def _reply(self, request: HttpRequest, raw: Raw) -> HttpReply:
+        return HttpReply(
+            status=raw.status,
+            headers=raw.headers,
+            json=read_json(raw.body, request.projection),
+            text=raw.body[:2000],
+            received_at=self.agenda.now,
+        )
 
 
 def _wall(now: float) -> datetime:

@@ -43,6 +43,10 @@ ONCE_LATER: dict[str, tuple[tuple[str, int], ...]] = {
     "a trailing order, which is in a list of its own": (
         *(("gate", 15), ("gate", 30), ("gate", 43)),
     ),
+    "an order that stands in another one's row": (
+        *(("hyperliquid", 87), ("hyperliquid", 425), ("hyperliquid", 926)),
+    ),
+    "filled, and its rest was dropped": (("hyperliquid", 481), ("hyperliquid", 893)),
 }
 #: Worlds of each later venue that the ordinary tests play.
 LATER_SEEDS = range(40)
