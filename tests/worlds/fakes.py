@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.worlds.binance import Binance
+from tests.worlds.bitget import Bitget
 from tests.worlds.bybit import Bybit
 from tests.worlds.coinw import Coinw
 from tests.worlds.fake import Fake
@@ -17,4 +18,5 @@ FAKES: dict[str, type[Fake]] = {
     "binance": Binance,
     "bybit": Bybit,
     "okx": Okx,
+    "bitget": Bitget,
 }
