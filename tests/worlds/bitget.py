@@ -67,8 +67,6 @@ _MARKET = Market(
     ),
     ways={
         "empty": one_of("null"),
-        # "Received" is all that a success means (best practices): also of what is not there.
-        "boasts": one_of(True),
         "names_ended": one_of(False),
         "tells_ended": one_of(True),
         # How long `detail` knows an order that has ended is not documented.
@@ -148,10 +146,9 @@ class Bitget(Fake):
         order = self._asked(body, now, waits=False)
         self.note_cancel([body.get("orderId") or body["clientOid"]], now)
         code, text = self._refusal(order, now)
-        if code and not self.ways.boasts:
+        if order is None or code:
             raise self._error(code, text)
-        if order is not None and not code:
-            self._take(order, now)
+        self._take(order, now)
         return Raw(200, _envelope(data=self._ids(body, order)))
 
     def _cancel_batch(self, body: dict[str, Any], now: float) -> Raw:
@@ -174,12 +171,12 @@ class Bitget(Fake):
         orders = [self._asked({**named, **each}, now, waits=waits) for each in asked]
         said = [self._refusal(order, now, waits=waits) for order in orders]
         first = next((word for word in said if word[0]), None)
-        spoils = "" if self.ways.boasts or first is None else self.ways.spoils
+        spoils = self.ways.spoils if first is not None else ""
         done, failed = [], []
         for each, order, (code, text) in zip(asked, orders, said, strict=True):
             if order is not None and not code and spoils != "nothing_done":
                 self._take(order, now)
-            if not code or self.ways.boasts:
+            if not code:
                 done.append(self._ids(each, order))
             elif self.ways.names_ended:
                 # The page of plan orders has no code of a failure at all.
