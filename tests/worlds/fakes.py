@@ -6,6 +6,7 @@ from tests.worlds.binance import Binance
 from tests.worlds.bitget import Bitget
 from tests.worlds.bybit import Bybit
 from tests.worlds.coinw import Coinw
+from tests.worlds.deribit import Deribit
 from tests.worlds.fake import Fake
 from tests.worlds.kuna import Kuna
 from tests.worlds.okx import Okx
@@ -19,4 +20,5 @@ FAKES: dict[str, type[Fake]] = {
     "bybit": Bybit,
     "okx": Okx,
     "bitget": Bitget,
+    "deribit": Deribit,
 }

@@ -159,6 +159,8 @@ class Behaviours:
     top_is_fine: bool = False
     #: The ordinary cancel of conditional orders does not take those that trail.
     trails_apart: bool = False
+    #: A look-up by id has forgotten an order that fired.
+    forgets_fired: bool = False
     #: What is refused of a batch is told in words, without a code.
     words_alone: bool = False
 
