@@ -238,8 +238,11 @@ class Deribit(Fake):
     # -- what a careful reader could know ------------------------------------------------
 
     def recorded(self, order: Order) -> bool:
-        """Say whether it is in a record; that of trigger orders is asked by currency."""
-        return True
+        """Say whether the orders' record has it.
+
+        Trigger orders have one of their own, by currency, which the worker does not read.
+        """
+        return not is_conditional(order)
 
     def visible_from(self, ask: Ask, orders: list[Order]) -> float:
         if self.ways.shows_others or len(orders) != 1:
