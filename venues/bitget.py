@@ -146,6 +146,11 @@ class Bitget(Venue):
             "43001 40109 45057 31007 40768 40819 80011 43025 43020 43033",
             Verdict.UNKNOWN_ORDER, "unknown_order",
         ),
+        # Items of a batch may have words alone: "notExistend" in the pages' own sample.
+        *(
+            Rule("", Verdict.UNKNOWN_ORDER, "unknown_order", contains=words)
+            for words in ("not exist", "notExist")
+        ),
         *_rows_of("45031 50062 45055 43026 43021", Verdict.IN_DOUBT, "already_processed"),
         *_rows_of("45056 13010 22001 43004", Verdict.IN_DOUBT, "not_cancelable"),
         # Canceled a moment ago, perhaps by us: of this order alone.

@@ -297,9 +297,8 @@ class Fake(ABC):
         """Return the orders that may be meant; a stated type says behind which door."""
         found = Fake.candidates(self, ask)
         conditional = ask.ord_type in CONDITIONAL
-        fit = [
-            order for order in found if ask.ord_type and is_conditional(order) is conditional
-        ]
+        stated = ask.ord_type not in ("", "any")
+        fit = [order for order in found if stated and is_conditional(order) is conditional]
         return fit or found
 
     @abstractmethod
