@@ -16,8 +16,8 @@ Quirks
     - Plan orders (triggers) have ids of their own, and their kinds are finer than jobs' types:
       `normal_plan` is canceled; trailing, take-profit and stop-loss orders are only looked for,
       so that none of them is called gone.
-    - A plan order that fired leaves another order, `executeOrderId`, which may rest: that one
-      is canceled and looked up from then on.
+    - A plan order that fired, of any kind, leaves another order, `executeOrderId`, which may
+      rest: that one is canceled and looked up from then on.
     - Pages disagree whether the list of open orders shows those that are filled in part when no
       status is asked for: it is asked for each.
     - The venue gives orders without a client order id one of digits, like an order id's.
@@ -50,6 +50,9 @@ API = "/api/v2/mix/order"
 BOTH_KINDS = frozenset(IdKind)
 PLAIN = frozenset({OrdType.LIMIT, OrdType.MARKET, OrdType.ANY})
 PLAN = frozenset({OrdType.TRIGGER, OrdType.ANY})
+TRAILING = frozenset({OrdType.TRAILING_STOP, OrdType.ANY})
+TP_SL = frozenset({OrdType.TP_SL, OrdType.ANY})
+PLANS_OPEN, PLANS_OVER = "orders-plan-pending", "orders-plan-history"
 ID_NAMES = {IdKind.VENUE: "orderId", IdKind.CLIENT: "clientOid"}
 #: Of rows of the book and of plan orders.
 ROW_TYPES = {
@@ -59,6 +62,8 @@ ROW_TYPES = {
 }
 #: States of a plan order that fired.
 FIRED = frozenset({"executing", "executed"})
+#: States of an order of the book that has ended.
+ENDS = frozenset({"filled", "canceled", "cancelled", "reject", "rejected"})
 #: Rows of a list: the most that the pages allow.
 ROWS = 100
 
@@ -67,7 +72,8 @@ def _cancel(name: str, path: str, ord_types: frozenset[OrdType], **more: Any) ->
     quotas = (name if name == "cancel_batch" else "cancel_one", "account", "address")
     return Route(
         name, Purpose.CANCEL, "POST", f"{API}/{path}", BOTH_KINDS, ord_types,
-        needs_symbol=True, quotas=quotas, **more,
+        needs_symbol=True, quotas=quotas, accepts_only_open=True,  # else 45031, 50062, 43026
+        **more,
     )  # fmt: skip
 
 
@@ -109,28 +115,19 @@ class Bitget(Venue):
         _cancel("cancel_one", "cancel-order", PLAIN, single_first=PLAIN),
         _cancel("cancel_plan", "cancel-plan-order", PLAN),  # how many at once: not documented
         _look("detail", "detail", PLAIN, needs_symbol=True),
-        # By id and under every symbol: a wrong one must not make an order look gone.
-        _look("open_live", "orders-pending", PLAIN, only_open=True, venue_word="live"),
-        _look(
-            "open_partial", "orders-pending", PLAIN, only_open=True,
-            venue_word="partially_filled",
-        ),
-        _look(
-            "open_plan", "orders-plan-pending", PLAN, only_open=True, venue_word="normal_plan"
-        ),
-        _look(
-            "open_trailing", "orders-plan-pending",
-            frozenset({OrdType.TRAILING_STOP, OrdType.ANY}), only_open=True,
-            venue_word="track_plan",
-        ),
-        _look(
-            "open_tp_sl", "orders-plan-pending", frozenset({OrdType.TP_SL, OrdType.ANY}),
-            only_open=True, venue_word="profit_loss",
-        ),
+        # By id and under every symbol: a wrong one must not make an order look gone. Not marked
+        # `only_open`, as lists of everything are: where an order has ended, these look-ups are
+        # asked for another one of its client order id, at the other door.
+        _look("open_live", "orders-pending", PLAIN, venue_word="live"),
+        _look("open_partial", "orders-pending", PLAIN, venue_word="partially_filled"),
+        _look("open_plan", PLANS_OPEN, PLAN, venue_word="normal_plan"),
+        _look("open_trailing", PLANS_OPEN, TRAILING, venue_word="track_plan"),
+        _look("open_tp_sl", PLANS_OPEN, TP_SL, venue_word="profit_loss"),
         _look("history", "orders-history", PLAIN, life_stage=2),
-        _look(
-            "plan_history", "orders-plan-history", PLAN, life_stage=2, venue_word="normal_plan"
-        ),
+        # What no route here cancels may fire as well, and leave an order that rests.
+        _look("plan_history", PLANS_OVER, PLAN, life_stage=2, venue_word="normal_plan"),
+        _look("trailing_history", PLANS_OVER, TRAILING, life_stage=2, venue_word="track_plan"),
+        _look("tp_sl_history", PLANS_OVER, TP_SL, life_stage=2, venue_word="profit_loss"),
     )  # fmt: skip
     # Each call ten times a second of a user, whatever a batch holds; the address 6,000 a
     # minute, then five minutes' quiet (pages, FAQ). Look-ups share one quota, though each call
@@ -148,6 +145,11 @@ class Bitget(Venue):
         *_rows_of(
             "43001 40109 45057 31007 40768 40819 80011 43025 43020 43033",
             Verdict.UNKNOWN_ORDER, "unknown_order",
+        ),
+        # Items of a batch may have words alone: "notExistend" in the pages' own sample.
+        *(
+            Rule("", Verdict.UNKNOWN_ORDER, "unknown_order", contains=words)
+            for words in ("not exist", "notExist")
         ),
         *_rows_of("45031 50062 45055 43026 43021", Verdict.IN_DOUBT, "already_processed"),
         *_rows_of("45056 13010 22001 43004", Verdict.IN_DOUBT, "not_cancelable"),
@@ -243,7 +245,8 @@ class Bitget(Venue):
         if route.purpose is Purpose.CANCEL:
             return Answers(by_id=_of_batch(batch, data))
         if route.name == "detail":
-            return _of_rows(batch, [data] if data != [] else [])
+            found = _of_rows(batch, [data] if data != [] else [])
+            return Answers() if _is_of_the_other_door(batch.refs[0], data) else found
         rows = data["entrustedList"] or []
         return replace(_of_rows(batch, rows), truncated=len(rows) >= ROWS)
 
@@ -275,6 +278,15 @@ def _failed(item: Mapping[str, Any]) -> Answer:
     return Answer(code=str(item.get("errorCode") or ""), text=str(item.get("errorMsg") or ""))
 
 
+def _is_of_the_other_door(ref: OrderRef, data: Any) -> bool:
+    """Say whether an order of the book has ended that bears a plan order's client order id.
+
+    The histories say what is over, that of plan orders first; this one would be told before.
+    """
+    is_plan = ref.kind is IdKind.CLIENT and ref.ord_type not in PLAIN
+    return is_plan and data != [] and _word(data).lower() in ENDS
+
+
 def _of_rows(batch: Batch, rows: list[Any]) -> Answers:
     """Return the orders that are asked for, and those of others."""
     asked = {(ref.kind, ref.id) for ref in batch.refs}
@@ -293,15 +305,20 @@ def _of_rows(batch: Batch, rows: list[Any]) -> Answers:
     return Answers(by_id=found, others=others)
 
 
+def _word(row: Mapping[str, Any]) -> str:
+    return str(row.get("planStatus") or row.get("state") or row["status"])
+
+
 def _of_row(row: Mapping[str, Any]) -> Answer:
-    word = str(row.get("planStatus") or row.get("state") or row["status"])
+    word = _word(row)
     symbol, child = str(row.get("symbol", "")), str(row.get("executeOrderId") or "")
     ord_type = ROW_TYPES.get(str(row.get("planType") or row.get("orderType")))
-    if child or word in FIRED:  # no state: what it placed has one of its own
+    fired = word.lower()
+    if child or fired in FIRED:  # no state: what it placed has one of its own
         text = f"it placed order {child}" if child else ""
-        code = "executed" if child else word
+        code = "executed" if child else fired
         # Beside another word, or of one that still executes, a child is named, not followed.
-        became = Became(child) if child and word == "executed" else None
+        became = Became(child) if child and fired == "executed" else None
         return Answer(code, text, symbol=symbol, ord_type=ord_type, became=became)
     done = str(row.get("baseVolume") or "")
     return Answer(state=word, symbol=symbol, ord_type=ord_type, cum_qty=done)

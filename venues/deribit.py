@@ -15,7 +15,9 @@ Quirks
       are not taken. One that is digits only looks like an order id.
     - The answer to a cancel is the order. That of a trigger order may show the state *before*:
       whatever is no end is taken, and looked up.
-    - A trigger order that fired leaves an order with another id, which may rest: in doubt.
+    - A trigger order that fired leaves an order with another id, which may rest. Where a list
+      shows that one, by its `trigger_order_id`, it is canceled and looked up from then on;
+      a state "triggered" alone leaves it in doubt.
     - Look-ups by id forget an order some time after its end: 10004 is no proof that there was
       none. What ended is in two records, the last half hour and what is older, each asked for
       by instrument; a record without `include_unfilled` has only orders that traded.
@@ -39,9 +41,10 @@ from urllib.parse import urlencode
 from venues.base import Answer, Answers, Batch, HttpReply, HttpRequest, OpenOrder
 from venues.base import Quota, Route, Rule, Venue, Verdict
 from venues.credential import Credential
-from venues.words import ALL_TYPES, IdKind, OrdStatus, OrdType, Purpose, Side
+from venues.words import ALL_TYPES, Became, IdKind, OrdStatus, OrdType, Purpose, Side
 
 API = "/api/v2/private"
+LISTED_AT = f"{API}/get_open_orders"
 #: Ids sought in one list: not documented; a bound on what is judged in one go.
 WIDE_IDS = 500
 #: Rows asked for of a record, which may have 1,000 (page Get Order History): half a megabyte.
@@ -87,12 +90,12 @@ class Deribit(Venue):
             "cancel_one", Purpose.CANCEL, "POST", f"{API}/cancel",
             quotas=("cancel_one", "account"),
         ),
-        Route(
+        Route(  # it shows what has ended as well, but nobody knows for how long
             "order", Purpose.LOOKUP, "GET", f"{API}/get_order_state",
-            quotas=("lookup", "account"),
+            only_open=True, quotas=("lookup", "account"),
         ),
         Route(
-            "open_orders", Purpose.LOOKUP, "GET", f"{API}/get_open_orders",
+            "open_orders", Purpose.LOOKUP, "GET", LISTED_AT,
             max_ids=WIDE_IDS, only_open=True, quotas=("lookup", "account"),
         ),
         _record("recent_record", "false"),
@@ -100,7 +103,7 @@ class Deribit(Venue):
     )  # fmt: skip
     lists = (  # of every kind and currency, where none is named; paging is not documented
         Route(
-            "list_open", Purpose.LIST, "GET", f"{API}/get_open_orders", ord_types=ALL_TYPES,
+            "list_open", Purpose.LIST, "GET", LISTED_AT, ord_types=ALL_TYPES,
             only_open=True, tells_side=True, quotas=("lookup", "account"),
         ),
     )  # fmt: skip
@@ -158,7 +161,7 @@ class Deribit(Venue):
     def build(self, batch: Batch) -> HttpRequest:
         """Put a cancel into a JSON-RPC envelope, a read into the query."""
         route = batch.route
-        if route.only_open:
+        if route.path == LISTED_AT:
             return HttpRequest("GET", f"{route.path}?type=all")
         if route.purpose is Purpose.CANCEL_ALL:
             of_symbol = {"instrument_name": batch.symbol, "type": "all"}
@@ -197,7 +200,7 @@ class Deribit(Venue):
             if type(found) is not int:
                 raise TypeError("a count was expected")
             return Answers(listed=(), claimed=found)  # it names none
-        if route.only_open or route.needs_symbol:
+        if route.path == LISTED_AT or route.needs_symbol:
             if not isinstance(found, list):
                 raise TypeError("a list of orders was expected")
             if route.purpose is Purpose.LIST:
@@ -225,12 +228,26 @@ def _call(route: Route, params: Mapping[str, str]) -> HttpRequest:
 
 
 def _of_list(batch: Batch, rows: list[Any]) -> Answers:
-    """Return the orders that are asked for, and those of others."""
+    """Return the orders that are asked for, and those of others.
+
+    A row names the trigger order that placed its order, if one did.
+    """
     asked = {ref.id for ref in batch.refs}
-    said = {str(row["order_id"]): _of_row(row) for row in rows}
+    said = {str(row.get("trigger_order_id")): _of_trigger(row) for row in rows}
+    said = {key: answer for key, answer in said.items() if key in asked}
+    said |= {str(row["order_id"]): _of_row(row) for row in rows}
     others = {key: answer for key, answer in said.items() if key not in asked}
     by_id = {key: answer for key, answer in said.items() if key in asked}
     return Answers(by_id=by_id, others={IdKind.VENUE: others})
+
+
+def _of_trigger(row: Mapping[str, Any]) -> Answer:
+    """Return what an order says of the trigger order that placed it."""
+    child = str(row["order_id"])
+    return Answer(
+        "triggered", f"it placed order {child}", symbol=str(row.get("instrument_name", "")),
+        became=Became(child),
+    )  # fmt: skip
 
 
 def _listed(row: Mapping[str, Any]) -> OpenOrder:
@@ -244,8 +261,7 @@ def _listed(row: Mapping[str, Any]) -> OpenOrder:
 
 
 def _of_row(row: Mapping[str, Any], after_cancel: bool = False) -> Answer:
-    word = str(row["order_state"])
-    symbol = str(row.get("instrument_name", ""))
+    word, symbol = str(row["order_state"]).lower(), str(row.get("instrument_name", ""))
     if word == "triggered" or (after_cancel and word not in ENDS):  # no state to believe
         return Answer(code=word, symbol=symbol)
     is_quote = any(name.startswith("quote") for name in row)

@@ -275,6 +275,16 @@ def bitget_open(name: str, ord_type: OrdType = OrdType.ANY, **words: Any) -> Cal
     )
 
 
+def bitget_over(name: str, ord_type: OrdType, **words: Any) -> Call:
+    params = {"orderId": ID, **words}
+    return Call(
+        name,
+        lambda c, s: c.fetch_canceled_and_closed_orders(limit=100, params=params),
+        (ID,),
+        ord_type,
+    )
+
+
 BITGET = (
     Call("cancel_batch", lambda c, s: c.cancel_orders([ID, ID_2], s), (ID, ID_2)),
     Call("cancel_one", lambda c, s: c.cancel_order(ID, s), (ID,)),
@@ -306,6 +316,8 @@ BITGET = (
         (ID,),
         TRIGGER,
     ),
+    bitget_over("trailing_history", TRAILING, trailing=True),
+    bitget_over("tp_sl_history", TP_SL, planType="profit_loss"),
 )
 
 GATE_NAMED: Differences = {

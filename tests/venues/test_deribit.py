@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from venues.deribit import signature
+from venues.deribit import Deribit, signature
+from venues.words import IdKind, OrdType, Shape
+from worker.orders.routes import record_hangs_on_symbol
 
 #: method, target, body, signature: id dummyKey, secret dummySecret0001, nonce abcd1234, by the
 #: rule of https://docs.deribit.com/articles/authentication
@@ -38,3 +40,8 @@ def test_a_request_is_signed_over_its_lines(
     data = f"{method}\n{target}\n{body}\n"
 
     assert signature("dummySecret0001", 1700000000000, "abcd1234", data) == mac
+
+
+def test_what_is_not_found_may_have_ended_under_another_instrument() -> None:
+    """Look-ups by id forget what has ended, and the records are asked by instrument."""
+    assert record_hangs_on_symbol(Deribit(), Shape(IdKind.VENUE, OrdType.ANY, True))

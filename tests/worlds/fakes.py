@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tests.worlds.binance import Binance
+from tests.worlds.bitget import Bitget
 from tests.worlds.bybit import Bybit
 from tests.worlds.coinw import Coinw
+from tests.worlds.deribit import Deribit
 from tests.worlds.fake import Fake
 from tests.worlds.gate import Gate
 from tests.worlds.hyperliquid import Hyperliquid
@@ -23,4 +25,6 @@ FAKES: dict[str, type[Fake]] = {
     "gate": Gate,
     "kucoin": KuCoin,
     "hyperliquid": Hyperliquid,
+    "bitget": Bitget,
+    "deribit": Deribit,
 }

@@ -32,7 +32,7 @@ USUAL_LAG_S = 2.0
 USUAL_HIDDEN_S = 3.0
 #: Whoever has read so many pages of a record may say that it is too long.
 MANY_PAGES = 15
-#: The fewest ids that a venue's batch may hold.
+#: The fewest ids that a venue's batch may hold, if it has one.
 SMALLEST_BATCH = 10
 #: Cancels of one id beyond which it is a flood: so many at once, and one each so many seconds.
 QUICK_CANCELS = 6
@@ -437,7 +437,9 @@ def _cancels_s(play: Play, job: JobPlan) -> float:
         if other.at_s <= job.at_s:
             for ask in other.asks:
                 company[ask.kind, ask.ord_type, ask.symbol] += 1
-    requests = sum(math.ceil(ids / SMALLEST_BATCH) for ids in company.values())
+    cancels = [route for route in play.venue.routes if route.purpose is Purpose.CANCEL]
+    fewest = min(SMALLEST_BATCH, max(route.max_ids for route in cancels))
+    requests = sum(math.ceil(ids / fewest) for ids in company.values())
     quotas = play.venue.quotas
     names = [name for name in quotas if name not in ("lookup", "history")]
     slowest = min((quotas[name].limit / quotas[name].window_s for name in names), default=5.0)

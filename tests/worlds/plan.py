@@ -171,6 +171,10 @@ class Behaviours:
     still_triggered: bool = False
     #: What waits for another order stands in that one's row, and look-ups do not know it.
     nests_children: bool = False
+    #: A look-up by id has forgotten an order that fired.
+    forgets_fired: bool = False
+    #: What is refused of a batch is told in words, without a code.
+    words_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

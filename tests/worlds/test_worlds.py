@@ -27,12 +27,24 @@ ONCE_NEEDLESS: dict[str, tuple[int, ...]] = {
 }
 #: Worlds of the later venues in which something was found that may never be, or no cancel came.
 ONCE_LATER: dict[str, tuple[tuple[str, int], ...]] = {
-    "an order that ended hides one of its client id": (("okx", 64), ("okx", 97), ("okx", 370)),
+    "an order that ended hides one of its client id": (
+        *(("okx", 64), ("okx", 97), ("okx", 370)),
+        *(("bitget", 1), ("bitget", 127), ("bitget", 142)),
+    ),
+    "an older order of the book, told of a plan order": (("bitget", 4), ("bitget", 135)),
+    "what an order left that fired, of a kind that no cancel takes": (
+        *(("bitget", 243), ("bitget", 375), ("bitget", 380)),
+    ),
+    "what an order left that fired and is forgotten by its id": (
+        *(("deribit", 43), ("deribit", 59), ("deribit", 258)),
+    ),
     "the same after a cancel that was taken": (("binance", 1), ("binance", 8)),
     "a refusal of what rests, told as absence": (("okx", 42), ("okx", 45)),
     "a cancel by the door of other types": (("okx", 16), ("okx", 57)),
     "an order that was canceled and is shown no more": (("binance", 63), ("binance", 339)),
-    "an end under another instrument than stated": (("okx", 11), ("okx", 38)),
+    "an end under another instrument than stated": (
+        *(("okx", 11), ("okx", 38), ("deribit", 7), ("deribit", 11)),
+    ),
     "another spelling of a conditional order's state": (
         *(("okx", 127), ("okx", 180), ("bybit", 5040)),
     ),
