@@ -367,7 +367,7 @@ class Bitget(Fake):
     def recorded(self, order: Order) -> bool:
         return self._kept(order.now, self.start + 120)
 
-    def takes_cancel(self, order: Order) -> bool:
+    def takes_cancel(self, order: Order, ask: Ask) -> bool:
         """Say whether the worker cancels it: its page leaves out the finer kinds."""
         return order.plan.ord_type not in ("trailing_stop", "tp_sl")
 
