@@ -49,6 +49,13 @@ ONCE_LATER: dict[str, tuple[tuple[str, int], ...]] = {
         *(("okx", 127), ("okx", 180), ("bybit", 5040)),
     ),
     "an older order where a newer one is forgotten": (("binance", 5100),),
+    "an older order's end after a cancel in doubt": (
+        *(("binance", 40715), ("binance", 41817), ("binance", 41834)),
+        *(("bitget", 370), ("bitget", 638), ("bitget", 800)),
+    ),
+    "a canceled order that no look-up shows, though replies are verified": (
+        *(("binance", 40195), ("binance", 41084), ("binance", 42678)),
+    ),
     "a client order id that looks like the venue's, without its symbol": (
         *(("kucoin", 192), ("kucoin", 1330), ("kucoin", 1669)),
     ),
