@@ -76,6 +76,10 @@ class Fake(ABC):
     market: Market
     #: The venue's documented limit for each of its paths: so many requests in so many seconds.
     limit: tuple[int, float] = (1 << 30, 1.0)
+    #: Whoever has read so many pages of a record may say that it is too long.
+    readable_pages = 15
+    #: Quotas of look-ups whose one answer is for all ids: more ids take no more of them.
+    wide_quotas: tuple[str, ...] = ()
 
     def __init__(self, world: World, book: Book, rng: Random) -> None:
         self.world = world
@@ -103,7 +107,7 @@ class Fake(ABC):
     def serve(self, request: HttpRequest, now: float) -> Raw:
         """Answer a request that arrives now."""
         path, _, query = request.target.partition("?")
-        self.arrivals[f"{request.method} {self.path_key(path)}"] += [now] * self.price(request)
+        self.arrivals[self.pool(request.method, path)] += [now] * self.price(request)
         wrong = self.wrong_signature(request, path, query)
         if wrong:
             self.faults.append(wrong)
@@ -147,8 +151,12 @@ class Fake(ABC):
     def path_key(self, path: str) -> str:
         return path
 
+    def pool(self, method: str, path: str) -> str:
+        """Return the name of the tokens that a request takes from."""
+        return f"{method} {self.path_key(path)}"
+
     def limit_of(self, key: str) -> tuple[int, float]:
-        """Return the limit of what `path_key` names: so many tokens in so many seconds."""
+        """Return the limit of what `pool` names: so many tokens in so many seconds."""
         return self.limit
 
     def price(self, request: HttpRequest) -> int:

@@ -6,6 +6,7 @@ from tests.worlds.binance import Binance
 from tests.worlds.bybit import Bybit
 from tests.worlds.coinw import Coinw
 from tests.worlds.fake import Fake
+from tests.worlds.kraken_futures import KrakenFutures
 from tests.worlds.kuna import Kuna
 from tests.worlds.okx import Okx
 from tests.worlds.ztdx import Ztdx
@@ -17,4 +18,5 @@ FAKES: dict[str, type[Fake]] = {
     "binance": Binance,
     "bybit": Bybit,
     "okx": Okx,
+    "kraken_futures": KrakenFutures,
 }

@@ -28,8 +28,6 @@ SHOWN_S = 6.0
 ABSENCE_S = 6.0
 #: The lag of reads for which these times are made.
 USUAL_LAG_S = 2.0
-#: Whoever has read so many pages of a record may say that it is too long.
-MANY_PAGES = 15
 #: The fewest ids that a venue's batch may hold.
 SMALLEST_BATCH = 10
 #: Cancels of one id beyond which it is a flood: so many at once, and one each so many seconds.
@@ -175,7 +173,7 @@ def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
 def _is_long(play: Play) -> bool:
     """Say whether a record has more pages than somebody should have to read."""
     ways = play.world.ways
-    return ways.record_rows >= MANY_PAGES * ways.page_cap
+    return ways.record_rows >= play.fake.readable_pages * ways.page_cap
 
 
 def _of_another_symbol(told: Told, orders: list[Order]) -> bool:
@@ -244,7 +242,11 @@ def _quiet_since(play: Play, ends: float) -> float:
 def _work_s(play: Play) -> float:
     """Return how long the quotas may need for everything that the world's jobs ask."""
     ids = sum(len(job.asks) * (2 if job.again_s else 1) for job in play.world.jobs)
-    rates = [quota.limit / quota.window_s for quota in play.venue.quotas.values()]
+    rates = [
+        quota.limit / quota.window_s
+        for name, quota in play.venue.quotas.items()
+        if name not in play.fake.wide_quotas
+    ]
     slowest = min(rates, default=5.0)
     ways = play.world.ways
     if play.world.venue == "coinw":

@@ -159,6 +159,10 @@ class Behaviours:
     top_is_fine: bool = False
     #: The ordinary cancel of conditional orders does not take those that trail.
     trails_apart: bool = False
+    #: A cancel that was done is answered with the engine's event.
+    tells_events: bool = True
+    #: Among what has ended, the record has conditional orders that fired.
+    closed_has_fired: bool = True
 
 
 @dataclass(frozen=True, slots=True)
