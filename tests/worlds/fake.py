@@ -28,6 +28,8 @@ CREDENTIALS = {
     "short": ("demoKey0123456789abc", "demoSecret9876543210"),
 }
 NEVER = float("inf")
+#: Whoever has read so many pages of a record may say that it is too long.
+MANY_PAGES = 15
 #: Types of orders that wait for a trigger.
 CONDITIONAL = ("trigger", "trailing_stop", "tp_sl")
 
@@ -76,8 +78,6 @@ class Fake(ABC):
     market: Market
     #: The venue's documented limit for each of its paths: so many requests in so many seconds.
     limit: tuple[int, float] = (1 << 30, 1.0)
-    #: Whoever has read so many pages of a record may say that it is too long.
-    readable_pages = 15
     #: Quotas of look-ups whose one answer is for all ids: more ids take no more of them.
     wide_quotas: tuple[str, ...] = ()
 
@@ -309,6 +309,10 @@ class Fake(ABC):
             order for order in found if ask.ord_type and is_conditional(order) is conditional
         ]
         return fit or found
+
+    def record_is_long(self) -> bool:
+        """Say whether the record has more pages than somebody should have to read."""
+        return self.ways.record_rows >= MANY_PAGES * self.ways.page_cap
 
     @abstractmethod
     def recorded(self, order: Order) -> bool:

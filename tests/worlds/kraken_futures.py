@@ -28,7 +28,14 @@ _STATUS = {
     State.REJECTED: "REJECTED",
     State.FIRED: "TRIGGER_ACTIVATION_FAILURE",
 }
-_REASONS = {State.CANCELED: "CANCELLED_BY_USER", State.EXPIRED: "CONTRACT_EXPIRED"}
+#: Why, as look-ups have it; the log has the same words in small letters, as the feed does.
+_REASONS = {
+    State.CANCELED: "CANCELLED_BY_USER",
+    State.EXPIRED: "CONTRACT_EXPIRED",
+    State.FIRED: "STOP_ORDER_TRIGGERED",
+    State.FILLED: "FULL_FILL",
+}
+_TAKEN_OUT = frozenset({State.CANCELED, State.EXPIRED})
 #: Tokens of 500 in ten seconds, by the path's end; a batch takes one more for each item.
 _TOKENS = {"batchorder": 9, "cancelorder": 10, "status": 1, "openorders": 2}
 _FORM = "application/x-www-form-urlencoded"
@@ -58,6 +65,9 @@ _MARKET = Market(
         "tells_events": one_of(False),
         # `closed=true` is what was "closed/cancelled/rejected": what fired may be none.
         "closed_has_fired": one_of(False),
+        # "The system removed the stop order", says the feed of the same engine; the look-up's
+        # page has this reason, and no state of its own for it.
+        "fired_is_canceled": one_of(True),
         # The parameter is optional; who does not heed it shows placings and fills as well.
         "leaky": one_of(True),
         "odd_word": one_of("CANCELLED_BY_SYSTEM", "SETTLED"),
@@ -70,8 +80,6 @@ class KrakenFutures(Fake):
     """Its engine answers cancels; what ended is shown by id for five seconds, then by a log."""
 
     market = _MARKET
-    #: The log is read from its newest page: a token asks for the next, ten times a minute.
-    readable_pages = 1
     wide_quotas = ("history",)
 
     def __init__(self, world: World, book: Book, rng: Random) -> None:
@@ -210,8 +218,8 @@ class KrakenFutures(Fake):
         if was.live:
             return self.shown(order, now)
         fired = was.state is State.FIRED and order.plan.child != "refused"
-        fresh = self.view - was.since <= _SHOWN_S
-        return fresh and not fired and not self.ways.forgets_ended
+        fresh = self.view - was.since <= _SHOWN_S and not self.ways.forgets_ended
+        return fresh and (self.ways.fired_is_canceled or not fired)
 
     def _open(self, query: list[tuple[str, str]], now: float) -> Raw:
         self._check([("", ""), *query], {""}, most=1)
@@ -246,12 +254,12 @@ class KrakenFutures(Fake):
             return True
         if kind == "OrderTriggerActivated":
             return query.get("closed") == "true" and self.ways.closed_has_fired
-        ended = "Cancelled" in kind or "Rejected" in kind or event.get("reason") == "full_fill"
+        ended = kind.endswith(("Cancelled", "Rejected")) or event.get("reason") == "full_fill"
         return query.get("closed" if ended else "opened") == "true"
 
     def _foreign(self, n: int) -> dict[str, Any]:
         order = {"uid": self.others[n], "clientId": "", "tradeable": self.market.symbols[0]}
-        event = {"order": {**order, "quantity": "1", "filled": "0"}, "reason": "by user"}
+        event = {"order": {**order, "quantity": "1", "filled": "0"}, "reason": "edited"}
         return _element(self.start - 60 * (n + 1) / len(self.others), "OrderCancelled", event)
 
     def _events(
@@ -262,9 +270,10 @@ class KrakenFutures(Fake):
         for was in order.life:
             waits, rests = was.state is State.WAITING, was.state is State.RESTING
             if waited and was.state is not State.WAITING:
-                kind = "Cancelled" if was.state in _REASONS else "Activated"
+                kind = "Cancelled" if was.state in _TAKEN_OUT else "Activated"
                 if triggers:
-                    said = {"order": self._trigger(order), "reason": "trigger"}
+                    reason = _REASONS[was.state if kind == "Cancelled" else State.FIRED]
+                    said = {"order": self._trigger(order), "reason": reason.lower()}
                     yield was.since, f"OrderTrigger{kind}", said
                 if kind == "Cancelled" or was.state is State.FIRED:
                     return
@@ -280,7 +289,8 @@ class KrakenFutures(Fake):
                     yield was.since, "OrderUpdated", {**said, "reducedQuantity": "0"}
                 else:
                     kind = "Rejected" if was.state is State.REJECTED else "Cancelled"
-                    yield was.since, f"Order{kind}", {"order": body, "reason": "by user"}
+                    reason = _REASONS.get(was.state, "market_inactive").lower()
+                    yield was.since, f"Order{kind}", {"order": body, "reason": reason}
             waited = waits
 
     # -- rows ----------------------------------------------------------------------------
@@ -291,8 +301,9 @@ class KrakenFutures(Fake):
         return symbol.lower() if self.ways.words == "lower" else symbol
 
     def _row(self, order: Order, was: Was) -> dict[str, Any]:
-        word = self.strange(was) or _STATUS[was.state]
-        reason = _REASONS.get(was.state)
+        word, reason = self.strange(was) or _STATUS[was.state], _REASONS.get(was.state)
+        if was.state is State.FIRED and order.plan.child != "refused":
+            word = "CANCELLED"
         row = {"order": self._looked_up(order, was), "status": self.spelled(word)}
         return self.odd({**row, "updateReason": reason, "error": None})
 
@@ -338,8 +349,16 @@ class KrakenFutures(Fake):
 
     # -- what a careful reader could know ------------------------------------------------
 
+    def record_is_long(self) -> bool:
+        """Say whether a log has a second page: for it one needs a token of the first."""
+        ends = [
+            sum(1 for o in self.book for _ in self._events(o, triggers=t))
+            for t in (False, True)
+        ]
+        return max(ends[0] + len(self.others), ends[1]) > self.ways.page_cap
+
     def recorded(self, order: Order) -> bool:
-        """Say whether the log's newest page names its end: a token asks for more."""
+        """Say whether the log's newest page names its end."""
         newer = [o for o in self.book if order.ended_at < o.ended_at < float("inf")]
         ahead = len(newer) + (len(self.others) if order.ended_at < self.start else 0)
         return ahead * (3 if self.ways.leaky else 1) < self.ways.page_cap

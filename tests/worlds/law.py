@@ -159,7 +159,7 @@ def _wrong(told: Told, family: list[Order]) -> Find | None:
 def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
     word = told.outcome
     named = word.status is CancelStatus.CLOSED and word.reason not in ("", "no_record")
-    named = named or (word.reason == "record_too_long" and _is_long(play))
+    named = named or (word.reason == "record_too_long" and play.fake.record_is_long())
     if (
         named
         or _of_another_symbol(told, family)
@@ -168,12 +168,6 @@ def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
         return None
     traded = [order for order in family if _executed(order, told.at + AFTER_S)]
     return _find(Class.HIDDEN, told, *traded) if traded else None
-
-
-def _is_long(play: Play) -> bool:
-    """Say whether a record has more pages than somebody should have to read."""
-    ways = play.world.ways
-    return ways.record_rows >= play.fake.readable_pages * ways.page_cap
 
 
 def _of_another_symbol(told: Told, orders: list[Order]) -> bool:
@@ -331,6 +325,9 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
     gone = CancelStatus.NOT_FOUND in statuses and CancelStatus.FILLED not in statuses
     if gone and play.world.venue not in FIRST and _forgotten(play, orders):
         return False
+    words = {one.outcome.reason, other.outcome.reason}
+    if gone and "record_too_long" in words and play.fake.record_is_long():
+        return False  # it says of itself that the end may stand on a page that was not read
     # Two words of an id that names two orders may both be true.
     return len(orders) < 2 and not any(order.placed > _arrival(one) for order in orders)
 

@@ -163,6 +163,8 @@ class Behaviours:
     tells_events: bool = True
     #: Among what has ended, the record has conditional orders that fired.
     closed_has_fired: bool = True
+    #: A look-up by id calls an order canceled that fired, and why stands in another field.
+    fired_is_canceled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
