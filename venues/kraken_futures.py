@@ -132,8 +132,9 @@ class KrakenFutures(Venue):
             "open_orders", Purpose.LOOKUP, "GET", f"{API}/openorders", BOTH_KINDS,
             max_ids=WIDE_IDS, only_open=True, quotas=("account", "address"), costs=_costs(2),
         ),
-        _record("history", "orders", frozenset(OrdType)),
+        # First the shorter one: what is too long to read is the end of the search.
         _record("trigger_history", "triggers", TRIGGERS),
+        _record("history", "orders", frozenset(OrdType)),
     )  # fmt: skip
     lists = (  # of the whole account, without pages, triggers among them (page Get Open Orders)
         Route(
@@ -159,11 +160,11 @@ class KrakenFutures(Venue):
     )  # fmt: skip
     # 500 tokens in ten seconds, of a key or of an address: sources disagree, so of both. A
     # fifth is left to what else the key does, which draws from the same: this project's choice.
-    # The history has a pool of 100 that is filled again in ten minutes, of which 40 are left.
+    # The history has a pool of 100 that is filled again in ten minutes.
     quotas = {
         "account": Quota(400, 10.0),
         "address": Quota(400, 10.0, "address"),
-        "history": Quota(60, 600.0),
+        "history": Quota(80, 600.0),
     }
     quiet = Quiet((("retry-after", 1.0), ("rate-limit-reset", 1.0)))  # of the history
     rules = (
@@ -262,7 +263,7 @@ class KrakenFutures(Venue):
             )
             rows = body["elements"]
             cut = bool(token) or len(rows) >= HISTORY_ROWS
-            return Answers(by_id=_of_history(batch, rows), truncated=cut)
+            return replace(_of_history(batch, rows), truncated=cut)
         if body["result"] != "success":
             return Answers(overall=_error(body))
         if batch.route.purpose is Purpose.CANCEL_ALL:
@@ -412,19 +413,23 @@ def _of_list(batch: Batch, rows: list[tuple[Mapping[str, Any], Answer]]) -> Answ
     return Answers(by_id=found, others=others)
 
 
-def _of_history(batch: Batch, rows: list[Any]) -> dict[str, Answer]:
-    """Return the newest event of each order asked for; its end, if there is one."""
+def _of_history(batch: Batch, rows: list[Any]) -> Answers:
+    """Return the newest event of each order; its end, if there is one."""
     asked = {(ref.kind, _sent(ref)): ref.id for ref in batch.refs}
     found: dict[str, Answer] = {}
+    others: dict[IdKind, dict[str, Answer]] = {kind: {} for kind in IdKind}
     for row in sorted(rows, key=lambda row: row["timestamp"], reverse=True):
         ((kind, event),) = row["event"].items()
         if kind in NO_EVENTS:
             continue
         order = event.get("newOrder") or event.get("newOrderTrigger") or event["order"]
+        said = _of_event(kind, event, order)
         for named in _ids(order):
             if named in asked:
-                found.setdefault(asked[named], _of_event(kind, event, order))
-    return found
+                found.setdefault(asked[named], said)
+            else:
+                others[named[0]].setdefault(named[1], said)
+    return Answers(by_id=found, others=others)
 
 
 def _of_event(kind: str, event: Mapping[str, Any], order: Mapping[str, Any]) -> Answer:

@@ -310,8 +310,8 @@ class Fake(ABC):
         ]
         return fit or found
 
-    def record_is_long(self) -> bool:
-        """Say whether the record has more pages than somebody should have to read."""
+    def record_is_long(self, order: Order) -> bool:
+        """Say whether the order's record has more pages than somebody should have to read."""
         return self.ways.record_rows >= MANY_PAGES * self.ways.page_cap
 
     @abstractmethod

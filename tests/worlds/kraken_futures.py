@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from tests.worlds.book import Book, Order, State, Was
-from tests.worlds.fake import Call, Fake, Raw, Refused, as_json, number
+from tests.worlds.fake import NEVER, Call, Fake, Raw, Refused, as_json, number
 from tests.worlds.market import CHILDREN, Market, new_uuid, one_of, risk_id
 from tests.worlds.plan import QUANTITY, Ask, World
 from venues.base import HttpRequest
@@ -177,7 +177,7 @@ class KrakenFutures(Fake):
             return {"status": "notFound", **named, **({} if alone else {"orderEvents": []})}
         events = []
         if not order.now.live and self.ways.tells_events:
-            waited = order.life[-2].state is State.WAITING
+            waited = _ended_waiting(order)
             body = self._trigger(order) if waited else self._looked_up(order, order.now)
             part = {"orderTrigger": body} if waited else {"order": body}
             events = [{"type": "CANCEL", "uid": order.plan.venue_id, **part}]
@@ -235,18 +235,26 @@ class KrakenFutures(Fake):
         names = {"since", "before", "sort", "continuation_token", "count", "tradeable"}
         if not set(query) <= names | {"opened", "closed"}:
             self.faults.append(f"kraken_futures: {sorted(query)} of the history")
-        view = self.view - self.ways.record_lag_s
-        # Rows of other orders: they ended in the minute before the first job.
-        rows = [] if triggers else [self._foreign(n) for n in range(len(self.others))]
-        for order in self.book:
-            for since, kind, event in self._events(order, triggers=triggers):
-                if since <= view and self._asked(kind, event, query):
-                    rows.append(_element(since, kind, event))
-        rows.sort(key=lambda row: row["timestamp"], reverse=query.get("sort") != "asc")
+        rows = self._rows(query, self.view - self.ways.record_lag_s, triggers=triggers)
+        if query.get("sort") == "asc":
+            rows.reverse()
         page = rows[: min(number(query.get("count"), 100), self.ways.page_cap)]
         token = {"continuationToken": "c3RhcnQ="} if len(page) < len(rows) else {}
         body = {"accountUid": "f7d5571c", "len": len(page), "serverTime": _TIME, **token}
         return Raw(200, as_json({**body, "elements": page}))
+
+    def _rows(
+        self, query: dict[str, str], view: float, *, triggers: bool
+    ) -> list[dict[str, Any]]:
+        """Return a log as it was at a time, the newest first; other orders ended before."""
+        rows = [] if triggers else [self._foreign(n) for n in range(len(self.others))]
+        rows += [
+            _element(since, kind, event)
+            for order in self.book
+            for since, kind, event in self._events(order, triggers=triggers)
+            if since <= view and self._asked(kind, event, query)
+        ]
+        return sorted(rows, key=lambda row: row["timestamp"], reverse=True)
 
     def _asked(self, kind: str, event: dict[str, Any], query: dict[str, str]) -> bool:
         """Say whether the filters of opened and of closed orders let a row pass."""
@@ -349,19 +357,18 @@ class KrakenFutures(Fake):
 
     # -- what a careful reader could know ------------------------------------------------
 
-    def record_is_long(self) -> bool:
-        """Say whether a log has a second page: for it one needs a token of the first."""
-        ends = [
-            sum(1 for o in self.book for _ in self._events(o, triggers=t))
-            for t in (False, True)
-        ]
-        return max(ends[0] + len(self.others), ends[1]) > self.ways.page_cap
+    def record_is_long(self, order: Order) -> bool:
+        """Say whether its log has a second page: for it one needs a token of the first."""
+        rows = self._rows({}, NEVER, triggers=_ended_waiting(order))
+        return len(rows) > self.ways.page_cap
 
     def recorded(self, order: Order) -> bool:
-        """Say whether the log's newest page names its end."""
-        newer = [o for o in self.book if order.ended_at < o.ended_at < float("inf")]
-        ahead = len(newer) + (len(self.others) if order.ended_at < self.start else 0)
-        return ahead * (3 if self.ways.leaky else 1) < self.ways.page_cap
+        """Say whether its log's newest page names its end."""
+        query = {} if _ended_waiting(order) else {"closed": "true"}
+        page = self._rows(query, NEVER, triggers=_ended_waiting(order))[: self.ways.page_cap]
+        named = [event for row in page for event in row["event"].values()]
+        orders = [event.get("newOrder") or event["order"] for event in named]
+        return not order.now.live and any(o["uid"] == order.plan.venue_id for o in orders)
 
     def visible_from(self, ask: Ask, orders: list[Order]) -> float:
         since = self.shown_by_id_from(ask, orders)
@@ -371,6 +378,11 @@ class KrakenFutures(Fake):
 
 
 _BY_ID = {"order_id", "orderIds"}
+
+
+def _ended_waiting(order: Order) -> bool:
+    """Say whether its end is in the log of triggers: it never rested."""
+    return not order.now.live and order.life[-2].state is State.WAITING
 
 
 def _element(since: float, kind: str, event: dict[str, Any]) -> dict[str, Any]:

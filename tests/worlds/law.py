@@ -128,8 +128,9 @@ def _of_outcome(play: Play, told: Told) -> Find | None:
 
 def _open(play: Play, told: Told, family: list[Order]) -> Find | None:
     came = _arrival(told)
-    if _of_another_symbol(told, play.fake.candidates(told.ask)):
-        # What a trigger of that symbol left behind when it fired: docs/evidence.md.
+    orders = play.fake.candidates(told.ask)
+    if _of_another_symbol(told, orders) or _of_a_long_record(play, told, orders):
+        # What a trigger left behind when it fired: docs/evidence.md.
         family = [order for order in family if order.plan in play.world.orders]
     # Whoever named an order that was open when the job came did not mean one yet to come.
     meant = any((was := order.at(came)) and was.live for order in family)
@@ -159,7 +160,7 @@ def _wrong(told: Told, family: list[Order]) -> Find | None:
 def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
     word = told.outcome
     named = word.status is CancelStatus.CLOSED and word.reason not in ("", "no_record")
-    named = named or (word.reason == "record_too_long" and play.fake.record_is_long())
+    named = named or _of_a_long_record(play, told, family)
     if (
         named
         or _of_another_symbol(told, family)
@@ -168,6 +169,12 @@ def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
         return None
     traded = [order for order in family if _executed(order, told.at + AFTER_S)]
     return _find(Class.HIDDEN, told, *traded) if traded else None
+
+
+def _of_a_long_record(play: Play, told: Told, orders: list[Order]) -> bool:
+    """Say whether a word says that the end may stand where nobody should have to read."""
+    too_long = told.outcome.reason == "record_too_long"
+    return too_long and any(play.fake.record_is_long(order) for order in orders)
 
 
 def _of_another_symbol(told: Told, orders: list[Order]) -> bool:
@@ -325,9 +332,8 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
     gone = CancelStatus.NOT_FOUND in statuses and CancelStatus.FILLED not in statuses
     if gone and play.world.venue not in FIRST and _forgotten(play, orders):
         return False
-    words = {one.outcome.reason, other.outcome.reason}
-    if gone and "record_too_long" in words and play.fake.record_is_long():
-        return False  # it says of itself that the end may stand on a page that was not read
+    if gone and any(_of_a_long_record(play, told, orders) for told in (one, other)):
+        return False
     # Two words of an id that names two orders may both be true.
     return len(orders) < 2 and not any(order.placed > _arrival(one) for order in orders)
 

@@ -37,6 +37,19 @@ ONCE_LATER: dict[str, tuple[tuple[str, int], ...]] = {
         *(("okx", 127), ("okx", 180), ("bybit", 5040)),
     ),
     "an older order where a newer one is forgotten": (("binance", 5100),),
+    "a stop that fired, which a look-up calls canceled": (
+        *(("kraken_futures", 612), ("kraken_futures", 875), ("kraken_futures", 1179)),
+    ),
+    "a stop that fired, which is not among what has ended": (
+        *(("kraken_futures", 1020), ("kraken_futures", 1121), ("kraken_futures", 1254)),
+    ),
+    "a contract that expired, told as canceled by the record": (
+        *(("kraken_futures", 226), ("kraken_futures", 774)),
+    ),
+    "tokens of the record that are gone at once": (
+        ("kraken_futures", 2),
+        ("kraken_futures", 40),
+    ),
 }
 #: Worlds of each later venue that the ordinary tests play.
 LATER_SEEDS = range(40)
