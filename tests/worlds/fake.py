@@ -163,6 +163,10 @@ class Fake(ABC):
         """Return how many tokens a request takes."""
         return 1
 
+    def requests_of(self, asks: Sequence[Ask]) -> int:
+        """Return how many look-ups ids take that are looked up together."""
+        return len(asks)
+
     @property
     def parts(self) -> dict[str, str]:
         """What authenticates, by its name; none of it may be told."""

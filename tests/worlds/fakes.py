@@ -7,6 +7,7 @@ from tests.worlds.bybit import Bybit
 from tests.worlds.coinw import Coinw
 from tests.worlds.fake import Fake
 from tests.worlds.kraken_futures import KrakenFutures
+from tests.worlds.kraken_spot import KrakenSpot
 from tests.worlds.kuna import Kuna
 from tests.worlds.okx import Okx
 from tests.worlds.ztdx import Ztdx
@@ -19,4 +20,5 @@ FAKES: dict[str, type[Fake]] = {
     "bybit": Bybit,
     "okx": Okx,
     "kraken_futures": KrakenFutures,
+    "kraken_spot": KrakenSpot,
 }

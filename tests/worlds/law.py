@@ -242,7 +242,9 @@ def _quiet_since(play: Play, ends: float) -> float:
 
 def _work_s(play: Play) -> float:
     """Return how long the quotas may need for everything that the world's jobs ask."""
-    ids = sum(len(job.asks) * (2 if job.again_s else 1) for job in play.world.jobs)
+    ids = sum(
+        play.fake.requests_of(job.asks) * (2 if job.again_s else 1) for job in play.world.jobs
+    )
     rates = [
         quota.limit / quota.window_s
         for name, quota in play.venue.quotas.items()
