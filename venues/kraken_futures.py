@@ -170,6 +170,7 @@ class KrakenFutures(Venue):
     rules = (
         Rule("cancelled", Verdict.ACCEPTED),  # without the event that names the order
         Rule("timer", Verdict.ACCEPTED),  # is set as asked
+        Rule("another order", Verdict.IN_DOUBT, "in_doubt"),  # in a look-up by ids
         Rule("notFound", Verdict.UNKNOWN_ORDER, "unknown_order"),
         # Of the single cancel (page Cancel Order).
         Rule("filled", Verdict.STATE, "too_late", ord_status=OrdStatus.FILLED),
@@ -275,7 +276,11 @@ class KrakenFutures(Venue):
         if name == "cancel_batch":
             return Answers(by_id=_of_batch(batch, body["batchStatus"]))
         if name == "status":
-            return _of_list(batch, [_looked_up(row) for row in body["orders"]])
+            said = _of_list(batch, [_looked_up(row) for row in body["orders"]])
+            strange = len(said.by_id) < len(
+                body["orders"]
+            )  # of what it leaves out it says nothing
+            return replace(said, overall=Answer(code="another order")) if strange else said
         rows = body["openOrders"]
         if name == "list_open":
             return Answers(listed=tuple([_listed(row) for row in rows]))

@@ -174,6 +174,8 @@ class KrakenFutures(Fake):
             fresh = filled and order is not None and now - order.ended_at <= _SHOWN_S
             if filled and (self.ways.tells_ended or (alone and fresh)):
                 return {"status": "filled", **named, "orderEvents": []}
+            if order is not None and self.ways.tells_ended and order.now.state in _TAKEN_OUT:
+                return {"status": "cancelled", **named, "orderEvents": []}
             return {"status": "notFound", **named, **({} if alone else {"orderEvents": []})}
         events = []
         if not order.now.live and self.ways.tells_events:

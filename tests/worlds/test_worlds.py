@@ -50,6 +50,9 @@ ONCE_LATER: dict[str, tuple[tuple[str, int], ...]] = {
         ("kraken_futures", 2),
         ("kraken_futures", 40),
     ),
+    "another order in place of the one that was asked for": (
+        *(("kraken_spot", 455), ("kraken_spot", 2257)),
+    ),
 }
 #: Worlds of each later venue that the ordinary tests play.
 LATER_SEEDS = range(40)
