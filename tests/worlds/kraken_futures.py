@@ -211,8 +211,10 @@ class KrakenFutures(Fake):
             was = order.at(self.view) if order is not None else None
             if order is None or was is None or not self._seen(order, was, now):
                 continue
-            order = self.other(order)
-            rows.append(self._row(order, order.at(self.view) or order.life[0]))
+            another = self.other(order)
+            if (its := another.at(self.view)) and self._seen(another, its, now):
+                order, was = another, its
+            rows.append(self._row(order, was))
         return _said(orders=rows)
 
     def _seen(self, order: Order, was: Was, now: float) -> bool:

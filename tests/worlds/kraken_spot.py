@@ -210,8 +210,10 @@ class KrakenSpot(Fake):
             if order is None or was is None:
                 unknown = True
                 continue
-            order = self.other(order)
-            rows.append(self._row(order, order.at(self.view) or order.life[0]))
+            another = self.other(order)
+            if (its := another.at(self.view)) and self._kept(another, its):
+                order, was = another, its
+            rows.append(self._row(order, was))
         if unknown and (len(ids) == 1 or self.ways.spoils):
             # hummingbot reads both as an order that is not found.
             texts = {"other_text": "EOrder:Unknown order", "other_code": ""}
