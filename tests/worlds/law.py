@@ -334,7 +334,7 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
     gone = CancelStatus.NOT_FOUND in statuses and CancelStatus.FILLED not in statuses
     if gone and play.world.venue not in FIRST and _forgotten(play, orders):
         return False
-    if gone and any(_of_a_long_record(play, told, orders) for told in (one, other)):
+    if any(_of_a_long_record(play, told, orders) for told in (one, other)):
         return False
     # Two words of an id that names two orders may both be true.
     return len(orders) < 2 and not any(order.placed > _arrival(one) for order in orders)
