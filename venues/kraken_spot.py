@@ -64,6 +64,8 @@ HEX = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F
 LISTS = {f"{API}/OpenOrders": "open", f"{API}/ClosedOrders": "closed"}
 #: Errors that speak of an id.
 OF_AN_ID = frozenset({"EOrder:Unknown order", "EOrder:Invalid order"})
+#: Of the orders that a look-up by ids leaves out, where it shows one that nobody asked for.
+STRANGE = Answer("another order")
 CANCELS = ("cancel_one", "account")
 LOOKS = ("lookup", "account")
 
@@ -152,6 +154,7 @@ class KrakenSpot(Venue):
         Rule("timer", Verdict.ACCEPTED),  # is set as asked
         Rule("count differs", Verdict.IN_DOUBT, "in_doubt"),
         Rule("errors", Verdict.IN_DOUBT, "venue_error"),  # several, or beside a result
+        Rule("another order", Verdict.IN_DOUBT, "in_doubt"),
         *_errors(
             "EOrder:Unknown order|EOrder:Invalid order",
             Verdict.UNKNOWN_ORDER, "unknown_order",
@@ -318,7 +321,9 @@ def _of_rows(batch: Batch, rows: Mapping[str, Any]) -> Answers:
                 found[asked[kind, named]] = said
             else:
                 others[kind][named] = said
-    return Answers(by_id=found, others=others)
+    # What was asked for by its id and answered with another order is not there for all that.
+    strange = batch.route.path not in LISTS and bool(others[IdKind.VENUE])
+    return Answers(STRANGE if strange else None, found, others=others)
 
 
 def _of_row(row: Mapping[str, Any]) -> Answer:

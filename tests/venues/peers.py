@@ -451,9 +451,7 @@ KRAKEN_FUTURES = (
     ),
     Call(
         "trigger_history",
-        lambda c, s: c.fetch_closed_orders(
-            limit=500, params={"closed": "true", "sort": "desc", "trigger": True}
-        ),
+        lambda c, s: c.fetch_closed_orders(limit=500, params={"sort": "desc", "trigger": True}),
         (UUID,),
         TRIGGER,
         differs=KRAKEN_HISTORY,

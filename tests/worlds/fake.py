@@ -28,6 +28,8 @@ CREDENTIALS = {
     "short": ("demoKey0123456789abc", "demoSecret9876543210"),
 }
 NEVER = float("inf")
+#: Whoever has read so many pages of a record may say that it is too long.
+MANY_PAGES = 15
 #: Types of orders that wait for a trigger.
 CONDITIONAL = ("trigger", "trailing_stop", "tp_sl")
 
@@ -76,6 +78,8 @@ class Fake(ABC):
     market: Market
     #: The venue's documented limit for each of its paths: so many requests in so many seconds.
     limit: tuple[int, float] = (1 << 30, 1.0)
+    #: Quotas of look-ups whose one answer is for all ids: more ids take no more of them.
+    wide_quotas: tuple[str, ...] = ()
 
     def __init__(self, world: World, book: Book, rng: Random) -> None:
         self.world = world
@@ -158,6 +162,10 @@ class Fake(ABC):
     def price(self, request: HttpRequest) -> int:
         """Return how many tokens a request takes."""
         return 1
+
+    def requests_of(self, asks: Sequence[Ask]) -> int:
+        """Return how many look-ups ids take that are looked up together."""
+        return len(asks)
 
     @property
     def parts(self) -> dict[str, str]:
@@ -307,6 +315,10 @@ class Fake(ABC):
         stated = ask.ord_type not in ("", "any")
         fit = [order for order in found if stated and is_conditional(order) is conditional]
         return fit or found
+
+    def record_is_long(self, order: Order) -> bool:
+        """Say whether the order's record has more pages than somebody should have to read."""
+        return self.ways.record_rows >= MANY_PAGES * self.ways.page_cap
 
     @abstractmethod
     def recorded(self, order: Order) -> bool:

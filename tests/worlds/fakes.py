@@ -10,6 +10,8 @@ from tests.worlds.deribit import Deribit
 from tests.worlds.fake import Fake
 from tests.worlds.gate import Gate
 from tests.worlds.hyperliquid import Hyperliquid
+from tests.worlds.kraken_futures import KrakenFutures
+from tests.worlds.kraken_spot import KrakenSpot
 from tests.worlds.kucoin import KuCoin
 from tests.worlds.kuna import Kuna
 from tests.worlds.okx import Okx
@@ -27,4 +29,6 @@ FAKES: dict[str, type[Fake]] = {
     "hyperliquid": Hyperliquid,
     "bitget": Bitget,
     "deribit": Deribit,
+    "kraken_futures": KrakenFutures,
+    "kraken_spot": KrakenSpot,
 }

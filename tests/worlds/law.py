@@ -30,8 +30,6 @@ ABSENCE_S = 6.0
 USUAL_LAG_S = 2.0
 #: For so long lists may hide an order, where these times are made.
 USUAL_HIDDEN_S = 3.0
-#: Whoever has read so many pages of a record may say that it is too long.
-MANY_PAGES = 15
 #: The fewest ids that a venue's batch may hold, if it has one.
 SMALLEST_BATCH = 10
 #: Cancels of one id beyond which it is a flood: so many at once, and one each so many seconds.
@@ -132,8 +130,9 @@ def _of_outcome(play: Play, told: Told) -> Find | None:
 
 def _open(play: Play, told: Told, family: list[Order]) -> Find | None:
     came = _arrival(told)
-    if _of_another_symbol(told, play.fake.candidates(told.ask)):
-        # What a trigger of that symbol left behind when it fired: docs/evidence.md.
+    orders = play.fake.candidates(told.ask)
+    if _of_another_symbol(told, orders) or _of_a_long_record(play, told, orders):
+        # What a trigger left behind when it fired: docs/evidence.md.
         family = [order for order in family if order.plan in play.world.orders]
     # Whoever named an order that was open when the job came did not mean one yet to come.
     meant = any((was := order.at(came)) and was.live for order in family)
@@ -163,7 +162,7 @@ def _wrong(told: Told, family: list[Order]) -> Find | None:
 def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
     word = told.outcome
     named = word.status is CancelStatus.CLOSED and word.reason not in ("", "no_record")
-    named = named or (word.reason == "record_too_long" and _is_long(play))
+    named = named or _of_a_long_record(play, told, family)
     if (
         named
         or _of_another_symbol(told, family)
@@ -174,10 +173,10 @@ def _hidden(play: Play, told: Told, family: list[Order]) -> Find | None:
     return _find(Class.HIDDEN, told, *traded) if traded else None
 
 
-def _is_long(play: Play) -> bool:
-    """Say whether a record has more pages than somebody should have to read."""
-    ways = play.world.ways
-    return ways.record_rows >= MANY_PAGES * ways.page_cap
+def _of_a_long_record(play: Play, told: Told, orders: list[Order]) -> bool:
+    """Say whether a word says that the end may stand where nobody should have to read."""
+    too_long = told.outcome.reason == "record_too_long"
+    return too_long and any(play.fake.record_is_long(order) for order in orders)
 
 
 def _of_another_symbol(told: Told, orders: list[Order]) -> bool:
@@ -263,14 +262,14 @@ def _quiet_since(play: Play, ends: float) -> float:
 
 def _work_s(play: Play) -> float:
     """Return how long the quotas may need for everything that the world's jobs ask."""
-    ids = sum(
-        (2 if job.again_s else 1) * (2 if _of_either_kind(play, ask) else 1)
-        for job in play.world.jobs
-        for ask in job.asks
-    )
+    ids = 0
+    for job in play.world.jobs:
+        twice = [ask for ask in job.asks if _of_either_kind(play, ask)]
+        ids += play.fake.requests_of([*job.asks, *twice]) * (2 if job.again_s else 1)
     rates = [
         quota.limit / quota.window_s / _weight(play, name)
         for name, quota in play.venue.quotas.items()
+        if name not in play.fake.wide_quotas
     ]
     slowest = min(rates, default=5.0)
     ways = play.world.ways
@@ -365,6 +364,8 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
     gone = CancelStatus.NOT_FOUND in statuses or no_record
     gone = gone and CancelStatus.FILLED not in statuses
     if gone and play.world.venue not in FIRST and _forgotten(play, orders):
+        return False
+    if any(_of_a_long_record(play, told, orders) for told in (one, other)):
         return False
     # Two words of an id that names two orders may both be true.
     return len(orders) < 2 and not any(order.placed > _arrival(one) for order in orders)

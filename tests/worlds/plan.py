@@ -175,6 +175,12 @@ class Behaviours:
     forgets_fired: bool = False
     #: What is refused of a batch is told in words, without a code.
     words_alone: bool = False
+    #: A cancel that was done is answered with the engine's event.
+    tells_events: bool = True
+    #: Among what has ended, the record has conditional orders that fired.
+    closed_has_fired: bool = True
+    #: A look-up by id calls an order canceled that fired, and why stands in another field.
+    fired_is_canceled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

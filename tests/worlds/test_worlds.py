@@ -66,6 +66,22 @@ ONCE_LATER: dict[str, tuple[tuple[str, int], ...]] = {
         *(("hyperliquid", 87), ("hyperliquid", 425), ("hyperliquid", 926)),
     ),
     "filled, and its rest was dropped": (("hyperliquid", 481), ("hyperliquid", 893)),
+    "a stop that fired, which a look-up calls canceled": (
+        *(("kraken_futures", 612), ("kraken_futures", 875), ("kraken_futures", 1179)),
+    ),
+    "a stop that fired, which is not among what has ended": (
+        *(("kraken_futures", 1020), ("kraken_futures", 1121), ("kraken_futures", 1254)),
+    ),
+    "a contract that expired, told as canceled by the record": (
+        *(("kraken_futures", 226), ("kraken_futures", 774)),
+    ),
+    "tokens of the record that are gone at once": (
+        ("kraken_futures", 2),
+        ("kraken_futures", 40),
+    ),
+    "another order in place of the one that was asked for": (
+        *(("kraken_spot", 455), ("kraken_spot", 2257)),
+    ),
 }
 #: Worlds of each later venue that the ordinary tests play.
 LATER_SEEDS = range(40)
