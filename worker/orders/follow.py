@@ -55,7 +55,7 @@ ACCOUNT_WIDE = {
 #: Reasons of a doubt after which a list is read from its beginning.
 _FROM_THE_TOP = frozenset({"list_too_long", "list_changes"})
 #: Reasons of a doubt that is of the order itself, and not of the list that shows it.
-_OF_THE_ORDER = frozenset({"nothing_executed", "unmapped_state"})
+_OF_THE_ORDER = frozenset({"nothing_executed", "unmapped_state", "trigger_fired"})
 #: A record is taken to be unreadable after this many look-ups in a row that settled nothing,
 #: and not before they do so for so many seconds: what befalls a few requests soon passes.
 _MOST_INCONCLUSIVE, _UNREADABLE_S = 3, 30.0
@@ -753,9 +753,15 @@ def _is_over(progress: OrderProgress, why: str, asked: ReplyContext) -> bool:
 
 
 def _give_up(progress: OrderProgress, asked: ReplyContext, *, reason: str) -> Transition:
-    """Do without the record."""
+    """Do without the record; one that cannot be read says nothing of the others."""
     search = progress.search._replace(given_up=reason)
-    return _missing(progress._replace(still_open=False, search=search), asked)
+    without = progress._replace(still_open=False, search=search)
+    if reason == "record_unreadable":
+        without = without._replace(search=search.after(asked.route.name))
+        if unread := _unread_routes(without, asked.venue):
+            proves_from = _proves_from(without, asked.venue, unread[0])
+            return NextStep(without, delay_s=max(0.0, proves_from - asked.ended))
+    return _missing(without, asked)
 
 
 def _too_long(progress: OrderProgress, said: Judgement, asked: ReplyContext) -> Transition:
@@ -876,7 +882,8 @@ def _through_again(venue: Venue, ord_type: OrdType, *, record: bool) -> Search:
 def _gone(progress: OrderProgress, asked: ReplyContext) -> Transition:
     """Return what follows when no list shows the order."""
     venue = asked.venue
-    if progress.why in _OF_THE_ORDER:
+    fired_before = progress.fired is not None and progress.why == "trigger_fired"
+    if progress.why in _OF_THE_ORDER and not fired_before:
         # A list has shown it, in a state that says nothing; read on, from the beginning.
         return doubted(_confirm(progress), progress.why, asked.ended, venue)
     if progress.maybe_rounded and not progress.seen_open:

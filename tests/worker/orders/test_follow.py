@@ -796,11 +796,35 @@ def test_a_page_that_is_read_ends_a_row_of_doubts_but_of_a_list_that_changes(why
     assert isinstance(word, FinalWord) is (why == "list_changes")
 
 
-@pytest.mark.parametrize("reason", ["nothing_executed", "unmapped_state"])
+KRAKEN = all_venues()["kraken_futures"]
+
+
+def test_a_record_that_cannot_be_read_leaves_the_others_to_be_read() -> None:
+    open_routes = tuple(route.name for route in KRAKEN.routes if not route.life_stage)
+    missing = {"missing_since": 1.0, "missing_until": LATE_S}
+    progress = at(CONFIRM, search=Search(open_routes), seen_open=True, **missing)
+    assert next_route(progress, KRAKEN).name == "trigger_history"
+    for passed_s in 0, 20, 40:
+        progress = again(step(progress, KRAKEN, IN_DOUBT, LATE_S + passed_s))
+
+    assert next_route(progress, KRAKEN).name == "history"
+    assert where(step(progress, KRAKEN, FILLED, LATE_S + 60)) is CancelStatus.FILLED
+    word = step(progress, KRAKEN, ABSENT, LATE_S + 60)
+    assert final(word) == (CancelStatus.CLOSED, "record_unreadable")
+
+
+def test_an_order_that_fired_is_not_told_as_over_while_what_it_placed_is_not_known() -> None:
+    progress = in_the_record(seen_open=True, why="trigger_fired")
+
+    assert where(step(progress, HASTY, ABSENT, LATE_S + 60)) is CONFIRM
+
+
+@pytest.mark.parametrize("reason", ["nothing_executed", "unmapped_state", "trigger_fired"])
 def test_a_doubt_of_the_order_itself_is_none_of_the_record(reason: str) -> None:
     progress = in_the_record(seen_open=True)
-    for _ in range(5):
-        progress = again(step(progress, HASTY, IN_DOUBT._replace(reason=reason)))
+    for passed_s in 0, 20, 40, 60:
+        said = IN_DOUBT._replace(reason=reason)
+        progress = again(step(progress, HASTY, said, LATE_S + passed_s))
 
     assert expire(progress).status is CancelStatus.UNCONFIRMED
 
