@@ -98,6 +98,9 @@ MOST_IN_FLIGHT = 64
 #: share of a request: each is a request more, and none waits for a window.
 LAST_FEW_SHARE = 2
 
+#: A kill's cancel that surely did nothing leaves again after at most so long (seconds).
+KILL_PAUSE_S = 1.0
+
 #: A list of a scope that could not be read is read again after about so long (seconds).
 LIST_PAUSE_S = 0.5
 
@@ -1019,12 +1022,24 @@ class Lane:
         elif again.back_off is None:
             self._go_on(entries, again.delay_s, now)
         else:
-            for entry in entries:
-                pause_s = backoff_s(*again.back_off, self._rng)
-                # Since when an order is missing from the open lists is known here only.
-                too_long = pause_s > LONGEST_SLEEP_S and not again.progress.left_at
-                at_broker = too_long or again.progress.why in _WAIT_AT_BROKER
-                self._go_on([entry], pause_s, now, at_broker=at_broker)
+            self._back_off(entries, again, backoff_s(*again.back_off, self._rng), now)
+
+    def _back_off(
+        self, entries: Sequence[Entry], again: NextStep, pause_s: float, now: float
+    ) -> None:
+        """Have ids wait after a failure: all of a request as long, so that they stay together.
+
+        A kill's cancel waits no longer than it takes to see whether the venue is back.
+        """
+        for kill in True, False:
+            some = [entry for entry in entries if entry.kill is kill]
+            cancels = kill and again.progress.phase is Phase.CANCEL
+            wait_s = min(pause_s, KILL_PAUSE_S) if cancels else pause_s
+            # Since when an order is missing from the open lists is known here only.
+            too_long = wait_s > LONGEST_SLEEP_S and not again.progress.left_at
+            at_broker = too_long or again.progress.why in _WAIT_AT_BROKER
+            if some:
+                self._go_on(some, wait_s, now, at_broker=at_broker)
 
     def _is_refused(self, again: NextStep, now: float) -> bool:
         """Say whether ids that came back to a halted account are refused with it."""

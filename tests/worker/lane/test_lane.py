@@ -44,13 +44,14 @@ from worker.lane.holds import (
     YIELD_S,
     Load,
 )
-from worker.lane.lane import Lane, Sending
+from worker.lane.lane import KILL_PAUSE_S, Lane, Sending
 from worker.lane.list_all import MOST_ROWS, NARROW_S, WholeLists
 from worker.lane.submission import Result
 from worker.orders.follow import TRIES_A_ROUTE
 from worker.orders.judge import Judgement
 from worker.orders.progress import OrderProgress, Phase, Search, cohorts, new_cohorts
 from worker.orders.retry import LONGEST_SLEEP_S, Returned
+from worker.pacing.pace import NEVER
 
 
 def looking_up(late_at: float, *, kill: bool = False, looking: bool = False) -> Lane:
@@ -271,6 +272,46 @@ def test_what_the_other_task_knows_is_not_lost_when_both_ask_for_one_id() -> Non
 
     assert isinstance(result, Returned)
     assert result.progress.sent
+
+
+def test_ids_of_a_request_that_was_not_sent_leave_together_again() -> None:
+    lane, task = lane_of(FAST), Task()
+    lane.add(task, orders(*range(8)), 5.0)
+    lane.not_sent(leaves(lane, 5.0), "unreachable", 5.0)
+
+    again, _ = leaves_after(lane, 5.0)
+    assert ids(again) == [str(number) for number in range(8)]
+
+
+def leaves_after(lane: Lane, now: float) -> tuple[Sending, float]:
+    """Return the next request, and when it leaves (seconds)."""
+    while (sending := lane.next(now)) is None:
+        now = lane.quiet_until
+        assert now < NEVER
+    return sending, now
+
+
+@pytest.mark.parametrize(("kill", "longest_s"), [(True, KILL_PAUSE_S), (False, 16.0)])
+def test_a_kills_cancel_is_soon_tried_again_however_often_it_was_not_sent(
+    kill: bool, longest_s: float
+) -> None:
+    """A routine one that waits longer than a second does so at the broker."""
+    lane, task = lane_of(FAST), Task(kill=kill)
+    lane.add(task, orders(1), 5.0)
+    failed_at, waits = 5.0, list[float]()
+    sending = leaves(lane, failed_at)
+    for _ in range(9):
+        lane.not_sent(sending, "unreachable", failed_at)
+        if back := results(lane, task):
+            assert isinstance(back[0], Returned)
+            waits.append(back[0].not_before - failed_at)
+            break
+        sending, left_at = leaves_after(lane, failed_at)
+        waits.append(left_at - failed_at)
+        failed_at = left_at
+
+    assert max(waits) <= longest_s
+    assert (max(waits) > LONGEST_SLEEP_S) is not kill
 
 
 def test_two_jobs_for_one_client_order_id_do_not_put_it_twice_into_a_request() -> None:
