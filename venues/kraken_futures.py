@@ -277,9 +277,8 @@ class KrakenFutures(Venue):
             return Answers(by_id=_of_batch(batch, body["batchStatus"]))
         if name == "status":
             said = _of_list(batch, [_looked_up(row) for row in body["orders"]])
-            strange = len(said.by_id) < len(
-                body["orders"]
-            )  # of what it leaves out it says nothing
+            # With another order in its place one that is left out is not absent.
+            strange = len(said.by_id) < len(body["orders"])
             return replace(said, overall=Answer(code="another order")) if strange else said
         rows = body["openOrders"]
         if name == "list_open":
