@@ -68,6 +68,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from venues.base import ENDED_STAGE, Batch, Route, Venue
 from worker.lane.entry import Entry, Group, is_awaited, is_lookup
@@ -206,6 +207,16 @@ class Load:
         return min(self.busy_until, since + YIELD_S)
 
 
+class _Request(NamedTuple):
+    """A request that could leave, beside what else the lane has."""
+
+    group: Group
+    head: Entry
+    groups: Collection[Group]
+    most: int  # ids that it may be for
+    in_lane: int  # ids, some of them in flight
+
+
 class Holds:
     """Says until when the requests of one lane wait for others. Times: monotonic seconds."""
 
@@ -289,24 +300,18 @@ class Holds:
         if not is_lookup(group.route) and head.kill:
             return self._kills_cancel(group, head)
         # What a stream of kills will need in a moment is left to it.
-        return max(self.streams_until, self._other(group, head, groups, most, now, in_lane))
+        others_at = self._other(_Request(group, head, groups, most, in_lane), now)
+        return max(self.streams_until, others_at)
 
-    def _other(
-        self,
-        group: Group,
-        head: Entry,
-        groups: Collection[Group],
-        most: int,
-        now: float,
-        in_lane: int,
-    ) -> float:
+    def _other(self, request: _Request, now: float) -> float:
+        group, head, groups, most, in_lane = request
         if not is_lookup(group.route):
             return max(self._filling(group, head, groups, now), self._cancel(group, now))
         joins_at = self._joins_at(group, head, groups)
         if joins_at > now:
             return joins_at
         if head.kill and group.page == 1:
-            return self._kills_look_up(group, head, groups, most, now, in_lane)
+            return self._kills_look_up(request, now)
         if head.kill:
             return -NEVER
         if head.progress.phase is Phase.PRECHECK:
@@ -378,15 +383,8 @@ class Holds:
         is_read = key not in self._of_one_page and self._reading[key] > 0
         return head.since + GATHER_S if is_read else -NEVER
 
-    def _kills_look_up(
-        self,
-        group: Group,
-        head: Entry,
-        groups: Collection[Group],
-        most: int,
-        now: float,
-        in_lane: int,
-    ) -> float:
+    def _kills_look_up(self, request: _Request, now: float) -> float:
+        group, head, groups, most, in_lane = request
         slow = self._tokens.slow(group.route)
         here, due = group.kills_here, self._kills.due_at(group)
         if slow:
