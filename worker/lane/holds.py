@@ -8,7 +8,7 @@ quotas has a token for it (`worker.pacing`). It still waits, because of others:
 | kill's look-up           | kills that need this list next | they are here (*)   | 1 s     |
 | the same, slow tokens    | all kills of the lane          | they are here (*)   | 2 s     |
 | look-up before a cancel  | kills' look-ups to come        | each has a token    | -       |
-| routine confirmation,    | others of the lane             | they are here       | 2 s     |
+| routine confirmation,    | others of the lane             | they are here       | 1 s     |
 | list of dear tokens (++) |                                |                     |         |
 | routine confirmation     | kills of the lane              | none is left        | 3 s     |
 | routine confirmation     | late cancels of the process    | 1 s without one     | 3 s     |
@@ -35,7 +35,7 @@ some did within the last second; a cancel waits for those that are looked for, t
 (docs/decisions/0047, 0058). (+) Where the worker has no more in its hands, 20 ms if it is for
 one id, else 50 ms after the last of them; 100 ms at most (docs/decisions/0057). (++) Of a long
 window, which gives many requests at once and then none for a minute, where all ids of the lane
-could use them up; a kill's look-up there waits though half of the tokens are free, too
+could use them up; a kill's look-up there waits so long, too, however many tokens are free
 (docs/decisions/0060).
 
 Each rule is there for a scene of `tests/bench/scenes.py` that takes too long, or too many
@@ -321,7 +321,7 @@ class Holds:
         since = _first_since(group, head, groups)
         others_come = group.size < min(in_lane, most)
         gathers = others_come and self._are_dear(group.route, in_lane, now)
-        return max(self._confirmation(since), since + SLOW_GATHER_S if gathers else -NEVER)
+        return max(self._confirmation(since), since + GATHER_S if gathers else -NEVER)
 
     def _kills_cancel(self, group: Group, head: Entry) -> float:
         if group.size >= group.route.max_ids or not self._streams(group, head):
@@ -394,10 +394,11 @@ class Holds:
             )
         if here >= due or group.kills_here >= most:
             return -NEVER
-        longest_s, shortest_s = (SLOW_GATHER_S, 0.0) if slow else (GATHER_S, BURST_S)
-        dear = self._are_dear(group.route, in_lane, now)
-        half_free_at = NEVER if dear else self._tokens.half_free_at(group.route, now)
         since = _first_since(group, head, groups)
+        if self._are_dear(group.route, in_lane, now):
+            return since + GATHER_S
+        longest_s, shortest_s = (SLOW_GATHER_S, 0.0) if slow else (GATHER_S, BURST_S)
+        half_free_at = self._tokens.half_free_at(group.route, now)
         return max(since + shortest_s, min(since + longest_s, half_free_at))
 
     def _are_dear(self, route: Route, in_lane: int, now: float) -> bool:

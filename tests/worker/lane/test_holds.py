@@ -226,11 +226,11 @@ def test_a_list_of_dear_tokens_is_read_for_all_that_are_on_their_way(kill: bool)
     lane.add(Task(kill=kill), fresh("comes later"), 5.0)
     leaves(lane, 5.0)  # its cancel
     lane.add(Task(kill=kill), confirmations("first"), 5.0)
-    assert lane.next_at(5.0) == 5.0 + SLOW_GATHER_S
-    lane.add(Task(kill=kill), confirmations("second"), 6.0)
+    assert lane.next_at(5.0) == 5.0 + GATHER_S
+    lane.add(Task(kill=kill), confirmations("second"), 5.5)
 
-    assert lane.next_at(6.0) == 5.0 + SLOW_GATHER_S
-    assert ids(leaves(lane, 5.0 + SLOW_GATHER_S)) == ["first", "second"]
+    assert lane.next_at(5.5) == 5.0 + GATHER_S
+    assert ids(leaves(lane, 5.0 + GATHER_S)) == ["first", "second"]
 
 
 @pytest.mark.parametrize("kill", [True, False])
