@@ -10,8 +10,8 @@ from venues.base import Quota
 #: Quotas with a window up to this are spaced evenly for routine requests; longer ones
 #: (ban thresholds) keep a share free for a kill instead, so that one order waits for nothing.
 EVEN_WINDOW_S = 2.0
-#: The share of a long window's tokens that routine requests leave to a kill, and its look-ups to
-#: the cancels of the next one.
+#: The share of a long window's tokens that routine requests leave to a kill, and a kill's
+#: look-ups to the cancels of the next one.
 KILL_SHARE = 0.2
 #: The share of a short window's tokens that one routine request for several ids takes at most,
 #: where it may as well be for fewer: a kill waits no longer for a token than that.
