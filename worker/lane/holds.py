@@ -59,7 +59,7 @@ requests, without it (`tests/simulation/test_rehearsal.py`):
 | a kill's cancel that is not full        | a kill as 3,000 jobs of one id                   |
 | a kill's last few, before they go alone | none; `tests/worker/lane/test_lane.py`           |
 | a pause holds what is routine           | none; `tests/worker/lane/test_lane.py`           |
-| ids of a lane at a list of dear tokens  | none; worlds of Binance (docs/decisions/0060)    |
+| ids of a lane at a list of dear tokens  | none; a hunt of worlds (docs/decisions/0060)     |
 """
 
 from __future__ import annotations
