@@ -130,9 +130,8 @@ def _of_outcome(play: Play, told: Told) -> Find | None:
 
 def _open(play: Play, told: Told, family: list[Order]) -> Find | None:
     came = _arrival(told)
-    orders = play.fake.candidates(told.ask)
-    if _of_another_symbol(told, orders) or _of_a_long_record(play, told, orders):
-        # What a trigger left behind when it fired: docs/evidence.md.
+    if _of_another_symbol(told, play.fake.candidates(told.ask)):
+        # What a trigger of that symbol left behind when it fired: docs/evidence.md.
         family = [order for order in family if order.plan in play.world.orders]
     # Whoever named an order that was open when the job came did not mean one yet to come.
     meant = any((was := order.at(came)) and was.live for order in family)
@@ -364,8 +363,6 @@ def _contradict(play: Play, one: Told, other: Told) -> bool:
     gone = CancelStatus.NOT_FOUND in statuses or no_record
     gone = gone and CancelStatus.FILLED not in statuses
     if gone and play.world.venue not in FIRST and _forgotten(play, orders):
-        return False
-    if any(_of_a_long_record(play, told, orders) for told in (one, other)):
         return False
     # Two words of an id that names two orders may both be true.
     return len(orders) < 2 and not any(order.placed > _arrival(one) for order in orders)
